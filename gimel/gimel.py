@@ -1,0 +1,235 @@
+"""The Lambda handlers. Each is thin: fields in, one call to the counters, JSON out.
+
+They serve API Gateway, `gimel local` and any WSGI server alike. Their settings are environment
+variables: GIMEL_REDIS_URL, GIMEL_KEY_SHA256 (the read key's SHA-256 in hex; `none` opens the reads,
+which only `gimel local` on loopback does; unset, every read is refused) and GIMEL_SHARDS.
+"""
+
+import base64
+import functools
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from gimel import http
+from gimel.connection import Connection
+from gimel.counters import DEFAULT_SHARDS, Counters, Experiment
+from gimel.http import Event, HTTPError, ProxyEvent, Response, respond
+
+LambdaHandler = Callable[..., Response]
+
+_COUNTED = respond({"accepted": 1, "rejected": []})
+
+
+@functools.cache
+def counters() -> Counters:
+    """The counters that this process keeps a connection to, across invocations."""
+    shards = int(os.environ.get("GIMEL_SHARDS", DEFAULT_SHARDS))
+    return Counters(Connection(os.environ["GIMEL_REDIS_URL"]), shards)
+
+
+def reads_are_open() -> bool:
+    """Whether reading asks for no key."""
+    return os.environ.get("GIMEL_KEY_SHA256") == "none"
+
+
+def _check_key(event: ProxyEvent) -> None:
+    """Raise HTTPError 403 unless the request bears the read key."""
+    if reads_are_open():
+        return
+    wanted = os.environ.get("GIMEL_KEY_SHA256", "")
+    given = hashlib.sha256(http.header(event, "x-api-key").encode("utf-8", "replace")).hexdigest()
+    if not hmac.compare_digest(given.encode(), wanted.encode()):
+        raise HTTPError(403, "the read key is missing or wrong: header x-api-key", "x-api-key")
+
+
+def _endpoint(*, key: bool) -> Callable[[Callable[[ProxyEvent], Response]], LambdaHandler]:
+    """Make a Lambda handler: check the key if asked to, turn errors into answers."""
+
+    def decorate(answer: Callable[[ProxyEvent], Response]) -> LambdaHandler:
+        @functools.wraps(answer)
+        def handler(event: ProxyEvent, context: object = None) -> Response:
+            try:
+                if key:
+                    _check_key(event)
+                return answer(event)
+            except HTTPError as error:
+                return error.response()
+            except RedisError as error:
+                # The message may quote a name or an address: the class says enough.
+                print(json.dumps({"level": "error", "redis": type(error).__name__}))
+                return HTTPError(503, "the counters are out of reach, try again").response()
+
+        return handler
+
+    return decorate
+
+
+@_endpoint(key=False)
+def track(event: ProxyEvent) -> Response:
+    """GET and POST /e, /track: count one event or a batch. 200 only when it is safe."""
+    if event["requestContext"]["http"]["method"] == "GET":
+        return _track_one(http.query(event))
+    body = http.json_body(event)
+    return _track_batch(body) if isinstance(body, list) else _track_one(body)
+
+
+def _track_one(fields: object) -> Response:
+    refused = counters().add([http.event_of(fields)])
+    if refused:
+        raise HTTPError(429, refused[0])
+    return _COUNTED
+
+
+def _track_batch(items: list[object]) -> Response:
+    if len(items) > http.MAX_BATCH:
+        raise HTTPError(413, f"a batch holds at most {http.MAX_BATCH} events", "body")
+    events: list[Event] = []
+    places: list[int] = []
+    errors: dict[int, HTTPError] = {}
+    for index, fields in enumerate(items):
+        try:
+            events.append(http.event_of(fields))
+            places.append(index)
+        except HTTPError as error:
+            errors[index] = error
+    for position, reason in counters().add(events).items():
+        errors[places[position]] = HTTPError(429, reason)
+    return _batch_answer(len(items), dict(sorted(errors.items())))
+
+
+def _batch_answer(sent: int, errors: dict[int, HTTPError]) -> Response:
+    answer: dict[str, Any] = {
+        "accepted": sent - len(errors),
+        "rejected": [
+            {"index": index, "error": error.error, "field": error.field}
+            for index, error in errors.items()
+        ],
+    }
+    if not errors or len(errors) < sent:
+        return respond(answer)
+    first = next(iter(errors.values()))
+    return respond(answer | {"error": first.error, "field": first.field}, first.status)
+
+
+@_endpoint(key=True)
+def all(event: ProxyEvent) -> Response:
+    """GET /experiments: every experiment of a namespace, or those of the scope."""
+    fields = http.query(event)
+    scope = fields.get("scope") or None
+    names = None if scope is None else [name for name in scope.split(",") if name]
+    found = counters().read(http.namespace(fields), names)
+    return respond([{"meta": {"scope": scope}}, *map(_describe, found)])
+
+
+@_endpoint(key=True)
+def experiment(event: ProxyEvent) -> Response:
+    """GET /experiment: one experiment."""
+    fields = http.query(event)
+    name = http.name(fields, "experiment")
+    (found,) = counters().read(http.namespace(fields), [name])
+    if not found.exists:
+        raise HTTPError(404, "there is no such experiment in this namespace", "experiment")
+    return respond(_describe(found))
+
+
+def _describe(found: Experiment) -> dict[str, Any]:
+    """An experiment as the wire says it."""
+    labels = sorted(found.trials)
+    return {
+        "experiment": found.name,
+        "created_at": found.created_at,
+        "state": found.state,
+        "baseline": found.baseline,
+        "variants": [{"label": label, "trials": found.trials[label]} for label in labels],
+        "counting": {
+            "method": "hyperloglog",
+            "shards": found.shards,
+            "relative_error": round(found.relative_error, 6),
+        },
+        "goals": [
+            {
+                "goal": goal,
+                "results": [
+                    {"label": label, "successes": successes[label], "trials": found.trials[label]}
+                    for label in labels
+                ],
+            }
+            for goal, successes in sorted(found.goals.items())
+        ],
+    }
+
+
+@_endpoint(key=True)
+def delete(event: ProxyEvent) -> Response:
+    """DELETE /delete: forget an experiment. Deleting it twice is no error."""
+    fields = http.query(event)
+    name = http.name(fields, "experiment")
+    deleted = counters().delete(http.namespace(fields), name)
+    return respond({"experiment": name, "deleted": deleted})
+
+
+@_endpoint(key=False)
+def dashboard(event: ProxyEvent) -> Response:
+    """GET /dashboard: the page. It holds no data; its script asks for the key."""
+    return _page()
+
+
+@functools.cache
+def _page() -> Response:
+    """The dashboard in one response, its style and script named by hash in the policy."""
+    folder = Path(__file__).parent / "dashboard"
+    html, style, script = (
+        (folder / name).read_text("utf-8") for name in ("index.html", "style.css", "app.js")
+    )
+    policy = (
+        f"default-src 'none'; style-src {_hash_source(style)}; script-src {_hash_source(script)}; "
+        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    )
+    return {
+        "statusCode": 200,
+        "headers": {
+            "content-type": "text/html; charset=utf-8",
+            "cache-control": "no-cache",
+            "content-security-policy": policy,
+            "referrer-policy": "no-referrer",
+            "x-content-type-options": "nosniff",
+        },
+        "body": html.replace("/*style.css*/", style).replace("/*app.js*/", script),
+    }
+
+
+def _hash_source(text: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return f"'sha256-{digest}'"
+
+
+ROUTES: dict[str, LambdaHandler] = {
+    "GET /e": track,
+    "POST /e": track,
+    "GET /track": track,
+    "POST /track": track,
+    "GET /experiments": all,
+    "GET /experiment": experiment,
+    "DELETE /delete": delete,
+    "GET /dashboard": dashboard,
+}
+
+
+def handle(event: ProxyEvent, context: object = None) -> Response:
+    """Any route, by its key: what one function serving several, or a local server, calls."""
+    route = event["routeKey"]
+    handler = ROUTES.get(route)
+    if handler is not None:
+        return handler(event, context)
+    path = route.partition(" ")[2]
+    if any(known.endswith(f" {path}") for known in ROUTES):
+        return HTTPError(405, "this path does not take that method", "method").response()
+    return HTTPError(404, "there is no such path", "path").response()

@@ -1,0 +1,45 @@
+"""How much an open endpoint may create: pure checks, applied when a counter is registered."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most there may be of each: in all, a namespace, an experiment, an experiment."""
+
+    namespaces: int = 20
+    experiments: int = 200
+    variants: int = 20
+    goals: int = 50
+
+    def refuse_namespace(self, existing: int) -> str | None:
+        """Why one namespace more may not be, if so."""
+        return f"there are {existing} namespaces already" if existing >= self.namespaces else None
+
+    def refuse_experiment(self, existing: int) -> str | None:
+        """Why the namespace may not have one experiment more, if so."""
+        if existing < self.experiments:
+            return None
+        return f"the namespace has {existing} experiments already"
+
+    def refuse_counters(self, existing: Iterable[Pair], wanted: list[Pair]) -> dict[Pair, str]:
+        """Which of the wanted (goal, variant) pairs an experiment may not have, and why."""
+        existing = list(existing)
+        goals = {goal for goal, _ in existing}
+        variants = {variant for _, variant in existing}
+        refused: dict[Pair, str] = {}
+        for goal, variant in wanted:
+            if len(goals | {goal}) > self.goals:
+                refused[goal, variant] = f"the experiment has {self.goals} goals already"
+            elif len(variants | {variant}) > self.variants:
+                refused[goal, variant] = f"the experiment has {self.variants} variants already"
+            else:
+                goals.add(goal)
+                variants.add(variant)
+        return refused
+
+
+DEFAULT_LIMITS = Limits()

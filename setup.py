@@ -1,0 +1,5 @@
+"""Package metadata that pip reads; the settings of the tools are in pyproject.toml."""
+
+from setuptools import setup
+
+setup()
