@@ -1,0 +1,184 @@
+"""config.json -> typed, validated settings.
+
+The file is the first of: --config, $GIMEL_CONFIG, ./config.json, ~/.gimel/config.json. A mistake in
+it is reported with its place, an unknown key with the nearest known one.
+"""
+
+import difflib
+import json
+import os
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+from urllib.parse import quote, urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from gimel.counters import DEFAULT_SHARDS
+
+Runtime = Literal["python3.11", "python3.12", "python3.13", "python3.14"]
+
+
+class ConfigError(Exception):
+    """The configuration is missing or wrong: `mistakes` holds a line for each reason."""
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def _edited(value: object) -> object:
+    """Refuse what a template left to be filled in."""
+    if isinstance(value, str) and (value.startswith("ENTER YOUR") or "PASSWORD@HOST" in value):
+        raise ValueError("still says what the template says: put your own value here")
+    return value
+
+
+class RedisSettings(_Strict):
+    """Where the counters are: `url`, or the parts that gimel 1.x took."""
+
+    url: Annotated[SecretStr | None, BeforeValidator(_edited)] = None
+    host: Annotated[str | None, BeforeValidator(_edited)] = None
+    port: int = Field(6379, ge=1, le=65535)
+    username: str = ""
+    password: SecretStr = SecretStr("")
+    ssl: bool = False
+    db: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _one_address(self) -> "RedisSettings":
+        if (self.url is None) == (self.host is None):
+            raise ValueError('give either "url" or "host" (with "port", "password", …)')
+        if self.url is not None:
+            _check_url(self.url.get_secret_value())
+        return self
+
+    @cached_property
+    def address(self) -> str:
+        """The URL for redis-py. It holds the password: never print it."""
+        if self.url is not None:
+            return self.url.get_secret_value()
+        scheme = "rediss" if self.ssl else "redis"
+        user, password = self.username, self.password.get_secret_value()
+        login = f"{quote(user, safe='')}:{quote(password, safe='')}@" if user or password else ""
+        host = f"[{self.host}]" if ":" in str(self.host) else self.host
+        return f"{scheme}://{login}{host}:{self.port}/{self.db}"
+
+
+def _check_url(url: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme not in ("redis", "rediss"):
+        raise ValueError("url must start with redis:// or, for TLS, rediss://")
+    if not parts.hostname:
+        raise ValueError("url names no host: redis://[user:password@]host[:port][/db]")
+    _ = parts.port  # raises ValueError on what is no port
+
+
+class AwsSettings(_Strict):
+    """Which account and region; what is left out comes from AWS's own settings."""
+
+    region: str | None = Field(None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    profile: str | None = None
+
+
+class Config(_Strict):
+    """All settings of one stack."""
+
+    redis: RedisSettings
+    aws: AwsSettings = AwsSettings()
+    stack: str = Field("gimel", pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    shards: int = Field(DEFAULT_SHARDS, ge=1, le=1024)
+    runtime: Runtime | None = None
+    memory: int = Field(256, ge=128, le=10240)
+    log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
+    extra_wiring: list[dict[str, Any]] = []
+
+
+class Source(NamedTuple):
+    """A config file that was read: where it is, and what it says."""
+
+    path: Path
+    config: Config
+
+
+def locate(given: Path | None = None) -> Path:
+    """The config file to use: the one given or, of the usual places, the first that exists."""
+    named = given or (Path(os.environ["GIMEL_CONFIG"]) if os.environ.get("GIMEL_CONFIG") else None)
+    if named:
+        return named
+    here = Path("config.json").resolve()
+    return here if here.exists() else Path.home() / ".gimel" / "config.json"
+
+
+def load(given: Path | None = None) -> Source:
+    """Read and check the config file. Raises ConfigError."""
+    path = locate(given)
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist: `gimel configure` makes one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    return Source(path, parse(text, str(path)))
+
+
+def parse(text: str, place: str = "config.json") -> Config:
+    """Check the text of a config file. Raises ConfigError with a line for each mistake."""
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{place}:{error.lineno}:{error.colno}: not JSON here: {error.msg}"
+        ) from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"{place}: must hold one JSON object, {{…}}")
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise ConfigError(
+            *(_explain(place, details) for details in error.errors(include_url=False))
+        ) from None
+
+
+def _explain(place: str, details: ErrorDetails) -> str:
+    """One mistake in one line: file, key, what is wrong with it."""
+    where = ".".join(str(step) for step in details["loc"])
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden":
+        message = "unknown key" + _nearest(details["loc"])
+    elif details["type"] == "missing":
+        message = "missing"
+    return f"{place}: {where}: {message}"
+
+
+def _nearest(loc: tuple[int | str, ...]) -> str:
+    sections: dict[str, type[BaseModel]] = {"redis": RedisSettings, "aws": AwsSettings}
+    model = sections.get(str(loc[0]), Config) if len(loc) > 1 else Config
+    close = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)
+    return f'; did you mean "{close[0]}"?' if close else ""
+
+
+def write_template(path: Path, redis_url: str | None = None) -> None:
+    """Write a new config file, readable by its owner only. An existing file is left alone."""
+    if path.exists():
+        return
+    content = json.loads((files("gimel") / "config.json.template").read_text("utf-8"))
+    if redis_url is not None:
+        content["redis"] = {"url": redis_url}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(json.dumps(content, indent=4) + "\n")
