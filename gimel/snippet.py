@@ -1,0 +1,64 @@
+"""The HTML to paste into a page: AlephBet, pinned, sending its events to this backend."""
+
+import json
+from collections.abc import Sequence
+
+ALEPHBET_URL = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js"
+ALEPHBET_INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha"
+
+_TEMPLATE = """\
+<script src="{alephbet}"
+        integrity="{integrity}" crossorigin="anonymous"></script>
+<script>
+  (function () {{
+    // The variant to show stands on <html>: style it with [data-variant="…"] or read it there.
+    function show(variant) {{ document.documentElement.setAttribute("data-variant", variant); }}
+    var experiment = new AlephBet.Experiment({{
+      name: {experiment},
+      // user_id: "…",  // a logged-in visitor's id: counts once, whatever the device
+      tracking_adapter: new AlephBet.GimelAdapter({track}, {namespace}),
+      variants: {{
+{variants}
+      }}
+    }});
+    // A click on an element with data-goal="…" reaches that goal.
+    [{goals}].forEach(function (name) {{
+      var goal = new AlephBet.Goal(name);
+      experiment.add_goal(goal);
+      document.addEventListener("click", function (event) {{
+        var element = event.target.closest("[data-goal]");
+        if (element && element.getAttribute("data-goal") === name) goal.complete();
+      }});
+    }});
+  }})();
+</script>
+"""
+_VARIANT = "        {name}: {{ activate: function () {{ show({name}); }} }}"
+
+
+def script_string(text: str) -> str:
+    """The text as a JavaScript string that is safe inside an HTML script element."""
+    quoted = json.dumps(text)
+    for character in "<>&":
+        quoted = quoted.replace(character, f"\\u{ord(character):04x}")
+    return quoted
+
+
+def snippet(
+    url: str,
+    *,
+    namespace: str,
+    experiment: str,
+    variants: Sequence[str],
+    goals: Sequence[str],
+) -> str:
+    """The HTML for one experiment. `url` is the backend's address, without a route."""
+    return _TEMPLATE.format(
+        alephbet=ALEPHBET_URL,
+        integrity=ALEPHBET_INTEGRITY,
+        track=script_string(f"{url}/e"),
+        namespace=script_string(namespace),
+        experiment=script_string(experiment),
+        variants=",\n".join(_VARIANT.format(name=script_string(name)) for name in variants),
+        goals=", ".join(script_string(name) for name in goals),
+    )
