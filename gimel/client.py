@@ -1,0 +1,97 @@
+"""The client of a backend, deployed or local: the wire's routes as methods."""
+
+from typing import Any
+
+import requests
+
+from gimel.http import DEFAULT_NAMESPACE
+
+# Seconds to connect, and to wait for an answer: API Gateway gives up after 30.
+_TIMEOUT = (5.0, 30.0)
+
+
+class BackendError(Exception):
+    """The backend did not do what it was asked; the message is one line.
+
+    `status` is the HTTP status, None where there was no answer.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Client:
+    """A backend at a URL (its routes' common start). All its methods raise BackendError."""
+
+    def __init__(self, url: str, key: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"x-api-key": key} if key else {}
+
+    def track(
+        self,
+        experiment: str,
+        variant: str,
+        event: str,
+        uuid: str,
+        namespace: str = DEFAULT_NAMESPACE,
+    ) -> None:
+        """Send one event, as AlephBet does."""
+        self._ask(
+            "GET",
+            "/e",
+            namespace=namespace,
+            experiment=experiment,
+            variant=variant,
+            event=event,
+            uuid=uuid,
+        )
+
+    def experiments(
+        self, namespace: str = DEFAULT_NAMESPACE, scope: str | None = None
+    ) -> list[dict[str, Any]]:
+        """All experiments of the namespace, or those of the comma-separated scope."""
+        _meta, *found = self._ask("GET", "/experiments", namespace=namespace, scope=scope)
+        return found
+
+    def experiment(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> dict[str, Any]:
+        """One experiment. BackendError with status 404 if there is none of that name."""
+        found: dict[str, Any] = self._ask(
+            "GET", "/experiment", namespace=namespace, experiment=name
+        )
+        return found
+
+    def delete(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> bool:
+        """Forget an experiment. Returns whether there was one."""
+        answer = self._ask("DELETE", "/delete", namespace=namespace, experiment=name)
+        return bool(answer["deleted"])
+
+    def _ask(self, method: str, path: str, **fields: str | None) -> Any:
+        try:
+            answer = requests.request(
+                method, self.url + path, params=fields, headers=self._headers, timeout=_TIMEOUT
+            )
+        except requests.Timeout:
+            raise BackendError(f"{self.url} does not answer in time") from None
+        except requests.RequestException as error:
+            reason = type(error).__name__
+            raise BackendError(f"{self.url} cannot be reached ({reason})") from None
+        if answer.status_code != 200:
+            raise BackendError(_complaint(answer), answer.status_code)
+        try:
+            return answer.json()
+        except requests.JSONDecodeError:
+            raise BackendError(f"{self.url} is no Gimel: its answer is not JSON", 200) from None
+
+
+def _complaint(answer: requests.Response) -> str:
+    """What a backend that refused said, in a line."""
+    try:
+        said = answer.json()
+    except requests.JSONDecodeError:
+        said = None
+    # API Gateway's own errors hold "message", Gimel's "error".
+    if isinstance(said, dict):
+        said = said.get("error") or said.get("message")
+    reason = " ".join(str(said or answer.reason).split())
+    return f"the backend answered {answer.status_code}: {reason}"
