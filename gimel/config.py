@@ -23,6 +23,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails
+from redis.connection import parse_url
 
 from gimel.counters import DEFAULT_SHARDS
 
@@ -85,7 +86,7 @@ def _check_url(url: str) -> None:
         raise ValueError("url must start with redis:// or, for TLS, rediss://")
     if not parts.hostname:
         raise ValueError("url names no host: redis://[user:password@]host[:port][/db]")
-    _ = parts.port  # raises ValueError on what is no port
+    parse_url(url)  # raises ValueError on what redis-py does not take
 
 
 class AwsSettings(_Strict):
@@ -172,13 +173,17 @@ def _nearest(loc: tuple[int | str, ...]) -> str:
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
-def write_template(path: Path, redis_url: str | None = None) -> None:
-    """Write a new config file, readable by its owner only. An existing file is left alone."""
+def write(path: Path, redis_url: str | None = None) -> bool:
+    """Write a new config file, readable by its owner only, from the template.
+
+    An existing file is left alone. Returns whether one was written.
+    """
     if path.exists():
-        return
+        return False
     content = json.loads((files("gimel") / "config.json.template").read_text("utf-8"))
     if redis_url is not None:
         content["redis"] = {"url": redis_url}
     path.parent.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(json.dumps(content, indent=4) + "\n")
+    return True

@@ -13,10 +13,16 @@ _TEMPLATE = """\
   (function () {{
     // The variant to show stands on <html>: style it with [data-variant="…"] or read it there.
     function show(variant) {{ document.documentElement.setAttribute("data-variant", variant); }}
+    // Unsent events wait in localStorage. AlephBet 0.27.0 saves them under one name and looks for
+    // them under another when the page is loaded again; here both are the same.
+    var queue = {{
+      get: function () {{ return AlephBet.LocalStorageAdapter.get("_gimel_queue"); }},
+      set: function (_, events) {{ AlephBet.LocalStorageAdapter.set("_gimel_queue", events); }}
+    }};
     var experiment = new AlephBet.Experiment({{
       name: {experiment},
       // user_id: "…",  // a logged-in visitor's id: counts once, whatever the device
-      tracking_adapter: new AlephBet.GimelAdapter({track}, {namespace}),
+      tracking_adapter: new AlephBet.GimelAdapter({track}, {namespace}, queue),
       variants: {{
 {variants}
       }}

@@ -1,0 +1,41 @@
+# Two commands: `make demo` runs Gimel on this machine, `make test` runs its tests.
+# Both set up what they need, in .venv and build/, and say so.
+
+PYTHON ?= python3
+PORT ?= 8000
+BIN := .venv/bin
+
+.PHONY: demo test lint bench clean
+
+demo: .venv/installed-local
+	@exec $(BIN)/gimel local --demo --port $(PORT)
+
+test: .venv/installed-test build/browser lint
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/installed-test
+	$(BIN)/python -m bench $(ARGS)
+
+clean:
+	rm -rf .venv build
+
+.venv/installed-%: pyproject.toml
+	@echo "Installing into .venv: gimel[$*] and what it depends on, from PyPI"
+	@$(PYTHON) -c 'import sys; sys.exit("Gimel needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || (tests/apt-install python3-venv && $(PYTHON) -m venv .venv)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+# AlephBet as npm serves it, and a browser to run it in.
+build/browser: Makefile
+	@command -v chromium > /dev/null || tests/apt-install chromium
+	@command -v redis-server > /dev/null || tests/apt-install redis-server
+	@echo "Installing into build/: alephbet 0.27.0, from npm"
+	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build alephbet@0.27.0
+	@touch $@

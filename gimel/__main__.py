@@ -1,0 +1,5 @@
+"""`python -m gimel`."""
+
+from gimel.cli import main
+
+main()

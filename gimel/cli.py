@@ -1,0 +1,193 @@
+"""The commands. Each one reads as: load the configuration, call one function, print."""
+
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import click
+from rich.console import Console
+
+from gimel import __version__, config, deploy, preflight, report
+from gimel import snippet as html
+from gimel.aws import AwsError
+from gimel.client import BackendError, Client
+from gimel.deploy import Backend, DeployError
+from gimel.http import DEFAULT_NAMESPACE
+
+_console = Console(highlight=False, soft_wrap=True)
+
+_namespace = click.option(
+    "--namespace",
+    default=DEFAULT_NAMESPACE,
+    show_default=True,
+    help="The environment that the experiment belongs to.",
+)
+_url = click.option(
+    "--url",
+    help="A backend other than the deployed one, e.g. http://127.0.0.1:8000. "
+    "Its key, if it asks for one, is taken from the environment: GIMEL_KEY.",
+)
+
+
+class _Commands(click.Group):
+    """A group whose expected errors end as one message, never as a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (config.ConfigError, AwsError, DeployError, BackendError) as error:
+            raise click.ClickException(str(error)) from None
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="gimel")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The config file. Default: $GIMEL_CONFIG, ./config.json, ~/.gimel/config.json.",
+)
+@click.pass_context
+def main(ctx: click.Context, config_file: Path | None) -> None:
+    """A/B testing on your own AWS account: deploy, track, read."""
+    ctx.obj = config_file
+
+
+@main.command()
+@click.option("--redis-url", help="Write this URL into the new file.")
+@click.option("--edit/--no-edit", default=True, help="Open the file in your $EDITOR.")
+@click.pass_obj
+def configure(config_file: Path | None, redis_url: str | None, edit: bool) -> None:
+    """Make the config file, edit it, check it."""
+    path = config.locate(config_file)
+    if config.write(path, redis_url):
+        click.echo(f"Wrote {path}, readable by you alone.")
+    elif redis_url is not None:
+        raise click.ClickException(f"{path} exists: edit it there, --redis-url is for a new file")
+    if edit:
+        click.edit(filename=str(path))
+    config.load(path)
+    click.echo(f"{path} is valid.")
+
+
+@main.command(name="preflight")
+@click.pass_obj
+def preflight_command(config_file: Path | None) -> None:
+    """Check all that a deploy needs."""
+    if not report.checks(_console, preflight.run(config_file)):
+        sys.exit(1)
+
+
+@main.command(name="deploy")
+@click.option("--preflight/--no-preflight", "check", default=True, help="Check first.")
+@click.pass_obj
+def deploy_command(config_file: Path | None, check: bool) -> None:
+    """Bring the backend up on AWS, or up to date. Safe to run again."""
+    settings = config.load(config_file).config
+    if check and not report.checks(_console, preflight.run(config_file)):
+        raise click.ClickException("not deployed: correct what failed, or use --no-preflight")
+    deployed = deploy.deploy(settings, click.echo)
+    report.deployed(_console, deployed)
+
+
+@main.command()
+@click.option("--experiment", default="my experiment", show_default=True)
+@click.option("--variant", "variants", multiple=True, help="Once for each; the first is shown now.")
+@click.option("--goal", "goals", multiple=True, help="Once for each.")
+@_namespace
+@_url
+@click.pass_obj
+def snippet(
+    config_file: Path | None,
+    experiment: str,
+    variants: tuple[str, ...],
+    goals: tuple[str, ...],
+    namespace: str,
+    url: str | None,
+) -> None:
+    """Print the HTML to paste into a page."""
+    click.echo(
+        html.snippet(
+            _backend(config_file, url).url,
+            namespace=namespace,
+            experiment=experiment,
+            variants=variants or ("A", "B"),
+            goals=goals or ("my goal",),
+        ),
+        nl=False,
+    )
+
+
+@main.command()
+@_namespace
+@_url
+@click.option("--print-url", is_flag=True, help="Print the URL, key included, and nothing else.")
+@click.pass_obj
+def dashboard(config_file: Path | None, namespace: str, url: str | None, print_url: bool) -> None:
+    """Open the dashboard in a browser. The key travels in the URL's fragment only."""
+    backend = _backend(config_file, url)
+    key = {"key": backend.key} if backend.key else {}
+    address = f"{backend.url}/dashboard#{urlencode(key | {'namespace': namespace})}"
+    if print_url:
+        click.echo(address)
+    elif not webbrowser.open(address):
+        raise click.ClickException("no browser here: `gimel dashboard --print-url` shows the URL")
+
+
+@main.command()
+@click.argument("experiment")
+@_namespace
+@_url
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+def delete(
+    config_file: Path | None, experiment: str, namespace: str, url: str | None, yes: bool
+) -> None:
+    """Forget an EXPERIMENT and its counts."""
+    backend = _backend(config_file, url)
+    if not yes:
+        click.confirm(f"Forget {report.plain(experiment)} and all its counts?", abort=True)
+    if not Client(backend.url, backend.key).delete(experiment, namespace):
+        raise click.ClickException(f"there is no experiment of this name in {namespace}")
+    click.echo("Forgotten.")
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path.home() / ".gimel" / "local",
+    help="Where the counts are kept. Default: ~/.gimel/local.",
+)
+@click.option("--redis-url", help="Count there, and not in an embedded Valkey.")
+@click.option("--demo", is_flag=True, help="Fill namespace demo; serve a page to try it.")
+def local(host: str, port: int, data_dir: Path, redis_url: str | None, demo: bool) -> None:
+    """Run the backend on this machine."""
+    try:
+        from gimel.local import LocalError, serve
+    except ImportError:
+        raise click.ClickException("this needs `pip install 'gimel[local]'`") from None
+    try:
+        serve(
+            host=host, port=port, data_dir=data_dir, redis_url=redis_url, with_demo=demo, say=_say
+        )
+    except LocalError as error:
+        raise click.ClickException(str(error)) from None
+
+
+def _say(line: str) -> None:
+    """Print at once, even into a pipe."""
+    click.echo(line)
+    sys.stdout.flush()
+
+
+def _backend(config_file: Path | None, url: str | None) -> Backend:
+    """The backend that a command talks to: the one at `url`, else the deployed one."""
+    if url is not None:
+        return Backend(url.rstrip("/"), os.environ.get("GIMEL_KEY"))
+    return deploy.find(config.load(config_file).config)
