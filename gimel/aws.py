@@ -65,7 +65,7 @@ class AwsError(Exception):
         self.passing = passing
 
 
-class NotFound(AwsError):
+class NotFoundError(AwsError):
     """What was asked for does not exist."""
 
 
@@ -118,7 +118,7 @@ class Aws:
         """Like `call`, but None for what does not exist."""
         try:
             return self.call(service, operation, query, **arguments)
-        except NotFound:
+        except NotFoundError:
             return None
 
     def pages(self, service: str, operation: str, query: str, /, **arguments: Any) -> list[Any]:
@@ -144,9 +144,9 @@ class Aws:
     def wait(self, waiter: str, /, **arguments: Any) -> None:
         """Wait until Lambda has done what was asked: the names are those of boto3's waiters."""
         try:
-            # boto3 would ask every 5 s, or every second but only for 5 minutes.
+            # Seconds between questions; left alone, some waiters would ask every 5 s.
             self.clients["lambda"].get_waiter(waiter).wait(
-                WaiterConfig={"Delay": 1, "MaxAttempts": 300}, **arguments
+                WaiterConfig={"Delay": 0.5, "MaxAttempts": 600}, **arguments
             )
         except WaiterError as error:
             reason = jmespath.search("StateReason || LastUpdateStatusReason", error.last_response)
@@ -162,7 +162,7 @@ class Aws:
 
 
 def attempts(patience: float) -> Iterator[bool]:
-    """Attempts with growing, jittered pauses between them; True for the last, after `patience` s."""
+    """Attempts with growing, jittered pauses; True with the last one, after `patience` seconds."""
     deadline = time.monotonic() + patience
     pause = 0.1
     while (left := deadline - time.monotonic()) > 0:
@@ -177,9 +177,11 @@ def _refusal(service: str, error: ClientError, arguments: Mapping[str, Any]) -> 
     code = error.response["Error"]["Code"]
     message = _redacted(error.response["Error"].get("Message", ""), arguments)
     if code in _NOT_FOUND:
-        return NotFound(f"AWS has no such thing: {message}", code)
+        return NotFoundError(f"AWS has no such thing: {message}", code)
     if code in _EXPIRED:
-        return AwsError("the AWS credentials have expired: log in again, e.g. `aws sso login`", code)
+        return AwsError(
+            "the AWS credentials have expired: log in again, e.g. `aws sso login`", code
+        )
     if code in _UNKNOWN_KEY:
         return AwsError("AWS does not know these credentials: see `aws configure list`", code)
     if code in _DENIED:
@@ -219,5 +221,7 @@ def _explained(error: BotoCoreError, region: str | None = None) -> AwsError:
     if isinstance(error, SSOError | TokenRetrievalError | CredentialRetrievalError):
         return AwsError("the AWS login has expired: log in again, e.g. `aws sso login`")
     if isinstance(error, ConnectionError | HTTPClientError):
-        return AwsError(f"AWS does not answer in region {region}: is it spelt right, is there a net?")
+        return AwsError(
+            f"AWS does not answer in region {region}: is it spelt right, is there a net?"
+        )
     return AwsError(f"AWS cannot be called: {error}")

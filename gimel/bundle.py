@@ -113,8 +113,10 @@ def _compile(tree: Path, interpreter: str) -> None:
     when something else refers to it, and the order of sets follows the hash seed.
     """
     subprocess.run(  # noqa: S603
-        [interpreter, "-S", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash"]
-        + ["-d", "/var/task", "."],
+        [
+            *(interpreter, "-S", "-m", "compileall", "-q"),
+            *("--invalidation-mode", "unchecked-hash", "-d", "/var/task", "."),
+        ],
         cwd=tree,
         env={"PYTHONHASHSEED": "0"},
         check=True,

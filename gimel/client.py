@@ -51,7 +51,8 @@ class Client:
         self, namespace: str = DEFAULT_NAMESPACE, scope: str | None = None
     ) -> list[dict[str, Any]]:
         """All experiments of the namespace, or those of the comma-separated scope."""
-        _meta, *found = self._ask("GET", "/experiments", namespace=namespace, scope=scope)
+        answer = self._ask("GET", "/experiments", namespace=namespace, scope=scope)
+        found: list[dict[str, Any]] = answer[1:]  # the first item tells the scope
         return found
 
     def experiment(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> dict[str, Any]:
