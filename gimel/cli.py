@@ -14,8 +14,9 @@ from gimel import __version__, config, deploy, preflight, report
 from gimel import snippet as html
 from gimel.aws import AwsError
 from gimel.client import BackendError, Client
-from gimel.deploy import Backend, DeployError
+from gimel.deploy import Backend
 from gimel.http import DEFAULT_NAMESPACE
+from gimel.stack import DeployError
 
 _console = Console(highlight=False, soft_wrap=True)
 
@@ -89,14 +90,15 @@ def deploy_command(config_file: Path | None, check: bool) -> None:
     settings = config.load(config_file).config
     if check and not report.checks(_console, preflight.run(config_file)):
         raise click.ClickException("not deployed: correct what failed, or use --no-preflight")
-    deployed = deploy.deploy(settings, click.echo)
+    deployed = deploy.deploy(settings, _say)
     report.deployed(_console, deployed)
+    click.echo(html.snippet(deployed.url), nl=False)
 
 
 @main.command()
 @click.option("--experiment", default="my experiment", show_default=True)
-@click.option("--variant", "variants", multiple=True, help="Once for each; the first is shown now.")
-@click.option("--goal", "goals", multiple=True, help="Once for each.")
+@click.option("--variant", "variants", multiple=True, default=["A", "B"], help="Once for each.")
+@click.option("--goal", "goals", multiple=True, default=["signup"], help="Once for each.")
 @_namespace
 @_url
 @click.pass_obj
@@ -114,8 +116,8 @@ def snippet(
             _backend(config_file, url).url,
             namespace=namespace,
             experiment=experiment,
-            variants=variants or ("A", "B"),
-            goals=goals or ("my goal",),
+            variants=variants,
+            goals=goals,
         ),
         nl=False,
     )
@@ -189,5 +191,5 @@ def _say(line: str) -> None:
 def _backend(config_file: Path | None, url: str | None) -> Backend:
     """The backend that a command talks to: the one at `url`, else the deployed one."""
     if url is not None:
-        return Backend(url.rstrip("/"), os.environ.get("GIMEL_KEY"))
+        return Backend(url.rstrip("/"), os.environ.get("GIMEL_KEY", ""))
     return deploy.find(config.load(config_file).config)

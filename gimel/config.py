@@ -86,7 +86,7 @@ def _check_url(url: str) -> None:
         raise ValueError("url must start with redis:// or, for TLS, rediss://")
     if not parts.hostname:
         raise ValueError("url names no host: redis://[user:password@]host[:port][/db]")
-    parse_url(url)  # raises ValueError on what redis-py does not take
+    parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError on what redis-py does not take
 
 
 class AwsSettings(_Strict):

@@ -1,27 +1,20 @@
 """What the terminal shows. Names come from an open endpoint: here they cannot move the cursor."""
 
-import unicodedata
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.text import Text
 
+from gimel.deploy import Deployed
 from gimel.preflight import Check
-
-if TYPE_CHECKING:
-    from gimel.deploy import Deployed
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 
 
 def plain(name: str) -> str:
-    """The name with every control, format and separator character written as an escape."""
+    """The name, with every character that a terminal may obey, or not show, as an escape."""
     return "".join(
-        character
-        if unicodedata.category(character)[0] != "C" and character.isprintable()
-        else f"\\u{ord(character):04x}"
-        for character in name
+        character if character.isprintable() else f"\\u{{{ord(character):x}}}" for character in name
     )
 
 
@@ -35,5 +28,11 @@ def checks(console: Console, found: Iterable[Check]) -> bool:
     return passed
 
 
-def deployed(console: Console, done: "Deployed") -> None:
-    """Print what a deploy came to: the URLs, and the HTML to paste."""
+def deployed(console: Console, done: Deployed) -> None:
+    """Print what a deploy came to and what to do with it."""
+    console.print(Text(f"✓ A probe event came through ({done.seconds:.0f} s in all).", "green"))
+    if not done.changes:
+        console.print("Nothing was changed: all was as the configuration wants it.")
+    console.print(f"Events      {done.url}/e")
+    console.print(f"Dashboard   {done.url}/dashboard (`gimel dashboard` opens it, with the key)")
+    console.print("Paste this into your page; `gimel snippet --help` tells how to name things:\n")

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Sequence
 
+from gimel.http import DEFAULT_NAMESPACE
+
 ALEPHBET_URL = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js"
 ALEPHBET_INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha"
 
@@ -53,10 +55,10 @@ def script_string(text: str) -> str:
 def snippet(
     url: str,
     *,
-    namespace: str,
-    experiment: str,
-    variants: Sequence[str],
-    goals: Sequence[str],
+    namespace: str = DEFAULT_NAMESPACE,
+    experiment: str = "my experiment",
+    variants: Sequence[str] = ("A", "B"),
+    goals: Sequence[str] = ("signup",),
 ) -> str:
     """The HTML for one experiment. `url` is the backend's address, without a route."""
     return _TEMPLATE.format(
