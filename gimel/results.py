@@ -1,0 +1,209 @@
+"""An experiment's results in the terminal, and as CSV. Works on what the wire says of it."""
+
+import csv
+from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gimel.report import plain
+
+_BAR = 17
+_STATES = {
+    "winner": ("▲", "winner", "bold green"),
+    "loser": ("▼", "loser", "bold red"),
+    "no_difference": ("=", "no difference worth finding", "bold"),
+    "keep_collecting": ("…", "keep collecting", "bold yellow"),
+    "do_not_trust": ("✗", "do not trust these numbers", "bold red"),
+}
+_CSV_FIELDS = (
+    "trials",
+    "successes",
+    "rate",
+    "rate_interval",
+    "lift",
+    "lift_interval",
+    "p_value",
+    "lift_interval_always_valid",
+    "p_value_always_valid",
+    "chance_to_beat_baseline",
+    "chance_to_be_best",
+    "expected_loss",
+)
+# What a spreadsheet takes for the start of a formula, or skips to find one.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
+
+def show(console: Console, experiments: Iterable[dict[str, Any]], goal: str | None = None) -> None:
+    """Print each experiment: its health, then a table for each goal."""
+    for number, found in enumerate(experiments):
+        if number:
+            console.print()
+        _show_experiment(console, found, goal)
+
+
+def _show_experiment(console: Console, found: dict[str, Any], goal: str | None) -> None:
+    visitors = sum(variant["trials"] for variant in found["variants"])
+    since = found["created_at"][:10] if found["created_at"] else "the days of gimel 1.x"
+    facts = f"  {found['state']} since {since}, {visitors:,} visitors"
+    console.print(Text.assemble((plain(found["experiment"]), "bold underline"), (facts, "dim")))
+    _show_health(console, found)
+    goals = [each for each in found["goals"] if goal in (None, each["goal"])]
+    for each in goals:
+        console.print()
+        _show_verdict(console, each)
+        console.print(_table(each, found["baseline"]))
+    if not goals:
+        console.print(_visitors(found))
+
+
+def _show_health(console: Console, found: dict[str, Any]) -> None:
+    """A line on the sample ratio and the counting error."""
+    srm = found["srm"]
+    error = found["counting"]["relative_error"]
+    counts = f"counts within ±{2 * error:.2%}" if error else "counts exact"
+    if srm["alarm"]:
+        shares = ", ".join(f"{plain(name)} {share:.0%}" for name, share in srm["weights"].items())
+        warning = f"✗ the visitors are not split as meant ({shares}): p = {srm['p_value']:.2g}"
+        console.print(Text(warning, "bold red"))
+        console.print(Text(f"  {counts}", "dim"))
+    elif srm["p_value"] is None:
+        console.print(Text(f"· too few visitors to check their split; {counts}", "dim"))
+    else:
+        console.print(Text(f"✓ split as meant (p = {srm['p_value']:.2g}); {counts}", "dim"))
+
+
+def _show_verdict(console: Console, goal: dict[str, Any]) -> None:
+    verdict = goal["verdict"]
+    mark, words, style = _STATES[verdict["state"]]
+    if verdict["winner"] is not None:
+        words = f"{words}: {plain(verdict['winner'])}"
+    name = plain(goal["goal"]) + (" (per visitor)" if goal["kind"] == "total" else "")
+    console.print(Text.assemble((name, "bold"), "  ", (f"{mark} {words}", style)))
+    console.print(Text(plain(verdict["reason"])))
+
+
+def _table(goal: dict[str, Any], baseline: str | None) -> Table:
+    table = _bare_table("Variant", "Visitors", "Conv.", "Rate", "Lift", "95 %, any time", "Best")
+    reach = _reach(goal["results"])
+    for row in goal["results"]:
+        is_baseline = row["label"] == baseline
+        table.add_row(
+            plain(row["label"]),
+            f"{row['trials']:,}",
+            f"{row['successes']:,}",
+            _rate(row, goal["kind"]),
+            "baseline" if is_baseline else _percent(row["lift"], sign="+"),
+            Text() if is_baseline else _bar(row["lift_interval_always_valid"], row["lift"], reach),
+            _percent(row["chance_to_be_best"], digits=0),
+            style="dim" if is_baseline else "",
+        )
+    return table
+
+
+def _visitors(found: dict[str, Any]) -> Table:
+    table = _bare_table("Variant", "Visitors")
+    for variant in found["variants"]:
+        table.add_row(plain(variant["label"]), f"{variant['trials']:,}")
+    return table
+
+
+def _bare_table(first: str, *others: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
+    table.add_column(first, max_width=18, overflow="ellipsis", no_wrap=True)
+    for name in others:
+        table.add_column(name, justify="center" if "%" in name else "right", no_wrap=True)
+    return table
+
+
+def _rate(row: dict[str, Any], kind: str) -> str:
+    """The rate and how far its interval reaches from it, the farther end."""
+    if row["rate"] is None:
+        return "–"
+    low, high = row["rate_interval"]
+    reach = max(row["rate"] - low, high - row["rate"])
+    if kind == "total":
+        return f"{row['rate']:.3f} ±{reach:.3f}"
+    return f"{row['rate']:.2%} ±{100 * reach:.2f}"
+
+
+def _percent(value: float | None, *, sign: str = "", digits: int = 1) -> str:
+    return "–" if value is None else f"{value:{sign}.{digits}%}"
+
+
+def _reach(rows: Iterable[dict[str, Any]]) -> float:
+    """The largest distance from zero of any interval's end: one scale for all bars of a goal."""
+    intervals = [row["lift_interval_always_valid"] for row in rows]
+    return max((abs(end) for interval in intervals if interval for end in interval), default=0.0)
+
+
+def _bar(interval: list[float] | None, lift: float | None, reach: float) -> Text:
+    """The interval drawn around zero: ─ where it runs, ● the lift, │ zero."""
+    if interval is None or not reach:
+        return Text("–")
+    place = [round((value / reach + 1) / 2 * (_BAR - 1)) for value in interval]
+    cells = ["─" if place[0] <= cell <= place[1] else " " for cell in range(_BAR)]
+    cells[_BAR // 2] = "│"
+    if lift is not None and abs(lift) <= reach:
+        cells[round((lift / reach + 1) / 2 * (_BAR - 1))] = "●"
+    style = "green" if interval[0] > 0 else "red" if interval[1] < 0 else ""
+    return Text("".join(cells), style)
+
+
+def show_matrix(console: Console, experiment: str, goals: Iterable[dict[str, Any]]) -> None:
+    """Print every variant's lift over every other, goal by goal."""
+    for goal in goals:
+        console.print()
+        heading = f"{plain(experiment)}, {plain(goal['goal'])}: lift of each row over each column"
+        console.print(Text(heading, "bold"))
+        labels = list(dict.fromkeys(pair["label"] for pair in goal["pairs"]))
+        cells = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
+        table = _bare_table("", *map(plain, labels))
+        for label in labels:
+            row = [_pair(cells.get((label, against))) for against in labels]
+            table.add_row(plain(label), *row)
+        console.print(table)
+        console.print(Text("* certain at 5 %, corrected for all pairs, however often seen", "dim"))
+
+
+def _pair(pair: dict[str, Any] | None) -> Text:
+    if pair is None:
+        return Text("·", "dim")
+    certain = pair["p_value_always_valid_adjusted"] < 0.05
+    return Text(_percent(pair["lift"], sign="+") + ("*" if certain else " "), "bold" * certain)
+
+
+def write_csv(file: TextIO, experiments: Iterable[dict[str, Any]], goal: str | None = None) -> None:
+    """Write a row for each variant of each goal; an interval takes two columns."""
+    writer = csv.writer(file)
+    writer.writerow(["experiment", "goal", "kind", "verdict", "variant", *_csv_columns()])
+    for found in experiments:
+        for each in found["goals"]:
+            if goal in (None, each["goal"]):
+                names = (found["experiment"], each["goal"], each["kind"], each["verdict"]["state"])
+                for row in each["results"]:
+                    cells = [_cell(text) for text in (*names, row["label"])]
+                    writer.writerow([*cells, *_csv_values(row)])
+
+
+def _csv_columns() -> Iterator[str]:
+    for field in _CSV_FIELDS:
+        if "interval" in field:
+            yield from (f"{field}_low", f"{field}_high")
+        else:
+            yield field
+
+
+def _csv_values(row: dict[str, Any]) -> Iterator[float | None]:
+    for field in _CSV_FIELDS:
+        if "interval" in field:
+            yield from row[field] or (None, None)
+        else:
+            yield row[field]
+
+
+def _cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
