@@ -1,0 +1,94 @@
+"""Chances and expected losses: what the counts make of a flat prior on each variant's rate.
+
+A posterior is a normal distribution on a scale where it is nearly one at any size: the angle
+asin √rate for a proportion (Beta posterior), √rate for a rate that may exceed 1. The exact sums
+cost a hundred times as much; `docs/statistics.md` has the differences. No random numbers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import asin, erfc, pi, prod, sin, sqrt
+from operator import add, mul, sub
+
+from gimel.comparison import Arm
+
+# Where each posterior is looked at, in its standard errors.
+_STEPS = [step / 2 for step in range(-9, 10)]
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """A normal distribution of the angle."""
+
+    mean: float
+    error: float
+
+    def below(self, angles: list[float]) -> list[float]:
+        """Probability that the angle is less, for each of the angles."""
+        mean, scale = self.mean, 1 / (self.error * sqrt(2))
+        return [erfc((mean - angle) * scale) / 2 for angle in angles]
+
+
+def posterior(arm: Arm) -> Posterior:
+    """What the arm's counts say of its rate, prior flat from 0 to 1 (to infinity for totals)."""
+    if arm.kind == "total":
+        rate = (arm.successes + 0.75) / arm.trials
+        return Posterior(sqrt(rate), sqrt(rate * (arm.sampling + arm.counting) / 4))
+    visitors = arm.trials + 1.5
+    rate = (arm.counted + 0.75) / visitors
+    # d(angle) = √(odds)/2 · d(log rate); at a rate of nearly 1 no further than the error reaches
+    odds = rate / max(1 - rate, sqrt(arm.counting))
+    return Posterior(asin(sqrt(rate)), sqrt(1 / (visitors + 0.5) + arm.counting * odds) / 2)
+
+
+def chance_to_beat(one: Posterior, other: Posterior) -> float:
+    """Probability that the one's rate is higher than the other's."""
+    return erfc((other.mean - one.mean) / sqrt(2 * (one.error**2 + other.error**2))) / 2
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One variant among all: `expected_loss` is the rate given away by choosing it, on average."""
+
+    chance_to_be_best: float
+    expected_loss: float
+
+
+def standings(arms: Mapping[str, Arm]) -> dict[str, Standing]:
+    """Each variant among all of one goal, by the trapezoid rule on the points of all of them.
+
+    P(best) = ∫ P(all others below) dP(own); expected loss = ∫ P(own below) − P(all below) d(rate).
+    """
+    beliefs = [posterior(arm) for arm in arms.values()]
+    proportion = all(arm.kind == "unique" for arm in arms.values())
+    points = sorted(b.mean + b.error * step for b in beliefs for step in _STEPS)
+    below = [belief.below(points) for belief in beliefs]
+    all_below = [prod(column) for column in zip(*below, strict=True)]
+    rates = _rates(points, proportion)
+    chances = [_chance(own, all_below) for own in below]
+    total = sum(chances)
+    return {
+        label: Standing(chance / total, _loss(own, all_below, rates))
+        for label, chance, own in zip(arms, chances, below, strict=True)
+    }
+
+
+def _rates(angles: list[float], proportion: bool) -> list[float]:
+    if proportion:
+        return [0.0 if a < 0 else 1.0 if a > pi / 2 else sin(a) ** 2 for a in angles]
+    return [0.0 if a < 0 else a * a for a in angles]
+
+
+def _chance(own: list[float], all_below: list[float]) -> float:
+    """∫ of the product of the others over the own distribution, to be normalised."""
+    others = [every / one if one else 0.0 for every, one in zip(all_below, own, strict=True)]
+    return _integral(others, own)
+
+
+def _loss(own: list[float], all_below: list[float], rates: list[float]) -> float:
+    return _integral(list(map(sub, own, all_below)), rates)
+
+
+def _integral(values: list[float], over: list[float]) -> float:
+    """Trapezoid rule, by map() at half the price of a loop."""
+    return sum(map(mul, map(sub, over[1:], over), map(add, values[1:], values))) / 2
