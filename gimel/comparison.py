@@ -59,7 +59,7 @@ class Arm:
         """The successes, of a proportion at most the trials."""
         return min(self.successes, self.trials) if self.kind == "unique" else self.successes
 
-    @cached_property
+    @property
     def smoothed(self) -> float:
         """The rate with half a success and half a failure added: never 0, never quite 1."""
         return (self.counted + 0.5) / (self.trials + 1)

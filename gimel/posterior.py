@@ -8,12 +8,12 @@ cost a hundred times as much; `docs/statistics.md` has the differences. No rando
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import asin, erfc, pi, prod, sin, sqrt
-from operator import add, mul, sub
+from operator import mul, sub
 
-from gimel.comparison import Arm
+from gimel.comparison import Arm, Kind
 
 # Where each posterior is looked at, in its standard errors.
-_STEPS = [step / 2 for step in range(-9, 10)]
+_STEPS = [step * 0.6 for step in range(-7, 8)]
 
 
 @dataclass(frozen=True)
@@ -54,27 +54,25 @@ class Standing:
     expected_loss: float
 
 
-def standings(arms: Mapping[str, Arm]) -> dict[str, Standing]:
+def standings(beliefs: Mapping[str, Posterior], kind: Kind) -> dict[str, Standing]:
     """Each variant among all of one goal, by the trapezoid rule on the points of all of them.
 
     P(best) = ∫ P(all others below) dP(own); expected loss = ∫ P(own below) − P(all below) d(rate).
     """
-    beliefs = [posterior(arm) for arm in arms.values()]
-    proportion = all(arm.kind == "unique" for arm in arms.values())
-    points = sorted(b.mean + b.error * step for b in beliefs for step in _STEPS)
-    below = [belief.below(points) for belief in beliefs]
+    points = sorted(b.mean + b.error * step for b in beliefs.values() for step in _STEPS)
+    below = [belief.below(points) for belief in beliefs.values()]
     all_below = [prod(column) for column in zip(*below, strict=True)]
-    rates = _rates(points, proportion)
+    rates = _rates(points, kind)
     chances = [_chance(own, all_below) for own in below]
-    total = sum(chances)
+    total, highest = sum(chances), _integral(all_below, rates)
     return {
-        label: Standing(chance / total, _loss(own, all_below, rates))
-        for label, chance, own in zip(arms, chances, below, strict=True)
+        label: Standing(chance / total, max(0.0, _integral(own, rates) - highest))
+        for label, chance, own in zip(beliefs, chances, below, strict=True)
     }
 
 
-def _rates(angles: list[float], proportion: bool) -> list[float]:
-    if proportion:
+def _rates(angles: list[float], kind: Kind) -> list[float]:
+    if kind == "unique":
         return [0.0 if a < 0 else 1.0 if a > pi / 2 else sin(a) ** 2 for a in angles]
     return [0.0 if a < 0 else a * a for a in angles]
 
@@ -85,10 +83,7 @@ def _chance(own: list[float], all_below: list[float]) -> float:
     return _integral(others, own)
 
 
-def _loss(own: list[float], all_below: list[float], rates: list[float]) -> float:
-    return _integral(list(map(sub, own, all_below)), rates)
-
-
 def _integral(values: list[float], over: list[float]) -> float:
-    """Trapezoid rule, by map() at half the price of a loop."""
-    return sum(map(mul, map(sub, over[1:], over), map(add, values[1:], values))) / 2
+    """Trapezoid rule; the ends, where nothing happens, are left out. map() costs half a loop."""
+    total: float = sum(map(mul, map(sub, over[2:], over), values[1:]))
+    return total / 2

@@ -233,7 +233,8 @@ def _lift(arm: Arm, base: Arm) -> float | None:
 def _rows(
     arms: Mapping[str, Arm], baseline: str | None, comparisons: Mapping[str, Comparison]
 ) -> list[Row]:
-    standing = standings({label: arm for label, arm in arms.items() if arm.trials})
+    beliefs = {label: posterior(arm) for label, arm in arms.items() if arm.trials}
+    standing = standings(beliefs, _kind(arms))
     fixed = _adjusted({label: test.p_value for label, test in comparisons.items()})
     always = _adjusted({label: test.p_value_always_valid for label, test in comparisons.items()})
     rows = []
@@ -241,6 +242,8 @@ def _rows(
         row = _row(label, arm, standing.get(label))
         if label in comparisons and baseline is not None:
             _add_comparison(row, comparisons[label], arm, arms[baseline])
+            chance = chance_to_beat(beliefs[label], beliefs[baseline])
+            row["chance_to_beat_baseline"] = _round(chance)
             row["p_value_adjusted"] = _round(fixed[label])
             row["p_value_always_valid_adjusted"] = _round(always[label])
         rows.append(row)
@@ -273,7 +276,6 @@ def _add_comparison(row: Row, test: Comparison, arm: Arm, base: Arm) -> None:
     row["p_value"] = _round(test.p_value)
     row["lift_interval_always_valid"] = _round_both(test.interval_always_valid)
     row["p_value_always_valid"] = _round(test.p_value_always_valid)
-    row["chance_to_beat_baseline"] = _round(chance_to_beat(posterior(arm), posterior(base)))
 
 
 def _pair(label: str, against: str, arms: Mapping[str, Arm], adjusted: float) -> Pair:
