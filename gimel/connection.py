@@ -6,7 +6,7 @@ from typing import Any
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.client import Pipeline
-from redis.exceptions import ConnectionError, TimeoutError
+from redis.exceptions import ConnectionError, ResponseError, TimeoutError
 from redis.retry import Retry
 
 # Seconds for one step on the socket. A half-open connection costs a wait for its answer, then a
@@ -68,3 +68,17 @@ class Connection:
             self._redis.connection_pool.release(self._kept.connection)
             self._kept.connection = None
         return self._redis.pipeline(transaction=False)
+
+
+def answers(pipeline: Pipeline) -> list[Any]:
+    """Run the pipeline. A key of another type answers as a missing one does: with nothing.
+
+    A name that gimel 1.x would have put into a key as it is may spell the key of a counter.
+    """
+    replies = pipeline.execute(raise_on_error=False)
+    for place, reply in enumerate(replies):
+        if isinstance(reply, ResponseError) and str(reply).startswith("WRONGTYPE"):
+            replies[place] = set()
+        elif isinstance(reply, Exception):
+            raise reply
+    return replies

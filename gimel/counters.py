@@ -24,7 +24,7 @@ from math import inf
 from typing import Any
 from zlib import crc32
 
-from gimel.connection import Connection
+from gimel.connection import Connection, answers
 from gimel.http import Event
 from gimel.limits import DEFAULT_LIMITS, Limits, Pair
 
@@ -32,13 +32,10 @@ DEFAULT_SHARDS = 64
 # Redis's documentation: the standard error of one HyperLogLog of 16,384 registers.
 SHARD_ERROR = 0.0081
 PARTICIPATE = "participate"
-
 _REMEMBERED_SECONDS = 60.0
 _REMEMBERED_COUNTERS = 10_000
-
 # namespace, experiment, goal, variant: what Event starts with
 _Counter = tuple[str, str, str, str]
-
 # when to look again, key of shard 0, shards
 _Trusted = tuple[float, str, int]
 _NEVER: _Trusted = (-inf, "", 1)
@@ -87,6 +84,11 @@ def _unescape(part: str) -> str:
     return part.replace("%23", "#").replace("%3A", ":").replace("%25", "%")
 
 
+def _as_it_is(name: str) -> str:
+    """The name as gimel 1.x put it into a key; escaped where it would spell another's escapes."""
+    return name if _unescape(name) == name else _escape(name)
+
+
 def shard_of(uuid: str, shards: int) -> int:
     """The shard that an event with this uuid goes to, the same in every process for ever."""
     return crc32(uuid.encode()) % shards
@@ -96,17 +98,15 @@ def _shard_key(counter: str, shard: int) -> str:
     return f"{counter}#{shard}" if shard else counter
 
 
-def _now() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-
-
 class _Layout:
     """Where one experiment's keys are. `legacy` is the layout of gimel 1.x: names as they are."""
 
     def __init__(self, namespace: str, experiment: str, *, legacy: bool = False) -> None:
         self._part = str if legacy else _escape
         self.legacy = legacy
-        space, name = self._part(namespace), self._part(experiment)
+        self.name = experiment
+        of_name = _as_it_is if legacy else _escape
+        space, name = of_name(namespace), of_name(experiment)
         self.experiments = f"{space}:experiments"
         self.all_counters = f"{space}:counter_keys"
         self.settings = f"{space}:{name}:settings"
@@ -169,17 +169,18 @@ class _Registration:
         new, old = [list(islice(replies, 3)) for _ in self._layouts]
         legacy = bool(old[0] and not self.settings)
         self.layout = self._layouts[legacy]
-        self.in_experiments: int
-        self.experiments: int
-        self.counters: set[str]
         self.in_experiments, self.experiments, self.counters = old if legacy else new
+        self.opens_namespace = not self.in_namespaces and not self.experiments
 
-    def refusals(self, limits: Limits, pairs: list[Pair], begun: list[Pair]) -> dict[Pair, str]:
+    def refusals(
+        self, limits: Limits, pairs: list[Pair], begun: "list[_Registration]"
+    ) -> dict[Pair, str]:
         """Which (goal, variant) pairs may not be made. `begun`: what the same call makes anew."""
-        siblings = sum(namespace == self.names[0] for namespace, _ in begun)
+        siblings = sum(other.names[0] == self.names[0] for other in begun)
+        opened = {other.names[0] for other in begun if other.opens_namespace}
         reason = None
-        if not self.in_namespaces and not self.experiments and not siblings:
-            reason = limits.refuse_namespace(self.namespaces + len({space for space, _ in begun}))
+        if self.opens_namespace and not siblings:
+            reason = limits.refuse_namespace(self.namespaces + len(opened))
         if not self.in_experiments and reason is None:
             reason = limits.refuse_experiment(self.experiments + siblings)
         if reason:
@@ -199,7 +200,8 @@ class _Registration:
         if not self.layout.legacy:
             # Another process may be first, with another number of shards: what it wrote holds.
             pipeline.hsetnx(self.layout.settings, "shards", str(shards))
-            pipeline.hsetnx(self.layout.settings, "created_at", _now())
+            now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            pipeline.hsetnx(self.layout.settings, "created_at", now)
         pipeline.sadd(_NAMESPACES, namespace)
         pipeline.sadd(self.layout.experiments, experiment)
         if missing:
@@ -265,13 +267,13 @@ class Counters:
             pairs.setdefault((namespace, experiment), []).append((goal, variant))
         registrations = self._look_up(list(pairs))
         refused: dict[_Counter, str] = {}
-        begun: list[Pair] = []
+        begun: list[_Registration] = []
         for found in registrations:
             reasons = found.refusals(self._limits, pairs[found.names], begun)
             refused |= {(*found.names, *pair): reason for pair, reason in reasons.items()}
             pairs[found.names] = [pair for pair in pairs[found.names] if pair not in reasons]
             if pairs[found.names] and not found.in_experiments:
-                begun.append(found.names)
+                begun.append(found)
         self._create(registrations, pairs)
         for found in registrations:
             shards = int(found.settings.get("shards", 1))
@@ -286,7 +288,7 @@ class Counters:
         pipeline = self._connection.pipeline()
         for found in registrations:
             found.ask(pipeline)
-        replies = iter(pipeline.execute())
+        replies = iter(answers(pipeline))
         for found in registrations:
             found.hear(replies)
         return registrations
@@ -303,8 +305,6 @@ class Counters:
         settings = [reply for reply in pipeline.execute() if isinstance(reply, dict)]
         for found, current in zip(written, settings, strict=True):
             found.settings = current
-
-    # Reading
 
     def read(self, namespace: str, names: Sequence[str] | None = None) -> list[Experiment]:
         """The named experiments, or all of them by name, in at most 3 round trips."""
@@ -324,11 +324,10 @@ class Counters:
         ]
 
     def _names(self, namespace: str) -> set[str]:
-        spaces = {_escape(namespace), namespace}
         pipeline = self._connection.pipeline()
-        for space in spaces:
+        for space in {_escape(namespace), _as_it_is(namespace)}:
             pipeline.smembers(f"{space}:experiments")
-        return set().union(*pipeline.execute())
+        return set().union(*answers(pipeline))
 
     def _layouts(
         self, namespace: str, names: Sequence[str]
@@ -341,12 +340,13 @@ class Counters:
         for new, old in pairs:
             pipeline.hgetall(new.settings)
             pipeline.smembers(new.counters)
+            pipeline.sismember(old.experiments, old.name)
             pipeline.smembers(old.counters)
-        replies = pipeline.execute()
-        found = zip(pairs, replies[::3], replies[1::3], replies[2::3], strict=True)
+        replies = answers(pipeline)
+        found = zip(pairs, *(replies[start::4] for start in range(4)), strict=True)
         return [
-            (new, settings, new_keys) if settings else (old, settings, old_keys)
-            for (new, old), settings, new_keys, old_keys in found
+            (old, {}, old_keys) if is_old and not settings else (new, settings, new_keys)
+            for (new, old), settings, new_keys, is_old, old_keys in found
         ]
 
     def delete(self, namespace: str, name: str) -> bool:
@@ -363,9 +363,10 @@ class Counters:
         pipeline.unlink(layout.counters)
         pipeline.unlink(layout.settings)
         pipeline.srem(layout.experiments, name)
-        pipeline.scard(layout.experiments)
-        *_, removed, left = pipeline.execute()
-        if not left:
+        for legacy in (False, True):
+            pipeline.scard(_Layout(namespace, name, legacy=legacy).experiments)
+        *_, removed, new_left, old_left = answers(pipeline)
+        if not new_left and not old_left:
             pipeline.srem(_NAMESPACES, namespace)
             pipeline.execute()
         for counter in list(self._remembered):
