@@ -123,9 +123,14 @@ def all(event: ProxyEvent) -> Response:
     """GET /experiments: every experiment of a namespace, or those of the scope."""
     fields = http.query(event)
     scope = fields.get("scope") or None
-    names = None if scope is None else [name for name in scope.split(",") if name]
+    names = None if scope is None else _names_in(scope)
     found = counters().read(http.namespace(fields), names)
     return respond([{"meta": {"scope": scope}}, *map(_describe, found)])
+
+
+def _names_in(scope: str) -> list[str]:
+    """The experiments of a comma-separated scope. Raises HTTPError 400 on what is no name."""
+    return [http.name({"scope": part}, "scope") for part in scope.split(",") if part]
 
 
 @_endpoint(key=True)
