@@ -236,7 +236,7 @@ class Counters:
         """
         now = self._clock()
         trusted = {event[:4]: self._remembered.get(event[:4], _NEVER) for event in events}
-        unknown = {counter for counter, (until, _, _) in trusted.items() if until <= now}
+        unknown = [counter for counter, (until, _, _) in trusted.items() if until <= now]
         refusals = self._register(unknown, now, trusted) if unknown else {}
         additions: list[tuple[str, str]] = []
         refused: dict[int, str] = {}
@@ -253,7 +253,7 @@ class Counters:
     # Registering: the slow path, once a minute for each counter of a process.
 
     def _register(
-        self, wanted: set[_Counter], now: float, trusted: dict[_Counter, _Trusted]
+        self, wanted: list[_Counter], now: float, trusted: dict[_Counter, _Trusted]
     ) -> dict[_Counter, str]:
         """Make the counters exist, in two round trips however many there are.
 
@@ -263,7 +263,7 @@ class Counters:
         if len(self._remembered) + len(wanted) > _REMEMBERED_COUNTERS:
             self._remembered.clear()
         pairs: dict[Pair, list[Pair]] = {}
-        for namespace, experiment, goal, variant in sorted(wanted):
+        for namespace, experiment, goal, variant in wanted:
             pairs.setdefault((namespace, experiment), []).append((goal, variant))
         registrations = self._look_up(list(pairs))
         refused: dict[_Counter, str] = {}
@@ -280,7 +280,7 @@ class Counters:
             for pair in pairs[found.names]:
                 until, key = now + _REMEMBERED_SECONDS, found.layout.counter(*pair)
                 trusted[(*found.names, *pair)] = (until, key, shards)
-        self._remembered |= {counter: trusted[counter] for counter in wanted - refused.keys()}
+        self._remembered |= {each: trusted[each] for each in wanted if each not in refused}
         return refused
 
     def _look_up(self, experiments: list[Pair]) -> list[_Registration]:

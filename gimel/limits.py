@@ -32,9 +32,9 @@ class Limits:
         variants = {variant for _, variant in existing}
         refused: dict[Pair, str] = {}
         for goal, variant in wanted:
-            if len(goals | {goal}) > self.goals:
+            if goal not in goals and len(goals) >= self.goals:
                 refused[goal, variant] = f"the experiment has {self.goals} goals already"
-            elif len(variants | {variant}) > self.variants:
+            elif variant not in variants and len(variants) >= self.variants:
                 refused[goal, variant] = f"the experiment has {self.variants} variants already"
             else:
                 goals.add(goal)
