@@ -81,12 +81,20 @@ class RedisSettings(_Strict):
 
 
 def _check_url(url: str) -> None:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        # The reason would quote what was typed, and with it the password.
+        raise ValueError(
+            "url cannot be taken apart: is the port a number, and are / # ? [ ] @ in the password "
+            "written as %2F %23 %3F %5B %5D %40?"
+        ) from None
     if parts.scheme not in ("redis", "rediss"):
         raise ValueError("url must start with redis:// or, for TLS, rediss://")
-    if not parts.hostname:
+    if not host:
         raise ValueError("url names no host: redis://[user:password@]host[:port][/db]")
-    parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError on what redis-py does not take
+    parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError on a bad option
 
 
 class AwsSettings(_Strict):
