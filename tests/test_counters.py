@@ -505,6 +505,23 @@ def test_a_delete_cut_half_way_can_be_done_again(store: redis.Redis, fraction: f
     assert store.dbsize() == 0
 
 
+def test_a_first_event_cut_anywhere_is_sent_again_and_counted(store: redis.Redis) -> None:
+    """AlephBet sends again what was not answered; nothing half-made may stand in its way."""
+    with proxy_of(store) as proxy:
+        counters_of_proxy(proxy.port).add([event()])
+        expected = set(store.scan_iter())
+        for budget in range(5, proxy.taken, 23):
+            store.flushall()
+            proxy.budget = budget
+            with pytest.raises(redis.ConnectionError):
+                counters_of_proxy(proxy.port).add([event()])
+            proxy.budget = None
+            counters_of_proxy(proxy.port).add([event()])
+            assert set(store.scan_iter()) == expected
+            (found,) = counters_of(store).read("alephbet")
+            assert (found.shards, found.trials) == (64, {"a": 1})
+
+
 def counters_of_proxy(port: int) -> Counters:
     return Counters(Connection(f"redis://127.0.0.1:{port}"))
 
