@@ -6,9 +6,9 @@ An event's way in:
                                                              │
         http.py      proxy event -> fields, each one checked │
         gimel.py     the handlers: track, all, experiment, delete, dashboard
-        counters.py  fields -> PFADD of one shard            │
-        stats.py     counts -> rates, lifts, verdicts        v
+        counters.py  fields -> PFADD of one shard            v
                                                        Redis or Valkey
+        stats.py     and its counts -> rates, lifts, verdicts
 
 A deploy's way out:
 
@@ -31,7 +31,7 @@ from typing import Any
 
 __version__ = "2.0.0"
 
-_HANDLERS = frozenset({"all", "dashboard", "delete", "experiment", "track"})
+_HANDLERS = frozenset({"all", "delete", "experiment", "track"})
 
 
 def __getattr__(name: str) -> Any:

@@ -25,12 +25,17 @@ _PACKAGE = Path(__file__).parent
 # The runtime floor, which ships to Lambda. pyproject.toml's import contract names the same modules.
 RUNTIME_MODULES = (
     "__init__.py",
+    "comparison.py",
     "connection.py",
     "counters.py",
+    "experiments.py",
     "gimel.py",
     "http.py",
     "limits.py",
+    "posterior.py",
+    "settings.py",
     "stats.py",
+    "verdict.py",
 )
 RUNTIME_FOLDERS = ("dashboard",)
 
@@ -95,8 +100,7 @@ def _interpreter(runtime: str) -> str | None:
 def _copy_sources(tree: Path) -> None:
     (tree / "gimel").mkdir()
     for name in RUNTIME_MODULES:
-        if (_PACKAGE / name).exists():
-            shutil.copyfile(_PACKAGE / name, tree / "gimel" / name)
+        shutil.copyfile(_PACKAGE / name, tree / "gimel" / name)
     for name in RUNTIME_FOLDERS:
         shutil.copytree(_PACKAGE / name, tree / "gimel" / name)
     installed = Path(redis.__file__).parent

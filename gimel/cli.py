@@ -64,7 +64,7 @@ def main(ctx: click.Context, config_file: Path | None) -> None:
 def configure(config_file: Path | None, redis_url: str | None, edit: bool) -> None:
     """Make the config file, edit it, check it."""
     path = config.locate(config_file)
-    if config.write(path, redis_url):
+    if config.write_template(path, redis_url):
         click.echo(f"Wrote {path}, readable by you alone.")
     elif redis_url is not None:
         raise click.ClickException(f"{path} exists: edit it there, --redis-url is for a new file")

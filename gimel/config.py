@@ -181,7 +181,7 @@ def _nearest(loc: tuple[int | str, ...]) -> str:
     return f'; did you mean "{close[0]}"?' if close else ""
 
 
-def write(path: Path, redis_url: str | None = None) -> bool:
+def write_template(path: Path, redis_url: str | None = None) -> bool:
     """Write a new config file, readable by its owner only, from the template.
 
     An existing file is left alone. Returns whether one was written.

@@ -11,13 +11,12 @@ Every key, `<ns>`, `<experiment>`, `<goal>` and `<variant>` escaped (`:` `#` `%`
     <ns>:counter_keys                                  set: written by gimel 1.x, only cleaned here
 
 A counter is the sum of its shards, each a HyperLogLog; a hash of the uuid picks the shard, so a
-repeated event meets the shard it met before and counts once. An experiment without settings was
-made by gimel 1.x: one shard, its names in the keys as they are.
+repeated event meets the shard it met before and counts once. An experiment whose settings say no
+number of shards was made by gimel 1.x: one shard, its names in the keys as they are.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from math import inf
@@ -25,12 +24,12 @@ from typing import Any
 from zlib import crc32
 
 from gimel.connection import Connection, answers
+from gimel.experiments import Experiment
 from gimel.http import Event
 from gimel.limits import DEFAULT_LIMITS, Limits, Pair
+from gimel.settings import Settings
 
 DEFAULT_SHARDS = 64
-# Redis's documentation: the standard error of one HyperLogLog of 16,384 registers.
-SHARD_ERROR = 0.0081
 PARTICIPATE = "participate"
 _REMEMBERED_SECONDS = 60.0
 _REMEMBERED_COUNTERS = 10_000
@@ -40,40 +39,6 @@ _Counter = tuple[str, str, str, str]
 _Trusted = tuple[float, str, int]
 _NEVER: _Trusted = (-inf, "", 1)
 _NAMESPACES = "gimel:namespaces"
-_CONVENTIONAL_BASELINES = ("control", "baseline", "original")
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One experiment's settings and counts.
-
-    `trials` maps each variant to its visitors; `goals` maps each goal to its conversions by
-    variant, zeros included.
-    """
-
-    name: str
-    shards: int = 1
-    created_at: str | None = None
-    state: str = "running"
-    chosen_baseline: str | None = None
-    trials: dict[str, int] = field(default_factory=dict)
-    goals: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    @property
-    def exists(self) -> bool:
-        """Whether anything was ever counted for it."""
-        return bool(self.trials)
-
-    @property
-    def relative_error(self) -> float:
-        """Relative standard error of each of its counts."""
-        return float(SHARD_ERROR / self.shards**0.5)
-
-    @property
-    def baseline(self) -> str | None:
-        """The chosen baseline; else a variant of a conventional name; else the first by name."""
-        candidates = [self.chosen_baseline, *_CONVENTIONAL_BASELINES, *sorted(self.trials)]
-        return next((label for label in candidates if label in self.trials), None)
 
 
 def _escape(name: str) -> str:
@@ -109,7 +74,7 @@ class _Layout:
         space, name = of_name(namespace), of_name(experiment)
         self.experiments = f"{space}:experiments"
         self.all_counters = f"{space}:counter_keys"
-        self.settings = f"{space}:{name}:settings"
+        self.settings = f"{_escape(namespace)}:{_escape(experiment)}:settings"
         self.counters = f"{space}:{name}:counter_keys"
         self._prefix = f"{space}:counters:{name}:"
 
@@ -167,7 +132,7 @@ class _Registration:
         self.in_namespaces: int = next(replies)
         self.namespaces: int = next(replies)
         new, old = [list(islice(replies, 3)) for _ in self._layouts]
-        legacy = bool(old[0] and not self.settings)
+        legacy = bool(old[0] and "shards" not in self.settings)
         self.layout = self._layouts[legacy]
         self.in_experiments, self.experiments, self.counters = old if legacy else new
         self.opens_namespace = not self.in_namespaces and not self.experiments
@@ -345,9 +310,21 @@ class Counters:
         replies = answers(pipeline)
         found = zip(pairs, *(replies[start::4] for start in range(4)), strict=True)
         return [
-            (old, {}, old_keys) if is_old and not settings else (new, settings, new_keys)
+            (old if legacy else new, settings, old_keys if legacy else new_keys)
             for (new, old), settings, new_keys, is_old, old_keys in found
+            for legacy in [is_old and "shards" not in settings]
         ]
+
+    def configure(self, namespace: str, name: str, changes: Mapping[str, str | None]) -> None:
+        """Change fields of an experiment's settings; None removes one."""
+        key = _Layout(namespace, name).settings
+        pipeline = self._connection.pipeline()
+        for field, value in changes.items():
+            if value is None:
+                pipeline.hdel(key, field)
+            else:
+                pipeline.hset(key, field, value)
+        pipeline.execute()
 
     def delete(self, namespace: str, name: str) -> bool:
         """Forget an experiment. Returns whether there was one.
@@ -393,7 +370,7 @@ def _experiment(
         shards=shards,
         created_at=settings.get("created_at"),
         state=settings.get("state", "running"),
-        chosen_baseline=settings.get("baseline"),
+        settings=Settings.of(settings),
         trials=filled.pop(PARTICIPATE, dict.fromkeys(labels, 0)),
         goals=filled,
     )

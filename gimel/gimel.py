@@ -19,8 +19,10 @@ from redis.exceptions import RedisError
 
 from gimel import http
 from gimel.connection import Connection
-from gimel.counters import DEFAULT_SHARDS, Counters, Experiment
+from gimel.counters import DEFAULT_SHARDS, Counters
+from gimel.experiments import Experiment
 from gimel.http import Event, HTTPError, ProxyEvent, Response, respond
+from gimel.settings import changes
 
 LambdaHandler = Callable[..., Response]
 
@@ -125,7 +127,7 @@ def all(event: ProxyEvent) -> Response:
     scope = fields.get("scope") or None
     names = None if scope is None else _names_in(scope)
     found = counters().read(http.namespace(fields), names)
-    return respond([{"meta": {"scope": scope}}, *map(_describe, found)])
+    return respond([{"meta": {"scope": scope}}, *(each.describe() for each in found)])
 
 
 def _names_in(scope: str) -> list[str]:
@@ -138,37 +140,25 @@ def experiment(event: ProxyEvent) -> Response:
     """GET /experiment: one experiment."""
     fields = http.query(event)
     name = http.name(fields, "experiment")
-    (found,) = counters().read(http.namespace(fields), [name])
+    return respond(_one(http.namespace(fields), name).describe())
+
+
+def _one(namespace: str, name: str) -> Experiment:
+    (found,) = counters().read(namespace, [name])
     if not found.exists:
         raise HTTPError(404, "there is no such experiment in this namespace", "experiment")
-    return respond(_describe(found))
+    return found
 
 
-def _describe(found: Experiment) -> dict[str, Any]:
-    """An experiment as the wire says it."""
-    labels = sorted(found.trials)
-    return {
-        "experiment": found.name,
-        "created_at": found.created_at,
-        "state": found.state,
-        "baseline": found.baseline,
-        "variants": [{"label": label, "trials": found.trials[label]} for label in labels],
-        "counting": {
-            "method": "hyperloglog",
-            "shards": found.shards,
-            "relative_error": round(found.relative_error, 6),
-        },
-        "goals": [
-            {
-                "goal": goal,
-                "results": [
-                    {"label": label, "successes": successes[label], "trials": found.trials[label]}
-                    for label in labels
-                ],
-            }
-            for goal, successes in sorted(found.goals.items())
-        ],
-    }
+@_endpoint(key=True)
+def settings(event: ProxyEvent) -> Response:
+    """POST /settings: tell the engine something about an experiment; answers as /experiment."""
+    fields = http.query(event)
+    namespace, name = http.namespace(fields), http.name(fields, "experiment")
+    found = _one(namespace, name)
+    changed = changes(http.json_body(event), sorted(found.trials), sorted(found.goals))
+    counters().configure(namespace, name, changed)
+    return respond(_one(namespace, name).describe())
 
 
 @_endpoint(key=True)
@@ -223,6 +213,7 @@ ROUTES: dict[str, LambdaHandler] = {
     "POST /track": track,
     "GET /experiments": all,
     "GET /experiment": experiment,
+    "POST /settings": settings,
     "DELETE /delete": delete,
     "GET /dashboard": dashboard,
 }

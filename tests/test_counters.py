@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gimel.connection import Connection
-from gimel.counters import SHARD_ERROR, Counters, Experiment, shard_of
+from gimel.counters import Counters, shard_of
+from gimel.experiments import SHARD_ERROR, Experiment
 from gimel.http import Event
 from tests.servers import debian_redis, proxy_of, store_fixture, url_of  # noqa: F401
 

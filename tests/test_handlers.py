@@ -240,7 +240,7 @@ def test_the_dashboard_is_a_page_that_holds_no_data(backend: redis.Redis) -> Non
 
 
 def test_the_handlers_have_the_names_that_gimel_1_gave_them() -> None:
-    for name in ("track", "all", "experiment", "delete", "dashboard"):
+    for name in ("track", "all", "experiment", "delete"):
         assert getattr(gimel, name) is getattr(handlers, name)
     with pytest.raises(AttributeError, match="nothing"):
         _ = gimel.nothing

@@ -1,0 +1,78 @@
+"""An experiment as it was read: settings and counts, and what the wire says of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from gimel.settings import Settings
+from gimel.stats import analyse
+
+# Redis's documentation: the standard error of one HyperLogLog of 16,384 registers.
+SHARD_ERROR = 0.0081
+_CONVENTIONAL_BASELINES = ("control", "baseline", "original")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment.
+
+    `trials` maps each variant to its visitors; `goals` maps each goal to its conversions by
+    variant, zeros included.
+    """
+
+    name: str
+    shards: int = 1
+    created_at: str | None = None
+    state: str = "running"
+    settings: Settings = field(default_factory=Settings)
+    trials: dict[str, int] = field(default_factory=dict)
+    goals: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever counted for it."""
+        return bool(self.trials)
+
+    @property
+    def relative_error(self) -> float:
+        """Relative standard error of each of its counts."""
+        return float(SHARD_ERROR / self.shards**0.5)
+
+    @property
+    def baseline(self) -> str | None:
+        """The chosen baseline; else a variant of a conventional name; else the first by name."""
+        candidates = [self.settings.baseline, *_CONVENTIONAL_BASELINES, *sorted(self.trials)]
+        return next((label for label in candidates if label in self.trials), None)
+
+    @property
+    def primary_goal(self) -> str | None:
+        """The chosen goal; else the first by name."""
+        return self.settings.primary_goal or min(self.goals, default=None)
+
+    def describe(self) -> dict[str, Any]:
+        """The experiment with its inference, as the wire says it."""
+        analysis = analyse(
+            self.trials,
+            self.goals,
+            baseline=self.baseline,
+            relative_error=self.relative_error,
+            weights=self.settings.weights,
+            equivalence=self.settings.equivalence,
+            totals=self.settings.totals,
+        )
+        return {
+            "experiment": self.name,
+            "created_at": self.created_at,
+            "state": self.state,
+            "baseline": self.baseline,
+            "primary_goal": self.primary_goal,
+            "equivalence": self.settings.equivalence,
+            "variants": [
+                {"label": label, "trials": count} for label, count in sorted(self.trials.items())
+            ],
+            "counting": {
+                "method": "hyperloglog",
+                "shards": self.shards,
+                "relative_error": round(self.relative_error, 6),
+            },
+            **analysis,
+        }
