@@ -1,5 +1,6 @@
 """The commands. Each one reads as: load the configuration, call one function, print."""
 
+import json
 import os
 import sys
 import webbrowser
@@ -10,15 +11,18 @@ from urllib.parse import urlencode
 import click
 from rich.console import Console
 
-from gimel import __version__, config, deploy, preflight, report
+from gimel import __version__, config, deploy, preflight, report, results
 from gimel import snippet as html
 from gimel.aws import AwsError
 from gimel.client import BackendError, Client
 from gimel.deploy import Backend
+from gimel.experiments import relative_error
 from gimel.http import DEFAULT_NAMESPACE
+from gimel.power import sample_size
+from gimel.settings import FIELDS
 from gimel.stack import DeployError
 
-_console = Console(highlight=False, soft_wrap=True)
+_console = Console(highlight=False, markup=False, emoji=False)
 
 _namespace = click.option(
     "--namespace",
@@ -33,6 +37,24 @@ _url = click.option(
 )
 
 
+_WEIGHTS_HELP = "How visitors are meant to be divided; JSON for names that hold , or =."
+
+
+def _weights(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[str, float] | None:
+    """The weights that A=80,B=20, or a JSON object, gives."""
+    if value is None:
+        return None
+    try:
+        if value.lstrip().startswith("{"):
+            return dict(json.loads(value))
+        pairs = [pair.rpartition("=") for pair in value.split(",")]
+        return {name.strip(): float(share) for name, _, share in pairs}
+    except ValueError:
+        raise click.BadParameter("must look like A=80,B=20") from None
+
+
 class _Commands(click.Group):
     """A group whose expected errors end as one message, never as a traceback."""
 
@@ -40,7 +62,8 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (config.ConfigError, AwsError, DeployError, BackendError) as error:
-            raise click.ClickException(str(error)) from None
+            lines = str(error).splitlines()
+            raise click.ClickException("\n".join(map(report.plain, lines))) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -139,6 +162,92 @@ def dashboard(config_file: Path | None, namespace: str, url: str | None, print_u
         raise click.ClickException("no browser here: `gimel dashboard --print-url` shows the URL")
 
 
+@main.command(name="results")
+@click.argument("experiment", required=False)
+@_namespace
+@_url
+@click.option("--goal", help="This goal only.")
+@click.option("--matrix", is_flag=True, help="Every variant against every other, too.")
+@click.option("--json", "form", flag_value="json", help="What the backend answers, as it is.")
+@click.option("--csv", "form", flag_value="csv", help="A row for each variant of each goal.")
+@click.pass_obj
+def results_command(
+    config_file: Path | None,
+    experiment: str | None,
+    namespace: str,
+    url: str | None,
+    goal: str | None,
+    matrix: bool,
+    form: str | None,
+) -> None:
+    """Show which variant wins, and how sure that is; of one EXPERIMENT, or of all."""
+    found = _client(config_file, url).read(experiment, namespace)
+    if form == "json":
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    elif form == "csv":
+        results.write_csv(sys.stdout, found, goal)
+    elif not found:
+        click.echo(f"There is no experiment in namespace {report.plain(namespace)} yet.")
+    else:
+        results.show(_console, found, goal)
+        if matrix:
+            results.show_matrix(_console, found, goal)
+
+
+@main.command(name="settings")
+@click.argument("experiment")
+@click.option("--baseline", metavar="VARIANT", help="What the others are compared with.")
+@click.option("--weights", metavar="A=80,B=20", callback=_weights, help=_WEIGHTS_HELP)
+@click.option("--primary-goal", metavar="GOAL", help="The goal that decides.")
+@click.option("--equivalence", type=float, help="A lift not worth finding: 0.01 is 1 %.")
+@click.option(
+    "--total",
+    "totals",
+    metavar="GOAL",
+    multiple=True,
+    help="A goal that a visitor may reach many times.",
+)
+@click.option("--reset", multiple=True, type=click.Choice(FIELDS), help="Take one back.")
+@_namespace
+@_url
+@click.pass_obj
+def settings_command(
+    config_file: Path | None,
+    /,
+    experiment: str,
+    namespace: str,
+    url: str | None,
+    reset: tuple[str, ...],
+    **given: Any,
+) -> None:
+    """Show, and set, what the engine needs to know about an EXPERIMENT."""
+    client = _client(config_file, url)
+    changes = {name: value for name, value in given.items() if value is not None and value != ()}
+    changes |= dict.fromkeys(reset)
+    if changes:
+        found = client.configure(experiment, changes, namespace)
+    else:
+        found = client.experiment(experiment, namespace)
+    results.show_settings(_console, found)
+
+
+@main.command(name="sample-size")
+@click.option("--rate", type=float, required=True, help="The baseline's rate: 0.1 is 10 %.")
+@click.option("--lift", type=float, required=True, help="The least to be found: 0.05 is +5 %.")
+@click.option("--power", type=float, default=0.8, show_default=True, help="Chance to find it.")
+@click.option("--alpha", type=float, default=0.05, show_default=True, help="False-positive rate.")
+@click.option("--variants", type=int, default=2, show_default=True, help="Baseline included.")
+@click.option("--shards", type=click.IntRange(1, 1024), default=64, show_default=True)
+@click.option("--visitors-per-day", type=click.IntRange(1), help="In all variants together.")
+def sample_size_command(shards: int, visitors_per_day: int | None, **design: Any) -> None:
+    """Tell how many visitors an experiment needs, and how many days."""
+    try:
+        needed = sample_size(**design, relative_error=relative_error(shards))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    results.show_sample_size(_console, needed, visitors_per_day)
+
+
 @main.command()
 @click.argument("experiment")
 @_namespace
@@ -149,10 +258,10 @@ def delete(
     config_file: Path | None, experiment: str, namespace: str, url: str | None, yes: bool
 ) -> None:
     """Forget an EXPERIMENT and its counts."""
-    backend = _backend(config_file, url)
+    client = _client(config_file, url)
     if not yes:
         click.confirm(f"Forget {report.plain(experiment)} and all its counts?", abort=True)
-    if not Client(backend.url, backend.key).delete(experiment, namespace):
+    if not client.delete(experiment, namespace):
         raise click.ClickException(f"there is no experiment of this name in {namespace}")
     click.echo("Forgotten.")
 
@@ -193,3 +302,8 @@ def _backend(config_file: Path | None, url: str | None) -> Backend:
     if url is not None:
         return Backend(url.rstrip("/"), os.environ.get("GIMEL_KEY", ""))
     return deploy.find(config.load(config_file).config)
+
+
+def _client(config_file: Path | None, url: str | None) -> Client:
+    backend = _backend(config_file, url)
+    return Client(backend.url, backend.key)

@@ -1,5 +1,6 @@
 """The client of a backend, deployed or local: the wire's routes as methods."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import requests
@@ -62,15 +63,33 @@ class Client:
         )
         return found
 
+    def read(self, name: str | None, namespace: str = DEFAULT_NAMESPACE) -> list[dict[str, Any]]:
+        """The named experiment, or all of the namespace."""
+        return self.experiments(namespace) if name is None else [self.experiment(name, namespace)]
+
+    def configure(
+        self, name: str, settings: Mapping[str, Any], namespace: str = DEFAULT_NAMESPACE
+    ) -> dict[str, Any]:
+        """Tell the engine something about an experiment: see `gimel.settings`. Answers with it."""
+        found: dict[str, Any] = self._ask(
+            "POST", "/settings", settings, namespace=namespace, experiment=name
+        )
+        return found
+
     def delete(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> bool:
         """Forget an experiment. Returns whether there was one."""
         answer = self._ask("DELETE", "/delete", namespace=namespace, experiment=name)
         return bool(answer["deleted"])
 
-    def _ask(self, method: str, path: str, **fields: str | None) -> Any:
+    def _ask(self, method: str, path: str, body: Any = None, /, **fields: str | None) -> Any:
         try:
             answer = requests.request(
-                method, self.url + path, params=fields, headers=self._headers, timeout=_TIMEOUT
+                method,
+                self.url + path,
+                params=fields,
+                json=body,
+                headers=self._headers,
+                timeout=_TIMEOUT,
             )
         except requests.Timeout:
             raise BackendError(f"{self.url} does not answer in time") from None

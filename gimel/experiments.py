@@ -11,6 +11,11 @@ SHARD_ERROR = 0.0081
 _CONVENTIONAL_BASELINES = ("control", "baseline", "original")
 
 
+def relative_error(shards: int) -> float:
+    """Relative standard error of a counter of so many shards."""
+    return float(SHARD_ERROR / shards**0.5)
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One experiment.
@@ -35,7 +40,7 @@ class Experiment:
     @property
     def relative_error(self) -> float:
         """Relative standard error of each of its counts."""
-        return float(SHARD_ERROR / self.shards**0.5)
+        return relative_error(self.shards)
 
     @property
     def baseline(self) -> str | None:

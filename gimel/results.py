@@ -2,13 +2,17 @@
 
 import csv
 from collections.abc import Iterable, Iterator
+from math import ceil
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gimel.comparison import ALPHA
+from gimel.power import Need, SampleSize
 from gimel.report import plain
+from gimel.stats import GoalMatrix, Pair, matrix
 
 _BAR = 17
 _STATES = {
@@ -66,13 +70,17 @@ def _show_health(console: Console, found: dict[str, Any]) -> None:
     counts = f"counts within ±{2 * error:.2%}" if error else "counts exact"
     if srm["alarm"]:
         shares = ", ".join(f"{plain(name)} {share:.0%}" for name, share in srm["weights"].items())
-        warning = f"✗ the visitors are not split as meant ({shares}): p = {srm['p_value']:.2g}"
+        warning = f"✗ the visitors are not split as meant ({shares}): {_chance(srm['p_value'])}"
         console.print(Text(warning, "bold red"))
         console.print(Text(f"  {counts}", "dim"))
     elif srm["p_value"] is None:
         console.print(Text(f"· too few visitors to check their split; {counts}", "dim"))
     else:
-        console.print(Text(f"✓ split as meant (p = {srm['p_value']:.2g}); {counts}", "dim"))
+        console.print(Text(f"✓ split as meant ({_chance(srm['p_value'])}); {counts}", "dim"))
+
+
+def _chance(p_value: float) -> str:
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
 
 
 def _show_verdict(console: Console, goal: dict[str, Any]) -> None:
@@ -152,27 +160,83 @@ def _bar(interval: list[float] | None, lift: float | None, reach: float) -> Text
     return Text("".join(cells), style)
 
 
-def show_matrix(console: Console, experiment: str, goals: Iterable[dict[str, Any]]) -> None:
+def show_matrix(
+    console: Console, experiments: Iterable[dict[str, Any]], goal: str | None = None
+) -> None:
     """Print every variant's lift over every other, goal by goal."""
-    for goal in goals:
-        console.print()
-        heading = f"{plain(experiment)}, {plain(goal['goal'])}: lift of each row over each column"
-        console.print(Text(heading, "bold"))
-        labels = list(dict.fromkeys(pair["label"] for pair in goal["pairs"]))
-        cells = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
-        table = _bare_table("", *map(plain, labels))
-        for label in labels:
-            row = [_pair(cells.get((label, against))) for against in labels]
-            table.add_row(plain(label), *row)
-        console.print(table)
-        console.print(Text("* certain at 5 %, corrected for all pairs, however often seen", "dim"))
+    for found in experiments:
+        for each in _matrix(found):
+            if goal in (None, each["goal"]):
+                _show_pairs(console, found["experiment"], each)
 
 
-def _pair(pair: dict[str, Any] | None) -> Text:
+def _matrix(found: dict[str, Any]) -> list[GoalMatrix]:
+    return matrix(
+        {variant["label"]: variant["trials"] for variant in found["variants"]},
+        {
+            goal["goal"]: {row["label"]: row["successes"] for row in goal["results"]}
+            for goal in found["goals"]
+        },
+        relative_error=found["counting"]["relative_error"],
+        totals=[goal["goal"] for goal in found["goals"] if goal["kind"] == "total"],
+    )
+
+
+def _show_pairs(console: Console, experiment: str, goal: GoalMatrix) -> None:
+    heading = f"{plain(experiment)}, {plain(goal['goal'])}: lift of each row over each column"
+    console.print(Text.assemble("\n", (heading, "bold")))
+    labels = list(dict.fromkeys(pair["label"] for pair in goal["pairs"]))
+    cells = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
+    table = _bare_table("", *map(plain, labels))
+    for label in labels:
+        row = [_pair(cells.get((label, against))) for against in labels]
+        table.add_row(plain(label), *row)
+    console.print(table)
+    note = "* other than chance at 5 %, corrected for all pairs, however often one looks"
+    console.print(Text(note, "dim"))
+
+
+def _pair(pair: Pair | None) -> Text:
     if pair is None:
         return Text("·", "dim")
-    certain = pair["p_value_always_valid_adjusted"] < 0.05
+    p_value = pair["p_value_always_valid_adjusted"]
+    certain = p_value is not None and p_value < ALPHA
     return Text(_percent(pair["lift"], sign="+") + ("*" if certain else " "), "bold" * certain)
+
+
+def show_settings(console: Console, found: dict[str, Any]) -> None:
+    """Print what the engine goes by."""
+    shares = found["srm"]["weights"].items()
+    equivalence = found["equivalence"]
+    totals = [plain(goal["goal"]) for goal in found["goals"] if goal["kind"] == "total"]
+    rows = {
+        "Baseline": plain(found["baseline"] or "–"),
+        "Weights": ", ".join(f"{plain(label)} {share:.1%}" for label, share in shares),
+        "Primary goal": plain(found["primary_goal"] or "–"),
+        "Equivalence": "–" if equivalence is None else f"lifts within ±{equivalence:.2%}",
+        "Goals reached often": ", ".join(totals) or "–",
+        "Counting": f"{found['counting']['method']}, {found['counting']['shards']} shards",
+    }
+    console.print(Text(plain(found["experiment"]), "bold underline"))
+    for name, value in rows.items():
+        console.print(Text.assemble((f"{name:<21}", "dim"), value))
+
+
+def show_sample_size(console: Console, needed: SampleSize, per_day: int | None) -> None:
+    """Print the visitors needed, and the days that they take."""
+    plans = {
+        "One look, at the end": needed.fixed,
+        "A look whenever you like": needed.free_looks,
+    }
+    for name, need in plans.items():
+        console.print(Text.assemble((f"{name:<26}", "dim"), _needed(need, per_day)))
+
+
+def _needed(need: Need | None, per_day: int | None) -> str:
+    if need is None:
+        return "no number of visitors will do: the counters' own error hides this lift"
+    days = f", {ceil(need.total / per_day):,} days" if per_day else ""
+    return f"{need.per_variant:,} visitors a variant, {need.total:,} in all{days}"
 
 
 def write_csv(file: TextIO, experiments: Iterable[dict[str, Any]], goal: str | None = None) -> None:

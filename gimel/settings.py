@@ -110,3 +110,4 @@ _CHECKS: dict[str, Callable[[object, Names, Names], str | None]] = {
     "totals": _check_totals,
 }
 _AS_JSON = ("weights", "equivalence", "totals")
+FIELDS = tuple(_CHECKS)
