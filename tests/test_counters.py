@@ -426,6 +426,16 @@ def test_a_redis_of_gimel_1_is_read_counted_on_and_deleted(
     assert store.dbsize() == 0
 
 
+def test_of_two_variants_that_a_key_of_gimel_1_may_end_in_the_longer_is_meant(
+    store: redis.Redis,
+) -> None:
+    for variant in ("red: big", " big"):
+        track_1x(store, "alephbet", "e", "participate", variant, "1")
+    track_1x(store, "alephbet", "e", "signup", "red: big", "1")
+    (found,) = counters_of(store).read("alephbet")
+    assert found.goals == {"signup": {"red: big": 1, " big": 0}}
+
+
 def test_a_new_counter_of_an_old_experiment_has_one_shard(store: redis.Redis) -> None:
     track_1x(store, "alephbet", "e", "participate", "a", "1")
     counters_of(store).add(events(range(20), variant="b"))
@@ -479,6 +489,25 @@ def test_deleting_an_unknown_experiment_changes_nothing(store: redis.Redis) -> N
     before = {key: store.dump(key) for key in store.scan_iter()}
     assert counters_of(store).delete("a:b", "another") is False
     assert {key: store.dump(key) for key in store.scan_iter()} == before
+
+
+@pytest.mark.parametrize("variant", ["settings", "counter_keys"])
+def test_deleting_an_unknown_name_that_spells_a_key_spares_it(
+    store: redis.Redis, variant: str
+) -> None:
+    counters_of(store).add([event(variant=variant, uuid=SHARD_0[0])])
+    before = {key: store.dump(key) for key in store.scan_iter()}
+    assert counters_of(store).delete("alephbet", "counters:e:participate") is False
+    assert {key: store.dump(key) for key in store.scan_iter()} == before
+
+
+def test_a_namespace_is_in_use_while_gimel_1_left_something_in_it(store: redis.Redis) -> None:
+    track_1x(store, "a:b", "old", "participate", "a", "1")
+    counters = counters_of(store)
+    counters.add([event(namespace="a:b")])
+    counters.delete("a:b", "e")
+    assert store.smembers("gimel:namespaces") == {"a:b"}
+    assert [found.trials for found in counters.read("a:b")] == [{"a": 1}]
 
 
 def test_a_deleted_experiment_starts_anew(store: redis.Redis) -> None:

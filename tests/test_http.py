@@ -72,6 +72,12 @@ def test_a_wrong_value(backend: redis.Redis, field: str, value: str, reason: str
         assert answer.body["error"] == f"{field} {reason}"
 
 
+@pytest.mark.parametrize("value", ["x" * 256, "𝒳" * 256, "\u202e", "a\u200db", " a "])
+@pytest.mark.parametrize("field", EVENT)
+def test_a_value_just_right(backend: redis.Redis, field: str, value: str) -> None:
+    assert [answer.status for answer in ways(EVENT | {field: value})] == [200, 200, 200]
+
+
 @pytest.mark.parametrize("field", EVENT)
 @pytest.mark.parametrize("surrogate", ["\ud800", "a\udfffb"])
 def test_a_lone_surrogate(backend: redis.Redis, field: str, surrogate: str) -> None:

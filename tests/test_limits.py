@@ -155,7 +155,7 @@ def test_a_limit_is_a_429_that_says_when_to_come_back(backend: redis.Redis) -> N
 
 
 def test_places_in_a_batch_are_those_that_were_sent(backend: redis.Redis) -> None:
-    batch = [{}, *[EVENT | {"variant": f"v{n:02}"} for n in range(20)], {}, EVENT]
+    batch = [{}, *[EVENT | {"variant": f"v{n:02}"} for n in range(20)], EVENT, {}]
     answer = post(batch)
     assert answer.status == 200
     assert answer.body["accepted"] == 20
