@@ -231,6 +231,28 @@ def settings_command(
     results.show_settings(_console, found)
 
 
+@main.command()
+@click.argument("experiment")
+@_namespace
+@_url
+@click.pass_obj
+def stop(config_file: Path | None, experiment: str, namespace: str, url: str | None) -> None:
+    """Count no more events of an EXPERIMENT: pages may go on sending them."""
+    _client(config_file, url).configure(experiment, {"state": "stopped"}, namespace)
+    click.echo("Stopped. Within a minute, nothing more is counted.")
+
+
+@main.command()
+@click.argument("experiment")
+@_namespace
+@_url
+@click.pass_obj
+def resume(config_file: Path | None, experiment: str, namespace: str, url: str | None) -> None:
+    """Count the events of an EXPERIMENT again."""
+    _client(config_file, url).configure(experiment, {"state": "running"}, namespace)
+    click.echo("Running. Within a minute, everything is counted again.")
+
+
 @main.command(name="sample-size")
 @click.option("--rate", type=float, required=True, help="The baseline's rate: 0.1 is 10 %.")
 @click.option("--lift", type=float, required=True, help="The least to be found: 0.05 is +5 %.")

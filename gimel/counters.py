@@ -35,7 +35,7 @@ _REMEMBERED_SECONDS = 60.0
 _REMEMBERED_COUNTERS = 10_000
 # namespace, experiment, goal, variant: what Event starts with
 _Counter = tuple[str, str, str, str]
-# when to look again, key of shard 0, shards
+# when to look again, key of shard 0, shards (0: the experiment is stopped)
 _Trusted = tuple[float, str, int]
 _NEVER: _Trusted = (-inf, "", 1)
 _NAMESPACES = "gimel:namespaces"
@@ -61,6 +61,10 @@ def shard_of(uuid: str, shards: int) -> int:
 
 def _shard_key(counter: str, shard: int) -> str:
     return f"{counter}#{shard}" if shard else counter
+
+
+def _is_running(settings: Mapping[str, str]) -> bool:
+    return settings.get("state", "running") == "running"
 
 
 class _Layout:
@@ -160,6 +164,8 @@ class _Registration:
         """
         namespace, experiment = self.names
         missing = {self.layout.counter(*pair) for pair in pairs} - self.counters
+        if not _is_running(self.settings):
+            return False
         if not missing and self.in_experiments and self.in_namespaces:
             return False
         if not self.layout.legacy:
@@ -197,6 +203,8 @@ class Counters:
     def add(self, events: Sequence[Event]) -> dict[int, str]:
         """Count the events: one round trip when their counters are remembered.
 
+        Those of a stopped experiment are taken and not counted, at the latest
+        `_REMEMBERED_SECONDS` after it was stopped.
         Returns the events refused by a limit, as {place in `events`: reason}.
         """
         now = self._clock()
@@ -209,8 +217,9 @@ class Counters:
             counter = event[:4]
             if counter in refusals:
                 refused[place] = refusals[counter]
-            else:
-                _, key, shards = trusted[counter]
+                continue
+            _, key, shards = trusted[counter]
+            if shards:
                 additions.append((_shard_key(key, shard_of(event.uuid, shards)), event.uuid))
         self._connection.pfadd(additions)
         return refused
@@ -241,7 +250,7 @@ class Counters:
                 begun.append(found)
         self._create(registrations, pairs)
         for found in registrations:
-            shards = int(found.settings.get("shards", 1))
+            shards = int(found.settings.get("shards", 1)) if _is_running(found.settings) else 0
             for pair in pairs[found.names]:
                 until, key = now + _REMEMBERED_SECONDS, found.layout.counter(*pair)
                 trusted[(*found.names, *pair)] = (until, key, shards)
@@ -274,7 +283,7 @@ class Counters:
     def read(self, namespace: str, names: Sequence[str] | None = None) -> list[Experiment]:
         """The named experiments, or all of them by name, in at most 3 round trips."""
         if names is None:
-            names = sorted(self._names(namespace))
+            _, names = self.names(namespace)
         layouts = self._layouts(namespace, names)
         pipeline = self._connection.pipeline()
         for layout, settings, keys in layouts:
@@ -288,11 +297,14 @@ class Counters:
             for name, (layout, settings, keys) in zip(names, layouts, strict=True)
         ]
 
-    def _names(self, namespace: str) -> set[str]:
+    def names(self, namespace: str) -> tuple[list[str], list[str]]:
+        """All namespaces, and the names of one's experiments, in one round trip."""
         pipeline = self._connection.pipeline()
+        pipeline.smembers(_NAMESPACES)
         for space in {_escape(namespace), _as_it_is(namespace)}:
             pipeline.smembers(f"{space}:experiments")
-        return set().union(*answers(pipeline))
+        namespaces, *experiments = answers(pipeline)
+        return sorted(namespaces), sorted(set().union(*experiments))
 
     def _layouts(
         self, namespace: str, names: Sequence[str]
@@ -369,7 +381,6 @@ def _experiment(
         name=name,
         shards=shards,
         created_at=settings.get("created_at"),
-        state=settings.get("state", "running"),
         settings=Settings.of(settings),
         trials=filled.pop(PARTICIPATE, dict.fromkeys(labels, 0)),
         goals=filled,

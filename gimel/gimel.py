@@ -124,10 +124,12 @@ def _batch_answer(sent: int, errors: dict[int, HTTPError]) -> Response:
 def all(event: ProxyEvent) -> Response:
     """GET /experiments: every experiment of a namespace, or those of the scope."""
     fields = http.query(event)
-    scope = fields.get("scope") or None
-    names = None if scope is None else _names_in(scope)
-    found = counters().read(http.namespace(fields), names)
-    return respond([{"meta": {"scope": scope}}, *(each.describe() for each in found)])
+    namespace, scope = http.namespace(fields), fields.get("scope") or None
+    wanted = None if scope is None else _names_in(scope)
+    namespaces, names = counters().names(namespace)
+    found = counters().read(namespace, names if wanted is None else wanted)
+    meta = {"scope": scope, "namespaces": namespaces}
+    return respond([{"meta": meta}, *(each.describe() for each in found)])
 
 
 def _names_in(scope: str) -> list[str]:

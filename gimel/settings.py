@@ -12,16 +12,20 @@ from gimel.http import HTTPError
 
 Names = Sequence[str]
 
+STATES = ("running", "stopped", "archived")
+
 
 @dataclass(frozen=True)
 class Settings:
     """None, or empty, is what was never told.
 
+    `state`: a stopped experiment takes events and counts none; an archived one is out of sight too.
     `weights`: the share of visitors that each variant is meant to get, in any unit. `equivalence`:
     a lift no larger than this, either way, is not worth finding (0.01 is 1 %). `totals`: goals that
     a visitor may reach many times.
     """
 
+    state: str = "running"
     baseline: str | None = None
     weights: dict[str, float] | None = None
     primary_goal: str | None = None
@@ -60,6 +64,10 @@ def changes(body: object, variants: Names, goals: Names) -> dict[str, str | None
             raise HTTPError(400, f"{field} {complaint}", field)
         changed[field] = json.dumps(value) if field in _AS_JSON else value
     return changed
+
+
+def _check_state(value: object, variants: Names, goals: Names) -> str | None:
+    return None if value in STATES else f"must be one of {', '.join(STATES)}"
 
 
 def _check_baseline(value: object, variants: Names, goals: Names) -> str | None:
@@ -103,6 +111,7 @@ def _listed(names: Names) -> str:
 
 
 _CHECKS: dict[str, Callable[[object, Names, Names], str | None]] = {
+    "state": _check_state,
     "baseline": _check_baseline,
     "weights": _check_weights,
     "primary_goal": _check_primary_goal,

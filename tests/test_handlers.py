@@ -149,7 +149,7 @@ def test_all_experiments(backend: redis.Redis) -> None:
     fill()
     answer = call("GET", "/experiments")
     assert (answer.status, answer.headers) == (200, JSON_HEADERS)
-    assert answer.body[0] == {"meta": {"scope": None}}
+    assert answer.body[0] == {"meta": {"scope": None, "namespaces": ["alephbet"]}}
     (found,) = answer.body[1:]
     assert includes(found, EXPERIMENT)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["created_at"])
@@ -165,7 +165,7 @@ def test_one_experiment(backend: redis.Redis) -> None:
 def test_the_shape_that_gimel_1_answered(backend: redis.Redis) -> None:
     fill()
     first, *others = call("GET", "/experiments").body
-    assert first == {"meta": {"scope": None}}
+    assert first["meta"]["scope"] is None
     as_before = [
         {
             "experiment": each["experiment"],
@@ -185,7 +185,7 @@ def test_the_shape_that_gimel_1_answered(backend: redis.Redis) -> None:
 def test_a_scope(backend: redis.Redis) -> None:
     post([EVENT | {"experiment": name} for name in ("one", "two", "three")])
     answer = call("GET", "/experiments", {"scope": "three,one,"})
-    assert answer.body[0] == {"meta": {"scope": "three,one,"}}
+    assert answer.body[0]["meta"]["scope"] == "three,one,"
     assert [each["experiment"] for each in answer.body[1:]] == ["three", "one"]
     assert len(call("GET", "/experiments", {"scope": ""}).body) == 4
 
@@ -196,7 +196,7 @@ def test_a_scope_that_names_nothing_known_answers_as_gimel_1_did(backend: redis.
 
 
 def test_no_experiments(backend: redis.Redis) -> None:
-    assert call("GET", "/experiments").body == [{"meta": {"scope": None}}]
+    assert call("GET", "/experiments").body == [{"meta": {"scope": None, "namespaces": []}}]
 
 
 def test_an_unknown_experiment(backend: redis.Redis) -> None:
