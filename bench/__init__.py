@@ -1,0 +1,13 @@
+"""Measurements behind docs/performance.md: `python -m bench` (not shipped).
+
+    harness.py         rounds in turn, medians, the table, the machine
+    peers.py           environments and programs that are measured against, from PyPI
+    worker.py          runs inside an environment: events, on demand
+    warm.py            an event, and a batch, on a warm connection
+    cold.py            spawn to first answer, in AWS's Runtime Interface Emulator
+    imports.py         where a cold start's milliseconds go
+    redis_versions.py  which redis-py, and how to pack it
+
+Only ratios within one run mean anything: the contenders take turns in every round, and a ratio is
+the median of the rounds' ratios.
+"""

@@ -1,0 +1,91 @@
+"""An event, and a batch of 100, on a warm connection, in process."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+from bench import harness, peers
+from bench.harness import BUILD, ROOT, Row
+
+ROUNDS = 25
+
+
+class Worker:
+    """A `worker.py` in an environment, over its pipes."""
+
+    def __init__(self, interpreter: str | Path, port: int, *contenders: str) -> None:
+        # gimel 1.x and lamed read their settings from the current folder.
+        folder = BUILD / f"redis-{port}"
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = {"redis": {"host": "127.0.0.1", "port": port}}
+        (folder / "config.json").write_text(json.dumps(settings))
+        own = str(interpreter) == sys.executable
+        self._process = subprocess.Popen(
+            [interpreter, Path(__file__).with_name("worker.py"), str(port), *contenders],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            cwd=folder,
+            env=os.environ | ({"PYTHONPATH": str(ROOT)} if own else {"PYTHONPATH": ""}),
+        )
+        self._answer()
+
+    def _answer(self) -> str:
+        assert self._process.stdout
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f"the worker {self._process.args} died")
+        return line
+
+    def microseconds(self, contender: str) -> Callable[[], float]:
+        def ask() -> float:
+            assert self._process.stdin
+            self._process.stdin.write(f"{contender}\n")
+            self._process.stdin.flush()
+            return float(self._answer()) * 1e6
+
+        return ask
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        self._process.communicate()
+
+
+def measure(port: int) -> list[Row]:
+    with ExitStack() as stack:
+        own = stack.enter_context(Worker(sys.executable, port, "bare", "raw", "track", "batch"))
+        first = stack.enter_context(Worker(peers.gimel_1(), port, "bare", "gimel_1"))
+        lamed = stack.enter_context(Worker(peers.lamed(), port, "bare", "lamed"))
+        contenders = {name: own.microseconds(name) for name in ("bare", "raw", "track", "batch")}
+        contenders |= {"bare 3": first.microseconds("bare"), "1": first.microseconds("gimel_1")}
+        contenders["lamed"] = lamed.microseconds("lamed")
+        found = harness.in_turn(contenders, ROUNDS)
+    return _rows(found)
+
+
+def _rows(found: harness.Rounds) -> list[Row]:
+    bare = found["bare"]
+    return [
+        harness.ratio_row("bare redis-py `pfadd`, connection kept", bare, bare, "µs", "bare"),
+        harness.ratio_row("raw socket, the floor", found["raw"], bare, "µs", "bare"),
+        harness.ratio_row("**warm `track`**", found["track"], bare, "µs", "bare", 1.35),
+        harness.ratio_row("warm `track`", found["track"], found["raw"], "µs", "raw socket"),
+        harness.ratio_row(
+            "**an event in a batch of 100**", found["batch"], bare, "µs", "bare", 0.25
+        ),
+        harness.ratio_row(
+            "gimel 1.5.0 `track`", found["1"], found["bare 3"], "µs", "its own bare (redis-py 3.5)"
+        ),
+        harness.ratio_row("gimel 1.5.0 `track`", found["1"], found["track"], "µs", "ours"),
+        harness.ratio_row("lamed 0.4.3 `track`", found["lamed"], found["track"], "µs", "ours"),
+    ]
