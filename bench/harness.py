@@ -16,6 +16,9 @@ ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "bench"
 PAGE = ROOT / "docs" / "performance.md"
 
+Lines = list[tuple[str, ...]]
+# name, head of the table, its lines
+Section = tuple[str, tuple[str, ...], Lines]
 Rounds = dict[str, list[float]]
 
 

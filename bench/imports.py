@@ -4,58 +4,56 @@ import re
 import statistics
 import subprocess
 import sys
-from collections import defaultdict
+from pathlib import Path
 
 from bench.cold import unpack
+from bench.harness import Lines
 from gimel import bundle
 
-HEAD = ("imported", "own time, ms", "modules")
+HEAD = ("imported by `gimel.gimel`", "ms", "of all")
 ROUNDS = 11
-_LINE = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([\w.]+)")
+_LINE = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \|\s+([\w.]+)")
+# Each with all that it is the first to import; indented ones are parts of redis.
+_MODULES = {
+    "gimel.gimel": "all",
+    "redis": "redis-py and what it pulls in",
+    "asyncio": "… asyncio, for redis.asyncio",
+    "importlib.metadata": "… importlib.metadata, for redis-py's version",
+    "ssl": "… ssl",
+    "redis.commands": "… redis.commands",
+}
+_OWN = {"gimel": "Gimel's own modules", "redis": "redis-py's own modules"}
+
+Times = dict[str, tuple[int, int]]
 
 
-def _group(module: str) -> str:
-    top = module.partition(".")[0]
-    if top == "gimel":
-        return "gimel"
-    if module.startswith("redis.asyncio"):
-        return "redis.asyncio"
-    if module.startswith("redis.commands"):
-        return "redis.commands (modules' commands among them)"
-    return "redis, the rest" if top == "redis" else _stdlib(top)
-
-
-def _stdlib(top: str) -> str:
-    for name in ("asyncio", "ssl", "importlib", "email", "json", "logging", "typing"):
-        if top.lstrip("_") == name:
-            return f"standard library: {name}"
-    return "standard library, the rest"
-
-
-def _one(folder: str, statement: str) -> dict[str, int]:
-    """Microseconds of every module's own import."""
+def _times(folder: Path) -> Times:
+    """Microseconds of every module: its own, and with all that it is the first to import."""
+    statement = f"import sys; sys.path.insert(0, {str(folder)!r}); import gimel.gimel"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-X", "importtime", "-c", statement],
-        cwd=folder,
         stderr=subprocess.PIPE,
         text=True,
         check=True,
     )
-    return {name: int(time) for time, name in _LINE.findall(done.stderr)}
+    return {name: (int(own), int(total)) for own, total, name in _LINE.findall(done.stderr)}
 
 
-def measure() -> list[tuple[str, str, str]]:
-    folder = str(unpack("imports", bundle.build().content))
-    path = f"import sys; sys.path.insert(0, {folder!r})"
-    start = _one(folder, path)
-    runs = [_one(folder, f"{path}; import gimel.gimel") for _ in range(ROUNDS)]
-    groups: dict[str, list[str]] = defaultdict(list)
-    for module in runs[0].keys() - start.keys():
-        groups[_group(module)].append(module)
-    lines = []
-    for group, modules in groups.items():
-        took = statistics.median(sum(run.get(one, 0) for one in modules) for run in runs) / 1000
-        lines.append((group, took, len(modules)))
-    lines.sort(key=lambda line: -line[1])
-    total = ("all", sum(line[1] for line in lines), sum(line[2] for line in lines))
-    return [(name, f"{took:.1f}", str(count)) for name, took, count in [*lines, total]]
+def _summary(times: Times) -> dict[str, int]:
+    summary = {label: times[module][1] for module, label in _MODULES.items()}
+    for package, label in _OWN.items():
+        summary[label] = sum(
+            own for module, (own, _) in times.items() if module.partition(".")[0] == package
+        )
+    return summary
+
+
+def measure() -> Lines:
+    """The median of each over the runs. Tracing itself costs some of it: shares count."""
+    folder = unpack("imports", bundle.build().content)
+    runs = [_summary(_times(folder)) for _ in range(ROUNDS)]
+    middle = {label: statistics.median(run[label] for run in runs) for label in runs[0]}
+    return [
+        (label, f"{took / 1000:.1f}", f"{took / middle['all']:.0%}")
+        for label, took in middle.items()
+    ]

@@ -1,19 +1,24 @@
 """Which redis-py, and how to pack it: `python -m bench --redis-versions`."""
 
+import compileall
 import io
+import shutil
 import statistics
 import time
 import zipfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from py_compile import PycInvalidationMode
 
 from bench import harness, peers
 from bench.cold import Function, empty, ours, unpack
+from bench.harness import BUILD
 from bench.warm import Worker
 from gimel import bundle
 
 VERSIONS = ("5.2.1", "6.4.0", "7.1.0", "8.1.0")
+PINNED = "6.4.0"
 ROUNDS = 15
 # The least that a function needs, so that versions differ and nothing else.
 _HANDLER = """import os
@@ -27,10 +32,8 @@ def handler(event, context):
     return client.pfadd("cold", "u1")
 """
 
-Section = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
 
-
-def measure(port: int) -> list[Section]:
+def measure(port: int) -> list[harness.Section]:
     return [_versions(port), _packing(port), _levels()]
 
 
@@ -52,12 +55,16 @@ def _packed(content: bytes, *, keep: Callable[[str], bool], level: int = 9) -> b
 
 
 def _zip_of(version: str) -> bytes:
-    """redis-py alone, sources and bytecode."""
-    package = peers.packages(peers.python(f"redis-{version}", f"redis=={version}")) / "redis"
+    """redis-py alone, sources and bytecode, compiled as `gimel.bundle` does it."""
+    installed = peers.packages(peers.python(f"redis-{version}", f"redis=={version}")) / "redis"
+    folder = BUILD / f"only-redis-{version}"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(installed, folder / "redis", ignore=shutil.ignore_patterns("__pycache__"))
+    compileall.compile_dir(folder, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for path in sorted(package.rglob("*.py*")):
-            archive.write(path, path.relative_to(package.parent))
+        for path in sorted(folder.rglob("*.py*")):
+            archive.write(path, path.relative_to(folder))
     return buffer.getvalue()
 
 
@@ -68,7 +75,7 @@ def _function(version: str, content: bytes, port: int) -> Function:
     return Function(folder, "function.handler", {}, {"GIMEL_REDIS_URL": url})
 
 
-def _versions(port: int) -> Section:
+def _versions(port: int) -> harness.Section:
     zips = {version: _zip_of(version) for version in VERSIONS}
     contenders: dict[str, Callable[[], float]] = {"empty": empty().milliseconds}
     with ExitStack() as stack:
@@ -78,21 +85,28 @@ def _versions(port: int) -> Section:
             contenders[f"pfadd {version}"] = worker.microseconds("bare")
             contenders[f"cold {version}"] = _function(version, content, port).milliseconds
         found = harness.in_turn(contenders, ROUNDS)
-    middle = {name: statistics.median(figures) for name, figures in found.items()}
-    lines = [
+    lines: harness.Lines = [
         (
             version,
             f"{len(zips[version]) / 1000:.0f} KB",
-            f"{middle[f'cold {version}']:.0f} ms",
-            f"{middle[f'pfadd {version}']:.0f} µs",
+            *_beside(found[f"cold {version}"], found[f"cold {PINNED}"], "ms"),
+            *_beside(found[f"pfadd {version}"], found[f"pfadd {PINNED}"], "µs"),
         )
         for version in VERSIONS
     ]
-    lines.append(("(empty handler)", "", f"{middle['empty']:.0f} ms", ""))
-    return "versions", ("redis-py", "zip of it alone", "cold start", "warm `pfadd`"), lines
+    empty_cells = _beside(found["empty"], found[f"cold {PINNED}"], "ms")
+    lines.append(("(empty handler)", "", *empty_cells, "", ""))
+    head = ("redis-py", "zip of it alone", "cold start", f"to {PINNED}", "warm `pfadd`")
+    return "versions", (*head, f"to {PINNED}"), lines
 
 
-def _packing(port: int) -> Section:
+def _beside(own: list[float], base: list[float], unit: str) -> tuple[str, str]:
+    """The median, and the median of the ratio to another."""
+    ratios = [mine / other for mine, other in zip(own, base, strict=True)]
+    return f"{statistics.median(own):.0f} {unit}", f"{statistics.median(ratios):.2f}×"
+
+
+def _packing(port: int) -> harness.Section:
     content = bundle.build().content
     zips = {
         "sources and bytecode": content,
@@ -104,16 +118,17 @@ def _packing(port: int) -> Section:
         for number, (name, zipped) in enumerate(zips.items())
     }
     found = harness.in_turn(contenders, ROUNDS)
-    lines = [
-        (name, f"{len(zipped) / 1000:.0f} KB", f"{statistics.median(found[name]):.0f} ms")
+    first = next(iter(found.values()))
+    lines: harness.Lines = [
+        (name, f"{len(zipped) / 1000:.0f} KB", *_beside(found[name], first, "ms"))
         for name, zipped in zips.items()
     ]
-    return "packing", ("the zip holds", "size", "cold start"), lines
+    return "packing", ("the zip holds", "size", "cold start", "to the first"), lines
 
 
-def _levels() -> Section:
+def _levels() -> harness.Section:
     content = bundle.build().content
-    lines = []
+    lines: harness.Lines = []
     for level in (1, 6, 9):
         began = time.perf_counter()
         size = len(_packed(content, keep=lambda _: True, level=level))

@@ -40,7 +40,7 @@ class Worker:
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"the worker {self._process.args} died")
+            raise SystemExit("a worker died: run bench/worker.py by hand to see why")
         return line
 
     def microseconds(self, contender: str) -> Callable[[], float]:
