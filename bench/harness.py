@@ -61,10 +61,11 @@ def ratio_row(
 ) -> Row:
     """The median, and the median and quartiles of the ratio to `base`, round by round."""
     ratios = [mine / other for mine, other in zip(own, base, strict=True)]
+    median = statistics.median(own)
     low, middle, high = statistics.quantiles(ratios, n=4)
     return Row(
         what,
-        f"{statistics.median(own):.3g} {unit}",
+        f"{median:.{0 if median >= 100 else 1}f} {unit}",
         f"{middle:.2f}× {against}",
         f"{low:.2f}–{high:.2f}",
         f"≤ {at_most}×" if at_most else "",

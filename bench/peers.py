@@ -47,7 +47,7 @@ def runtime() -> Path:
 def runtime_with_setuptools() -> Path:
     """The same with setuptools beside it, as Python 3.11 is installed by default.
 
-    There setuptools answers `import distutils`, which gimel 1.5.0's redis-py does: 0.1 s more.
+    There setuptools answers `import distutils`, which gimel 1.5.0's redis-py does: 0.1 s and more.
     """
     return python("awslambdaric-setuptools", *_RUNTIME, "setuptools==65.5.0")
 
