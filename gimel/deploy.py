@@ -21,7 +21,6 @@ from gimel.config import Config
 from gimel.plan import plan
 from gimel.stack import (
     ALIAS,
-    POLICY,
     STAGE,
     TAG,
     TRACK,
@@ -42,7 +41,7 @@ Say = Callable[[str], None]
 PROBE_NAMESPACE = "gimel-probe"
 # Seconds that a new endpoint may take until it answers. Redis gets less: a function that runs and
 # does not reach it will not learn to.
-_PROBE_PATIENCE = 60.0
+_PROBE_PATIENCE = 20.0
 _REDIS_PATIENCE = 6.0
 
 _VERSION = (
@@ -157,7 +156,11 @@ def _role(aws: Aws, names: Names) -> SeenRole | None:
     if role is None:
         return None
     permissions = aws.find(
-        "iam", "get_role_policy", "PolicyDocument", RoleName=names.role, PolicyName=POLICY
+        "iam",
+        "get_role_policy",
+        "PolicyDocument",
+        RoleName=names.role,
+        PolicyName=names.policy(aws.region),
     )
     return SeenRole(_tags(role.get("Tags")), role["AssumeRolePolicyDocument"], permissions)
 

@@ -11,7 +11,6 @@ from gimel.stack import (
     ALIAS,
     DEFAULT_STACK,
     LATEST,
-    POLICY,
     TAG,
     VERSIONS_KEPT,
     DeployError,
@@ -104,7 +103,10 @@ def _role(wanted: Wanted, seen: Seen) -> Iterator[Change]:
     permissions = permissions_policy(names, wanted.home)
     if role is None or role.permissions != permissions:
         verb = "update" if role and role.permissions else "create"
-        arguments = {"PolicyName": POLICY, "PolicyDocument": json.dumps(permissions)}
+        arguments = {
+            "PolicyName": names.policy(wanted.home.region),
+            "PolicyDocument": json.dumps(permissions),
+        }
         why = "to write its own logs and nothing else"
         yield _iam(verb, f"policy of {what}", why, "put_role_policy", names.role, arguments)
 

@@ -16,7 +16,6 @@ from gimel.config import Config
 DEFAULT_STACK = "gimel"
 STAGE = "prod"
 ALIAS = "live"
-POLICY = "gimel"
 INVOKER = "gimel-http-api"
 TAG = "gimel:stack"
 VERSIONS_KEPT = 5
@@ -48,6 +47,10 @@ class Names:
     def role(self) -> str:
         """The role of the functions."""
         return self.stack
+
+    def policy(self, region: str) -> str:
+        """The role's policy for a region: IAM is global, one role serves the stack in all."""
+        return f"{self.stack}-{region}"
 
     @property
     def api(self) -> str:

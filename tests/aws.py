@@ -1,14 +1,21 @@
-"""An AWS account on this machine: ministack in a process of its own, all its state in one folder."""
+"""An AWS account on this machine: ministack in a process, all its state in one folder."""
 
 import contextlib
+import itertools
+import json
 import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+from gimel import config
+from gimel.aws import Aws
+from gimel.config import Config
 
 REGION = "eu-west-1"
 
@@ -75,3 +82,37 @@ def _await(url: str, process: "subprocess.Popen[bytes]") -> None:
             return
         time.sleep(0.1)
     raise AssertionError("the emulator does not answer")
+
+
+_numbers = itertools.count(1)
+
+
+def new_stack() -> str:
+    """A stack's name that no test has used."""
+    return f"stack{next(_numbers)}"
+
+
+def stack_config(redis_url: str, **settings: Any) -> Config:
+    content = {"redis": {"url": redis_url}, "aws": {"region": REGION}, **settings}
+    return config.parse(json.dumps(content))
+
+
+class RecordingAws(Aws):
+    """AWS with a list of the operations that went out, each attempt of each."""
+
+    def __init__(self, region: str | None = REGION) -> None:
+        super().__init__(region)
+        self.operations: list[str] = []
+        self.on("before-send", self._record)
+
+    def on(self, event: str, handler: Callable[..., Any]) -> None:
+        for client in self.clients.values():
+            client.meta.events.register(event, handler)
+
+    def _record(self, event_name: str, **_: Any) -> None:
+        self.operations.append(event_name.split(".")[-1])
+
+    @property
+    def writes(self) -> list[str]:
+        reading = ("Describe", "Get", "List")
+        return sorted(name for name in self.operations if not name.startswith(reading))

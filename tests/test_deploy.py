@@ -1,0 +1,585 @@
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+import requests
+from botocore.awsrequest import AWSResponse
+
+from gimel import deploy, stack
+from gimel.aws import Aws, AwsError
+from gimel.client import BackendError, Client
+from gimel.config import AwsSettings, Config
+from gimel.deploy import Deployed
+from gimel.plan import plan
+from gimel.stack import DeployError, Names, SeenApi, log_group
+from tests.aws import REGION, RecordingAws, free_port, new_stack, stack_config
+from tests.conftest import REDIS_PASSWORD, Deployment
+
+SPACE = "shop at night/é:#%"
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture
+def settings(aws_endpoint: str, redis_url: str) -> Config:
+    """The settings of a stack of the test's own."""
+    return stack_config(redis_url, stack=new_stack())
+
+
+@pytest.fixture
+def names(settings: Config) -> Names:
+    return Names(settings.stack)
+
+
+@pytest.fixture
+def first(settings: Config) -> Deployed:
+    """That stack, deployed."""
+    return deploy.deploy(settings, silent)
+
+
+def again(settings: Config) -> tuple[Deployed, RecordingAws]:
+    aws = RecordingAws(settings.aws.region)
+    return deploy.deploy(settings, silent, aws), aws
+
+
+def is_as_wanted(settings: Config) -> bool:
+    return again(settings)[1].writes == []
+
+
+# What a deploy gives
+
+
+def test_events_come_back_as_counts(deployed: Deployment) -> None:
+    client = Client(deployed.url, deployed.key)
+    for uuid in ("1", "2", "3", "3"):
+        client.track("button color", "red & blue", "participate", uuid, SPACE)
+    goal = {"namespace": SPACE, "experiment": "button color", "event": "signup/now"}
+    batch = [{**goal, "variant": "red & blue", "uuid": uuid} for uuid in ("1", "2", "2")]
+    answer = requests.post(
+        f"{deployed.url}/e", json.dumps(batch), headers={"content-type": "text/plain"}, timeout=20
+    )
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 3, "rejected": []})
+    found = client.experiment("button color", SPACE)
+    assert found["variants"] == [{"label": "red & blue", "trials": 3}]
+    ((goal_found,), (result,)) = found["goals"], found["goals"][0]["results"]
+    assert goal_found["goal"] == "signup/now"
+    assert (result["label"], result["successes"]) == ("red & blue", 2)
+    assert client.experiments(SPACE) == [found]
+    client.track("another", "a", "participate", "1", SPACE)
+    assert client.experiments(SPACE, scope="button color") == [found]
+    assert len(client.experiments(SPACE)) == 2
+
+
+def test_the_old_path_counts_too(deployed: Deployment) -> None:
+    fields = {"experiment": "old", "variant": "a", "event": "participate", "uuid": "1"}
+    assert requests.get(f"{deployed.url}/track", fields, timeout=20).status_code == 200
+    assert requests.post(f"{deployed.url}/track", json=fields, timeout=20).status_code == 200
+    assert Client(deployed.url, deployed.key).experiment("old")["variants"][0]["trials"] == 1
+
+
+@pytest.mark.parametrize("key", [None, "wrong"])
+def test_reading_and_deleting_ask_for_the_key(deployed: Deployment, key: str | None) -> None:
+    client = Client(deployed.url, key)
+    asks: list[Callable[[], Any]] = [
+        client.experiments,
+        lambda: client.experiment("x"),
+        lambda: client.delete("x"),
+    ]
+    for ask in asks:
+        with pytest.raises(BackendError, match=r"403.*read key") as refused:
+            ask()
+        assert refused.value.status == 403
+
+
+def test_delete_forgets_an_experiment(deployed: Deployment) -> None:
+    client = Client(deployed.url, deployed.key)
+    client.track("short-lived", "a", "participate", "1")
+    assert client.delete("short-lived") is True
+    with pytest.raises(BackendError, match="no such experiment") as missing:
+        client.experiment("short-lived")
+    assert missing.value.status == 404
+    assert client.delete("short-lived") is False
+
+
+def test_browsers_may_call_from_any_page(deployed: Deployment) -> None:
+    for method, path in [("POST", "/e"), ("GET", "/experiments"), ("DELETE", "/delete")]:
+        answer = requests.options(
+            deployed.url + path,
+            headers={
+                "origin": "https://shop.example",
+                "access-control-request-method": method,
+                "access-control-request-headers": "x-api-key,content-type",
+            },
+            timeout=20,
+        )
+        assert answer.status_code in (200, 204)
+        assert answer.headers["access-control-allow-origin"] == "*"
+        assert method in answer.headers["access-control-allow-methods"]
+        assert "x-api-key" in answer.headers["access-control-allow-headers"]
+        assert answer.headers["access-control-max-age"] == "86400"
+
+
+def test_the_dashboard_needs_no_key(deployed: Deployment) -> None:
+    page = requests.get(f"{deployed.url}/dashboard", timeout=20)
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+
+
+def test_the_probe_leaves_nothing_behind(deployed: Deployment) -> None:
+    with redis.Redis.from_url(deployed.redis_url) as client:
+        assert client.keys(f"{deploy.PROBE_NAMESPACE}*") == []
+
+
+def test_output_says_what_was_done_and_no_secret(deployed: Deployment) -> None:
+    for line in ["create function gimel-track", "create HTTP API gimel", "probe event"]:
+        assert line in deployed.output
+    address = urlsplit(deployed.redis_url)
+    secrets = {deployed.key, REDIS_PASSWORD, deployed.redis_url, address.password, "/word"}
+    assert not [secret for secret in secrets if str(secret) in deployed.output]
+
+
+def test_everything_is_tagged_and_least_privileged(names: Names, first: Deployed) -> None:
+    aws = Aws(REGION)
+    seen = deploy.observe(aws, names)
+    role = seen.role
+    assert role is not None
+    assert seen.parameter is not None
+    tagged = [role.tags, seen.parameter.tags]
+    tagged += [found.tags for found in (*seen.functions.values(), *seen.log_groups.values())]
+    assert tagged == [names.tags] * 8
+    kind = aws.call("ssm", "get_parameter", "Parameter.Type", Name=names.parameter)
+    assert kind == "SecureString"
+    (statement,) = role.permissions["Statement"]
+    assert statement["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    assert [arn.removesuffix(":*") for arn in statement["Resource"]] == [
+        seen.log_groups[f"/aws/lambda/{name}"].arn for name in names.functions
+    ]
+    (api,) = seen.apis
+    source = f"arn:aws:execute-api:{REGION}:{aws.home().account}:{api.id}/prod/*"
+    for function in seen.functions.values():
+        assert function.invokers == {"gimel-http-api": source}
+
+
+# Doing it again
+
+
+def test_second_deploy_writes_nothing(first: Deployed, settings: Config) -> None:
+    assert first.key_is_new
+    second, aws = again(settings)
+    assert aws.writes == []
+    assert aws.operations
+    assert (second.url, second.key) == (first.url, first.key)
+    assert (second.changes, second.key_is_new) == ((), False)
+    assert deploy.find(settings) == deploy.Backend(first.url, first.key)
+
+
+def test_one_setting_makes_only_its_calls(names: Names, first: Deployed, settings: Config) -> None:
+    _, aws = again(settings.model_copy(update={"memory": 512}))
+    assert aws.writes == sorted(
+        ["UpdateFunctionConfiguration", "PublishVersion", "UpdateAlias"] * 3
+    )
+    live = aws.call(
+        "lambda",
+        "get_function",
+        "Configuration",
+        FunctionName=names.function("track"),
+        Qualifier="live",
+    )
+    assert (live["MemorySize"], live["Version"]) == (512, "2")
+
+
+def test_retention_changes_by_itself(first: Deployed, settings: Config) -> None:
+    _, aws = again(settings.model_copy(update={"log_retention_days": 7}))
+    assert aws.writes == ["PutRetentionPolicy"] * 3
+
+
+def test_other_code_is_pushed(first: Deployed, settings: Config) -> None:
+    runtime = "python3.14" if first.changes and not settings.runtime else None
+    _, aws = again(settings.model_copy(update={"runtime": runtime}))
+    assert set(aws.writes) == {
+        "UpdateFunctionConfiguration",
+        "UpdateFunctionCode",
+        "PublishVersion",
+        "UpdateAlias",
+    }
+
+
+def test_five_versions_are_kept_and_the_live_one(
+    names: Names, first: Deployed, settings: Config
+) -> None:
+    aws = Aws(REGION)
+    for number in range(7):
+        named = {"FunctionName": names.function("track")}
+        aws.settle("lambda", "update_function_configuration", **named, Description=str(number))
+        aws.wait("function_updated_v2", **named)
+        aws.settle("lambda", "publish_version", **named)
+    _, recorded = again(settings)
+    assert recorded.writes == ["DeleteFunction"] * 3
+    seen = deploy.observe(aws, names).functions[names.function("track")]
+    numbers = sorted(number for number in seen.versions if number != stack.LATEST)
+    # All have the same settings in Gimel's eyes: the alias need not move from the oldest.
+    assert (seen.live, numbers) == ("1", ["1", "4", "5", "6", "7", "8"])
+    again(settings.model_copy(update={"memory": 512}))
+    seen = deploy.observe(aws, names).functions[names.function("track")]
+    numbers = sorted(number for number in seen.versions if number != stack.LATEST)
+    assert (seen.live, numbers) == ("9", ["5", "6", "7", "8", "9"])
+
+
+def _api(aws: Aws, names: Names) -> SeenApi:
+    return deploy.observe(aws, names).apis[0]
+
+
+def _delete_alias(aws: Aws, names: Names) -> None:
+    aws.call("lambda", "delete_alias", FunctionName=names.function("track"), Name="live")
+
+
+def _delete_function(aws: Aws, names: Names) -> None:
+    aws.call("lambda", "delete_function", FunctionName=names.function("all-experiments"))
+
+
+def _delete_policy(aws: Aws, names: Names) -> None:
+    policy = names.policy(REGION)
+    aws.call("iam", "delete_role_policy", RoleName=names.role, PolicyName=policy)
+
+
+def _open_role(aws: Aws, names: Names) -> None:
+    everyone = json.dumps(stack.trust_policy()).replace("lambda.", "ec2.")
+    aws.call("iam", "update_assume_role_policy", RoleName=names.role, PolicyDocument=everyone)
+
+
+def _delete_api(aws: Aws, names: Names) -> None:
+    aws.call("apigatewayv2", "delete_api", ApiId=_api(aws, names).id)
+
+
+def _delete_stage(aws: Aws, names: Names) -> None:
+    aws.call("apigatewayv2", "delete_stage", ApiId=_api(aws, names).id, StageName="prod")
+
+
+def _delete_route(aws: Aws, names: Names) -> None:
+    api = _api(aws, names)
+    aws.call("apigatewayv2", "delete_route", ApiId=api.id, RouteId=api.routes["GET /e"][0])
+
+
+def _misroute(aws: Aws, names: Names) -> None:
+    api = _api(aws, names)
+    target = f"integrations/{api.routes['DELETE /delete'][1]}"
+    named = {"ApiId": api.id, "RouteId": api.routes["GET /e"][0]}
+    aws.call("apigatewayv2", "update_route", **named, Target=target)
+    aws.call("apigatewayv2", "create_route", ApiId=api.id, RouteKey="GET /x", Target=target)
+
+
+def _delete_integration(aws: Aws, names: Names) -> None:
+    api = _api(aws, names)
+    integration = api.routes["GET /experiment"][1]
+    aws.call("apigatewayv2", "delete_integration", ApiId=api.id, IntegrationId=integration)
+
+
+def _close_cors(aws: Aws, names: Names) -> None:
+    closed = {"AllowOrigins": ["https://shop.example"]}
+    aws.call("apigatewayv2", "update_api", ApiId=_api(aws, names).id, CorsConfiguration=closed)
+
+
+def _second_api(aws: Aws, names: Names) -> None:
+    named = {"Name": names.api, "ProtocolType": "HTTP", "Tags": names.tags}
+    aws.call("apigatewayv2", "create_api", **named)
+
+
+def _delete_permission(aws: Aws, names: Names) -> None:
+    named = {"FunctionName": names.function("track"), "Qualifier": "live"}
+    aws.call("lambda", "remove_permission", **named, StatementId="gimel-http-api")
+
+
+def _delete_log_group(aws: Aws, names: Names) -> None:
+    aws.call("logs", "delete_log_group", logGroupName=log_group(names.function("track")))
+
+
+def _drift(aws: Aws, names: Names) -> None:
+    empty: dict[str, Any] = {"Variables": {}}
+    named = {"FunctionName": names.function("track")}
+    aws.settle("lambda", "update_function_configuration", **named, Environment=empty, Timeout=77)
+
+
+def _roll_back(aws: Aws, names: Names) -> None:
+    _drift(aws, names)
+    named = {"FunctionName": names.function("track")}
+    aws.wait("function_updated_v2", **named)
+    version = aws.settle("lambda", "publish_version", **named)["Version"]
+    aws.call("lambda", "update_alias", **named, Name="live", FunctionVersion=version)
+
+
+def _lose_key(aws: Aws, names: Names) -> None:
+    aws.call("ssm", "delete_parameter", Name=names.parameter)
+
+
+DAMAGES = [
+    _delete_alias,
+    _delete_function,
+    _delete_policy,
+    _open_role,
+    _delete_api,
+    _delete_stage,
+    _delete_route,
+    _misroute,
+    _delete_integration,
+    _close_cors,
+    _second_api,
+    _delete_permission,
+    _delete_log_group,
+    _drift,
+    _roll_back,
+    _lose_key,
+]
+
+
+@pytest.fixture(scope="module")
+def worn(aws_endpoint: str, redis_url: str) -> Config:
+    """A stack that is damaged again and again."""
+    settings = stack_config(redis_url, stack=new_stack())
+    deploy.deploy(settings, silent)
+    return settings
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__[1:])
+def test_half_made_stacks_converge(worn: Config, damage: Callable[[Aws, Names], None]) -> None:
+    aws, names = Aws(REGION), Names(worn.stack)
+    before = end_state(aws, names)
+    damage(aws, names)
+    repaired = deploy.deploy(worn, silent, aws)
+    assert repaired.changes, "the damage was seen"
+    assert end_state(aws, names) == before
+    assert is_as_wanted(worn)
+
+
+def end_state(aws: Aws, names: Names) -> dict[str, Any]:
+    """What stands, without what AWS numbers or draws by lot."""
+    seen = deploy.observe(aws, names)
+    assert seen.role is not None
+    (api,) = seen.apis
+    targets = dict(api.integrations)
+    functions = {}
+    for name, function in seen.functions.items():
+        assert function.live is not None
+        settings = dict(function.versions[function.live])
+        settings["Environment"] = sorted(settings["Environment"]["Variables"])
+        functions[name] = (settings, function.tags, list(function.invokers))
+    return {
+        "role": (seen.role.trust, seen.role.permissions),
+        "functions": functions,
+        "logs": {name: group.retention_days for name, group in seen.log_groups.items()},
+        "cors": {key: api.cors[key] for key in sorted(api.cors)} if api.cors else None,
+        "routes": {key: targets[integration] for key, (_, integration) in api.routes.items()},
+        "integrations": sorted(targets.values()),
+        "auto_deploys": api.auto_deploys,
+        "key": seen.parameter is not None,
+    }
+
+
+@pytest.mark.parametrize("cut", [1, 4, 9, 14, 19, 25, 30, 35])
+def test_a_deploy_that_was_cut_off_goes_on(settings: Config, cut: int) -> None:
+    aws = RecordingAws()
+
+    def cut_off(event_name: str, **_: Any) -> None:
+        if len(aws.writes) > cut:
+            raise KeyboardInterrupt
+
+    aws.on("before-call", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        deploy.deploy(settings, silent, aws)
+    deploy.deploy(settings, silent)
+    assert is_as_wanted(settings)
+
+
+# Whose it is
+
+
+def test_two_stacks_do_not_touch_each_other(first: Deployed, settings: Config) -> None:
+    other = settings.model_copy(update={"stack": f"{settings.stack}-two", "memory": 512})
+    second = deploy.deploy(other, silent)
+    assert second.url != first.url
+    with pytest.raises(BackendError, match="403"):
+        Client(second.url, first.key).experiments()
+    assert is_as_wanted(settings)
+    assert is_as_wanted(other)
+
+
+def test_two_regions_share_the_role_in_peace(first: Deployed, settings: Config) -> None:
+    there = settings.model_copy(update={"aws": AwsSettings(region="us-east-1")})
+    deploy.deploy(there, silent)
+    assert is_as_wanted(settings)
+
+
+def _stranger(aws: Aws) -> dict[str, Any]:
+    """A role and a function as someone else, or gimel 1.x, made them: no tag, other settings."""
+    arguments = {"AssumeRolePolicyDocument": json.dumps(stack.trust_policy())}
+    return {"Role": aws.call("iam", "create_role", "Role.Arn", RoleName=new_stack(), **arguments)}
+
+
+def _make_stranger(aws: Aws, name: str) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("gimel.py", "def track(event, context): return None")
+    arguments = {"Handler": "gimel.track", "Runtime": "python3.11", **_stranger(aws)}
+    code = {"ZipFile": buffer.getvalue()}
+    aws.settle("lambda", "create_function", FunctionName=name, Code=code, **arguments)
+    aws.wait("function_active_v2", FunctionName=name)
+
+
+def test_foreign_things_are_left_alone(settings: Config, names: Names) -> None:
+    aws = RecordingAws()
+    _make_stranger(aws, names.function("track"))
+    aws.operations.clear()
+    with pytest.raises(DeployError, match=f"function {names.function('track')}"):
+        deploy.deploy(settings, silent, aws)
+    assert aws.operations
+    assert aws.writes == []
+
+
+def test_the_functions_of_gimel_1_are_taken_over(aws_endpoint: str, redis_url: str) -> None:
+    settings, names = stack_config(redis_url), Names("gimel")
+    elsewhere = settings.model_copy(update={"aws": AwsSettings(region="us-west-2")})
+    aws = Aws("us-west-2")
+    _make_stranger(aws, "gimel-track")
+    aws.call("logs", "create_log_group", logGroupName="/aws/lambda/gimel-track")
+    deploy.deploy(elsewhere, silent, aws)
+    assert is_as_wanted(elsewhere)
+    function = deploy.observe(aws, names).functions["gimel-track"]
+    assert function.tags == {"gimel:stack": "gimel"}
+    assert function.versions["$LATEST"]["Architectures"] == ["arm64"]
+
+
+def test_another_stacks_things_are_not_taken_over(redis_url: str, aws_endpoint: str) -> None:
+    aws = Aws("ap-south-1")
+    elsewhere = stack_config(redis_url, aws={"region": "ap-south-1"})
+    tags = {"gimel:stack": "other"}
+    aws.call("logs", "create_log_group", logGroupName="/aws/lambda/gimel-track", tags=tags)
+    with pytest.raises(DeployError, match="log group /aws/lambda/gimel-track"):
+        deploy.deploy(elsewhere, silent, aws)
+
+
+def test_nothing_deployed_says_what_makes_it(settings: Config) -> None:
+    said = f"no stack called {settings.stack} in region eu-west-1: `gimel deploy` makes it"
+    with pytest.raises(DeployError, match=said):
+        deploy.find(settings)
+
+
+# What goes wrong
+
+
+def test_redis_out_of_reach_is_one_clear_message(
+    first: Deployed, settings: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "_REDIS_PATIENCE", 0.0)
+    away = stack_config(f"redis://:hushhush@127.0.0.1:{free_port()}/0")
+    with pytest.raises(DeployError, match=r"503.*do not reach Redis") as error:
+        deploy.deploy(away, silent)
+    assert "\n" not in str(error.value)
+    assert "hushhush" not in str(error.value)
+    deploy.deploy(settings, silent)
+
+
+def _refusing(aws: RecordingAws, operation: str, code: str, message: str, times: int) -> None:
+    """Have AWS refuse an operation some times, as it does: a fault that can't be had otherwise."""
+    left = [times]
+
+    def refuse(request: Any, **_: Any) -> Any:
+        if left[0] == 0:
+            return None
+        left[0] -= 1
+        response = AWSResponse(request.url, 400, {"x-amzn-errortype": code}, None)
+        response._content = json.dumps({"__type": code, "message": message}).encode()
+        return response
+
+    for client in aws.clients.values():
+        client.meta.events.register(f"before-send.*.{operation}", refuse)
+
+
+@pytest.mark.parametrize(
+    ("operation", "code", "message"),
+    [
+        (
+            "CreateFunction",
+            "InvalidParameterValueException",
+            "The role defined for the function cannot be assumed by Lambda.",
+        ),
+        (
+            "CreateAlias",
+            "ResourceConflictException",
+            "The operation cannot be performed at this time. An update is in progress",
+        ),
+    ],
+)
+def test_refusals_for_the_moment_are_tried_again(
+    settings: Config, operation: str, code: str, message: str
+) -> None:
+    aws = RecordingAws()
+    _refusing(aws, operation, code, message, times=3)
+    deploy.deploy(settings, silent, aws)
+    assert aws.operations.count(operation) == 6
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "said"),
+    [
+        ("ExpiredTokenException", "The security token is expired", "expired: log in again"),
+        ("UnrecognizedClientException", "The token is invalid", "does not know these cred"),
+        (
+            "AccessDeniedException",
+            "User: arn:aws:iam::1:user/x is not authorized to perform: lambda:CreateFunction on y",
+            "may not do lambda:CreateFunction:",
+        ),
+        ("AccessDeniedException", "no", "may not do lambda:CreateFunction:"),
+        ("InvalidParameterValueException", "bad variable {secret}", r"bad variable \*\*\*"),
+    ],
+)
+def test_refusals_say_what_to_do(settings: Config, code: str, message: str, said: str) -> None:
+    aws = RecordingAws()
+    _refusing(aws, "CreateFunction", code, message.format(secret=settings.redis.address), times=99)
+    with pytest.raises(AwsError, match=said) as error:
+        deploy.deploy(settings, silent, aws)
+    assert "\n" not in str(error.value)
+    assert aws.operations.count("CreateFunction") == 3
+
+
+def test_no_credentials(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    with pytest.raises(AwsError, match="no AWS credentials: run `aws configure`"):
+        Aws(REGION).home()
+
+
+def test_no_region(aws_endpoint: str) -> None:
+    with pytest.raises(AwsError, match=r"no AWS region: set .* in config.json"):
+        Aws()
+
+
+def test_unknown_profile(aws_endpoint: str) -> None:
+    with pytest.raises(AwsError, match=r"nowhere.*list-profiles"):
+        Aws(REGION, "nowhere")
+
+
+def test_a_region_that_does_not_answer(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(AwsError, match="does not answer in region eu-west-1"):
+        Aws(REGION).home()
+
+
+def test_client_says_what_it_cannot_reach() -> None:
+    with pytest.raises(BackendError, match="cannot be reached") as error:
+        Client(f"http://127.0.0.1:{free_port()}").experiments()
+    assert error.value.status is None
+
+
+def test_plan_is_as_seen(names: Names, first: Deployed, settings: Config) -> None:
+    """What was deployed and what the same settings want are one: the plan says so by itself."""
+    aws = Aws(REGION)
+    bundle = deploy.build(settings.runtime)
+    wanted = stack.wanted(settings, aws.home(), first.key, bundle)
+    assert plan(wanted, deploy.observe(aws, names)) == []
