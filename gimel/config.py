@@ -10,7 +10,7 @@ import os
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from pydantic import (
@@ -20,12 +20,14 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 from redis.connection import parse_url
 
 from gimel.counters import DEFAULT_SHARDS
+from gimel.gimel import ROUTES
 
 Runtime = Literal["python3.11", "python3.12", "python3.13", "python3.14"]
 
@@ -104,6 +106,44 @@ class AwsSettings(_Strict):
     profile: str | None = None
 
 
+class _Named(BaseModel):
+    """A part of gimel 1.x's wiring: what is read has its name there, the rest is left alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class _Function(_Named):
+    name: Literal["gimel-track"] = Field(alias="FunctionName")
+
+
+class _Method(_Named):
+    verb: Literal["GET", "POST"] = Field(alias="httpMethod")
+
+
+class _Gateway(_Named):
+    path: str = Field(alias="pathPart", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    method: _Method
+
+    @field_validator("path")
+    @classmethod
+    def _is_free(cls, path: str) -> str:
+        if any(route.endswith(f" /{path}") for route in ROUTES):
+            raise ValueError("is a path that Gimel has already")
+        return path
+
+
+class Wiring(_Named):
+    """One more route for events, as gimel 1.x wrote it."""
+
+    function: _Function = Field(alias="lambda")
+    gateway: _Gateway = Field(alias="api_gateway")
+
+    @property
+    def route(self) -> str:
+        """The route key, e.g. `GET /my_endpoint`."""
+        return f"{self.gateway.method.verb} /{self.gateway.path}"
+
+
 class Config(_Strict):
     """All settings of one stack."""
 
@@ -114,7 +154,7 @@ class Config(_Strict):
     runtime: Runtime | None = None
     memory: int = Field(256, ge=128, le=10240)
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
-    extra_wiring: list[dict[str, Any]] = []
+    extra_wiring: list[Wiring] = []
 
 
 class Source(NamedTuple):

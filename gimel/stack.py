@@ -126,7 +126,8 @@ def wanted(config: Config, home: Home, key: str, bundle: Bundle) -> Wanted:
         routes={
             route: names.function(_SERVED_BY.get(handler, READS))
             for route, handler in gimel.ROUTES.items()
-        },
+        }
+        | {wiring.route: names.function(TRACK) for wiring in config.extra_wiring},
     )
 
 

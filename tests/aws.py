@@ -1,4 +1,4 @@
-"""An AWS account on this machine: ministack in a process, all its state in one folder."""
+"""An AWS account on this machine: ministack in a process of its own, all state in one folder."""
 
 import contextlib
 import itertools

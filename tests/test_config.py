@@ -45,7 +45,7 @@ def with_redis(**settings: object) -> dict[str, object]:
 def test_a_file_of_gimel_1_works_as_it_is() -> None:
     read = parsed(OLD)
     assert read.redis.address == "redis://:hunter2@redis.example.com:6379/0"
-    assert read.extra_wiring == OLD["extra_wiring"]
+    assert [wiring.route for wiring in read.extra_wiring] == ["GET /kcart"]
     assert (read.stack, read.shards) == ("gimel", 64)
 
 
@@ -276,3 +276,20 @@ def test_the_template_names_only_known_keys(tmp_path: Path) -> None:
     write_template(path, URL)
     known = config.Config.model_fields
     assert json.loads(path.read_text()).keys() <= known.keys()
+
+
+@pytest.mark.parametrize(
+    ("function", "path", "place"),
+    [
+        ("gimel-other", "kcart", "lambda.FunctionName"),
+        ("gimel-track", "e", "api_gateway.pathPart"),
+        ("gimel-track", "a/b", "api_gateway.pathPart"),
+    ],
+)
+def test_wiring_that_cannot_be(function: str, path: str, place: str) -> None:
+    wiring = {
+        "lambda": {"FunctionName": function},
+        "api_gateway": {"pathPart": path, "method": {"httpMethod": "GET"}},
+    }
+    with pytest.raises(ConfigError, match=rf"extra_wiring\.0\.{place}"):
+        parsed({"redis": {"host": "h"}, "extra_wiring": [wiring]})
