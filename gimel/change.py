@@ -20,13 +20,17 @@ def later(name: str) -> Later:
 
 @dataclass(frozen=True)
 class Call:
-    """A call to AWS: a client's method, what to keep of its answer, what to wait for."""
+    """A call to AWS: a client's method, what to keep of its answer, what to wait for.
+
+    `if_exists`: what it removes may not be there.
+    """
 
     service: str
     operation: str
     arguments: Mapping[str, Any] = field(repr=False)
     saves: Mapping[str, str] = field(default_factory=dict)
     waiter: str | None = None
+    if_exists: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
 
-from gimel.aws import Aws, attempts
+from gimel.aws import Aws, NotFoundError, attempts
 from gimel.bundle import build
 from gimel.change import Change, Later
 from gimel.client import BackendError, Client
@@ -41,7 +41,7 @@ Say = Callable[[str], None]
 PROBE_NAMESPACE = "gimel-probe"
 # Seconds that a new endpoint may take until it answers. Redis gets less: a function that runs and
 # does not reach it will not learn to.
-_PROBE_PATIENCE = 20.0
+_PROBE_PATIENCE = 30.0
 _REDIS_PATIENCE = 6.0
 
 _VERSION = (
@@ -258,7 +258,12 @@ def _make(aws: Aws, known: dict[str, str], say: Say, changes: list[Change]) -> N
         say(str(change))
         for call in change.calls:
             arguments = {name: _filled(value, known) for name, value in call.arguments.items()}
-            answer = aws.settle(call.service, call.operation, **arguments)
+            try:
+                answer = aws.settle(call.service, call.operation, **arguments)
+            except NotFoundError:
+                if call.if_exists:
+                    continue
+                raise
             known.update({name: answer[place] for name, place in call.saves.items()})
             if call.waiter:
                 function = arguments["FunctionName"]

@@ -123,7 +123,10 @@ def invoker(wanted: Wanted, name: str, seen: Seen) -> Iterator[Change]:
         "Principal": "apigateway.amazonaws.com",
         "SourceArn": source,
     }
-    calls = [Call("lambda", "remove_permission", target)] if INVOKER in invokers else []
+    calls = []
+    # An alias that was deleted shows no permission, but may have it again once it is back.
+    if INVOKER in invokers or (function and function.live is None):
+        calls.append(Call("lambda", "remove_permission", target, if_exists=True))
     calls.append(Call("lambda", "add_permission", arguments))
     what = f"permission to invoke function {name}"
     yield Change("update" if invokers else "create", what, "for this API alone", tuple(calls))

@@ -221,7 +221,7 @@ def test_five_versions_are_kept_and_the_live_one(
         aws.wait("function_updated_v2", **named)
         aws.settle("lambda", "publish_version", **named)
     _, recorded = again(settings)
-    assert recorded.writes == ["DeleteFunction"] * 3
+    assert recorded.writes == ["DeleteFunction"] * 2
     seen = deploy.observe(aws, names).functions[names.function("track")]
     numbers = sorted(number for number in seen.versions if number != stack.LATEST)
     # All have the same settings in Gimel's eyes: the alias need not move from the oldest.
@@ -318,23 +318,17 @@ def _lose_key(aws: Aws, names: Names) -> None:
     aws.call("ssm", "delete_parameter", Name=names.parameter)
 
 
+# Those in a row do not hide each other.
 DAMAGES = [
-    _delete_alias,
-    _delete_function,
-    _delete_policy,
-    _open_role,
-    _delete_api,
-    _delete_stage,
-    _delete_route,
-    _misroute,
-    _delete_integration,
-    _close_cors,
-    _second_api,
-    _delete_permission,
-    _delete_log_group,
-    _drift,
-    _roll_back,
-    _lose_key,
+    (_delete_alias, _delete_policy, _delete_log_group),
+    (_delete_function, _delete_stage),
+    (_delete_api,),
+    (_delete_route, _delete_permission, _open_role),
+    (_misroute, _close_cors),
+    (_delete_integration, _second_api),
+    (_drift,),
+    (_roll_back,),
+    (_lose_key,),
 ]
 
 
@@ -346,13 +340,18 @@ def worn(aws_endpoint: str, redis_url: str) -> Config:
     return settings
 
 
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__[1:])
-def test_half_made_stacks_converge(worn: Config, damage: Callable[[Aws, Names], None]) -> None:
+@pytest.mark.parametrize(
+    "damages", DAMAGES, ids=lambda damages: ",".join(damage.__name__[1:] for damage in damages)
+)
+def test_half_made_stacks_converge(
+    worn: Config, damages: tuple[Callable[[Aws, Names], None], ...]
+) -> None:
     aws, names = Aws(REGION), Names(worn.stack)
     before = end_state(aws, names)
-    damage(aws, names)
+    for damage in damages:
+        damage(aws, names)
     repaired = deploy.deploy(worn, silent, aws)
-    assert repaired.changes, "the damage was seen"
+    assert len(repaired.changes) >= len(damages)
     assert end_state(aws, names) == before
     assert is_as_wanted(worn)
 
@@ -381,7 +380,7 @@ def end_state(aws: Aws, names: Names) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("cut", [1, 4, 9, 14, 19, 25, 30, 35])
+@pytest.mark.parametrize("cut", [1, 9, 14, 20, 26])
 def test_a_deploy_that_was_cut_off_goes_on(settings: Config, cut: int) -> None:
     aws = RecordingAws()
 
