@@ -4,27 +4,40 @@ An event's way in:
 
     AlephBet in the browser ── GET /e ──> API Gateway ──> Lambda gimel-track
                                                              │
-        http.py      proxy event -> fields, each one checked │
-        gimel.py     the handlers: track, all, experiment, delete, dashboard
-        counters.py  fields -> PFADD of one shard            v
+        http.py        proxy event -> fields, each one checked
+        gimel.py       the handlers: track, all, experiment, settings, delete, dashboard
+        limits.py      how much an open endpoint may create
+        counters.py    fields -> PFADD of one shard; nobody else names a key
+        connection.py  the kept connection, bounded in time
+                                                             v
                                                        Redis or Valkey
-        stats.py     and its counts -> rates, lifts, verdicts
+
+and the counts' way out, through GET /experiments:
+
+        experiments.py  an experiment as it was read, and what the wire says of it
+        settings.py     what the engine was told about it
+        stats.py        counts -> rates, lifts, p-values, chances, verdicts, by way of
+                        comparison.py (tests), posterior.py (chances), verdict.py (sentences)
+        dashboard/      the page
 
 A deploy's way out:
 
-    config.json ── config.py ──> deploy.py: observe ─> plan ─> apply ─> probe
-                                    │  bundle.py  the zip of the runtime
-                                    │  aws.py     AWS's answers, its waits
-                                    v
-                              your AWS account
+    config.json ── config.py ──> deploy.py: observe ──> plan ──> apply ──> probe
+                                              │                    │
+                                              v                    v
+                                          your AWS account, through aws.py
 
-Around them: cli.py (the commands), local.py (the same handlers on this machine, through
-wsgi.py), snippet.py (the HTML to paste), preflight.py (what may stand in a deploy's way),
-client.py (reads a backend over HTTP), report.py (what the terminal shows), dashboard/ (the page).
+        bundle.py       the zip of the runtime
+        stack.py        what a stack is made of: names, settings, JSON documents
+        plan.py         (wanted, seen) -> changes; plan_api.py: the API's; change.py: what one is
+        client.py       a backend's routes as methods: for the probe and the commands
 
-Two floors. The runtime (gimel.py, http.py, counters.py, stats.py, dashboard/) ships to Lambda
-and imports redis and the standard library. The rest is tooling: it may import the runtime, never
-the other way round.
+The commands are in cli.py, with preflight.py (what may stand in a deploy's way), snippet.py (the
+HTML to paste), power.py (sample sizes), report.py and results.py (what the terminal shows).
+local.py serves the same handlers on this machine, through wsgi.py; demo.py fills it.
+
+Two floors. The runtime (the first two lists) ships to Lambda and imports redis and the standard
+library. The rest is tooling: it may import the runtime, never the other way round.
 """
 
 from typing import Any

@@ -1,5 +1,6 @@
 """Fixtures that several test modules use: an AWS account, a Redis behind it, a deployed stack."""
 
+import contextlib
 import functools
 import os
 import subprocess
@@ -19,11 +20,6 @@ from tests.aws import emulator, environment, stack_config
 REDIS_PASSWORD = "pa:ss/word é"
 REDIS_LOGIN = ":pa%3Ass%2Fword%20%C3%A9@"
 
-_DEPLOY = (
-    "import sys; from pathlib import Path; from gimel import config, deploy;"
-    "deploy.deploy(config.load(Path(sys.argv[1])).config)"
-)
-
 
 class Deployment(NamedTuple):
     """A stack on the emulator: where it is, what it was made from, what its deploy printed."""
@@ -33,6 +29,14 @@ class Deployment(NamedTuple):
     redis_url: str
     config: Config
     output: str
+
+    @contextlib.contextmanager
+    def redis_down(self) -> Iterator[None]:
+        """Redis takes connections and answers none of them, as a host in trouble does."""
+        with redis.Redis.from_url(self.redis_url) as client:
+            client.client_pause(60_000)
+            yield
+            client.client_unpause()
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +76,7 @@ def deployed(
         f'{{"redis": {{"url": "{redis_url}"}}, "aws": {{"region": "{settings.aws.region}"}}}}'
     )
     done = subprocess.run(
-        [sys.executable, "-c", _DEPLOY, str(path)],
+        [sys.executable, "-m", "gimel", "--config", str(path), "deploy"],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
