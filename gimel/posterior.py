@@ -6,9 +6,9 @@ cost a hundred times as much; `docs/statistics.md` has the differences. No rando
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import asin, erfc, pi, prod, sin, sqrt
 from operator import mul, sub
+from typing import NamedTuple
 
 from gimel.comparison import Arm, Kind
 
@@ -16,8 +16,7 @@ from gimel.comparison import Arm, Kind
 _STEPS = [step * 0.6 for step in range(-7, 8)]
 
 
-@dataclass(frozen=True)
-class Posterior:
+class Posterior(NamedTuple):
     """A normal distribution of the angle."""
 
     mean: float
@@ -46,8 +45,7 @@ def chance_to_beat(one: Posterior, other: Posterior) -> float:
     return erfc((other.mean - one.mean) / sqrt(2 * (one.error**2 + other.error**2))) / 2
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """One variant among all: `expected_loss` is the rate given away by choosing it, on average."""
 
     chance_to_be_best: float

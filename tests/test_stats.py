@@ -390,6 +390,11 @@ class TestEdges:
             found[field] for field in found if field not in ("label", "successes", "trials")
         } == {None}
 
+    def test_an_interval_that_says_nothing_is_not_given(self):
+        found = row(0, 1, 1, 1)
+        assert found["lift_interval_always_valid"] is None
+        assert found["p_value_always_valid"] == 1
+
     def test_no_conversions_of_the_baseline(self):
         found = row(0, 1000, 50, 1000)
         assert found["lift"] is None
