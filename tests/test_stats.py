@@ -406,6 +406,10 @@ class TestEdges:
         assert (found["lift"], found["p_value"], found["rate"]) == (0, 1, 1)
         assert found["chance_to_beat_baseline"] == 0.5
 
+    def test_all_conversions_by_counters_that_err(self):
+        found = row(100_000, 100_000, 100_000, 100_000, relative_error=SHARDS_64)
+        assert found["expected_loss"] < 2 * SHARDS_64
+
     def test_a_goal_of_one_variant_only(self):
         found = analyse({"a": 1000, "b": 1000}, {"g": {"b": 30}}, baseline="a", relative_error=0)
         assert [result["successes"] for result in found["goals"][0]["results"]] == [0, 30]
