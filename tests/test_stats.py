@@ -146,6 +146,11 @@ class TestAgainstStatsmodelsAndScipy:
         assert found["p_value"] == pytest.approx(p_value, rel=1e-4)
         assert found["alarm"] == (p_value < 0.001)
 
+    def test_no_alarm_at_what_is_merely_unusual(self):
+        found = sample_ratio({"a": 540, "b": 460}, 0.0)
+        assert found["p_value"] == pytest.approx(0.0114, abs=1e-4)
+        assert not found["alarm"]
+
     def test_sample_ratio_of_several(self):
         counts, weights = [5100, 2400, 2600], [0.5, 0.25, 0.25]
         found = sample_ratio(
@@ -299,6 +304,8 @@ class TestVerdict:
         assert verdict(*counts)["state"] == "keep_collecting"
         assert verdict(*counts, equivalence=0.01)["state"] == "no_difference"
         assert verdict(*counts, equivalence=0.001)["state"] == "keep_collecting"
+        above = {"a": 1_000_000, "b": 1_000_000}, {"a": 500_000, "b": 502_000}
+        assert verdict(*above, equivalence=0.006)["state"] == "keep_collecting"
 
     def test_a_real_lift_that_is_not_worth_finding(self):
         counts = {"a": 10**7, "b": 10**7}, {"a": 5 * 10**6, "b": 5_025_000}
