@@ -345,6 +345,11 @@ class TestVerdict:
         assert verdict(*grown[:2], relative_error=SHARDS_64)["state"] == "keep_collecting"
         assert verdict(*grown[2:], relative_error=SHARDS_64)["state"] == "winner"
 
+    def test_visitors_needed_allow_for_several_variants(self):
+        two = verdict({"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1050})
+        three = verdict(dict.fromkeys("abc", 10_000), {"a": 1000, "b": 1050, "c": 1000})
+        assert three["visitors_needed"] / 30_000 > 1.05 * two["visitors_needed"] / 20_000
+
     def test_visitors_needed_that_are_too_many_or_never_enough(self):
         small = {"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1001}
         assert verdict(*small)["visitors_needed"] is None
