@@ -1,8 +1,8 @@
 """Simulates experiments whose truth is known, and counts how often the inference is wrong.
 
-    python bench/calibrate.py            full form, about ten minutes; writes docs/statistics.md's
+    python -m bench.calibrate            full form, about ten minutes; writes docs/statistics.md's
                                          tables (between its markers) and docs/figures/*.svg
-    python bench/calibrate.py --quick    prints the quick form, which the tests run too
+    python -m bench.calibrate --quick    prints the quick form, which the tests run too
 
 Seeds are fixed. Visitors and conversions are drawn exactly; what the counters make of them comes
 from HyperLogLogs simulated register by register (registers.py). A look at a growing counter sees
@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from registers import Floats, error_paths, nested_errors
 
+from bench.registers import Floats, error_paths, nested_errors
 from gimel.comparison import Arm, Comparison, Kind, compare
 from gimel.stats import analyse, sample_ratio
 

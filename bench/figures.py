@@ -1,11 +1,11 @@
-"""Draws docs/figures/*.svg from the simulations of calibrate.py: python bench/figures.py"""
+"""Draws docs/figures/*.svg from the simulations of calibrate.py: python -m bench.figures"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log10
 
-from calibrate import DOCS, LOOKS, Bench, comparisons, one_look
+from bench.calibrate import DOCS, LOOKS, Bench, comparisons, one_look
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 320, 62, 34, 16, 46
 # greys and hues that stand on white and on black

@@ -1,7 +1,7 @@
 """HyperLogLog as Redis counts, simulated register by register.
 
 Redis and Valkey: 16,384 registers, each the longest run seen among the elements it got, counts by
-Ertl's estimator (arXiv 1702.01284, algorithm 6). `python bench/registers.py` compares the errors
+Ertl's estimator (arXiv 1702.01284, algorithm 6). `python -m bench.registers` compares the errors
 with a real server's.
 """
 

