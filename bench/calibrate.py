@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.registers import Floats, error_paths, nested_errors
 from gimel.comparison import Arm, Comparison, Kind, compare
@@ -66,11 +67,22 @@ class Bench:
         return total / shards
 
     def arm(
-        self, size: int, rate: float, shards: int, looks: int, runs: int
+        self,
+        size: int,
+        rate: float,
+        shards: int,
+        looks: int,
+        runs: int,
+        steps: NDArray[np.int64] | None = None,
     ) -> tuple[Floats, Floats]:
-        """Conversions and visitors as counted, [runs, looks] each."""
-        visitors = np.array([size * (look + 1) // looks for look in range(looks)])
-        steps = np.diff(visitors, prepend=0)
+        """Conversions and visitors as counted, [runs, looks] each.
+
+        `steps` are the visitors who come before each look, evenly many unless given.
+        """
+        if steps is None:
+            even = np.array([size * (look + 1) // looks for look in range(looks)])
+            steps = np.diff(even, prepend=0)
+        visitors = steps.cumsum(axis=-1)
         conversions = self.rng.binomial(steps, rate, (runs, looks)).cumsum(axis=1)
         counted = conversions * (1 + self.errors(size * rate, shards, looks, runs))
         return np.rint(counted), np.rint(visitors * (1 + self.errors(size, shards, looks, runs)))
@@ -270,7 +282,11 @@ def several_variants(bench: Bench) -> list[list[object]]:
         ["visitors a variant", "rate", "ever winner or loser", "ever sample-ratio alarm"]
     ]
     for size in bench.sizes[1:3]:  # where counting begins to matter
-        arms = {v: bench.arm(size, 0.1, 64, LOOKS, bench.verdicts) for v in "abcd"}
+        drawn = bench.rng.multinomial(4 * size // LOOKS, [0.25] * 4, (bench.verdicts, LOOKS))
+        arms = {
+            label: bench.arm(size, 0.1, 64, LOOKS, bench.verdicts, drawn[..., place])
+            for place, label in enumerate("abcd")
+        }
         decided = alarmed = 0
         for run in range(bench.verdicts):
             states = [
