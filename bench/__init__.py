@@ -8,6 +8,13 @@
     imports.py         where a cold start's milliseconds go
     redis_versions.py  which redis-py, and how to pack it
 
+and behind docs/statistics.md, each run by itself (`python -m bench.calibrate`):
+
+    calibrate.py       experiments whose truth is known, simulated with their counters
+    registers.py       the simulated counters, against a server's
+    figures.py         the page's drawings
+    stats_speed.py     what the inference of a hundred experiments takes
+
 Only ratios within one run mean anything: the contenders take turns in every round, and a ratio is
 the median of the rounds' ratios.
 """

@@ -22,6 +22,7 @@ _STATES = {
     "keep_collecting": ("…", "keep collecting", "bold yellow"),
     "do_not_trust": ("✗", "do not trust these numbers", "bold red"),
 }
+_TOTALS = "A total does not tell how visitors differ: decide by a goal that counts once."
 _CSV_FIELDS = (
     "trials",
     "successes",
@@ -91,6 +92,8 @@ def _show_verdict(console: Console, goal: dict[str, Any]) -> None:
     name = plain(goal["goal"]) + (" (per visitor)" if goal["kind"] == "total" else "")
     console.print(Text.assemble((name, "bold"), "  ", (f"{mark} {words}", style)))
     console.print(Text(plain(verdict["reason"])))
+    if goal["kind"] == "total":
+        console.print(Text(_TOTALS, "dim"))
 
 
 def _table(goal: dict[str, Any], baseline: str | None) -> Table:
