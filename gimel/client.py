@@ -41,6 +41,7 @@ class Client:
         self._ask(
             "GET",
             "/e",
+            answers="accepted",
             namespace=namespace,
             experiment=experiment,
             variant=variant,
@@ -52,14 +53,14 @@ class Client:
         self, namespace: str = DEFAULT_NAMESPACE, scope: str | None = None
     ) -> list[dict[str, Any]]:
         """All experiments of the namespace, or those of the comma-separated scope."""
-        answer = self._ask("GET", "/experiments", namespace=namespace, scope=scope)
+        answer = self._ask("GET", "/experiments", answers="meta", namespace=namespace, scope=scope)
         found: list[dict[str, Any]] = answer[1:]  # the first item tells the scope
         return found
 
     def experiment(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> dict[str, Any]:
         """One experiment. BackendError with status 404 if there is none of that name."""
         found: dict[str, Any] = self._ask(
-            "GET", "/experiment", namespace=namespace, experiment=name
+            "GET", "/experiment", answers="experiment", namespace=namespace, experiment=name
         )
         return found
 
@@ -72,18 +73,43 @@ class Client:
     ) -> dict[str, Any]:
         """Tell the engine something about an experiment: see `gimel.settings`. Answers with it."""
         found: dict[str, Any] = self._ask(
-            "POST", "/settings", settings, namespace=namespace, experiment=name
+            "POST",
+            "/settings",
+            settings,
+            answers="experiment",
+            namespace=namespace,
+            experiment=name,
         )
         return found
 
     def delete(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> bool:
         """Forget an experiment. Returns whether there was one."""
-        answer = self._ask("DELETE", "/delete", namespace=namespace, experiment=name)
+        answer = self._ask(
+            "DELETE", "/delete", answers="deleted", namespace=namespace, experiment=name
+        )
         return bool(answer["deleted"])
 
-    def _ask(self, method: str, path: str, body: Any = None, /, **fields: str | None) -> Any:
+    def _ask(
+        self, method: str, path: str, body: Any = None, /, *, answers: str, **fields: str | None
+    ) -> Any:
+        """The answer's JSON: an object that holds the key `answers`, or a list that begins so."""
+        answer = self._send(method, path, body, fields)
+        if answer.status_code != 200:
+            raise BackendError(_complaint(answer), answer.status_code)
         try:
-            answer = requests.request(
+            said = answer.json()
+        except requests.JSONDecodeError:
+            raise BackendError(f"{self.url} is no Gimel: its answer is not JSON", 200) from None
+        first = said[0] if isinstance(said, list) and said else said
+        if not isinstance(first, dict) or answers not in first:
+            raise BackendError(f"{self.url} is no Gimel: its answer holds no {answers}", 200)
+        return said
+
+    def _send(
+        self, method: str, path: str, body: Any, fields: Mapping[str, str | None]
+    ) -> requests.Response:
+        try:
+            return requests.request(
                 method,
                 self.url + path,
                 params=fields,
@@ -91,17 +117,16 @@ class Client:
                 headers=self._headers,
                 timeout=_TIMEOUT,
             )
+        except UnicodeError:
+            # A name that is not UTF-8 on the command line, or a key beyond Latin-1.
+            raise BackendError("a name, or the key, holds characters that cannot be sent") from None
+        except requests.exceptions.InvalidJSONError:
+            raise BackendError("not every number given is finite") from None
         except requests.Timeout:
             raise BackendError(f"{self.url} does not answer in time") from None
         except requests.RequestException as error:
             reason = type(error).__name__
             raise BackendError(f"{self.url} cannot be reached ({reason})") from None
-        if answer.status_code != 200:
-            raise BackendError(_complaint(answer), answer.status_code)
-        try:
-            return answer.json()
-        except requests.JSONDecodeError:
-            raise BackendError(f"{self.url} is no Gimel: its answer is not JSON", 200) from None
 
 
 def _complaint(answer: requests.Response) -> str:

@@ -224,14 +224,17 @@ def _nearest(loc: tuple[int | str, ...]) -> str:
 def write_template(path: Path, redis_url: str | None = None) -> bool:
     """Write a new config file, readable by its owner only, from the template.
 
-    An existing file is left alone. Returns whether one was written.
+    An existing file is left alone. Returns whether one was written. Raises ConfigError.
     """
     if path.exists():
         return False
     content = json.loads((files("gimel") / "config.json.template").read_text("utf-8"))
     if redis_url is not None:
         content["redis"] = {"url": redis_url}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(json.dumps(content, indent=4) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(json.dumps(content, indent=4) + "\n")
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
     return True
