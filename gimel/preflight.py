@@ -75,7 +75,7 @@ def check_redis(settings: RedisSettings) -> Iterator[Check]:
         client.ping()
         _count_one(settings)
     except RedisError as error:
-        yield Check("Redis", "failed", f"{place}: {_cure(error)}")
+        yield Check("Redis", "failed", f"{place}: {cure(error)}")
         return
     yield Check("Redis", "ok", f"{place} answers and counts")
     yield from _safety(client)
@@ -89,7 +89,8 @@ def _count_one(settings: RedisSettings) -> None:
     counters.delete(_NAMESPACE, "preflight")
 
 
-def _cure(error: RedisError) -> str:
+def cure(error: RedisError) -> str:
+    """What a Redis that does not answer as it should asks of its owner, in a line."""
     text = str(error)
     if "without any password configured" in text:
         return "it has no password, but the configuration gives one: leave it out, or set it there"
