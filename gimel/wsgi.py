@@ -2,8 +2,8 @@
 
 It does here what API Gateway does on AWS: makes the proxy event, and answers for CORS. Where reads
 ask for no key (`gimel local` on loopback) no other site's page may read or delete: those routes get
-no CORS headers, and must be asked for under a loopback name, so that no rebound DNS name reaches
-them.
+no CORS headers, must be asked for under a loopback name, so that no rebound DNS name reaches them,
+and by no page of another origin: a browser sends some POSTs without asking.
 """
 
 import base64
@@ -44,21 +44,25 @@ def _answer(environ: Environ) -> Response:
     if environ["REQUEST_METHOD"] == "OPTIONS":
         return {"statusCode": 204, "headers": {}, "body": ""}
     if _is_foreign(environ):
-        return HTTPError(403, "without a key, read under the name localhost", "host").response()
+        return HTTPError(
+            403, "without a key, ask as localhost, from no other page", "host"
+        ).response()
     response = gimel.handle(proxy_event(environ))
     # A handler may answer with an object that it keeps: headers are added to a copy.
     return response | {"headers": dict(response["headers"])}
 
 
 def _is_foreign(environ: Environ) -> bool:
-    """Whether a read without a key comes under a name that is not this machine's."""
+    """Whether a read without a key comes under another name than this machine's, or origin."""
     if environ["PATH_INFO"] in OPEN_PATHS or not gimel.reads_are_open():
         return False
+    name = environ.get("HTTP_HOST", "")
     try:
-        host = urlsplit(f"//{environ.get('HTTP_HOST', '')}").hostname
+        host = urlsplit(f"//{name}").hostname
     except ValueError:
         return True
-    return not is_loopback(host or "")
+    origin = environ.get("HTTP_ORIGIN", f"http://{name}")
+    return not is_loopback(host or "") or origin != f"http://{name}"
 
 
 def is_loopback(host: str) -> bool:
