@@ -37,7 +37,8 @@ def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     body = response["body"].encode()
     headers = [*response["headers"].items(), ("content-length", str(len(body)))]
     start_response(f"{status} {HTTPStatus(status).phrase}", headers)
-    return [body]
+    # A body after HEAD would be read as the start of the next answer.
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
 def _answer(environ: Environ) -> Response:
