@@ -99,7 +99,10 @@ def cure(error: RedisError) -> str:
     if isinstance(error, NoPermissionError):
         return f"this user may not do what counting needs: {text}"
     if isinstance(error, TimeoutError):
-        return "no answer: is the port open to this machine, and does a TLS port have rediss://?"
+        return (
+            "no answer: is the port open to this machine? A TLS port needs rediss://, any other "
+            "redis:// (or ssl: true, ssl: false)"
+        )
     if "SSL" in text:
         return f"TLS fails: without TLS the URL starts with redis:// ({text})"
     if isinstance(error, ConnectionError):
