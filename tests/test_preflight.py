@@ -1,0 +1,287 @@
+"""What stands in a deploy's way is found, and each ✗ says what to do; against real servers."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from gimel import preflight
+from gimel.config import AwsSettings, RedisSettings
+from gimel.preflight import Check, check_aws, check_redis
+from tests.servers import (
+    black_hole,
+    debian_redis,
+    free_port,
+    port_of,
+    store_fixture,  # noqa: F401
+    valkey,
+)
+from tests.tooling import process, run
+
+SECRET = "hunter2-p@ss"
+URL_SECRET = "hunter2-p%40ss"
+
+
+def checks(**settings: object) -> list[Check]:
+    found = list(check_redis(RedisSettings(**{"host": "127.0.0.1"} | settings)))
+    assert not any(word in str(found) for word in (SECRET, URL_SECRET))
+    return found
+
+
+def failure(**settings: object) -> str:
+    """What the only check, one that failed, says."""
+    (check,) = checks(**settings)
+    assert (check.name, check.state) == ("Redis", "failed")
+    return check.found
+
+
+def states(found: list[Check]) -> dict[str, str]:
+    return {check.name: check.state for check in found}
+
+
+@pytest.fixture(scope="module", name="locked")
+def locked_fixture() -> Iterator[redis.Redis]:
+    """A Valkey with a password, and a user each for what may be forbidden."""
+    with valkey(SECRET) as client:
+        client.connection_pool.reset()
+        client = redis.Redis(port=port_of(client), password=SECRET, decode_responses=True)
+        users = {"reader": ["-pfadd"], "blind": ["-config"], "narrow": ["resetkeys", "~other:*"]}
+        for user, rules in users.items():
+            client.execute_command(
+                "ACL", "SETUSER", user, "on", f">{SECRET}", "~*", "&*", "+@all", *rules
+            )
+        yield client
+        client.close()
+
+
+def test_a_server_that_is_as_it_should_be_leaves_no_trace(store: redis.Redis) -> None:
+    store.config_set("appendonly", "yes")
+    try:
+        found = checks(port=port_of(store))
+    finally:
+        store.config_set("appendonly", "no")
+    assert states(found) == dict.fromkeys(["Redis", "Eviction", "Persistence", "Encryption"], "ok")
+    assert store.keys() == []
+
+
+def test_a_wrong_password(locked: redis.Redis) -> None:
+    port = port_of(locked)
+    for wrong in ({"password": "wrong"}, {}, {"username": "nobody", "password": SECRET}):
+        assert "correct redis.password" in failure(port=port, **wrong)
+
+
+def test_a_password_where_none_is_wanted(store: redis.Redis) -> None:
+    assert "leave it out" in failure(port=port_of(store), password=SECRET)
+
+
+def test_the_right_password(locked: redis.Redis) -> None:
+    assert states(checks(port=port_of(locked), password=SECRET))["Redis"] == "ok"
+    url = f"redis://:{URL_SECRET}@127.0.0.1:{port_of(locked)}/0"
+    assert states(checks(host=None, url=url))["Redis"] == "ok"
+
+
+def test_a_user_who_may_not_count(locked: redis.Redis) -> None:
+    found = failure(port=port_of(locked), username="reader", password=SECRET)
+    assert "may not do what counting needs" in found
+    assert "pfadd" in found.lower()
+
+
+def test_a_user_who_may_not_write_these_keys(locked: redis.Redis) -> None:
+    found = failure(port=port_of(locked), username="narrow", password=SECRET)
+    assert "may not do what counting needs" in found
+
+
+def test_a_user_who_may_not_see_the_configuration(locked: redis.Redis) -> None:
+    """Hosts that sell Redis forbid CONFIG: persistence is then not to be seen."""
+    found = states(checks(port=port_of(locked), username="blind", password=SECRET))
+    assert (found["Redis"], found["Persistence"]) == ("ok", "warning")
+
+
+def test_nobody_listens() -> None:
+    assert "check host and port" in failure(port=free_port())
+
+
+def test_no_such_host() -> None:
+    found = failure(host="redis.invalid", port=6379)
+    assert found.startswith("redis.invalid:6379: ")
+    assert "check host and port" in found
+
+
+def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "_TIMEOUT", 0.2)
+    with black_hole() as port:
+        assert "is the port open" in failure(port=port)
+
+
+def test_tls_to_a_plain_port(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Valkey waits for the rest of what is no command to it."""
+    monkeypatch.setattr(preflight, "_TIMEOUT", 0.2)
+    assert "any other redis:// (or ssl: true, ssl: false)" in failure(port=port_of(store), ssl=True)
+
+
+@contextmanager
+def tls_redis(folder: Path) -> Iterator[int]:
+    """The port of a redis-server that speaks TLS, under a certificate that nobody vouches for."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+         "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    port = free_port()
+    files = ["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem"]
+    options = ["--tls-auth-clients", "no", "--save", "", "--bind", "127.0.0.1"]
+    server = subprocess.Popen(
+        ["redis-server", "--port", "0", "--tls-port", str(port), *files, *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout
+        assert any("Ready to accept" in line for line in server.stdout)
+        yield port
+    finally:
+        server.kill()
+        server.communicate()
+
+
+@pytest.mark.skipif(
+    not (shutil.which("redis-server") and shutil.which("openssl")), reason="needs redis-server"
+)
+def test_a_tls_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with tls_redis(tmp_path) as port:
+        assert "a TLS port needs rediss://" in failure(port=port)
+        assert "TLS fails" in failure(host="localhost", port=port, ssl=True)
+        url = f"rediss://localhost:{port}/0?ssl_ca_certs={tmp_path / 'cert.pem'}"
+        found = checks(host=None, url=url)
+    assert states(found)["Redis"] == "ok"
+    assert found[-1] == Check("Encryption", "ok", "TLS")
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
+def test_a_policy_that_drops_counters(store: redis.Redis, policy: str) -> None:
+    store.config_set("maxmemory-policy", policy)
+    try:
+        (found,) = [each for each in checks(port=port_of(store)) if each.name == "Eviction"]
+    finally:
+        store.config_set("maxmemory-policy", "noeviction")
+    assert found.state == "warning"
+    assert f"the policy is {policy}" in found.found
+    assert "Set maxmemory-policy to noeviction" in found.found
+
+
+def test_persistence(store: redis.Redis) -> None:
+    (off,) = [each for each in checks(port=port_of(store)) if each.name == "Persistence"]
+    assert off.state == "warning"
+    assert "appendonly yes" in off.found
+    store.config_set("save", "3600 1")
+    try:
+        assert states(checks(port=port_of(store)))["Persistence"] == "ok"
+    finally:
+        store.config_set("save", "")
+
+
+def test_redis_as_debian_has_it() -> None:
+    with debian_redis() as client:
+        assert states(checks(port=port_of(client)))["Redis"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "state"),
+    [
+        ("rediss", "8.8.8.8", "ok"),
+        ("redis", "127.0.0.1", "ok"),
+        ("redis", "10.1.2.3", "ok"),
+        ("redis", "::1", "ok"),
+        ("redis", "fd00::1", "ok"),
+        ("redis", "8.8.8.8", "warning"),
+        ("redis", "2001:4860:4860::8888", "warning"),
+    ],
+)
+def test_encryption(scheme: str, host: str, state: str) -> None:
+    check = preflight._encryption(scheme, host)
+    assert check.state == state
+    assert ("rediss://" in check.found) is (state == "warning")
+
+
+NOWHERE = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/nonexistent",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+}
+
+
+@pytest.fixture(name="no_aws")
+def no_aws_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in NOWHERE.items():
+        monkeypatch.setenv(name, value)
+
+
+def test_no_credentials(no_aws: None) -> None:
+    check = check_aws(AwsSettings(region="eu-west-1"))
+    assert check.state == "failed"
+    assert "aws configure" in check.found
+
+
+def test_no_region(no_aws: None) -> None:
+    check = check_aws(AwsSettings())
+    assert check.state == "failed"
+    assert "region" in check.found
+
+
+def test_a_profile_that_there_is_not(no_aws: None) -> None:
+    check = check_aws(AwsSettings(region="eu-west-1", profile="nobody"))
+    assert check.state == "failed"
+    assert "nobody" in check.found
+
+
+def test_the_command_shows_every_check_and_fails(
+    no_aws: None, store: redis.Redis, tmp_path: Path
+) -> None:
+    path = tmp_path / "config.json"
+    host = {"host": "127.0.0.1", "port": port_of(store), "password": SECRET}
+    path.write_text(json.dumps({"redis": host, "aws": {"region": "eu-west-1"}}))
+    done = process("--config", str(path), "preflight")
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert SECRET not in done.stdout
+    marks = [line.split()[:2] for line in done.stdout.splitlines() if line[0] in "✓✗!"]
+    assert marks == [["✓", "Config"], ["✗", "AWS"], ["✗", "Redis"]]
+    assert "\x1b" not in done.stdout
+
+
+def test_a_wrong_config_ends_the_checks(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"redis": {"host": "h", "pasword": SECRET}, "shards": 0}))
+    done = run("--config", str(path), "preflight")
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    assert [line[0] for line in lines if not line.startswith(" ")].count("✗") == 2
+    text = " ".join(done.stdout.split())
+    assert 'redis.pasword: unknown key; did you mean "password"?' in text
+    assert "shards: " in text
+    assert SECRET not in done.output
+
+
+def test_no_config_says_how_to_make_one(tmp_path: Path) -> None:
+    done = run("--config", str(tmp_path / "none.json"), "preflight")
+    assert done.exit_code == 1
+    assert "`gimel configure` makes one" in " ".join(done.stdout.split())
+
+
+def test_deploy_checks_first_and_deploys_nothing(no_aws: None, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"redis": {"host": "127.0.0.1", "port": free_port()}}))
+    done = run("--config", str(path), "deploy")
+    assert done.exit_code == 1
+    assert done.stdout.count("✗") == 2
+    assert done.stderr == "Error: not deployed: correct what failed, or use --no-preflight\n"
