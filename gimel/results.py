@@ -15,6 +15,7 @@ from gimel.report import plain
 from gimel.stats import GoalMatrix, Pair, matrix
 
 _BAR = 17
+_PAIRS_ABREAST = 6
 _STATES = {
     "winner": ("▲", "winner", "bold green"),
     "loser": ("▼", "loser", "bold red"),
@@ -102,7 +103,7 @@ def _table(goal: dict[str, Any], baseline: str | None) -> Table:
     for row in goal["results"]:
         is_baseline = row["label"] == baseline
         table.add_row(
-            plain(row["label"]),
+            _name(row["label"]),
             f"{row['trials']:,}",
             f"{row['successes']:,}",
             _rate(row, goal["kind"]),
@@ -117,16 +118,21 @@ def _table(goal: dict[str, Any], baseline: str | None) -> Table:
 def _visitors(found: dict[str, Any]) -> Table:
     table = _bare_table("Variant", "Visitors")
     for variant in found["variants"]:
-        table.add_row(plain(variant["label"]), f"{variant['trials']:,}")
+        table.add_row(_name(variant["label"]), f"{variant['trials']:,}")
     return table
 
 
 def _bare_table(first: str, *others: str) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
-    table.add_column(first, max_width=18, overflow="ellipsis", no_wrap=True)
+    # The one column that may be narrowed: a number that is cut would be another number.
+    table.add_column(first, max_width=18)
     for name in others:
         table.add_column(name, justify="center" if "%" in name else "right", no_wrap=True)
     return table
+
+
+def _name(label: str) -> Text:
+    return Text(plain(label), no_wrap=True, overflow="ellipsis")
 
 
 def _rate(row: dict[str, Any], kind: str) -> str:
@@ -186,15 +192,21 @@ def _matrix(found: dict[str, Any]) -> list[GoalMatrix]:
 
 
 def _show_pairs(console: Console, experiment: str, goal: GoalMatrix) -> None:
+    labels = list(dict.fromkeys(pair["label"] for pair in goal["pairs"]))
+    if not labels:
+        return
     heading = f"{plain(experiment)}, {plain(goal['goal'])}: lift of each row over each column"
     console.print(Text.assemble("\n", (heading, "bold")))
-    labels = list(dict.fromkeys(pair["label"] for pair in goal["pairs"]))
     cells = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
-    table = _bare_table("", *map(plain, labels))
-    for label in labels:
-        row = [_pair(cells.get((label, against))) for against in labels]
-        table.add_row(plain(label), *row)
-    console.print(table)
+    # Columns bear numbers, and no more of them stand side by side than 80 characters hold.
+    numbers = list(enumerate(labels, 1))
+    for start in range(0, len(labels), _PAIRS_ABREAST):
+        columns = numbers[start : start + _PAIRS_ABREAST]
+        table = _bare_table("", *(str(number) for number, _ in columns))
+        for number, label in numbers:
+            row = [_pair(cells.get((label, against))) for _, against in columns]
+            table.add_row(_name(f"{number} {label}"), *row)
+        console.print(table)
     note = "* other than chance at 5 %, corrected for all pairs, however often one looks"
     console.print(Text(note, "dim"))
 
