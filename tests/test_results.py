@@ -163,7 +163,7 @@ def hostile(url: str) -> None:
         count(
             name,
             dict.fromkeys(HOSTILE[:4], 200) | {"a": 200},
-            {name: dict.fromkeys(HOSTILE[:4], 20) | {"a": 60}},
+            {name: dict.fromkeys(HOSTILE[:4], 20) | {"a": 20, HOSTILE[1]: 120}},
         )
 
 
@@ -173,7 +173,8 @@ def test_hostile_names_in_the_table(url: str) -> None:
     for character in set(text) - {"\n"}:
         assert unicodedata.category(character)[0] not in "C", repr(character)
     assert "[red]red[/red] [/]" in text  # not taken for markup
-    assert "\\u{202e}gnp.exe" in text
+    assert "winner: \\u{202e}gnp.exe" in text
+    assert "\n\\u{202e}gnp.exe\\u{2066}\\u{200f} beats " in text
     assert all(cell_len(line) <= 80 for line in text.splitlines())
 
 
