@@ -225,6 +225,7 @@ def show_settings(console: Console, found: dict[str, Any]) -> None:
     equivalence = found["equivalence"]
     totals = [plain(goal["goal"]) for goal in found["goals"] if goal["kind"] == "total"]
     rows = {
+        "State": found["state"],
         "Baseline": plain(found["baseline"] or "–"),
         "Weights": ", ".join(f"{plain(label)} {share:.1%}" for label, share in shares),
         "Primary goal": plain(found["primary_goal"] or "–"),
