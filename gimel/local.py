@@ -34,7 +34,9 @@ def serve(
     *, host: str, port: int, data_dir: Path, redis_url: str | None, with_demo: bool, say: Say
 ) -> None:
     """Serve until interrupted (Ctrl-C or SIGTERM). Raises LocalError when it cannot start."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT too: a shell that starts this in the background lets it be ignored.
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(stop, signal.default_int_handler)
     with _redis(data_dir, redis_url) as url:
         os.environ["GIMEL_REDIS_URL"] = url
         os.environ["GIMEL_KEY_SHA256"] = "none" if wsgi.is_loopback(host) else _key_hash(data_dir)
