@@ -36,6 +36,6 @@ clean:
 build/browser: Makefile
 	@command -v chromium > /dev/null || tests/apt-install chromium
 	@command -v redis-server > /dev/null || tests/apt-install redis-server
-	@echo "Installing into build/: alephbet 0.27.0, from npm"
-	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build alephbet@0.27.0
+	@echo "Installing into build/: alephbet 0.27.0 and axe-core 4.14.1, from npm"
+	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build alephbet@0.27.0 axe-core@4.14.1
 	@touch $@

@@ -178,17 +178,33 @@ def dashboard(event: ProxyEvent) -> Response:
     return _page()
 
 
+# Concatenated in this order.
+_SCRIPTS = (
+    "dom.js",
+    "format.js",
+    "plot.js",
+    "api.js",
+    "snippet.js",
+    "download.js",
+    "settings.js",
+    "overview.js",
+    "experiment.js",
+    "main.js",
+)
+
+
 @functools.cache
 def _page() -> Response:
     """The dashboard in one response, its style and script named by hash in the policy."""
     folder = Path(__file__).parent / "dashboard"
-    html, style, script = (
-        (folder / name).read_text("utf-8") for name in ("index.html", "style.css", "app.js")
+    html, style, *scripts = (
+        (folder / name).read_text("utf-8") for name in ("index.html", "style.css", *_SCRIPTS)
     )
+    script = "\n".join(['"use strict";', *scripts])
     policy = (
         f"default-src 'none'; style-src {_hash_source(style)}; script-src {_hash_source(script)}; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
+        "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
     return {
         "statusCode": 200,
@@ -199,7 +215,7 @@ def _page() -> Response:
             "referrer-policy": "no-referrer",
             "x-content-type-options": "nosniff",
         },
-        "body": html.replace("/*style.css*/", style).replace("/*app.js*/", script),
+        "body": html.replace("/*style.css*/", style).replace("/*script*/", script),
     }
 
 

@@ -1,0 +1,32 @@
+// What one takes along: the experiment as the backend says it, and its rows as `gimel results --csv`.
+
+const CSV_FIELDS = ["trials", "successes", "rate", "rate_interval", "lift", "lift_interval", "p_value", "lift_interval_always_valid", "p_value_always_valid", "chance_to_beat_baseline", "chance_to_be_best", "expected_loss"];
+// What a spreadsheet takes for the start of a formula, or skips to find one.
+const FORMULA = /^\s*[=+\-@\t\r＝＋－＠]/;
+
+/** A name as a cell: never a formula, quoted where it must be. */
+function csvName(name) {
+  const guarded = FORMULA.test(name) ? `'${name}` : name;
+  return /[",\r\n]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded;
+}
+
+function csvOf(experiment) {
+  const heads = CSV_FIELDS.flatMap((field) => (field.includes("interval") ? [`${field}_low`, `${field}_high`] : field));
+  const lines = [["experiment", "goal", "kind", "verdict", "variant", ...heads]];
+  for (const { goal, kind, verdict, results: rows } of experiment.goals) {
+    for (const row of rows) {
+      const names = [experiment.experiment, goal, kind, verdict.state, row.label].map(csvName);
+      lines.push([...names, ...CSV_FIELDS.flatMap((field) => (field.includes("interval") ? row[field] ?? ["", ""] : row[field] ?? ""))]);
+    }
+  }
+  return lines.map((line) => `${line.join(",")}\r\n`).join("");
+}
+
+function save(experiment, kind) {
+  const text = kind === "csv" ? csvOf(experiment) : `${JSON.stringify(experiment, null, 2)}\n`;
+  const type = kind === "csv" ? "text/csv;charset=utf-8" : "application/json";
+  const address = URL.createObjectURL(new Blob([text], { type }));
+  const name = experiment.experiment.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "experiment";
+  h("a", { href: address, download: `${name}.${kind}` }).click();
+  URL.revokeObjectURL(address);
+}

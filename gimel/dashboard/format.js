@@ -1,0 +1,63 @@
+// Numbers and dates as the reader's locale writes them; words in the page's English.
+
+const wholeNumber = new Intl.NumberFormat();
+const dateOnly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+const ago = new Intl.RelativeTimeFormat("en");
+const DASH = "–";
+const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 3600], ["minute", 60]];
+
+const count = (number) => wholeNumber.format(number);
+
+/** How long ago a moment (in ms) was. */
+function age(moment) {
+  const seconds = (Date.now() - moment) / 1000;
+  const [unit, length] = UNITS.find(([, length]) => seconds >= length) ?? [];
+  return unit ? ago.format(-Math.floor(seconds / length), unit) : "just now";
+}
+
+const numberFormats = new Map();
+
+function number(digits, options) {
+  const name = `${digits} ${JSON.stringify(options)}`;
+  if (!numberFormats.has(name)) {
+    const fixed = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+    numberFormats.set(name, new Intl.NumberFormat(undefined, { ...fixed, ...options }));
+  }
+  return numberFormats.get(name);
+}
+
+const PERCENT = { style: "percent" };
+const SIGNED = { style: "percent", signDisplay: "exceptZero" };
+
+const percent = (value, digits = 0) => (value == null ? DASH : number(digits, PERCENT).format(value));
+
+/** A lift: two digits or so, whatever its size. */
+const lift = (value) => (value == null ? DASH : number(Math.abs(value) < 1 ? 1 : 0, SIGNED).format(value));
+
+const liftRange = ([low, high]) => `${lift(low)} to ${lift(high)}`;
+
+/** A chance is never said to be certain. */
+function chance(value) {
+  if (value == null) return DASH;
+  if (value > 0.995) return `> ${percent(0.99)}`;
+  return value < 0.005 ? `< ${percent(0.01)}` : percent(value);
+}
+
+function pValue(value) {
+  if (value == null) return DASH;
+  return value < 0.0001 ? `< ${number(4).format(0.0001)}` : number(value < 0.1 ? 4 : 2).format(value);
+}
+
+/** Writes a goal's rates: as many digits as their intervals leave any meaning. */
+function rateFormat(goal) {
+  const widths = goal.results.filter((row) => row.rate_interval).map((row) => row.rate_interval[1] - row.rate_interval[0]);
+  const isShare = goal.kind === "unique";
+  const width = Math.min(...widths) * (isShare ? 50 : 0.5);
+  const digits = Number.isFinite(width) && width > 0 ? Math.min(4, Math.max(0, 1 - Math.floor(Math.log10(width)))) : 1;
+  return number(digits, isShare ? PERCENT : undefined);
+}
+
+const visitors = (experiment) => experiment.variants.reduce((sum, variant) => sum + variant.trials, 0);
+
+const plural = (amount, word) => `${count(amount)} ${word}${amount === 1 ? "" : "s"}`;

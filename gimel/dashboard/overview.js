@@ -1,0 +1,152 @@
+// All experiments of a namespace: one row each, searched, sorted and filtered by the address.
+
+const VERDICTS = {
+  winner: "Winner",
+  loser: "Loser",
+  no_difference: "No difference",
+  keep_collecting: "Keep collecting",
+  do_not_trust: "Do not trust",
+};
+const STATES = { running: "Running", stopped: "Stopped", archived: "Archived" };
+const SHOWN = {
+  current: { label: "Current", has: (state) => state !== "archived" },
+  running: { label: "Running", has: (state) => state === "running" },
+  stopped: { label: "Stopped", has: (state) => state === "stopped" },
+  archived: { label: "Archived", has: (state) => state === "archived" },
+};
+// What needs a decision comes first.
+const URGENCY = ["do_not_trust", "winner", "loser", "no_difference", "keep_collecting", undefined];
+
+const born = (experiment) => (experiment.created_at ? Date.parse(experiment.created_at) : 0);
+const primary = (experiment) => experiment.goals.find((goal) => goal.goal === experiment.primary_goal);
+const byBest = (a, b) => (b.chance_to_be_best ?? -1) - (a.chance_to_be_best ?? -1);
+const leaderOf = (goal) => [...(goal?.results ?? [])].filter((row) => row.chance_to_be_best != null).sort(byBest)[0];
+
+/** The row whose interval stands for the goal: the best that is not the baseline. */
+const challenger = (goal) => [...(goal?.results ?? [])].filter((row) => row.lift_interval_always_valid).sort(byBest)[0];
+
+const byName = new Intl.Collator(undefined, { numeric: true }).compare;
+const ORDERS = {
+  name: (a, b) => byName(a.experiment, b.experiment),
+  age: (a, b) => born(b) - born(a),
+  visitors: (a, b) => visitors(b) - visitors(a),
+  lift: (a, b) => (challenger(primary(b))?.lift ?? -Infinity) - (challenger(primary(a))?.lift ?? -Infinity),
+  verdict: (a, b) => URGENCY.indexOf(primary(a)?.verdict.state) - URGENCY.indexOf(primary(b)?.verdict.state),
+};
+
+/** Those that the view asks for, in its order. A leading minus turns the order round. */
+function chosen(experiments, view) {
+  const wanted = view.find.toLocaleLowerCase();
+  const order = ORDERS[view.sort.replace("-", "")] ?? ORDERS.age;
+  const found = experiments
+    .filter((experiment) => SHOWN[view.show].has(experiment.state))
+    .filter((experiment) => experiment.experiment.toLocaleLowerCase().includes(wanted))
+    .sort((a, b) => order(a, b) || byName(a.experiment, b.experiment));
+  return view.sort.startsWith("-") ? found.reverse() : found;
+}
+
+function overview([{ meta }, ...experiments], view) {
+  return [
+    h("div", { class: "head" }, h("h1", { tabindex: -1 }, "Experiments"), namespaceSwitch(meta.namespaces, view)),
+    experiments.length ? [toolbar(experiments, view), list(experiments, view)] : empty(view),
+  ];
+}
+
+function namespaceSwitch(namespaces, view) {
+  const all = [...new Set([...namespaces, view.namespace])].sort(byName);
+  return h("label", { class: "field" }, h("span", {}, "Namespace"),
+    h("select", { "data-change": "namespace" },
+      all.map((name) => h("option", { value: name, selected: name === view.namespace }, name))));
+}
+
+function toolbar(experiments, view) {
+  const tabs = Object.entries(SHOWN).map(([show, { label, has }]) =>
+    h("a", { href: link({ show }), "data-replace": true, "aria-current": show === view.show && "true" },
+      label, " ", h("span", { class: "soft" }, count(experiments.filter(({ state }) => has(state)).length))));
+  return h("div", { class: "toolbar" },
+    h("label", { class: "search" }, icon("search"), h("span", { class: "unseen" }, "Search experiments"),
+      h("input", { type: "search", id: "find", value: view.find, placeholder: "Search", "data-input": "find", autocomplete: "off", spellcheck: "false", "aria-keyshortcuts": "/" }),
+      h("kbd", { "aria-hidden": "true" }, "/")),
+    h("nav", { class: "tabs", "aria-label": "State" }, tabs));
+}
+
+function list(experiments, view) {
+  const rows = chosen(experiments, view);
+  const intervals = experiments.map((each) => challenger(primary(each))?.lift_interval_always_valid).filter(Boolean);
+  // Three of four fit: one young experiment must not press all the others flat.
+  const scale = scaleOf(intervals, 0.75);
+  return h("div", { class: "card" },
+    h("table", { class: "list", role: "table", "aria-label": "Experiments" },
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
+        sortable("name", "Experiment", view, sorter("age", "Age", view)), sortable("visitors", "Visitors", view), sortable("lift", "Leading variant", view),
+        h("th", { role: "columnheader", class: "wide" }, h("span", { class: "unseen" }, "Lift interval"), axis(scale)), sortable("verdict", "Verdict", view))),
+      h("tbody", { role: "rowgroup" }, rows.map((experiment) => listRow(experiment, scale)))),
+    h("p", { class: rows.length ? "unseen" : "nothing", role: "status" },
+      rows.length ? plural(rows.length, "experiment") : "No experiment is like that. Search for something else, or choose another state."));
+}
+
+function sortable(order, label, view, ...more) {
+  const [current, turned] = [view.sort.replace("-", ""), view.sort.startsWith("-")];
+  const mine = current === order || (more.length && current === "age");
+  return h("th", { role: "columnheader", scope: "col", "aria-sort": mine && (turned ? "descending" : "ascending") }, sorter(order, label, view), more);
+}
+
+function sorter(order, label, view) {
+  const isCurrent = view.sort.replace("-", "") === order;
+  const turned = view.sort.startsWith("-");
+  const next = isCurrent && !turned ? `-${order}` : order;
+  return h("a", { class: "sorter", href: link({ sort: next }), "data-replace": true, "aria-current": isCurrent && "true", "aria-label": `Sort by ${label.toLowerCase()}` },
+    label, h("span", { class: "arrow", "aria-hidden": "true" }, isCurrent ? (turned ? "↑" : "↓") : ""));
+}
+
+function listRow(experiment, scale) {
+  const goal = primary(experiment);
+  const best = challenger(goal);
+  return h("tr", { role: "row", "data-key": experiment.experiment },
+    h("th", { role: "rowheader", scope: "row" },
+      h("a", { class: "open", href: link({ experiment: experiment.experiment }) }, bdi(experiment.experiment)),
+      h("span", { class: "sub" }, stateOf(experiment), " · ", started(experiment))),
+    h("td", { role: "cell", class: "number", "data-label": "Visitors" }, count(visitors(experiment))),
+    h("td", { role: "cell", "data-label": "Leading" }, leading(goal, experiment.baseline)),
+    h("td", { role: "cell", class: "drawn" }, best && plot(best.lift_interval_always_valid, best.lift, scale)),
+    h("td", { role: "cell", class: "judged" }, goal ? [verdictChip(goal.verdict.state), h("span", { class: "sub" }, bdi(goal.goal))] : h("span", { class: "soft" }, "No goal reached yet")));
+}
+
+function leading(goal, baseline) {
+  const leader = leaderOf(goal);
+  if (!leader) return h("span", { class: "soft" }, DASH);
+  const facts = leader.label === baseline ? "the baseline" : lift(leader.lift);
+  return [h("span", { class: "name" }, bdi(leader.label)), h("span", { class: "sub" }, facts)];
+}
+
+const verdictChip = (state) => h("span", { class: `chip ${state}` }, icon(state), VERDICTS[state]);
+
+const stateOf = ({ state }) => h("span", { class: `state ${state}` }, icon(state), STATES[state]);
+
+function started({ created_at: moment }) {
+  if (!moment) return "from gimel 1.x";
+  const date = new Date(moment);
+  return h("time", { datetime: moment, title: dateOnly.format(date) }, age(date));
+}
+
+function empty(view) {
+  const address = new URL(".", location.href);
+  const text = snippet(address.origin + address.pathname.replace(/\/$/, ""), view.namespace);
+  return h("section", { class: "card empty" },
+    h("h2", {}, "No experiment here yet"),
+    h("p", {}, "Paste this into your page, name your experiment, its variants and a goal, and open the page: the experiment appears here with its first visitor. No reload needed."),
+    h("div", { class: "snippet" },
+      h("button", { class: "button", "data-action": "copy" }, "Copy"),
+      h("pre", { id: "snippet", tabindex: 0, "aria-label": "The snippet" }, text)),
+    h("p", { class: "soft" }, "Events go to ", h("code", {}, `${new URL("e", location.href).href}`.replace(/#.*/, "")), ", in the namespace ", bdi(view.namespace), "."));
+}
+
+/** What stands where the list will stand. */
+function skeleton(view) {
+  const title = view.experiment ? bdi(view.experiment) : "Experiments";
+  return [
+    h("div", { class: "head" }, h("h1", { tabindex: -1 }, title)),
+    h("div", { class: "card bones", role: "status" }, h("span", { class: "unseen" }, "Loading"),
+      Array.from({ length: 6 }, () => h("span", { class: "bone" }))),
+  ];
+}
