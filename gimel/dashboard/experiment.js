@@ -38,17 +38,19 @@ function alarm(experiment) {
     icon("do_not_trust"),
     h("div", {},
       h("h2", {}, "The split is wrong: do not trust these numbers"),
-      h("p", {}, `Visitors are not divided between the variants as they should be (sample ratio, p ${p < 0.0001 ? "" : "= "}${pValue(p)}). Something loses or adds visitors of one variant: a redirect, a bot, a script that fails. Find it, then start anew under another name. Were other shares meant, say so in the settings.`),
+      h("p", {}, `Sample ratio: p ${p < 0.0001 ? "" : "= "}${pValue(p)}. Something loses or adds visitors of one variant: a redirect, a bot, a script that fails. Find it, then start anew under another name. Were other shares meant, say so in the settings.`),
       h("ul", { class: "split" }, experiment.variants.map(({ label, trials }) =>
         h("li", {}, bdi(label), " ", h("span", { class: "number" }, `${percent(trials / all, 1)} of visitors, ${percent(weights[label] ?? 0, 1)} meant`))))));
 }
 
 function goalSwitch(experiment, current) {
-  return h("nav", { class: "goals", "aria-label": "Goal", "data-key": "goals" }, experiment.goals.map((goal) =>
+  return h("nav", { class: "goals", "aria-label": "Goal", "data-key": "goals" }, primaryFirst(experiment).map((goal) =>
     h("a", { href: link({ goal: goal.goal }), "aria-current": goal === current && "true", "data-key": goal.goal, title: goal.goal },
       h("span", { class: goal.verdict.state }, icon(goal.verdict.state), h("span", { class: "unseen" }, `${VERDICTS[goal.verdict.state]}: `)),
       bdi(goal.goal, { class: "cut" }), goal.goal === experiment.primary_goal && h("span", { class: "soft" }, "primary"))));
 }
+
+const primaryFirst = ({ goals, primary_goal: first }) => [...goals].sort((a, b) => (b.goal === first) - (a.goal === first));
 
 function goalPanel(experiment, goal) {
   const names = experiment.variants.map(({ label }) => label);
@@ -71,11 +73,11 @@ function results(experiment, goal) {
   const scale = scaleOf(goal.results.map((row) => row.lift_interval_always_valid).filter(Boolean));
   const rate = rateFormat(goal);
   const heads = ["Variant", "Visitors", "Conversions", goal.kind === "unique" ? "Rate" : "Per visitor", "Lift"];
-  return h("table", { class: "results", role: "table", "aria-label": "Results" },
+  return h("table", { class: `results ${experiment.srm.alarm ? "void" : ""}`, role: "table", "aria-label": "Results" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
       heads.map((head, place) => h("th", { role: "columnheader", scope: "col", class: place && "number" }, head)),
       h("th", { role: "columnheader", scope: "col", class: "wide" }, h("span", { class: "unseen" }, "Lift interval"), axis(scale)),
-      h("th", { role: "columnheader", scope: "col", class: "number" }, "Best"))),
+      h("th", { role: "columnheader", scope: "col", class: "number" }, "Chance to be best"))),
     h("tbody", { role: "rowgroup" }, goal.results.map((row) => resultRow(row, experiment, goal, scale, rate))));
 }
 
@@ -83,7 +85,7 @@ function resultRow(row, experiment, goal, scale, rate) {
   const isBaseline = row.label === experiment.baseline;
   const interval = row.lift_interval_always_valid;
   const cell = (label, ...children) => h("td", { role: "cell", class: "number", "data-label": label }, children);
-  return h("tr", { role: "row", "data-key": row.label, class: goal.verdict.winner === row.label && "wins" },
+  return h("tr", { role: "row", "data-key": row.label, class: isBaseline ? "base" : goal.verdict.winner === row.label && "wins" },
     h("th", { role: "rowheader", scope: "row" }, h("span", { class: "name" }, bdi(row.label)),
       isBaseline && h("span", { class: "sub" }, "baseline"),
       goal.verdict.winner === row.label && h("span", { class: "sub winner" }, icon("winner"), "winner")),
@@ -93,7 +95,7 @@ function resultRow(row, experiment, goal, scale, rate) {
     cell("Lift", h("span", { class: interval && sideOf(interval) }, isBaseline ? DASH : lift(row.lift)), interval && h("span", { class: "sub" }, liftRange(interval))),
     h("td", { role: "cell", class: "drawn" }, plot(interval, row.lift, scale),
       !interval && h("span", { class: "note" }, isBaseline ? "" : "too few to say")),
-    cell("Best", chance(row.chance_to_be_best), bar(row.chance_to_be_best)));
+    cell("Chance to be best", chance(row.chance_to_be_best), bar(row.chance_to_be_best)));
 }
 
 /** The figures that only some ask for. */
@@ -131,11 +133,12 @@ function baselineSwitch(experiment) {
 
 function footnote(experiment, goal) {
   const { method, shards, relative_error: error } = experiment.counting;
-  const how = error ? `Counted with ${method}, ${plural(shards, "shard")} a counter: the standard error of a count is ${percent(error, 2)}, and every interval includes it.` : "Counted exactly.";
+  const sum = method === "hyperloglog" ? plural(shards, "HyperLogLog") : method;
+  const how = error ? `A count is the sum of ${sum}, with a standard error of ${percent(error, 2)}, which every interval includes.` : "Counts are exact.";
   const several = experiment.variants.length > 2 && " An interval compares one variant with the baseline; the verdict corrects for their number.";
   return h("div", { class: "foot", "data-key": "foot" },
     goal && baselineSwitch(experiment),
-    h("p", {}, how, goal && ` Lift intervals are at 95 % and hold however often you look; “Best” is the chance that no other variant is better.`, several, " ",
+    h("p", {}, how, goal && ` Lift intervals are of ${percent(0.95)} and hold however often you look.`, several, " ",
       h("a", { href: DOCS, rel: "noreferrer" }, "How this is computed")));
 }
 

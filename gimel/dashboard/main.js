@@ -103,7 +103,7 @@ function content(answer) {
 
 function drawFreshness(answer) {
   const time = answer && clock.format(answer.at);
-  const text = app.locked ? "Locked" : app.trouble ? "Not updated" : answer ? `Updated ${time}` : "Loading";
+  const text = app.locked ? "Locked" : app.trouble ? "Not updated" : answer ? h("span", {}, h("span", { class: "long" }, "Updated "), time) : "Loading";
   patch(byId("live"), h("p", { class: `live ${app.trouble || app.locked ? "off" : ""}`, id: "live" }, h("span", { class: "dot", "aria-hidden": "true" }), text));
   const old = answer ? ` These figures are of ${time}, ${age(answer.at)}.` : "";
   const trouble = app.trouble ? `${app.trouble}${old} Trying again every few seconds.` : "";

@@ -34,6 +34,11 @@ const ORDERS = {
   verdict: (a, b) => URGENCY.indexOf(primary(a)?.verdict.state) - URGENCY.indexOf(primary(b)?.verdict.state),
 };
 
+const FALLING = new Set(["visitors", "lift"]);
+
+/** Which way the view's order runs. */
+const falls = ({ sort }) => FALLING.has(sort.replace("-", "")) !== sort.startsWith("-");
+
 /** Those that the view asks for, in its order. A leading minus turns the order round. */
 function chosen(experiments, view) {
   const wanted = view.find.toLocaleLowerCase();
@@ -86,9 +91,9 @@ function list(experiments, view) {
 }
 
 function sortable(order, label, view, ...more) {
-  const [current, turned] = [view.sort.replace("-", ""), view.sort.startsWith("-")];
-  const mine = current === order || (more.length && current === "age");
-  return h("th", { role: "columnheader", scope: "col", "aria-sort": mine && (turned ? "descending" : "ascending") }, sorter(order, label, view), more);
+  const current = view.sort.replace("-", "");
+  const mine = current === order || (more.length > 0 && current === "age");
+  return h("th", { role: "columnheader", scope: "col", class: order === "visitors" && "number", "aria-sort": mine && (falls(view) ? "descending" : "ascending") }, sorter(order, label, view), more);
 }
 
 function sorter(order, label, view) {
@@ -96,7 +101,7 @@ function sorter(order, label, view) {
   const turned = view.sort.startsWith("-");
   const next = isCurrent && !turned ? `-${order}` : order;
   return h("a", { class: "sorter", href: link({ sort: next }), "data-replace": true, "aria-current": isCurrent && "true", "aria-label": `Sort by ${label.toLowerCase()}` },
-    label, h("span", { class: "arrow", "aria-hidden": "true" }, isCurrent ? (turned ? "↑" : "↓") : ""));
+    label, h("span", { class: "arrow", "aria-hidden": "true" }, isCurrent && (falls(view) ? "↓" : "↑")));
 }
 
 function listRow(experiment, scale) {
@@ -104,7 +109,7 @@ function listRow(experiment, scale) {
   const best = challenger(goal);
   return h("tr", { role: "row", "data-key": experiment.experiment },
     h("th", { role: "rowheader", scope: "row" },
-      h("a", { class: "open", href: link({ experiment: experiment.experiment }) }, bdi(experiment.experiment)),
+      h("a", { class: "go", href: link({ experiment: experiment.experiment }) }, bdi(experiment.experiment)),
       h("span", { class: "sub" }, stateOf(experiment), " · ", started(experiment))),
     h("td", { role: "cell", class: "number", "data-label": "Visitors" }, count(visitors(experiment))),
     h("td", { role: "cell", "data-label": "Leading" }, leading(goal, experiment.baseline)),

@@ -26,7 +26,7 @@ const across = (value, { reach }) => `${(50 + 50 * Math.max(-1, Math.min(1, valu
 const sideOf = ([low, high]) => (low > 0 ? "up" : high < 0 ? "down" : "open");
 
 const SIDES = { up: "all above zero", down: "all below zero", open: "zero is among them" };
-const MARKS = { up: "M-6 4.5 0-6 6 4.5z", down: "M-6-4.5 0 6 6-4.5z", open: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0" };
+const MARKS = { up: "M-7 5 0-7 7 5z", down: "M-7-5 0 7 7-5z", open: "M-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0-11 0" };
 
 function grid(scale) {
   return scale.ticks.map((tick) => {
@@ -41,7 +41,7 @@ function plot(interval, value, scale) {
   const side = sideOf(interval);
   const label = `Lift between ${lift(interval[0])} and ${lift(interval[1])}: ${SIDES[side]}`;
   const [left, right] = interval.map((end) => across(end, scale));
-  const line = h("line", { x1: left, x2: right, y1: "50%", y2: "50%" });
+  const line = h("line", { class: "reach", x1: left, x2: right, y1: "50%", y2: "50%" });
   const middle = value != null && Math.abs(value) <= scale.reach;
   return h("svg", { class: "plot", role: "img", "aria-label": label }, grid(scale),
     h("svg", { class: side }, line, interval.map((end) => endOf(end, scale)),
@@ -50,7 +50,7 @@ function plot(interval, value, scale) {
 
 function endOf(end, scale) {
   const beyond = Math.abs(end) > scale.reach;
-  const d = beyond ? (end > 0 ? "m-6-5 5 5-5 5" : "m6-5-5 5 5 5") : "M0-5V5";
+  const d = beyond ? (end > 0 ? "m-5-5 5 5-5 5" : "m5-5-5 5 5 5") : "M0-6V6";
   return at(end, scale, h("path", { d }));
 }
 

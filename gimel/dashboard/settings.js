@@ -38,7 +38,7 @@ const select = (name, label, options, current) =>
 function openSettings(experiment, change) {
   const labels = experiment.variants.map((variant) => variant.label);
   const goals = experiment.goals.map((goal) => goal.goal);
-  const share = (label) => Number(((experiment.srm.weights[label] ?? 0) * 100).toFixed(4));
+  const share = (label) => Number(((experiment.srm.weights[label] ?? 0) * 100).toFixed(2));
   const content = h("div", { class: "settings" },
     select("baseline", "Baseline: the variant others are compared with", labels, experiment.baseline),
     goals.length > 0 && select("primary_goal", "Primary goal: the one in the overview", goals, experiment.primary_goal),
@@ -51,7 +51,7 @@ function openSettings(experiment, change) {
       experiment.goals.map((goal) => h("label", { class: "check" },
         h("input", { type: "checkbox", name: "totals", value: goal.goal, checked: goal.kind === "total" }), bdi(goal.goal)))));
   const aside = h("button", { class: "button danger", type: "button", "data-action": "delete" }, "Delete…");
-  openForm("Settings", content, "Save", (form) => change(changed(form, labels)), { aside });
+  openForm(["Settings of ", bdi(experiment.experiment)], content, "Save", (form) => change(changed(form, labels)), { aside });
 }
 
 const wasChanged = (field) =>
