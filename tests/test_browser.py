@@ -1,35 +1,21 @@
 """The snippet as printed, AlephBet 0.27.0 as npm serves it, in a real Chromium, across origins."""
 
-import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, sync_playwright
+from playwright.sync_api import Browser, Page, Route
 
 from gimel.client import Client
 from gimel.snippet import ALEPHBET_URL
+from tests.browsers import LocalBackend
 
 ALEPHBET = Path(__file__).parent.parent / "build/node_modules/alephbet/dist/alephbet.min.js"
-CHROMIUM = shutil.which("chromium") or "chromium"
-QUIET = ("--disable-background-networking", "--disable-component-update", "--no-first-run")
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", *QUIET]
-        )
-        yield chromium
-        chromium.close()
-
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
@@ -89,47 +75,6 @@ def shop() -> Iterator[Shop]:
     shop = Shop()
     yield shop
     shop.close()
-
-
-class LocalBackend:
-    """`gimel local` as a process."""
-
-    key = None
-
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
-        self._port = "0"
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-m", "gimel", "local", "--port", self._port]
-        self._process = subprocess.Popen(
-            [*command, "--data-dir", str(self._data_dir)], stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout
-        for line in self._process.stdout:
-            if line.startswith("Events"):
-                self.url = line.split()[1].removesuffix("/e")
-                self._port = self.url.rpartition(":")[2]
-                return
-        raise AssertionError("gimel local did not start")
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.communicate(timeout=20)
-
-    @contextmanager
-    def down(self) -> Iterator[None]:
-        self.stop()
-        yield
-        self.start()
-
-
-@pytest.fixture
-def local(tmp_path: Path) -> Iterator[LocalBackend]:
-    backend = LocalBackend(tmp_path)
-    yield backend
-    backend.stop()
 
 
 def snippet(url: str, experiment: str) -> str:
