@@ -5,7 +5,7 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint bench screenshots clean
 
 demo: .venv/installed-local
 	@exec $(BIN)/gimel local --demo --port $(PORT)
@@ -22,6 +22,11 @@ lint: .venv/installed-test
 bench: .venv/installed-test
 	$(BIN)/python -m bench $(ARGS)
 
+# Of every view of the dashboard, into build/screenshots; two of them into docs/images.
+screenshots: .venv/installed-test build/browser
+	@fc-list | grep -q Inter || tests/apt-install fonts-inter
+	$(BIN)/python -m tests.screenshots
+
 clean:
 	rm -rf .venv build
 
@@ -32,7 +37,7 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# AlephBet as npm serves it, and a browser to run it in.
+# AlephBet and axe-core as npm serves them, and a browser to run them in.
 build/browser: Makefile
 	@command -v chromium > /dev/null || tests/apt-install chromium
 	@command -v redis-server > /dev/null || tests/apt-install redis-server

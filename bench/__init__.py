@@ -7,6 +7,7 @@
     cold.py            spawn to first answer, in AWS's Runtime Interface Emulator
     imports.py         where a cold start's milliseconds go
     redis_versions.py  which redis-py, and how to pack it
+    dashboard.py       the page in Chromium: bytes, and time until it obeys
 
 and behind docs/statistics.md, each run by itself (`python -m bench.calibrate`):
 

@@ -20,7 +20,7 @@ from gimel.http import MAX_BATCH
 from tests.browsers import LocalBackend
 from tests.servers import free_port
 
-KEY = "the read key / é%20"
+KEY = "the read key / +%20"
 KEYS_IN_URL = (KEY, urlencode({"key": KEY})[4:])
 
 Arms = dict[str, tuple[int, dict[str, int]]]
@@ -36,15 +36,15 @@ def events(namespace: str, experiment: str, arms: Arms) -> Iterator[dict[str, st
                     "experiment": experiment,
                     "variant": variant,
                     "event": goal,
-                    "uuid": f"{variant} {visitor}",
+                    "uuid": f"{variant[:200]} {visitor}",
                 }
 
 
-def send(url: str, events: Iterable[dict[str, str]]) -> None:
+def send(url: str, events: Iterable[dict[str, str]], batch_size: int = MAX_BATCH) -> None:
     """Send events through the open endpoint, in batches."""
     remaining = iter(events)
     with requests.Session() as session:
-        while batch := list(islice(remaining, MAX_BATCH)):
+        while batch := list(islice(remaining, batch_size)):
             answer = session.post(f"{url}/e", json=batch, timeout=30)
             assert answer.json()["rejected"] == []
 
@@ -176,9 +176,9 @@ def held(page: Page, path: str) -> Iterator[None]:
     waiting: list[Any] = []
     page.route(path, lambda route: waiting.append(route))
     yield
-    page.unroute(path)
     for route in waiting:
         route.continue_()
+    page.unroute(path)
 
 
 AXE = Path(__file__).parent.parent / "build/node_modules/axe-core/axe.min.js"

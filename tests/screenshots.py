@@ -69,7 +69,10 @@ EXPERIMENTS = {
         {"baseline": "bottom", "state": "stopped"},
     ),
     "Search suggestions": Made(
-        {"control": (9_400, {"result opened": 0.71}), "with images": (9_420, {"result opened": 0.712})},
+        {
+            "control": (9_400, {"result opened": 0.71}),
+            "with images": (9_420, {"result opened": 0.712}),
+        },
         34,
         {"equivalence": 0.06},
     ),

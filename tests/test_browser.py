@@ -17,6 +17,7 @@ from tests.browsers import LocalBackend
 
 ALEPHBET = Path(__file__).parent.parent / "build/node_modules/alephbet/dist/alephbet.min.js"
 
+
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
     """A page whose CDN is answered from npm's package. Errors in the page fail the test."""

@@ -26,6 +26,8 @@ class Refusal extends Error {
 /** Ask the backend; give the text of its answer. Throws Refusal, or AbortError on `signal`. */
 async function ask(method, path, fields, { body, signal } = {}) {
   const key = sessionStorage.getItem(KEY);
+  // A header takes no other characters, and no key has any.
+  if (/[^\x20-\x7e]/.test(key ?? "")) throw new Refusal(403, "That is no key.", "x-api-key");
   const headers = { ...(key && { "x-api-key": key }), ...(body && { "content-type": "application/json" }) };
   const stop = AbortSignal.any([AbortSignal.timeout(PATIENCE), ...(signal ? [signal] : [])]);
   let answer, text;

@@ -15,8 +15,14 @@ function h(tag, attributes, ...children) {
   return made;
 }
 
-/** A name from the open endpoint: its direction stays its own. */
-const bdi = (name, attributes) => h("bdi", attributes, name);
+/**
+ * A name from the open endpoint: its direction stays its own. One that opens an isolate and does not
+ * close it reaches past a plain <bdi>, not past a box.
+ */
+function bdi(name, { class: kind = "", ...attributes } = {}) {
+  const classes = `${kind} ${/[\u202a-\u202e\u2066-\u2069]/.test(name) ? "boxed" : ""}`.trim();
+  return h("bdi", { class: classes || null, ...attributes }, name);
+}
 
 const icon = (name) => h("svg", { class: "icon", "aria-hidden": "true" }, h("use", { href: `#i-${name}` }));
 

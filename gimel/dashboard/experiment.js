@@ -64,7 +64,7 @@ function goalPanel(experiment, goal) {
 
 /** A sentence that quotes names: each keeps its direction to itself. */
 function sentence(text, names) {
-  const quoted = [...names].sort((a, b) => b.length - a.length).map((name) => name.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"));
+  const quoted = [...names].sort((a, b) => b.length - a.length).map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&"));
   const parts = text.split(new RegExp(`(?<![\\p{L}\\p{N}])(${quoted.join("|")})(?![\\p{L}\\p{N}])`, "u"));
   return parts.map((part, place) => (place % 2 ? bdi(part) : part));
 }

@@ -209,6 +209,8 @@ function setTheme(theme) {
 
 function listen() {
   addEventListener("hashchange", route);
+  // Its form has served; the one that may have taken its place has not.
+  dialog().addEventListener("close", ({ target }) => target.open || target.replaceChildren());
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(app.timer) : refresh()));
   document.addEventListener("click", (event) => {
     const target = event.target.closest("[data-action], a[data-replace]");
@@ -223,7 +225,7 @@ function listen() {
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "unlock") return;
     event.preventDefault();
-    sessionStorage.setItem(KEY, byId("key").value);
+    sessionStorage.setItem(KEY, byId("key").value.trim());
     refresh();
   });
   document.addEventListener("keydown", (event) => {

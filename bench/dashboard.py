@@ -1,0 +1,136 @@
+"""The dashboard in Chromium: bytes, and time until its rows are drawn and it obeys."""
+
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import requests
+from playwright.sync_api import Browser, sync_playwright
+
+from bench.harness import Lines
+from gimel.connection import Connection
+from gimel.counters import PARTICIPATE, Counters
+from gimel.http import Event
+from gimel.limits import Limits
+from tests.browsers import CHROMIUM, QUIET
+from tests.servers import free_port
+
+HEAD = (
+    "experiments",
+    "page",
+    "data",
+    "first paint",
+    "data here",
+    "interactive",
+    "of it the page's own work",
+    "a refresh that changes all",
+)
+SIZES = (1, 50, 500)
+ROUNDS = 5
+VISITORS = 20
+
+# When the rows are there, painted, and the main thread is free again.
+_WATCH = """
+    window.interactive = new Promise((done) => {
+      new MutationObserver((_, observer) => {
+        if (!document.querySelector(".list tbody tr")) return;
+        observer.disconnect();
+        requestAnimationFrame(() => setTimeout(() => done(performance.now())));
+      }).observe(document, { childList: true, subtree: true });
+    });
+"""
+_TIMES = """async () => {
+    const interactive = await window.interactive;
+    const data = performance.getEntriesByType("resource").find((each) => each.name.includes("experiments?"));
+    const paint = await new Promise((done) => new PerformanceObserver((list) =>
+      list.getEntriesByName("first-contentful-paint").forEach(done)
+    ).observe({ type: "paint", buffered: true }));
+    const work = interactive - data.responseEnd;
+    const answer = app.answers.values().next().value;
+    for (const each of answer.data.slice(1)) for (const variant of each.variants) variant.trials++;
+    const before = performance.now();
+    draw();
+    document.body.getBoundingClientRect();
+    return [paint.startTime, data.responseEnd, interactive, work, performance.now() - before];
+}"""
+
+
+def _fill(counters: Counters, experiments: int) -> None:
+    """Experiments of two variants and two goals, in a namespace named by their number."""
+    for number in range(experiments):
+        counters.add(
+            [
+                Event(
+                    str(experiments), f"experiment {number}", goal, variant, f"{variant} {visitor}"
+                )
+                for variant in ("control", "treatment")
+                for goal, every in ((PARTICIPATE, 1), ("signup", 3), ("paid", 7))
+                for visitor in range(0, VISITORS, every)
+            ]
+        )
+
+
+@contextmanager
+def _serving(redis_url: str) -> Iterator[str]:
+    """The handlers as a process, reads open."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "waitress", f"--listen=127.0.0.1:{port}", "gimel.wsgi:app"],
+        env=os.environ | {"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": "none"},
+        stderr=subprocess.DEVNULL,
+    )
+    retry = requests.adapters.Retry(total=9, backoff_factor=0.1)
+    with requests.Session() as session:
+        session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
+        session.get(f"{url}/dashboard", timeout=10).raise_for_status()
+    try:
+        yield url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _load(browser: Browser, url: str, experiments: int) -> list[float]:
+    """One load with nothing cached; milliseconds."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = context.new_page()
+    page.add_init_script(_WATCH)
+    page.goto(f"{url}/dashboard#namespace={experiments}")
+    times: list[float] = page.evaluate(_TIMES)
+    context.close()
+    return times
+
+
+def measure(port: int) -> Lines:
+    """The median of each over the rounds, the sizes in turn."""
+    redis_url = f"redis://127.0.0.1:{port}/0"
+    counters = Counters(Connection(redis_url), limits=Limits(experiments=max(SIZES)))
+    for size in SIZES:
+        _fill(counters, size)
+    with _serving(redis_url) as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", *QUIET]
+        )
+        rounds = [{size: _load(browser, url, size) for size in SIZES} for _ in range(ROUNDS)]
+        browser.close()
+        page = len(requests.get(f"{url}/dashboard", timeout=30).content)
+        data = {
+            size: len(requests.get(f"{url}/experiments?namespace={size}", timeout=30).content)
+            for size in SIZES
+        }
+    return [
+        (
+            f"{size}",
+            f"{page / 1000:.1f} KB",
+            f"{data[size] / 1000:.1f} KB",
+            *(
+                f"{statistics.median(times):.0f} ms"
+                for times in zip(*(each[size] for each in rounds), strict=True)
+            ),
+        )
+        for size in SIZES
+    ]
