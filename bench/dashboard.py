@@ -44,7 +44,8 @@ _WATCH = """
 """
 _TIMES = """async () => {
     const interactive = await window.interactive;
-    const data = performance.getEntriesByType("resource").find((each) => each.name.includes("experiments?"));
+    const data = performance.getEntriesByType("resource")
+      .find((each) => each.name.includes("experiments?"));
     const paint = await new Promise((done) => new PerformanceObserver((list) =>
       list.getEntriesByName("first-contentful-paint").forEach(done)
     ).observe({ type: "paint", buffered: true }));
@@ -63,9 +64,7 @@ def _fill(counters: Counters, experiments: int) -> None:
     for number in range(experiments):
         counters.add(
             [
-                Event(
-                    str(experiments), f"experiment {number}", goal, variant, f"{variant} {visitor}"
-                )
+                Event(str(experiments), f"test {number}", goal, variant, f"{variant} {visitor}")
                 for variant in ("control", "treatment")
                 for goal, every in ((PARTICIPATE, 1), ("signup", 3), ("paid", 7))
                 for visitor in range(0, VISITORS, every)

@@ -166,10 +166,6 @@ def visit_fixture(browser: Browser, watch: Watch) -> Iterator[Opener]:
         context.close()
 
 
-def wait_for(page: Page, selector: str) -> None:
-    page.wait_for_selector(selector)
-
-
 @contextmanager
 def held(page: Page, path: str) -> Iterator[None]:
     """Let no request for the path through until the context ends."""
@@ -190,7 +186,7 @@ def axe(page: Page) -> list[str]:
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate("axe.run()")
     return [
-        f"{violation['id']}: {node['html'][:150]} {node['any'][0]['message'] if node['any'] else ''}"
+        f"{violation['id']}: {node['html'][:150]} {[each['message'] for each in node['any']]}"
         for violation in found["violations"]
         for node in violation["nodes"]
     ]

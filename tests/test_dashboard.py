@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -108,8 +109,6 @@ def test_search_sort_and_filter_live_in_the_address(shop: LocalBackend, visit: O
 
 
 def fragment_of(page: Page) -> dict[str, str]:
-    from urllib.parse import parse_qsl
-
     return dict(parse_qsl(page.url.partition("#")[2]))
 
 
@@ -163,7 +162,10 @@ def test_a_refresh_moves_nothing(shop: LocalBackend, visit: Opener) -> None:
 def test_a_hidden_page_asks_for_nothing(shop: LocalBackend, visit: Opener, watch: Any) -> None:
     page = visit(shop.url, {"namespace": "shop"}, clock=True)
     expect(page.locator(".list tbody tr")).to_have_count(4)
-    hide = "value => { Object.defineProperty(document, 'hidden', { value, configurable: true }); document.dispatchEvent(new Event('visibilitychange')); }"
+    hide = """value => {
+        Object.defineProperty(document, "hidden", { value, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
     page.evaluate(hide, True)
     asked = len(watch.requests)
     page.clock.run_for(120_000)

@@ -29,14 +29,11 @@ ARMS = {
 def opened_fixture(
     shared: LocalBackend, visit: Opener, request: pytest.FixtureRequest
 ) -> tuple[Page, Client, str]:
-    """An experiment of the test's own, opened; a client; its namespace."""
-    namespace = f"ns {len(Client(shared.url).experiments('x'))} {request.node.name}"[:60]
-    send(shared.url, events("settings", namespace, ARMS))
-    return (
-        visit(shared.url, {"namespace": "settings", "experiment": namespace}),
-        Client(shared.url),
-        namespace,
-    )
+    """An experiment of the test's own, opened; a client; its name."""
+    name = str(request.node.name)
+    send(shared.url, events("settings", name, ARMS))
+    page = visit(shared.url, {"namespace": "settings", "experiment": name})
+    return page, Client(shared.url), name
 
 
 def said(client: Client, name: str) -> dict[str, Any]:
@@ -67,9 +64,7 @@ def test_settings_make_the_round_trip(opened: tuple[Page, Client, str]) -> None:
         "order": "unique",
         "signup": "total",
     }
-    expect(page.get_by_role("heading", level=2).first).to_have_text(
-        "The split is wrong: do not trust these numbers"
-    )
+    expect(page.get_by_role("heading", name="The split is wrong")).to_be_visible()
     page.get_by_role("button", name="Settings").click()
     expect(dialog.get_by_role("spinbutton", name="blue")).to_have_value("50")
     for label in ("blue", "control", "red"):

@@ -32,7 +32,8 @@ async function ask(method, path, fields, { body, signal } = {}) {
   const stop = AbortSignal.any([AbortSignal.timeout(PATIENCE), ...(signal ? [signal] : [])]);
   let answer, text;
   try {
-    answer = await fetch(`${path}?${new URLSearchParams(fields)}`, { method, headers, body: body && JSON.stringify(body), signal: stop });
+    const address = `${path}?${new URLSearchParams(fields)}`;
+    answer = await fetch(address, { method, headers, body: body && JSON.stringify(body), signal: stop });
     text = await answer.text();
   } catch (error) {
     if (signal?.aborted) throw error;

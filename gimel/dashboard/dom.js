@@ -24,6 +24,11 @@ function bdi(name, { class: kind = "", ...attributes } = {}) {
   return h("bdi", { class: classes || null, ...attributes }, name);
 }
 
+const span = (kind, ...children) => h("span", { class: kind }, ...children);
+
+const options = (all, current) =>
+  all.map((name) => h("option", { value: name, selected: name === current }, name));
+
 const icon = (name) => h("svg", { class: "icon", "aria-hidden": "true" }, h("use", { href: `#i-${name}` }));
 
 /** Make `old` what `fresh` is, in place: focus, scroll and open details stay as they are. */

@@ -1,6 +1,11 @@
 // What one takes along: the experiment as the backend says it, and its rows as `gimel results --csv`.
 
-const CSV_FIELDS = ["trials", "successes", "rate", "rate_interval", "lift", "lift_interval", "p_value", "lift_interval_always_valid", "p_value_always_valid", "chance_to_beat_baseline", "chance_to_be_best", "expected_loss"];
+const CSV_FIELDS = [
+  "trials", "successes", "rate", "rate_interval", "lift", "lift_interval", "p_value",
+  "lift_interval_always_valid", "p_value_always_valid",
+  "chance_to_beat_baseline", "chance_to_be_best", "expected_loss",
+];
+const isInterval = (field) => field.includes("interval");
 // What a spreadsheet takes for the start of a formula, or skips to find one.
 const FORMULA = /^\s*[=+\-@\t\r＝＋－＠]/;
 
@@ -11,12 +16,13 @@ function csvName(name) {
 }
 
 function csvOf(experiment) {
-  const heads = CSV_FIELDS.flatMap((field) => (field.includes("interval") ? [`${field}_low`, `${field}_high`] : field));
+  const heads = CSV_FIELDS.flatMap((field) => (isInterval(field) ? [`${field}_low`, `${field}_high`] : field));
   const lines = [["experiment", "goal", "kind", "verdict", "variant", ...heads]];
   for (const { goal, kind, verdict, results: rows } of experiment.goals) {
     for (const row of rows) {
       const names = [experiment.experiment, goal, kind, verdict.state, row.label].map(csvName);
-      lines.push([...names, ...CSV_FIELDS.flatMap((field) => (field.includes("interval") ? row[field] ?? ["", ""] : row[field] ?? ""))]);
+      const figures = CSV_FIELDS.flatMap((field) => row[field] ?? (isInterval(field) ? ["", ""] : ""));
+      lines.push([...names, ...figures]);
     }
   }
   return lines.map((line) => `${line.join(",")}\r\n`).join("");
@@ -26,7 +32,7 @@ function save(experiment, kind) {
   const text = kind === "csv" ? csvOf(experiment) : `${JSON.stringify(experiment, null, 2)}\n`;
   const type = kind === "csv" ? "text/csv;charset=utf-8" : "application/json";
   const address = URL.createObjectURL(new Blob([text], { type }));
-  const name = experiment.experiment.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60) || "experiment";
-  h("a", { href: address, download: `${name}.${kind}` }).click();
+  const name = experiment.experiment.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "").slice(0, 60);
+  h("a", { href: address, download: `${name || "experiment"}.${kind}` }).click();
   URL.revokeObjectURL(address);
 }

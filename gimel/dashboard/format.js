@@ -51,10 +51,10 @@ function pValue(value) {
 
 /** Writes a goal's rates: as many digits as their intervals leave any meaning. */
 function rateFormat(goal) {
-  const widths = goal.results.filter((row) => row.rate_interval).map((row) => row.rate_interval[1] - row.rate_interval[0]);
   const isShare = goal.kind === "unique";
-  const width = Math.min(...widths) * (isShare ? 50 : 0.5);
-  const digits = Number.isFinite(width) && width > 0 ? Math.min(4, Math.max(0, 1 - Math.floor(Math.log10(width)))) : 1;
+  const intervals = goal.results.map((row) => row.rate_interval).filter(Boolean);
+  const narrowest = Math.min(1, ...intervals.map(([low, high]) => high - low)) * (isShare ? 50 : 0.5);
+  const digits = Math.min(4, Math.max(0, 1 - Math.floor(Math.log10(narrowest || 1))));
   return number(digits, isShare ? PERCENT : undefined);
 }
 

@@ -4,20 +4,29 @@ const PERIOD = 15000;
 const PERIOD_IN_TROUBLE = 5000;
 const DEFAULTS = { namespace: "alephbet", experiment: "", goal: "", find: "", sort: "age", show: "current" };
 
-const app = { view: null, answers: new Map(), gone: new Set(), trouble: null, locked: null, timer: 0, request: null };
+const app = {
+  view: null,
+  answers: new Map(),
+  gone: new Set(),
+  trouble: null, // what is wrong with the backend
+  locked: null, // why the key is asked for
+  timer: 0,
+  request: null,
+};
 const byId = (id) => document.getElementById(id);
 
 function readView() {
   const fragment = new URLSearchParams(location.hash.slice(1));
-  const view = Object.fromEntries(Object.entries(DEFAULTS).map(([name, value]) => [name, fragment.get(name) || value]));
+  const fields = Object.entries(DEFAULTS).map(([name, usual]) => [name, fragment.get(name) || usual]);
+  const view = Object.fromEntries(fields);
   if (!Object.hasOwn(SHOWN, view.show)) view.show = DEFAULTS.show;
   return view;
 }
 
 /** The address of the present view with changes. What is as usual is left out. */
 function link(changes) {
-  const fields = Object.entries({ ...app.view, ...changes });
-  return `#${new URLSearchParams(fields.filter(([name, value]) => name === "namespace" || value !== DEFAULTS[name]))}`;
+  const isSaid = ([name, value]) => name === "namespace" || value !== DEFAULTS[name];
+  return `#${new URLSearchParams(Object.entries({ ...app.view, ...changes }).filter(isSaid))}`;
 }
 
 const isOne = (view) => view.experiment !== "";
@@ -51,8 +60,8 @@ async function refresh() {
   const request = (app.request = new AbortController());
   const view = app.view;
   try {
-    const text = await ask("GET", isOne(view) ? "experiment" : "experiments", fieldsOf(view), { signal: request.signal });
-    keep(view, JSON.parse(text));
+    const path = isOne(view) ? "experiment" : "experiments";
+    keep(view, JSON.parse(await ask("GET", path, fieldsOf(view), { signal: request.signal })));
   } catch (error) {
     if (request.signal.aborted) return;
     if (!(error instanceof Refusal)) throw error;
@@ -87,7 +96,8 @@ function draw() {
   const answer = answerFor(app.view);
   byId("home").setAttribute("href", link({ ...DEFAULTS, namespace: app.view.namespace }));
   byId("lock").hidden = !sessionStorage.getItem(KEY) || app.locked !== null;
-  patch(byId("view"), h("main", { id: "view", tabindex: -1, "aria-busy": !answer && !app.locked && "true" }, content(answer)));
+  const busy = !answer && !app.locked && "true";
+  patch(byId("view"), h("main", { id: "view", tabindex: -1, "aria-busy": busy }, content(answer)));
   document.title = `${app.view.experiment || "Experiments"} · Gimel`;
   drawFreshness(answer);
 }
@@ -103,8 +113,10 @@ function content(answer) {
 
 function drawFreshness(answer) {
   const time = answer && clock.format(answer.at);
-  const text = app.locked ? "Locked" : app.trouble ? "Not updated" : answer ? h("span", {}, h("span", { class: "long" }, "Updated "), time) : "Loading";
-  patch(byId("live"), h("p", { class: `live ${app.trouble || app.locked ? "off" : ""}`, id: "live" }, h("span", { class: "dot", "aria-hidden": "true" }), text));
+  const off = app.locked ? "Locked" : app.trouble ? "Not updated" : null;
+  const text = off ?? (answer ? span("", span("long", "Updated "), time) : "Loading");
+  patch(byId("live"), h("p", { class: `live ${off ? "off" : ""}`, id: "live" },
+    h("span", { class: "dot", "aria-hidden": "true" }), text));
   const old = answer ? ` These figures are of ${time}, ${age(answer.at)}.` : "";
   const trouble = app.trouble ? `${app.trouble}${old} Trying again every few seconds.` : "";
   if (byId("trouble").textContent !== trouble) byId("trouble").textContent = trouble;
@@ -113,10 +125,15 @@ function drawFreshness(answer) {
 function unlockForm() {
   return h("form", { class: "card unlock", id: "unlock", novalidate: true },
     h("h1", { tabindex: -1 }, "This backend asks for its read key"),
-    h("p", { class: "soft" }, h("code", {}, "gimel dashboard"), " opens this page with the key. It is kept until this tab is closed."),
+    h("p", { class: "soft" }, h("code", {}, "gimel dashboard"),
+      " opens this page with the key. It is kept until this tab is closed."),
     h("label", { class: "field" }, h("span", {}, "Read key"),
-      h("input", { type: "password", id: "key", autocomplete: "off", spellcheck: "false", "aria-describedby": "unlock-error" })),
-    h("p", { class: "error", id: "unlock-error", role: "alert" }, app.locked === "wrong" && "That key is not the right one."),
+      h("input", {
+        type: "password", id: "key", autocomplete: "off", spellcheck: "false",
+        "aria-describedby": "unlock-error",
+      })),
+    h("p", { class: "error", id: "unlock-error", role: "alert" },
+      app.locked === "wrong" && "That key is not the right one."),
     h("button", { class: "button main", type: "submit" }, "Unlock"));
 }
 

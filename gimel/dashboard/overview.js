@@ -20,10 +20,11 @@ const URGENCY = ["do_not_trust", "winner", "loser", "no_difference", "keep_colle
 const born = (experiment) => (experiment.created_at ? Date.parse(experiment.created_at) : 0);
 const primary = (experiment) => experiment.goals.find((goal) => goal.goal === experiment.primary_goal);
 const byBest = (a, b) => (b.chance_to_be_best ?? -1) - (a.chance_to_be_best ?? -1);
-const leaderOf = (goal) => [...(goal?.results ?? [])].filter((row) => row.chance_to_be_best != null).sort(byBest)[0];
+const bestOf = (rows) => [...(rows ?? [])].sort(byBest)[0];
+const leaderOf = (goal) => bestOf(goal?.results.filter((row) => row.chance_to_be_best != null));
 
 /** The row whose interval stands for the goal: the best that is not the baseline. */
-const challenger = (goal) => [...(goal?.results ?? [])].filter((row) => row.lift_interval_always_valid).sort(byBest)[0];
+const challenger = (goal) => bestOf(goal?.results.filter((row) => row.lift_interval_always_valid));
 
 const byName = new Intl.Collator(undefined, { numeric: true }).compare;
 const ORDERS = {
@@ -60,73 +61,96 @@ function overview([{ meta }, ...experiments], view) {
 function namespaceSwitch(namespaces, view) {
   const all = [...new Set([...namespaces, view.namespace])].sort(byName);
   return h("label", { class: "field" }, h("span", {}, "Namespace"),
-    h("select", { "data-change": "namespace" },
-      all.map((name) => h("option", { value: name, selected: name === view.namespace }, name))));
+    h("select", { "data-change": "namespace" }, options(all, view.namespace)));
 }
 
 function toolbar(experiments, view) {
   const tabs = Object.entries(SHOWN).map(([show, { label, has }]) =>
     h("a", { href: link({ show }), "data-replace": true, "aria-current": show === view.show && "true" },
-      label, " ", h("span", { class: "soft" }, count(experiments.filter(({ state }) => has(state)).length))));
+      label, " ", span("soft", count(experiments.filter(({ state }) => has(state)).length))));
   return h("div", { class: "toolbar" },
-    h("label", { class: "search" }, icon("search"), h("span", { class: "unseen" }, "Search experiments"),
-      h("input", { type: "search", id: "find", value: view.find, placeholder: "Search", "data-input": "find", autocomplete: "off", spellcheck: "false", "aria-keyshortcuts": "/" }),
+    h("label", { class: "search" }, icon("search"), span("unseen", "Search experiments"),
+      h("input", {
+        type: "search", id: "find", value: view.find, placeholder: "Search", "data-input": "find",
+        autocomplete: "off", spellcheck: "false", "aria-keyshortcuts": "/",
+      }),
       h("kbd", { "aria-hidden": "true" }, "/")),
     h("nav", { class: "tabs", "aria-label": "State" }, tabs));
 }
 
 function list(experiments, view) {
   const rows = chosen(experiments, view);
-  const intervals = experiments.map((each) => challenger(primary(each))?.lift_interval_always_valid).filter(Boolean);
+  const best = experiments.map((experiment) => challenger(primary(experiment))).filter(Boolean);
   // Three of four fit: one young experiment must not press all the others flat.
-  const scale = scaleOf(intervals, 0.75);
+  const scale = scaleOf(best.map((row) => row.lift_interval_always_valid), 0.75);
+  const nothing = "No experiment is like that. Search for something else, or choose another state.";
   return h("div", { class: "card" },
     h("table", { class: "list", role: "table", "aria-label": "Experiments" },
-      h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-        sortable("name", "Experiment", view, sorter("age", "Age", view)), sortable("visitors", "Visitors", view), sortable("lift", "Leading variant", view),
-        h("th", { role: "columnheader", class: "wide" }, h("span", { class: "unseen" }, "Lift interval"), axis(scale)), sortable("verdict", "Verdict", view))),
+      h("thead", { role: "rowgroup" }, listHead(scale, view)),
       h("tbody", { role: "rowgroup" }, rows.map((experiment) => listRow(experiment, scale)))),
     h("p", { class: rows.length ? "unseen" : "nothing", role: "status" },
-      rows.length ? plural(rows.length, "experiment") : "No experiment is like that. Search for something else, or choose another state."));
+      rows.length ? plural(rows.length, "experiment") : nothing));
 }
 
-function sortable(order, label, view, ...more) {
-  const current = view.sort.replace("-", "");
-  const mine = current === order || (more.length > 0 && current === "age");
-  return h("th", { role: "columnheader", scope: "col", class: order === "visitors" && "number", "aria-sort": mine && (falls(view) ? "descending" : "ascending") }, sorter(order, label, view), more);
+const listHead = (scale, view) =>
+  h("tr", { role: "row" },
+    sortable("name", view, [sorter("name", "Experiment", view), sorter("age", "Age", view)]),
+    sortable("visitors", view, sorter("visitors", "Visitors", view), "number"),
+    sortable("lift", view, sorter("lift", "Leading variant", view)),
+    drawnHead(scale),
+    sortable("verdict", view, sorter("verdict", "Verdict", view)));
+
+const drawnHead = (scale) =>
+  h("th", { role: "columnheader", scope: "col", class: "wide" }, span("unseen", "Lift interval"), axis(scale));
+
+const orderOf = (view) => view.sort.replace("-", "");
+
+function sortable(order, view, sorters, kind) {
+  const mine = orderOf(view) === order || (order === "name" && orderOf(view) === "age");
+  const sort = mine && (falls(view) ? "descending" : "ascending");
+  return h("th", { role: "columnheader", scope: "col", class: kind, "aria-sort": sort }, sorters);
 }
 
+/** A link that sorts, or turns the order that is there. */
 function sorter(order, label, view) {
-  const isCurrent = view.sort.replace("-", "") === order;
-  const turned = view.sort.startsWith("-");
-  const next = isCurrent && !turned ? `-${order}` : order;
-  return h("a", { class: "sorter", href: link({ sort: next }), "data-replace": true, "aria-current": isCurrent && "true", "aria-label": `Sort by ${label.toLowerCase()}` },
-    label, h("span", { class: "arrow", "aria-hidden": "true" }, isCurrent && (falls(view) ? "↓" : "↑")));
+  const isCurrent = orderOf(view) === order;
+  const attributes = {
+    class: "sorter",
+    href: link({ sort: isCurrent && view.sort === order ? `-${order}` : order }),
+    "data-replace": true,
+    "aria-current": isCurrent && "true",
+    "aria-label": `Sort by ${label.toLowerCase()}`,
+  };
+  const arrow = h("span", { class: "arrow", "aria-hidden": "true" }, isCurrent && (falls(view) ? "↓" : "↑"));
+  return h("a", attributes, label, arrow);
 }
 
 function listRow(experiment, scale) {
   const goal = primary(experiment);
   const best = challenger(goal);
+  const cell = (kind, label, ...children) => h("td", { role: "cell", class: kind, "data-label": label }, children);
   return h("tr", { role: "row", "data-key": experiment.experiment },
     h("th", { role: "rowheader", scope: "row" },
       h("a", { class: "go", href: link({ experiment: experiment.experiment }) }, bdi(experiment.experiment)),
-      h("span", { class: "sub" }, stateOf(experiment), " · ", started(experiment))),
-    h("td", { role: "cell", class: "number", "data-label": "Visitors" }, count(visitors(experiment))),
-    h("td", { role: "cell", "data-label": "Leading" }, leading(goal, experiment.baseline)),
-    h("td", { role: "cell", class: "drawn" }, best && plot(best.lift_interval_always_valid, best.lift, scale)),
-    h("td", { role: "cell", class: "judged" }, goal ? [verdictChip(goal.verdict.state), h("span", { class: "sub" }, bdi(goal.goal))] : h("span", { class: "soft" }, "No goal reached yet")));
+      span("sub", stateOf(experiment), " · ", started(experiment))),
+    cell("number", "Visitors", count(visitors(experiment))),
+    cell(null, "Leading", leading(goal, experiment.baseline)),
+    cell("drawn", null, best && plot(best.lift_interval_always_valid, best.lift, scale)),
+    cell("judged", null, goal ? judged(goal) : span("soft", "No goal reached yet")));
 }
+
+const judged = (goal) => [verdictChip(goal.verdict.state), span("sub", bdi(goal.goal))];
 
 function leading(goal, baseline) {
   const leader = leaderOf(goal);
-  if (!leader) return h("span", { class: "soft" }, DASH);
+  if (!leader) return span("soft", DASH);
   const facts = leader.label === baseline ? "the baseline" : lift(leader.lift);
-  return [h("span", { class: "name" }, bdi(leader.label)), h("span", { class: "sub" }, facts)];
+  return [span("name", bdi(leader.label)), span("sub", facts)];
 }
 
-const verdictChip = (state) => h("span", { class: `chip ${state}` }, icon(state), VERDICTS[state]);
+const verdictChip = (state) => span(`chip ${state}`, icon(state), VERDICTS[state]);
 
-const stateOf = ({ state }) => h("span", { class: `state ${state}` }, icon(state), STATES[state]);
+const stateOf = ({ state }) => span(`state ${state}`, icon(state), STATES[state]);
 
 function started({ created_at: moment }) {
   if (!moment) return "from gimel 1.x";
@@ -135,15 +159,17 @@ function started({ created_at: moment }) {
 }
 
 function empty(view) {
-  const address = new URL(".", location.href);
-  const text = snippet(address.origin + address.pathname.replace(/\/$/, ""), view.namespace);
+  const events = new URL("e", location.href);
+  const text = snippet(`${events.origin}${events.pathname}`.replace(/\/e$/, ""), view.namespace);
   return h("section", { class: "card empty" },
     h("h2", {}, "No experiment here yet"),
-    h("p", {}, "Paste this into your page, name your experiment, its variants and a goal, and open the page: the experiment appears here with its first visitor. No reload needed."),
+    h("p", {}, "Paste this into your page, name your experiment, its variants and a goal, and open the page: "
+      + "the experiment appears here with its first visitor. No reload needed."),
     h("div", { class: "snippet" },
       h("button", { class: "button", "data-action": "copy" }, "Copy"),
       h("pre", { id: "snippet", tabindex: 0, "aria-label": "The snippet" }, text)),
-    h("p", { class: "soft" }, "Events go to ", h("code", {}, `${new URL("e", location.href).href}`.replace(/#.*/, "")), ", in the namespace ", bdi(view.namespace), "."));
+    h("p", { class: "soft" }, "Events go to ", h("code", {}, events.origin + events.pathname),
+      ", in the namespace ", bdi(view.namespace), "."));
 }
 
 /** What stands where the list will stand. */
@@ -151,7 +177,7 @@ function skeleton(view) {
   const title = view.experiment ? bdi(view.experiment) : "Experiments";
   return [
     h("div", { class: "head" }, h("h1", { tabindex: -1 }, title)),
-    h("div", { class: "card bones", role: "status" }, h("span", { class: "unseen" }, "Loading"),
-      Array.from({ length: 6 }, () => h("span", { class: "bone" }))),
+    h("div", { class: "card bones", role: "status" }, span("unseen", "Loading"),
+      Array.from({ length: 6 }, () => span("bone"))),
   ];
 }

@@ -26,7 +26,11 @@ const across = (value, { reach }) => `${(50 + 50 * Math.max(-1, Math.min(1, valu
 const sideOf = ([low, high]) => (low > 0 ? "up" : high < 0 ? "down" : "open");
 
 const SIDES = { up: "all above zero", down: "all below zero", open: "zero is among them" };
-const MARKS = { up: "M-7 5 0-7 7 5z", down: "M-7-5 0 7 7-5z", open: "M-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0-11 0" };
+const MARKS = {
+  up: "M-7 5 0-7 7 5z",
+  down: "M-7-5 0 7 7-5z",
+  open: "M-5.5 0a5.5 5.5 0 1 0 11 0a5.5 5.5 0 1 0-11 0",
+};
 
 function grid(scale) {
   return scale.ticks.map((tick) => {
@@ -58,8 +62,9 @@ const at = (value, scale, shape) => h("svg", { x: across(value, scale), y: "50%"
 
 /** The scale's figures, for the head of its column. */
 function axis(scale) {
-  return h("svg", { class: "axis", "aria-hidden": "true" }, scale.ticks.map((tick) =>
-    h("text", { x: across(tick, scale), y: "80%" }, tick ? number(scale.digits, SIGNED).format(tick) : percent(0))));
+  const write = (tick) => number(scale.digits, SIGNED).format(tick);
+  return h("svg", { class: "axis", "aria-hidden": "true" },
+    scale.ticks.map((tick) => h("text", { x: across(tick, scale), y: "80%" }, tick ? write(tick) : percent(0))));
 }
 
 /** A share as a bar. */

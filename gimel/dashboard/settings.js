@@ -5,10 +5,13 @@ const dialog = () => document.getElementById("dialog");
 
 /** Show a form in the dialog. `submit` gets the form; a Refusal that it throws is shown in it. */
 function openForm(title, content, label, submit, extras = {}) {
-  const button = h("button", { class: `button ${extras.danger ? "danger" : "main"}`, type: "submit", disabled: extras.disabled }, label);
+  const kind = `button ${extras.danger ? "danger" : "main"}`;
+  const button = h("button", { class: kind, type: "submit", disabled: extras.disabled }, label);
+  const cancel = h("button", { class: "button", type: "button", "data-action": "close" }, "Cancel");
   const form = h("form", { novalidate: true },
-    h("h2", { id: "dialog-title" }, title), content, h("p", { class: "error", id: "dialog-error", role: "alert" }),
-    h("div", { class: "tools" }, extras.aside, h("button", { class: "button", type: "button", "data-action": "close" }, "Cancel"), button));
+    h("h2", { id: "dialog-title" }, title), content,
+    h("p", { class: "error", id: "dialog-error", role: "alert" }),
+    h("div", { class: "tools" }, extras.aside, cancel, button));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send(form, button, submit);
@@ -31,28 +34,48 @@ async function send(form, button, submit) {
   button.disabled = false;
 }
 
-const select = (name, label, options, current) =>
-  h("label", { class: "field" }, h("span", {}, label),
-    h("select", { name }, options.map((option) => h("option", { value: option, selected: option === current }, option))));
+const select = (name, label, all, current) =>
+  h("label", { class: "field" }, h("span", {}, label), h("select", { name }, options(all, current)));
+
+const numberField = (attributes) =>
+  h("input", { type: "number", min: 0, step: "any", inputmode: "decimal", ...attributes });
 
 function openSettings(experiment, change) {
   const labels = experiment.variants.map((variant) => variant.label);
   const goals = experiment.goals.map((goal) => goal.goal);
-  const share = (label) => Number(((experiment.srm.weights[label] ?? 0) * 100).toFixed(2));
   const content = h("div", { class: "settings" },
     select("baseline", "Baseline: the variant others are compared with", labels, experiment.baseline),
-    goals.length > 0 && select("primary_goal", "Primary goal: the one in the overview", goals, experiment.primary_goal),
-    h("fieldset", {}, h("legend", {}, "Weights: the share of visitors each variant is meant to get"),
-      labels.map((label) => h("label", { class: "weight" }, bdi(label, { class: "cut", title: label }),
-        h("input", { name: "weights", type: "number", min: 0, step: "any", value: share(label), inputmode: "decimal" }), h("span", { class: "soft" }, "%")))),
-    h("label", { class: "field" }, h("span", {}, "Equivalence: a lift within this many percent, either way, is not worth finding"),
-      h("input", { name: "equivalence", type: "number", min: 0, max: 100, step: "any", value: experiment.equivalence == null ? "" : Number((experiment.equivalence * 100).toPrecision(6)), inputmode: "decimal", placeholder: "none" })),
-    goals.length > 0 && h("fieldset", {}, h("legend", {}, "Goals that a visitor may reach many times"),
-      experiment.goals.map((goal) => h("label", { class: "check" },
-        h("input", { type: "checkbox", name: "totals", value: goal.goal, checked: goal.kind === "total" }), bdi(goal.goal)))));
+    goals.length > 0
+      && select("primary_goal", "Primary goal: the one in the overview", goals, experiment.primary_goal),
+    weightFields(experiment, labels),
+    equivalenceField(experiment),
+    goals.length > 0 && totalFields(experiment));
   const aside = h("button", { class: "button danger", type: "button", "data-action": "delete" }, "Delete…");
-  openForm(["Settings of ", bdi(experiment.experiment)], content, "Save", (form) => change(changed(form, labels)), { aside });
+  const title = ["Settings of ", bdi(experiment.experiment)];
+  openForm(title, content, "Save", (form) => change(changed(form, labels)), { aside });
 }
+
+function weightFields({ srm }, labels) {
+  const share = (label) => Number(((srm.weights[label] ?? 0) * 100).toFixed(2));
+  return h("fieldset", {},
+    h("legend", {}, "Weights: the share of visitors each variant is meant to get"),
+    labels.map((label) => h("label", { class: "weight" },
+      bdi(label, { class: "cut", title: label }),
+      numberField({ name: "weights", value: share(label) }), span("soft", "%"))));
+}
+
+function equivalenceField({ equivalence }) {
+  const value = equivalence == null ? "" : Number((equivalence * 100).toPrecision(6));
+  return h("label", { class: "field" },
+    h("span", {}, "Equivalence: a lift within this many percent, either way, is not worth finding"),
+    numberField({ name: "equivalence", max: 100, value, placeholder: "none" }));
+}
+
+const totalFields = ({ goals }) =>
+  h("fieldset", {},
+    h("legend", {}, "Goals that a visitor may reach many times"),
+    goals.map(({ goal, kind }) => h("label", { class: "check" },
+      h("input", { type: "checkbox", name: "totals", value: goal, checked: kind === "total" }), bdi(goal))));
 
 const wasChanged = (field) =>
   field instanceof HTMLSelectElement ? !field.selectedOptions[0].defaultSelected
@@ -70,14 +93,20 @@ function changed(form, labels) {
 function valueOf({ name, value }, form, labels) {
   const all = [...form.querySelectorAll(`[name="${name}"]`)];
   if (name === "totals") return all.filter((box) => box.checked).map((box) => box.value);
-  // A variant that comes later has a share too as long as nothing is said.
-  if (name === "weights") return new Set(all.map((field) => field.value)).size === 1 ? null : Object.fromEntries(all.map((field, place) => [labels[place], field.valueAsNumber]));
+  if (name === "weights") return weightsOf(all, labels);
   if (name === "equivalence") return value === "" ? null : Number((Number(value) / 100).toPrecision(12));
   return value;
 }
 
+function weightsOf(all, labels) {
+  // Equal ones are as if nothing was said: then a variant that comes later has its share too.
+  if (new Set(all.map((field) => field.value)).size === 1) return null;
+  return Object.fromEntries(all.map((field, place) => [labels[place], field.valueAsNumber]));
+}
+
 function askToStop(experiment, change) {
-  const content = h("p", {}, "Its events are still taken, so no page notices, but none is counted until you resume it. The figures stay.");
+  const content = h("p", {}, "Its events are still taken, so no page notices, but none is counted until you "
+    + "resume it. The figures stay.");
   openForm(["Stop ", bdi(experiment.experiment), "?"], content, "Stop", () => change({ state: "stopped" }));
 }
 

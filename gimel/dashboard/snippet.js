@@ -4,7 +4,10 @@ const ALEPHBET = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min
 const INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha";
 
 /** The text as a JavaScript string that is safe inside an HTML script element. */
-const quoted = (text) => JSON.stringify(text).replace(/[<>&]|[^\x00-\x7f]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`);
+function quoted(text) {
+  const escape = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(text).replace(/[<>&]|[^\x00-\x7f]/g, escape);
+}
 
 const snippet = (url, namespace) => `<script src="${ALEPHBET}"
         integrity="${INTEGRITY}" crossorigin="anonymous"><\/script>
