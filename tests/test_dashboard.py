@@ -170,6 +170,10 @@ def test_a_hidden_page_asks_for_nothing(shop: LocalBackend, visit: Opener, watch
     asked = len(watch.requests)
     page.clock.run_for(120_000)
     assert len(watch.requests) == asked
+    # The answer to what was asked just before must not start it again.
+    page.evaluate("refresh()")
+    page.clock.run_for(120_000)
+    assert len(watch.requests) == asked + 1
     with page.expect_request("**/experiments?*"):
         page.evaluate(hide, False)
 
@@ -243,6 +247,9 @@ def test_a_link_reopens_the_very_view(shop: LocalBackend, visit: Opener) -> None
     page.go_back()
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Experiments")
+    again.get_by_role("link", name="Experiments in shop").click()
+    expect(again.locator(".list")).to_be_visible()
+    expect(again.get_by_role("heading", level=1)).to_be_focused()
     gone = visit(shop.url, {"namespace": "shop", "experiment": "never was"})
     expect(gone.get_by_text("There is no such experiment here")).to_be_visible()
 
@@ -320,9 +327,14 @@ def test_nothing_shifts_as_data_come(shop: LocalBackend, visit: Opener, width: i
             page.goto(address(shop.url, **fragment))
             expect(page.locator(".bones")).to_be_visible()
             page.evaluate(PAINTED)
+            title = page.get_by_role("heading", level=1).bounding_box()
         expect(page.locator(".bones")).to_have_count(0)
         page.evaluate(PAINTED)
         assert page.evaluate("window.shift") < 0.001
+        seen = page.get_by_role("heading", level=1).bounding_box()
+        assert title
+        assert seen
+        assert (seen["x"], seen["y"]) == (title["x"], title["y"])
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])

@@ -184,6 +184,10 @@ def test_a_key_that_is_changed_meanwhile_takes_the_figures_away(
     page.clock.run_for(16_000)
     expect(page.get_by_text("That key is not the right one.")).to_be_visible()
     assert "locked away" not in page.content()
+    page.route("**/experiments?*", lambda route: route.abort())
+    page.get_by_label("Read key").press("Enter")
+    expect(page.get_by_text("The backend does not answer.")).to_be_visible()
+    assert "locked away" not in page.content()
 
 
 def test_the_page_is_one_response_that_allows_nothing_else(

@@ -112,6 +112,15 @@ def test_the_baseline_switch_is_the_setting(opened: tuple[Page, Client, str]) ->
     assert said(client, name)["baseline"] == "blue"
 
 
+def test_a_switch_that_is_refused_goes_back(opened: tuple[Page, Client, str]) -> None:
+    page, _, _ = opened
+    refusal = {"status": 503, "json": {"error": "the counters are out of reach", "field": None}}
+    page.route("**/settings?*", lambda route: route.fulfill(**refusal))
+    page.get_by_label("Compared with").select_option("blue")
+    expect(page.locator("#toast")).to_have_text("The counters are out of reach.")
+    expect(page.get_by_label("Compared with")).to_have_value("control")
+
+
 def test_stop_resume_archive_restore(opened: tuple[Page, Client, str]) -> None:
     page, client, name = opened
     page.get_by_role("button", name="Stop").click()

@@ -7,8 +7,7 @@ function experimentView(experiment, view) {
   const wanted = experiment.goals.find((each) => each.goal === view.goal);
   const goal = wanted ?? primary(experiment) ?? experiment.goals[0];
   return [
-    h("nav", { class: "crumbs", "aria-label": "Where" },
-      h("a", { href: allLink() }, icon("back"), "Experiments in ", bdi(view.namespace))),
+    crumbs(view),
     h("div", { class: "head" },
       h("div", { class: "title" }, h("h1", { tabindex: -1 }, bdi(experiment.experiment)), facts(experiment)),
       tools(experiment)),
@@ -18,6 +17,10 @@ function experimentView(experiment, view) {
     footnote(experiment, goal),
   ];
 }
+
+const crumbs = (view) =>
+  h("nav", { class: "crumbs", "aria-label": "Where" },
+    h("a", { href: allLink() }, icon("back"), "Experiments in ", bdi(view.namespace)));
 
 const allLink = () => link({ experiment: "", goal: "" });
 

@@ -20,6 +20,7 @@ function readView() {
   const fields = Object.entries(DEFAULTS).map(([name, usual]) => [name, fragment.get(name) || usual]);
   const view = Object.fromEntries(fields);
   if (!Object.hasOwn(SHOWN, view.show)) view.show = DEFAULTS.show;
+  if (!Object.hasOwn(ORDERS, orderOf(view))) view.sort = DEFAULTS.sort;
   return view;
 }
 
@@ -106,7 +107,7 @@ function content(answer) {
   if (app.locked) return h("div", { "data-key": "lock" }, unlockForm());
   const place = placeOf(app.view);
   if (app.gone.has(place)) return h("div", { "data-key": `gone ${place}` }, missing(app.view));
-  if (!answer) return h("div", { "data-key": `bones ${place}` }, skeleton(app.view));
+  if (!answer) return h("div", { "data-key": place }, skeleton(app.view));
   const drawn = isOne(app.view) ? experimentView(answer.data, app.view) : overview(answer.data, app.view);
   return h("div", { "data-key": place, class: isOne(app.view) ? "one" : "all" }, drawn);
 }
@@ -150,7 +151,15 @@ const shown = () => answerFor(app.view)?.data;
 /** Change settings of the experiment in view, and show what became of it. Throws Refusal. */
 async function change(body) {
   const view = app.view;
-  if (Object.keys(body).length) keep(view, JSON.parse(await ask("POST", "settings", fieldsOf(view), { body })));
+  if (Object.keys(body).length) {
+    // What is under way would tell of before.
+    app.request?.abort();
+    try {
+      keep(view, JSON.parse(await ask("POST", "settings", fieldsOf(view), { body })));
+    } finally {
+      schedule();
+    }
+  }
   draw();
   toast("Saved.");
 }
@@ -162,7 +171,6 @@ async function changeAtOnce(body) {
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     toast(error.message);
-    draw();
   }
 }
 
@@ -213,7 +221,10 @@ function replaceView(address) {
 
 const FIELDS = {
   namespace: (field) => (location.hash = link({ ...DEFAULTS, namespace: field.value })),
-  baseline: (field) => changeAtOnce({ baseline: field.value }),
+  baseline: async (field) => {
+    await changeAtOnce({ baseline: field.value });
+    field.value = shown().baseline;
+  },
   find: (field) => replaceView(link({ find: field.value })),
 };
 

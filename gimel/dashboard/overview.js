@@ -36,14 +36,15 @@ const ORDERS = {
 };
 
 const FALLING = new Set(["visitors", "lift"]);
+const orderOf = (view) => view.sort.replace("-", "");
 
 /** Which way the view's order runs. */
-const falls = ({ sort }) => FALLING.has(sort.replace("-", "")) !== sort.startsWith("-");
+const falls = (view) => FALLING.has(orderOf(view)) !== view.sort.startsWith("-");
 
 /** Those that the view asks for, in its order. A leading minus turns the order round. */
 function chosen(experiments, view) {
   const wanted = view.find.toLocaleLowerCase();
-  const order = ORDERS[view.sort.replace("-", "")] ?? ORDERS.age;
+  const order = ORDERS[orderOf(view)];
   const found = experiments
     .filter((experiment) => SHOWN[view.show].has(experiment.state))
     .filter((experiment) => experiment.experiment.toLocaleLowerCase().includes(wanted))
@@ -102,8 +103,6 @@ const listHead = (scale, view) =>
 
 const drawnHead = (scale) =>
   h("th", { role: "columnheader", scope: "col", class: "wide" }, span("unseen", "Lift interval"), axis(scale));
-
-const orderOf = (view) => view.sort.replace("-", "");
 
 function sortable(order, view, sorters, kind) {
   const mine = orderOf(view) === order || (order === "name" && orderOf(view) === "age");
@@ -172,11 +171,12 @@ function empty(view) {
       ", in the namespace ", bdi(view.namespace), "."));
 }
 
-/** What stands where the list will stand. */
+/** What stands where figures will stand; what is known already stays in its place. */
 function skeleton(view) {
-  const title = view.experiment ? bdi(view.experiment) : "Experiments";
+  const name = isOne(view) ? h("div", { class: "title" }, h("h1", { tabindex: -1 }, bdi(view.experiment))) : null;
   return [
-    h("div", { class: "head" }, h("h1", { tabindex: -1 }, title)),
+    isOne(view) && crumbs(view),
+    h("div", { class: "head" }, name ?? h("h1", { tabindex: -1 }, "Experiments")),
     h("div", { class: "card bones", role: "status" }, span("unseen", "Loading"),
       Array.from({ length: 6 }, () => span("bone"))),
   ];
