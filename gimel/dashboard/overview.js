@@ -177,7 +177,7 @@ function skeleton(view) {
   return [
     isOne(view) && crumbs(view),
     h("div", { class: "head" }, name ?? h("h1", { tabindex: -1 }, "Experiments")),
-    h("div", { class: "card bones", role: "status" }, span("unseen", "Loading"),
+    h("div", { class: "card bones", role: "status", "data-key": "bones" }, span("unseen", "Loading"),
       Array.from({ length: 6 }, () => span("bone"))),
   ];
 }
