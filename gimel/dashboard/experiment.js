@@ -90,13 +90,14 @@ function sentence(text, names) {
 
 function results(experiment, goal) {
   const intervals = goal.results.map((row) => row.lift_interval_always_valid).filter(Boolean);
-  const drawing = { scale: scaleOf(intervals), rate: rateFormat(goal) };
+  const rateName = goal.kind === "unique" ? "Rate" : "Per visitor";
+  const drawing = { scale: scaleOf(intervals), rate: rateFormat(goal), rateName };
   const head = (label, kind) => h("th", { role: "columnheader", scope: "col", class: kind }, label);
   const kind = `results ${experiment.srm.alarm ? "void" : ""}`;
   return h("table", { class: kind, role: "table", "aria-label": "Results" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
       head("Variant"), head("Visitors", "number"), head("Conversions", "number"),
-      head(goal.kind === "unique" ? "Rate" : "Per visitor", "number"), head("Lift", "number"),
+      head(rateName, "number"), head("Lift", "number"),
       drawnHead(drawing.scale), head("Chance to be best", "number"))),
     h("tbody", { role: "rowgroup" },
       goal.results.map((row) => resultRow(row, rank(row, experiment, goal), drawing))));
@@ -105,7 +106,7 @@ function results(experiment, goal) {
 const rank = ({ label }, { baseline }, { verdict }) =>
   label === baseline ? "base" : label === verdict.winner ? "wins" : null;
 
-function resultRow(row, rank, { scale, rate }) {
+function resultRow(row, rank, { scale, rate, rateName }) {
   const interval = row.lift_interval_always_valid;
   const cell = (label, ...children) =>
     h("td", { role: "cell", class: "number", "data-label": label }, children);
@@ -115,7 +116,7 @@ function resultRow(row, rank, { scale, rate }) {
       rank === "wins" && span("sub winner", icon("winner"), "winner")),
     cell("Visitors", count(row.trials)),
     cell("Conversions", count(row.successes)),
-    cell("Rate", row.rate == null ? DASH : rate.format(row.rate),
+    cell(rateName, row.rate == null ? DASH : rate.format(row.rate),
       row.rate_interval && span("sub", rate.formatRange(...row.rate_interval))),
     cell("Lift", span(interval && sideOf(interval), lift(row.lift)),
       interval && span("sub", liftRange(interval))),

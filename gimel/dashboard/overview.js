@@ -138,13 +138,16 @@ function listRow(experiment, scale) {
     cell("judged", null, goal ? judged(goal) : span("soft", "No goal reached yet")));
 }
 
-const judged = (goal) => [verdictChip(goal.verdict.state), span("sub", bdi(goal.goal))];
+/** A name whose whole length the experiment's own view shows. */
+const short = (name) => bdi(name, { class: "short", title: name });
+
+const judged = (goal) => [verdictChip(goal.verdict.state), span("sub", short(goal.goal))];
 
 function leading(goal, baseline) {
   const leader = leaderOf(goal);
   if (!leader) return span("soft", DASH);
   const facts = leader.label === baseline ? "the baseline" : lift(leader.lift);
-  return [span("name", bdi(leader.label)), span("sub", facts)];
+  return [span("name", short(leader.label)), span("sub", facts)];
 }
 
 const verdictChip = (state) => span(`chip ${state}`, icon(state), VERDICTS[state]);
