@@ -1,7 +1,7 @@
 // One experiment: its health, then one goal at a time. A history chart will stand between the
 // verdict and the table.
 
-const DOCS = "https://github.com/Alephbet/gimel/blob/master/docs/statistics.md";
+const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/statistics.md";
 
 function experimentView(experiment, view) {
   const wanted = experiment.goals.find((each) => each.goal === view.goal);

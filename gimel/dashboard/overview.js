@@ -134,7 +134,7 @@ function listRow(experiment, scale) {
       span("sub", stateOf(experiment), " · ", started(experiment))),
     cell("number", "Visitors", count(visitors(experiment))),
     cell(null, "Leading", leading(goal, experiment.baseline)),
-    cell("drawn", null, best && plot(best.lift_interval_always_valid, best.lift, scale)),
+    cell("drawn", null, plot(best?.lift_interval_always_valid, best?.lift, scale)),
     cell("judged", null, goal ? judged(goal) : span("soft", "No goal reached yet")));
 }
 
