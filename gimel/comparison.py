@@ -59,16 +59,14 @@ class Arm:
         """The successes, of a proportion at most the trials."""
         return min(self.successes, self.trials) if self.kind == "unique" else self.successes
 
-    @property
-    def smoothed(self) -> float:
-        """The rate with half a success and half a failure added: never 0, never quite 1."""
-        return (self.counted + 0.5) / (self.trials + 1)
+    def smoothed(self, share: float = 0.5) -> float:
+        """The rate with `share` of a success and of a failure added: never 0, never quite 1."""
+        return (self.counted + share) / (self.trials + 2 * share)
 
-    @property
-    def sampling(self) -> float:
-        """Variance of the logarithm of the rate that comes from which visitors came."""
+    def sampling(self, rate: float, share: float = 0.5) -> float:
+        """Variance of the logarithm of the smoothed rate, from which visitors came, at `rate`."""
         linear, square = _DISPERSION[self.kind]
-        return (linear / self.smoothed + square) / (self.trials + 1)
+        return (linear / rate + square) / (self.trials + 2 * share)
 
     @cached_property
     def counting(self) -> float:
@@ -170,12 +168,22 @@ class Comparison:
 
 
 def compare(arm: Arm, base: Arm) -> Comparison:
-    """The two rates against each other. Both must have visitors."""
+    """The two rates against each other. Both must have visitors.
+
+    One success and one failure are added, divided between the arms by their visitors (Sweeting,
+    Sutton & Lambert 2004): equal shares would pull arms of unequal size apart. The variance is the
+    larger of two, at each arm's own rate and at the rate of both together: the first alone believes
+    one chance conversion of a small arm, the second alone the lack of one. Arms of equal size have
+    the first.
+    """
+    visitors = arm.trials + base.trials
+    shares = arm.trials / visitors, base.trials / visitors
+    rates = arm.smoothed(shares[0]), base.smoothed(shares[1])
+    pooled = (arm.counted + base.counted + 1) / (visitors + 2)
+    own = arm.sampling(rates[0], shares[0]) + base.sampling(rates[1], shares[1])
+    alike = arm.sampling(pooled, shares[0]) + base.sampling(pooled, shares[1])
     return Comparison(
-        log(arm.smoothed / base.smoothed),
-        arm.sampling + base.sampling,
-        arm.counting + base.counting,
-        arm.trials + base.trials,
+        log(rates[0] / rates[1]), max(own, alike), arm.counting + base.counting, visitors
     )
 
 

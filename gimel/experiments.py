@@ -7,6 +7,8 @@ from gimel.settings import Settings
 
 # Redis's documentation: the standard error of one HyperLogLog of 16,384 registers.
 SHARD_ERROR = 0.0081
+# Below this share of the largest variant's visitors, one without a weight is a typo or a prank.
+_STRAY = 0.01
 _CONVENTIONAL_BASELINES = ("control", "baseline", "original")
 
 
@@ -43,8 +45,20 @@ class Experiment:
     @property
     def baseline(self) -> str | None:
         """The chosen baseline; else a variant of a conventional name; else the first by name."""
-        candidates = [self.settings.baseline, *_CONVENTIONAL_BASELINES, *sorted(self.trials)]
+        candidates = [self.settings.baseline, *_CONVENTIONAL_BASELINES]
+        candidates += sorted(self.trials.keys() - self.strays)
         return next((label for label in candidates if label in self.trials), None)
+
+    @property
+    def strays(self) -> set[str]:
+        """Variants with next to no visitors. The endpoint is open: anyone can make one.
+
+        Weights, once set, say which variants are meant, and then none is a stray.
+        """
+        if self.settings.weights is not None:
+            return set()
+        least = _STRAY * max(self.trials.values(), default=0)
+        return {label for label, count in self.trials.items() if count < least}
 
     @property
     def primary_goal(self) -> str | None:
@@ -64,6 +78,7 @@ class Experiment:
             weights=self.settings.weights,
             equivalence=self.settings.equivalence,
             totals=self.settings.totals,
+            strays=self.strays - {self.baseline},
         )
         return {
             "experiment": self.name,
@@ -73,7 +88,8 @@ class Experiment:
             "primary_goal": self.primary_goal,
             "equivalence": self.settings.equivalence,
             "variants": [
-                {"label": label, "trials": count} for label, count in sorted(self.trials.items())
+                {"label": label, "trials": count, "stray": label in self.strays}
+                for label, count in sorted(self.trials.items())
             ],
             "counting": {
                 "method": "hyperloglog",

@@ -32,7 +32,7 @@ def posterior(arm: Arm) -> Posterior:
     """What the arm's counts say of its rate, prior flat from 0 to 1 (to infinity for totals)."""
     if arm.kind == "total":
         rate = (arm.successes + 0.75) / arm.trials
-        return Posterior(sqrt(rate), sqrt(rate * (arm.sampling + arm.counting) / 4))
+        return Posterior(sqrt(rate), sqrt(rate * (arm.sampling(arm.smoothed()) + arm.counting) / 4))
     visitors = arm.trials + 1.5
     rate = (arm.counted + 0.75) / visitors
     # d(angle) = √(odds)/2 · d(log rate); at a rate of nearly 1 no further than the error reaches

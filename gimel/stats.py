@@ -108,6 +108,7 @@ def analyse(
     weights: Mapping[str, float] | None = None,
     equivalence: float | None = None,
     totals: Collection[str] = (),
+    strays: Collection[str] = (),
 ) -> Analysis:
     """Everything that an experiment's counts say.
 
@@ -116,19 +117,22 @@ def analyse(
     visitors meant, equal unless set; a variant without weight stays out of the sample-ratio test.
     A lift within ±`equivalence` is not worth finding. `totals` names goals that a visitor may
     reach many times; a goal with more conversions than visitors is one without being named.
+    `strays` are variants that take no part: their counts are shown, and nothing is made of them.
     """
-    srm = sample_ratio(trials, relative_error, weights)
+    taking_part = {label: count for label, count in trials.items() if label not in strays}
+    srm = sample_ratio(taking_part, relative_error, weights)
     found: list[Goal] = []
     for goal, successes in sorted(goals.items()):
         arms = _arms(trials, successes, relative_error, goal in totals)
-        comparisons = _comparisons(arms, baseline)
-        evidence = Evidence(arms, baseline, comparisons, srm["alarm"], equivalence)
+        compared = {label: arms[label] for label in arms if label in taking_part}
+        comparisons = _comparisons(compared, baseline)
+        evidence = Evidence(compared, baseline, comparisons, srm["alarm"], equivalence)
         found.append(
             {
                 "goal": goal,
                 "kind": _kind(arms),
                 "verdict": judge(evidence),
-                "results": _rows(arms, baseline, comparisons),
+                "results": _rows(arms, compared, baseline, comparisons),
             }
         )
     return {"srm": srm, "goals": found}
@@ -231,9 +235,12 @@ def _lift(arm: Arm, base: Arm) -> float | None:
 
 
 def _rows(
-    arms: Mapping[str, Arm], baseline: str | None, comparisons: Mapping[str, Comparison]
+    arms: Mapping[str, Arm],
+    compared: Mapping[str, Arm],
+    baseline: str | None,
+    comparisons: Mapping[str, Comparison],
 ) -> list[Row]:
-    beliefs = {label: posterior(arm) for label, arm in arms.items() if arm.trials}
+    beliefs = {label: posterior(arm) for label, arm in compared.items() if arm.trials}
     standing = standings(beliefs, _kind(arms))
     fixed = _adjusted({label: test.p_value for label, test in comparisons.items()})
     always = _adjusted({label: test.p_value_always_valid for label, test in comparisons.items()})
@@ -271,23 +278,24 @@ def _row(label: str, arm: Arm, standing: Standing | None) -> Row:
 
 
 def _add_comparison(row: Row, test: Comparison, arm: Arm, base: Arm) -> None:
-    row["lift"] = _round(_lift(arm, base))
-    row["lift_interval"] = _round_both(test.interval)
+    lift = _lift(arm, base)
+    row["lift"] = _round(lift)
+    row["lift_interval"] = _around(lift, test.interval)
     row["p_value"] = _round(test.p_value)
-    row["lift_interval_always_valid"] = _round_both(test.interval_always_valid)
+    row["lift_interval_always_valid"] = _around(lift, test.interval_always_valid)
     row["p_value_always_valid"] = _round(test.p_value_always_valid)
 
 
 def _pair(label: str, against: str, arms: Mapping[str, Arm], adjusted: float) -> Pair:
     arm, base = arms[label], arms[against]
-    test = compare(arm, base)
+    test, lift = compare(arm, base), _lift(arm, base)
     return {
         "label": label,
         "against": against,
-        "lift": _round(_lift(arm, base)),
-        "lift_interval": _round_both(test.interval),
+        "lift": _round(lift),
+        "lift_interval": _around(lift, test.interval),
         "p_value": _round(test.p_value),
-        "lift_interval_always_valid": _round_both(test.interval_always_valid),
+        "lift_interval_always_valid": _around(lift, test.interval_always_valid),
         "p_value_always_valid": _round(test.p_value_always_valid),
         "p_value_always_valid_adjusted": _round(adjusted),
     }
@@ -300,6 +308,17 @@ def _adjusted(p_values: Mapping[str, float]) -> dict[str, float]:
 def _round(value: float | None) -> float | None:
     """Five significant digits: more would say what nobody knows."""
     return None if value is None else float(f"{value:.5g}")
+
+
+def _around(lift: float | None, interval: Interval | None) -> Interval | None:
+    """The interval, reaching as far as the lift itself.
+
+    It is one of smoothed rates, which lie a little nearer to each other: with no conversions the
+    lift is −100 %, where no interval on the log scale reaches. Both are on one side of 0.
+    """
+    if interval is None or lift is None:
+        return _round_both(interval)
+    return _round_both((min(interval[0], lift), max(interval[1], lift)))
 
 
 def _round_both(interval: Interval | None) -> Interval | None:

@@ -49,7 +49,7 @@ def judge(evidence: Evidence) -> Verdict:
         return _verdict(
             "no_difference",
             f"No variant's lift over {evidence.baseline} can be more than "
-            f"{evidence.equivalence:.1%} either way, which is not worth finding.",
+            f"{100 * (evidence.equivalence or 0):.3g}% either way, which is not worth finding.",
         )
     return _decided(evidence) or _undecided(evidence)
 
@@ -93,49 +93,57 @@ def _equivalent(evidence: Evidence) -> bool:
     return all(found and -margin <= found[0] and found[1] <= margin for found in intervals)
 
 
-def _decided(evidence: Evidence) -> Verdict | None:
-    """Winner or loser, if the tests say so."""
+def _sure(evidence: Evidence) -> list[str]:
+    """The variants whose difference to the baseline is other than chance."""
     tests = evidence.comparisons
     p_values = holm([test.p_value_always_valid for test in tests.values()])
-    sure = [label for label, p in zip(tests, p_values, strict=True) if p < ALPHA]
+    return [label for label, p in zip(tests, p_values, strict=True) if p < ALPHA]
+
+
+def _decided(evidence: Evidence) -> Verdict | None:
+    """Winner or loser, if the tests say so."""
+    tests, sure = evidence.comparisons, _sure(evidence)
     better = [label for label in sure if tests[label].log_ratio > 0]
     if better:
         best = max(better, key=lambda label: tests[label].log_ratio)
-        return _verdict("winner", f"{best} beats {evidence.baseline}{_range(tests[best])}.", best)
+        extent = _range("its lift", tests[best])
+        return _verdict("winner", f"{best} beats {evidence.baseline}{extent}.", best)
     if len(sure) == len(tests):
         least = max(sure, key=lambda label: tests[label].log_ratio)
-        who = least if len(sure) == 1 else f"Every variant, {least} the least,"
-        return _verdict(
-            "loser", f"{who} does worse than {evidence.baseline}{_range(tests[least])}."
-        )
+        if len(sure) == 1:
+            opening, whose = f"{least} does", "its lift"
+        else:
+            opening, whose = "Every variant does", f"the lift of {least}, the best of them,"
+        extent = _range(whose, tests[least])
+        return _verdict("loser", f"{opening} worse than {evidence.baseline}{extent}.")
     return None
 
 
-def _range(test: Comparison) -> str:
+def _range(whose: str, test: Comparison) -> str:
     found = test.interval_always_valid
-    return f": its lift is between {found[0]:+.1%} and {found[1]:+.1%}" if found else ""
+    return f": {whose} is between {found[0]:+,.1%} and {found[1]:+,.1%}" if found else ""
 
 
 def _undecided(evidence: Evidence) -> Verdict:
-    tests = evidence.comparisons
-    leader = max(tests, key=lambda label: abs(tests[label].score))
-    test = tests[leader]
-    if len(tests) == 1:
-        opening = f"The difference between {leader} and {evidence.baseline} may still be chance"
-    else:
-        opening = f"The differences to {evidence.baseline} may still be chance"
-    times = _times_needed(test, evidence.arms[leader].relative_error, ALPHA / len(tests))
+    """What the open comparison that is nearest to an end would still take."""
+    tests, sure = evidence.comparisons, _sure(evidence)
+    leader = max(tests.keys() - sure, key=lambda label: (abs(tests[label].score), label))
+    opening = f"The difference between {leader} and {evidence.baseline} may still be chance"
+    if sure:
+        opening = f"{' and '.join(sorted(sure))} did worse. {opening}"
+    alpha = ALPHA / (len(tests) - len(sure))
+    times = _times_needed(tests[leader], evidence.arms[leader].relative_error, alpha)
     visitors = sum(arm.trials for arm in evidence.arms.values())
     needed = None if times is None else _two_digits((times - 1) * visitors)
     if needed is None or needed > MAX_VISITORS_NEEDED:
         over = f"over {MAX_VISITORS_NEEDED // 1_000_000} million"
         return _verdict(
             "keep_collecting",
-            f"{opening}: a lift as small as the one seen would take {over} more visitors.",
+            f"{opening}: a difference as small as the one seen would take {over} more visitors.",
         )
     return _verdict(
         "keep_collecting",
-        f"{opening}: if the lift stays as seen, about {needed:,} more visitors would tell.",
+        f"{opening}: if it stays as seen, about {needed:,} more visitors would tell.",
         visitors_needed=needed,
     )
 

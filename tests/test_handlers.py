@@ -50,7 +50,7 @@ def test_the_query_as_alephbet_writes_it(backend: redis.Redis) -> None:
     assert call("GET", "/e", query).body == ACCEPTED
     (_, found) = call("GET", "/experiments", {"namespace": "n"}).body
     assert found["experiment"] == "my a/b test"
-    assert found["variants"] == [{"label": "red & blue", "trials": 1}]
+    assert found["variants"] == [{"label": "red & blue", "trials": 1, "stray": False}]
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_an_experiment_with_participations_only(backend: redis.Redis) -> None:
     call("GET", "/e", EVENT)
     found = call("GET", "/experiment", {"experiment": "button color"}).body
     assert found["goals"] == []
-    assert found["variants"] == [{"label": "red", "trials": 1}]
+    assert found["variants"] == [{"label": "red", "trials": 1, "stray": False}]
 
 
 def test_delete(backend: redis.Redis) -> None:
@@ -236,7 +236,7 @@ def test_the_dashboard_is_a_page_that_holds_no_data(backend: redis.Redis) -> Non
     assert "default-src 'none'" in headers["content-security-policy"]
     assert "unsafe-inline" not in headers["content-security-policy"]
     assert "<style>" in response["body"]
-    assert "/*app.js*/" not in response["body"]
+    assert "/*script*/" not in response["body"]
 
 
 def test_the_handlers_have_the_names_that_gimel_1_gave_them() -> None:

@@ -570,3 +570,95 @@ def test_any_counts_have_an_answer(data, variants, error):
             for field in row:
                 if field.startswith(("p_value", "chance")) and row[field] is not None:
                     assert 0 <= row[field] <= 1
+
+
+# Arms of unequal size: a feature that one visitor in a hundred is shown.
+
+
+def false_positives(na, nb, rate):
+    """Of one look and of an always-valid test taken once, enumerated exactly."""
+    counts = [
+        np.arange(
+            int(scipy_stats.binom.ppf(1e-9, n, rate)),
+            1 + int(scipy_stats.binom.ppf(1 - 1e-9, n, rate)),
+        )
+        for n in (na, nb)
+    ]
+    chances = [scipy_stats.binom.pmf(xs, n, rate) for xs, n in zip(counts, (na, nb), strict=True)]
+    once = always = 0.0
+    for xa, pa in zip(counts[0].tolist(), chances[0], strict=True):
+        for xb, pb in zip(counts[1].tolist(), chances[1], strict=True):
+            found = compare(Arm(xb, nb), Arm(xa, na))
+            once += pa * pb * (found.p_value < 0.05)
+            always += pa * pb * (found.p_value_always_valid < 0.05)
+    return once, always
+
+
+@pytest.mark.parametrize(
+    ("na", "nb", "rate"),
+    [(900, 100, 0.02), (9900, 100, 0.001), (9900, 100, 0.01), (9500, 500, 0.002), (900, 100, 0.98)],
+)
+def test_unequal_arms_err_no_more_often(na, nb, rate):
+    once, always = false_positives(na, nb, rate)
+    assert once <= 0.05
+    assert always <= 0.005
+
+
+def test_looking_often_at_unequal_arms_does_not_raise_the_false_positives():
+    draws = np.random.default_rng(29)
+    looks, runs, ever = 100, 400, 0
+    steps_a, steps_b = (draws.binomial(n // looks, 0.01, (runs, looks)) for n in (99_000, 1_000))
+    for xs_a, xs_b in zip(steps_a.cumsum(1).tolist(), steps_b.cumsum(1).tolist(), strict=True):
+        ever += any(
+            compare(Arm(xb, 10 * look), Arm(xa, 990 * look)).p_value_always_valid < 0.05
+            for look, (xa, xb) in enumerate(zip(xs_a, xs_b, strict=True), start=1)
+        )
+    assert ever / runs <= 0.05
+
+
+def test_one_visitor_wins_nothing():
+    trials = {"A": 1000, "B": 1}
+    found = analyse(trials, {"g": {"A": 1}}, baseline="A", relative_error=0.001, weights=trials)
+    _, b = found["goals"][0]["results"]
+    assert found["goals"][0]["verdict"]["state"] == "keep_collecting"
+    assert b["lift"] == -1
+    assert b["p_value"] > 0.05
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**6), st.integers(0, 10**6)), min_size=2, max_size=2))
+def test_an_interval_holds_the_lift_and_its_side(arms):
+    (na, xa), (nb, xb) = ((n, min(x, n)) for n, x in arms)
+    found = row(xa, na, xb, nb)
+    for interval, p_value in (
+        (found["lift_interval"], found["p_value"]),
+        (found["lift_interval_always_valid"], found["p_value_always_valid"]),
+    ):
+        if found["lift"] is not None and interval is not None:
+            assert interval[0] <= found["lift"] <= interval[1]
+            assert (p_value < 0.05) == (not interval[0] <= 0 <= interval[1])
+
+
+def test_a_stray_takes_no_part():
+    trials, successes = {"a": 5000, "b": 5000, "!typo": 1}, {"a": 500, "b": 700, "!typo": 1}
+    found = analyse(trials, {"g": successes}, baseline="a", relative_error=0.001, strays={"!typo"})
+    alone = analyse(
+        {"a": 5000, "b": 5000}, {"g": {"a": 500, "b": 700}}, baseline="a", relative_error=0.001
+    )
+    assert found["srm"] == alone["srm"]
+    assert found["goals"][0]["verdict"] == alone["goals"][0]["verdict"]
+    stray, *others = found["goals"][0]["results"]
+    assert others == alone["goals"][0]["results"]
+    assert (stray["trials"], stray["lift"], stray["chance_to_be_best"]) == (1, None, None)
+
+
+def test_an_open_comparison_is_named_beside_the_decided_ones():
+    found = analyse(
+        dict.fromkeys("ABC", 100_000),
+        {"g": {"A": 10_000, "B": 9_000, "C": 10_010}},
+        baseline="A",
+        relative_error=0.001,
+    )["goals"][0]["verdict"]
+    assert found["reason"].startswith(
+        "B did worse. The difference between C and A may still be chance"
+    )
+    assert found["visitors_needed"] is None
