@@ -134,16 +134,14 @@ def snippet(
     url: str | None,
 ) -> None:
     """Print the HTML to paste into a page."""
-    click.echo(
-        html.snippet(
-            _backend(config_file, url).url,
-            namespace=namespace,
-            experiment=experiment,
-            variants=variants,
-            goals=goals,
-        ),
-        nl=False,
-    )
+    address = _backend(config_file, url).url
+    try:
+        text = html.snippet(
+            address, namespace=namespace, experiment=experiment, variants=variants, goals=goals
+        )
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(text, nl=False)
 
 
 @main.command()
@@ -181,13 +179,19 @@ def results_command(
     form: str | None,
 ) -> None:
     """Show which variant wins, and how sure that is; of one EXPERIMENT, or of all."""
-    found = _client(config_file, url).read(experiment, namespace)
+    client = _client(config_file, url)
+    found = client.read(experiment, namespace)
+    if goal is not None and goal not in (each["goal"] for one in found for each in one["goals"]):
+        raise click.ClickException(f"no experiment here has the goal {report.plain(goal)}")
     if form == "json":
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        # A terminal may obey what a file only holds.
+        click.echo(json.dumps(found, indent=2, ensure_ascii=sys.stdout.isatty()))
     elif form == "csv":
         results.write_csv(sys.stdout, found, goal)
     elif not found:
         click.echo(f"There is no experiment in namespace {report.plain(namespace)} yet.")
+        in_use = ", ".join(map(report.plain, client.namespaces()))
+        click.echo(f"Namespaces in use: {in_use or 'none'}")
     else:
         results.show(_console, found, goal)
         if matrix:

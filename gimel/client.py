@@ -57,6 +57,12 @@ class Client:
         found: list[dict[str, Any]] = answer[1:]  # the first item tells the scope
         return found
 
+    def namespaces(self) -> list[str]:
+        """The namespaces that hold experiments."""
+        answer = self._ask("GET", "/experiments", answers="meta", scope=None)
+        found: list[str] = answer[0]["meta"]["namespaces"]
+        return found
+
     def experiment(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> dict[str, Any]:
         """One experiment. BackendError with status 404 if there is none of that name."""
         found: dict[str, Any] = self._ask(

@@ -231,6 +231,7 @@ def write_template(path: Path, redis_url: str | None = None) -> bool:
     content = json.loads((files("gimel") / "config.json.template").read_text("utf-8"))
     if redis_url is not None:
         content["redis"] = {"url": redis_url}
+        parse(json.dumps(content), "--redis-url")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

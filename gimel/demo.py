@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from gimel.counters import PARTICIPATE, Counters
 from gimel.http import MAX_BATCH, Event
+from gimel.limits import DEMO_NAMESPACE as NAMESPACE
 from gimel.snippet import snippet
 
-NAMESPACE = "demo"
 EXPERIMENT = "button colour"
 VARIANTS = ("blue", "green")
 GOALS = ("clicked the button",)

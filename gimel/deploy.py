@@ -18,6 +18,7 @@ from gimel.bundle import build
 from gimel.change import Change, Later
 from gimel.client import BackendError, Client
 from gimel.config import Config
+from gimel.limits import PROBE_NAMESPACE
 from gimel.plan import plan
 from gimel.stack import (
     ALIAS,
@@ -38,7 +39,6 @@ from gimel.stack import (
 
 Say = Callable[[str], None]
 
-PROBE_NAMESPACE = "gimel-probe"
 # Seconds that a new endpoint may take until it answers. Redis gets less: a function that runs and
 # does not reach it will not learn to.
 _PROBE_PATIENCE = 30.0
@@ -319,6 +319,7 @@ def _diagnosis(error: BackendError, names: Names) -> str:
     hints = {
         403: "is the read key in the functions the one in the Parameter Store?",
         404: "the API does not know its routes",
+        429: "`gimel results` lists the namespaces, `gimel delete` makes room",
         503: (
             "the functions run but do not reach Redis. Is its address in config.json open to AWS, "
             "is it TLS (rediss://) or not (redis://), are user and password right?"

@@ -3,7 +3,15 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gimel.http import DEFAULT_NAMESPACE
+
+PROBE_NAMESPACE = "gimel-probe"
+PREFLIGHT_NAMESPACE = "gimel-preflight"
+DEMO_NAMESPACE = "demo"
 Pair = tuple[str, str]
+
+# Whatever strangers have made of the open endpoint, these may always be begun.
+RESERVED = (DEFAULT_NAMESPACE, PROBE_NAMESPACE, PREFLIGHT_NAMESPACE, DEMO_NAMESPACE)
 
 
 @dataclass(frozen=True)
@@ -15,9 +23,11 @@ class Limits:
     variants: int = 20
     goals: int = 50
 
-    def refuse_namespace(self, existing: int) -> str | None:
+    def refuse_namespace(self, name: str, existing: int) -> str | None:
         """Why one namespace more may not be, if so."""
-        return f"there are {existing} namespaces already" if existing >= self.namespaces else None
+        if name in RESERVED or existing < self.namespaces:
+            return None
+        return f"there are {existing} namespaces already"
 
     def refuse_experiment(self, existing: int) -> str | None:
         """Why the namespace may not have one experiment more, if so."""

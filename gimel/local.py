@@ -14,6 +14,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from gimel import demo, gimel, wsgi
+from gimel.http import MAX_BODY
 from gimel.preflight import cure
 
 Say = Callable[[str], None]
@@ -35,7 +36,7 @@ def serve(
 ) -> None:
     """Serve until interrupted (Ctrl-C or SIGTERM). Raises LocalError when it cannot start."""
     # SIGINT too: a shell that starts this in the background lets it be ignored.
-    for stop in (signal.SIGINT, signal.SIGTERM):
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.default_int_handler)
     with _redis(data_dir, redis_url) as url:
         os.environ["GIMEL_REDIS_URL"] = url
@@ -55,7 +56,15 @@ def serve(
 def _listen(app: Callable[..., object], host: str, port: int) -> Any:
     try:
         # Of a name with addresses of both kinds the IPv4 one: waitress would open two ports.
-        return waitress.create_server(app, host=host, port=port, threads=8, ipv6=":" in host)
+        return waitress.create_server(
+            app,
+            host=host,
+            port=port,
+            threads=8,
+            ipv6=":" in host,
+            # The handlers refuse a body over MAX_BODY; this keeps a huge one from being taken in.
+            max_request_body_size=2 * MAX_BODY,
+        )
     except ValueError:
         raise LocalError(f"{host} is no address of this machine: choose another --host") from None
     except OSError as error:

@@ -23,9 +23,9 @@ from gimel.config import AwsSettings, RedisSettings
 from gimel.connection import Connection
 from gimel.counters import PARTICIPATE, Counters
 from gimel.http import Event
+from gimel.limits import PREFLIGHT_NAMESPACE
 
 _TIMEOUT = 5.0
-_NAMESPACE = "gimel-preflight"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,11 @@ def run(config_file: Path | None) -> Iterator[Check]:
         for mistake in error.mistakes:
             yield Check("Config", "failed", mistake)
         return
-    yield Check("Config", "ok", str(source.path))
+    if source.path.stat().st_mode & 0o077:
+        cure = f"others on this machine can read the password in it: chmod 600 {source.path}"
+        yield Check("Config", "warning", cure)
+    else:
+        yield Check("Config", "ok", str(source.path))
     yield check_aws(source.config.aws)
     yield from check_redis(source.config.redis)
 
@@ -85,8 +89,8 @@ def check_redis(settings: RedisSettings) -> Iterator[Check]:
 def _count_one(settings: RedisSettings) -> None:
     """Count, and forget, an event just as the functions will."""
     counters = Counters(Connection(settings.address))
-    counters.add([Event(_NAMESPACE, "preflight", PARTICIPATE, "a", "1")])
-    counters.delete(_NAMESPACE, "preflight")
+    counters.add([Event(PREFLIGHT_NAMESPACE, "preflight", PARTICIPATE, "a", "1")])
+    counters.delete(PREFLIGHT_NAMESPACE, "preflight")
 
 
 def cure(error: RedisError) -> str:

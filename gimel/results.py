@@ -32,8 +32,10 @@ _CSV_FIELDS = (
     "lift",
     "lift_interval",
     "p_value",
+    "p_value_adjusted",
     "lift_interval_always_valid",
     "p_value_always_valid",
+    "p_value_always_valid_adjusted",
     "chance_to_beat_baseline",
     "chance_to_be_best",
     "expected_loss",
@@ -52,8 +54,8 @@ def show(console: Console, experiments: Iterable[dict[str, Any]], goal: str | No
 
 def _show_experiment(console: Console, found: dict[str, Any], goal: str | None) -> None:
     visitors = sum(variant["trials"] for variant in found["variants"])
-    since = found["created_at"][:10] if found["created_at"] else "the days of gimel 1.x"
-    facts = f"  {found['state']} since {since}, {visitors:,} visitors"
+    made = f"made on {found['created_at'][:10]}" if found["created_at"] else "made by gimel 1.x"
+    facts = f"  {found['state']}, {made}, {visitors:,} visitors"
     console.print(Text.assemble((plain(found["experiment"]), "bold underline"), (facts, "dim")))
     _show_health(console, found)
     goals = [each for each in found["goals"] if goal in (None, each["goal"])]
@@ -139,11 +141,12 @@ def _rate(row: dict[str, Any], kind: str) -> str:
     """The rate and how far its interval reaches from it, the farther end."""
     if row["rate"] is None:
         return "–"
+    rate = f"{row['rate']:.3f}" if kind == "total" else f"{row['rate']:.2%}"
+    if row["rate_interval"] is None:
+        return rate
     low, high = row["rate_interval"]
     reach = max(row["rate"] - low, high - row["rate"])
-    if kind == "total":
-        return f"{row['rate']:.3f} ±{reach:.3f}"
-    return f"{row['rate']:.2%} ±{100 * reach:.2f}"
+    return f"{rate} ±{reach:.3f}" if kind == "total" else f"{rate} ±{100 * reach:.2f}"
 
 
 def _percent(value: float | None, *, sign: str = "", digits: int = 1) -> str:
@@ -258,13 +261,15 @@ def _needed(need: Need | None, per_day: int | None) -> str:
 def write_csv(file: TextIO, experiments: Iterable[dict[str, Any]], goal: str | None = None) -> None:
     """Write a row for each variant of each goal; an interval takes two columns."""
     writer = csv.writer(file)
+    # A terminal may obey what a file only holds.
+    shown = plain if file.isatty() else str
     writer.writerow(["experiment", "goal", "kind", "verdict", "variant", *_csv_columns()])
     for found in experiments:
         for each in found["goals"]:
             if goal in (None, each["goal"]):
                 names = (found["experiment"], each["goal"], each["kind"], each["verdict"]["state"])
                 for row in each["results"]:
-                    cells = [_cell(text) for text in (*names, row["label"])]
+                    cells = [_cell(shown(text)) for text in (*names, row["label"])]
                     writer.writerow([*cells, *_csv_values(row)])
 
 

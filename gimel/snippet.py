@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from gimel.http import DEFAULT_NAMESPACE
+from gimel.http import DEFAULT_NAMESPACE, MAX_NAME
 
 ALEPHBET_URL = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js"
 ALEPHBET_INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha"
@@ -52,6 +52,17 @@ def script_string(text: str) -> str:
     return quoted
 
 
+def _check(url: str, names: Sequence[str], variants: Sequence[str]) -> None:
+    if not url.startswith(("https://", "http://")) and url:
+        raise ValueError("the backend's address must start with https:// or http://")
+    if not all(name.strip() and len(name) <= MAX_NAME for name in names):
+        raise ValueError(f"a name must have 1 to {MAX_NAME} characters")
+    if len(set(variants)) < max(2, len(variants)):
+        raise ValueError("an experiment needs two variants at least, each with a name of its own")
+    if "__proto__" in variants:
+        raise ValueError("JavaScript does not take __proto__ for the name of a variant")
+
+
 def snippet(
     url: str,
     *,
@@ -60,7 +71,11 @@ def snippet(
     variants: Sequence[str] = ("A", "B"),
     goals: Sequence[str] = ("signup",),
 ) -> str:
-    """The HTML for one experiment. `url` is the backend's address, without a route."""
+    """The HTML for one experiment. `url` is the backend's address, without a route.
+
+    Raises ValueError when nothing could come of it.
+    """
+    _check(url, [experiment, namespace, *variants, *goals], variants)
     return _TEMPLATE.format(
         alephbet=ALEPHBET_URL,
         integrity=ALEPHBET_INTEGRITY,

@@ -362,6 +362,7 @@ def shown(printed: str) -> dict[str, str]:
 
 def test_settings_are_shown(told: str) -> None:
     assert shown(said(run("settings", "e", "--url", told))) == {
+        "State": "running",
         "Baseline": "a",
         "Weights": "a 50.0%, b=1, c 50.0%",
         "Primary goal": "g",
@@ -436,7 +437,7 @@ def test_stop_and_resume(told: str) -> None:
     counters.cache_clear()  # as a minute later, or in another process
     assert post(event).status == 200
     assert Client(told).experiment("e") == before | {"state": "stopped"}
-    assert "stopped since" in said(run("results", "e", "--url", told))
+    assert "stopped, made on" in said(run("results", "e", "--url", told))
     assert said(run("resume", "e", "--url", told)).startswith("Running.")
     counters.cache_clear()
     post(event)

@@ -6,7 +6,7 @@ import redis
 from gimel.connection import Connection
 from gimel.counters import Counters
 from gimel.http import Event
-from gimel.limits import Limits
+from gimel.limits import RESERVED, Limits
 from tests.servers import backend_fixture, call, post, store_fixture, url_of  # noqa: F401
 
 LIMITS = Limits(namespaces=2, experiments=3, variants=2, goals=2)
@@ -169,3 +169,13 @@ def test_the_defaults_hold_for_the_handlers(backend: redis.Redis) -> None:
         answer = post([EVENT | {field: f"{n:03}"} for n in range(most + 1)])
         assert answer.body["accepted"] == most
         assert [each["index"] for each in answer.body["rejected"]] == [most]
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_strangers_cannot_shut_out_the_namespaces_that_gimel_itself_needs(
+    store: redis.Redis, name: str
+) -> None:
+    counters = counters_of(store)
+    strangers = [f"n{number}" for number in range(LIMITS.namespaces)]
+    assert counters.add(in_namespaces(*strangers)) == {}
+    assert counters.add(in_namespaces("one more", name)).keys() == {0}

@@ -58,7 +58,7 @@ def running_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[
         yield local, folder
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_was_counted_survives_and_no_process_does(tmp_path: Path, how: signal.Signals) -> None:
     with Local(tmp_path) as local:
         assert requests.get(f"{local.url}/e", EVENT, timeout=9).status_code == 200

@@ -250,6 +250,7 @@ def test_the_command_shows_every_check_and_fails(
     path = tmp_path / "config.json"
     host = {"host": "127.0.0.1", "port": port_of(store), "password": SECRET}
     path.write_text(json.dumps({"redis": host, "aws": {"region": "eu-west-1"}}))
+    path.chmod(0o600)
     done = process("--config", str(path), "preflight")
     assert done.returncode == 1
     assert done.stderr == ""

@@ -61,7 +61,7 @@ def lines_of(text: str, experiment: str) -> list[str]:
     """An experiment's part of what was printed."""
     (part,) = [
         part
-        for part in re.split(r"^(?=.* since \d)", text, flags=re.M)
+        for part in re.split(r"^(?=.* made on \d)", text, flags=re.M)
         if part.startswith(f"{experiment}  ")
     ]
     return part.rstrip().splitlines()
@@ -76,7 +76,9 @@ def row_of(lines: list[str], label: str) -> str:
 def test_a_winner_in_words_and_numbers(shop: str) -> None:
     lines = lines_of(table("--url", shop), "button color")
     text = "\n".join(lines)
-    assert re.match(r"button color  running since \d{4}-\d\d-\d\d, [78],\d{3} visitors", lines[0])
+    assert re.match(
+        r"button color  running, made on \d{4}-\d\d-\d\d, [78],\d{3} visitors", lines[0]
+    )
     assert lines[1].startswith("✓ split as meant (p = ")
     assert "counts within ±0.20%" in lines[1]
     assert "signup  ▲ winner: red" in text
@@ -133,7 +135,7 @@ def test_the_matrix_sets_every_variant_against_every_other(shop: str) -> None:
 
 def test_nothing_yet(url: str) -> None:
     assert table("--url", url, "--namespace", "none") == (
-        "There is no experiment in namespace none yet.\n"
+        "There is no experiment in namespace none yet.\nNamespaces in use: none\n"
     )
     assert json.loads(table("--url", url, "--json")) == []
     (heading,) = csv.reader(io.StringIO(table("--url", url, "--csv")))
@@ -351,3 +353,16 @@ def test_a_reader_who_leaves_early_gets_no_traceback(shop: str, tmp_path: Path) 
             child.stdout.close()
             child.wait(30)
     assert "Traceback" not in errors.read_text()
+
+
+def test_a_total_of_a_handful_of_visitors_has_a_row(url: str) -> None:
+    count("tiny", {"a": 1}, {"go": {"a": 2}})
+    lines = lines_of(table("--url", url), "tiny")
+    assert re.search(r"^a +1 +2 +2\.000 +baseline", lines[-1])
+
+
+def test_a_goal_that_nobody_has_is_said_to_be_none(url: str) -> None:
+    count("e", {"a": 5}, {"g": {"a": 1}})
+    refused = run("results", "--goal", "nosuch", "--url", url)
+    assert refused.exit_code == 1
+    assert "no experiment here has the goal nosuch" in refused.output

@@ -6,6 +6,7 @@ import json
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,3 +135,21 @@ def test_without_names_it_is_an_example_that_runs() -> None:
         "goals": ["signup"],
         "shown": "A",
     }
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"url": "javascript:alert(1)"},
+        {"experiment": ""},
+        {"experiment": "x" * 257},
+        {"variants": ["A"]},
+        {"variants": ["A", "A"]},
+        {"variants": ["A", " "]},
+        {"variants": ["A", "__proto__"]},
+        {"goals": [""]},
+    ],
+)
+def test_what_could_not_work_is_refused(names: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"name|variants|address"):
+        snippet(**{"url": "https://backend.example/prod"} | names)
