@@ -15,6 +15,7 @@ from gimel import __version__, config, deploy, preflight, report, results
 from gimel import snippet as html
 from gimel.aws import AwsError
 from gimel.client import BackendError, Client
+from gimel.counting import METHODS
 from gimel.deploy import Backend
 from gimel.experiments import relative_error
 from gimel.http import DEFAULT_NAMESPACE
@@ -210,6 +211,11 @@ def results_command(
     metavar="GOAL",
     multiple=True,
     help="A goal that a visitor may reach many times.",
+)
+@click.option(
+    "--counting",
+    type=click.Choice(METHODS),
+    help="Before the first event: how an experiment to come is counted.",
 )
 @click.option("--reset", multiple=True, type=click.Choice(FIELDS), help="Take one back.")
 @_namespace

@@ -13,6 +13,9 @@ from redis.retry import Retry
 # connect and another answer: three steps, within the 2 s that an event may take.
 _SOCKET_TIMEOUT = 0.6
 
+# command, key, element
+Addition = tuple[str, str, str]
+
 
 class _Kept(threading.local):
     """The connection that a thread keeps for single events."""
@@ -36,18 +39,18 @@ class Connection:
             lib_version=None,
         )
 
-    def pfadd(self, additions: list[tuple[str, str]]) -> None:
-        """Add each (key, element) pair, all in one round trip."""
+    def add(self, additions: list[Addition]) -> None:
+        """Do all the additions in one round trip."""
         if len(additions) == 1:
-            self._pfadd_one(*additions[0])
+            self._add_one(additions[0])
         elif additions:
-            pipeline = self.pipeline()
-            for key, element in additions:
-                pipeline.pfadd(key, element)
+            pipeline: Any = self.pipeline()
+            for addition in additions:
+                pipeline.execute_command(*addition)
             pipeline.execute()
 
-    def _pfadd_one(self, key: str, element: str) -> None:
-        """PFADD on the kept connection, with one retry for the socket that a freeze killed.
+    def _add_one(self, addition: Addition) -> None:
+        """One command on the kept connection, with one retry for the socket that a freeze killed.
 
         Taking a connection from the client's pool and giving it back costs half as much again.
         """
@@ -55,11 +58,11 @@ class Connection:
             self._kept.connection = self._redis.connection_pool.get_connection()
         connection = self._kept.connection
         try:
-            connection.send_command("PFADD", key, element)
+            connection.send_command(*addition)
             connection.read_response()
         except (ConnectionError, TimeoutError):
             connection.disconnect()
-            connection.send_command("PFADD", key, element)
+            connection.send_command(*addition)
             connection.read_response()
 
     def pipeline(self) -> Pipeline:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from gimel.counting import EXACT
 from gimel.settings import Settings
 
 # Redis's documentation: the standard error of one HyperLogLog of 16,384 registers.
@@ -22,7 +23,7 @@ class Experiment:
     """One experiment.
 
     `trials` maps each variant to its visitors; `goals` maps each goal to its conversions by
-    variant, zeros included.
+    variant, zeros included. `ambiguous`: the names of gimel 1.x that may be meant otherwise.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Experiment:
     settings: Settings = field(default_factory=Settings)
     trials: dict[str, int] = field(default_factory=dict)
     goals: dict[str, dict[str, int]] = field(default_factory=dict)
+    ambiguous: tuple[str, ...] = ()
 
     @property
     def exists(self) -> bool:
@@ -40,7 +42,11 @@ class Experiment:
     @property
     def relative_error(self) -> float:
         """Relative standard error of each of its counts."""
-        return relative_error(self.shards)
+        return 0.0 if self._is_exact else relative_error(self.shards)
+
+    @property
+    def _is_exact(self) -> bool:
+        return self.settings.counting == EXACT
 
     @property
     def baseline(self) -> str | None:
@@ -92,9 +98,10 @@ class Experiment:
                 for label, count in sorted(self.trials.items())
             ],
             "counting": {
-                "method": "hyperloglog",
-                "shards": self.shards,
+                "method": self.settings.counting,
+                "shards": None if self._is_exact else self.shards,
                 "relative_error": round(self.relative_error, 6),
             },
+            "ambiguous": self.ambiguous,
             **analysis,
         }

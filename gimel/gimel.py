@@ -2,7 +2,8 @@
 
 They serve API Gateway, `gimel local` and any WSGI server alike. Their settings are environment
 variables: GIMEL_REDIS_URL, GIMEL_KEY_SHA256 (the read key's SHA-256 in hex; `none` opens the reads,
-which only `gimel local` on loopback does; unset, every read is refused) and GIMEL_SHARDS.
+which only `gimel local` on loopback does; unset, every read is refused), GIMEL_SHARDS, and
+GIMEL_COUNTING (`hyperloglog` or `exact`), the way of counting of experiments to come.
 """
 
 import base64
@@ -20,6 +21,7 @@ from redis.exceptions import RedisError
 from gimel import http
 from gimel.connection import Connection
 from gimel.counters import DEFAULT_SHARDS, Counters
+from gimel.counting import HYPERLOGLOG
 from gimel.experiments import Experiment
 from gimel.http import Event, HTTPError, ProxyEvent, Response, respond
 from gimel.settings import changes
@@ -33,7 +35,8 @@ _COUNTED = respond({"accepted": 1, "rejected": []})
 def counters() -> Counters:
     """The counters that this process keeps a connection to, across invocations."""
     shards = int(os.environ.get("GIMEL_SHARDS", DEFAULT_SHARDS))
-    return Counters(Connection(os.environ["GIMEL_REDIS_URL"]), shards)
+    counting = os.environ.get("GIMEL_COUNTING", HYPERLOGLOG)
+    return Counters(Connection(os.environ["GIMEL_REDIS_URL"]), shards, counting=counting)
 
 
 def reads_are_open() -> bool:
@@ -154,13 +157,21 @@ def _one(namespace: str, name: str) -> Experiment:
 
 @_endpoint(key=True)
 def settings(event: ProxyEvent) -> Response:
-    """POST /settings: tell the engine something about an experiment; answers as /experiment."""
+    """POST /settings: tell the engine something about an experiment; answers as /experiment.
+
+    The way of counting is told before the first event, when there is no experiment yet.
+    """
     fields = http.query(event)
     namespace, name = http.namespace(fields), http.name(fields, "experiment")
-    found = _one(namespace, name)
-    changed = changes(http.json_body(event), sorted(found.trials), sorted(found.goals))
+    body = http.json_body(event)
+    chooses = isinstance(body, dict) and "counting" in body
+    (found,) = counters().read(namespace, [name]) if chooses else (_one(namespace, name),)
+    changed = changes(body, sorted(found.trials), sorted(found.goals))
     counters().configure(namespace, name, changed)
-    return respond(_one(namespace, name).describe())
+    (found,) = counters().read(namespace, [name])
+    if found.settings.counting != changed.get("counting", found.settings.counting):
+        raise HTTPError(400, "counting was chosen already: delete the experiment first", "counting")
+    return respond(found.describe())
 
 
 @_endpoint(key=True)

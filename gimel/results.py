@@ -234,11 +234,16 @@ def show_settings(console: Console, found: dict[str, Any]) -> None:
         "Primary goal": plain(found["primary_goal"] or "–"),
         "Equivalence": "–" if equivalence is None else f"lifts within ±{equivalence:.2%}",
         "Goals reached often": ", ".join(totals) or "–",
-        "Counting": f"{found['counting']['method']}, {found['counting']['shards']} shards",
+        "Counting": _counting(found["counting"]),
     }
     console.print(Text(plain(found["experiment"]), "bold underline"))
     for name, value in rows.items():
         console.print(Text.assemble((f"{name:<21}", "dim"), value))
+
+
+def _counting(counting: dict[str, Any]) -> str:
+    shards = f", {counting['shards']} shards" if counting["shards"] else ""
+    return f"{counting['method']}{shards}"
 
 
 def show_sample_size(console: Console, needed: SampleSize, per_day: int | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+from gimel.counting import HYPERLOGLOG, METHODS
 from gimel.http import HTTPError
 
 Names = Sequence[str]
@@ -20,12 +21,14 @@ class Settings:
     """None, or empty, is what was never told.
 
     `state`: a stopped experiment takes events and counts none; an archived one is out of sight too.
+    `counting`: the way of counting, chosen before the first event.
     `weights`: the share of visitors that each variant is meant to get, in any unit. `equivalence`:
     a lift no larger than this, either way, is not worth finding (0.01 is 1 %). `totals`: goals that
     a visitor may reach many times.
     """
 
     state: str = "running"
+    counting: str = HYPERLOGLOG
     baseline: str | None = None
     weights: dict[str, float] | None = None
     primary_goal: str | None = None
@@ -56,7 +59,7 @@ def changes(body: object, variants: Names, goals: Names) -> dict[str, str | None
         if field not in _CHECKS:
             known = ", ".join(_CHECKS)
             raise HTTPError(400, f"there is no such setting; there are {known}", field)
-        if value is None:
+        if value is None and field in FIELDS:
             changed[field] = None
             continue
         complaint = _CHECKS[field](value, variants, goals)
@@ -68,6 +71,15 @@ def changes(body: object, variants: Names, goals: Names) -> dict[str, str | None
 
 def _check_state(value: object, variants: Names, goals: Names) -> str | None:
     return None if value in STATES else f"must be one of {', '.join(STATES)}"
+
+
+def _check_counting(value: object, variants: Names, goals: Names) -> str | None:
+    if variants:
+        return (
+            "cannot be changed any more, for events are counted already: "
+            "delete the experiment, or give the next one another name"
+        )
+    return None if value in METHODS else f"must be one of {', '.join(METHODS)}"
 
 
 def _check_baseline(value: object, variants: Names, goals: Names) -> str | None:
@@ -112,6 +124,7 @@ def _listed(names: Names) -> str:
 
 _CHECKS: dict[str, Callable[[object, Names, Names], str | None]] = {
     "state": _check_state,
+    "counting": _check_counting,
     "baseline": _check_baseline,
     "weights": _check_weights,
     "primary_goal": _check_primary_goal,
@@ -119,4 +132,5 @@ _CHECKS: dict[str, Callable[[object, Names, Names], str | None]] = {
     "totals": _check_totals,
 }
 _AS_JSON = ("weights", "equivalence", "totals")
-FIELDS = tuple(_CHECKS)
+# What can be taken back
+FIELDS = tuple(field for field in _CHECKS if field != "counting")

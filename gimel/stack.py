@@ -102,6 +102,7 @@ def wanted(config: Config, home: Home, key: str, bundle: Bundle) -> Wanted:
     """What the configuration asks for, in this account and region, with this read key."""
     names = Names(config.stack)
     environment = {
+        "GIMEL_COUNTING": config.counting,
         "GIMEL_KEY_SHA256": hashlib.sha256(key.encode()).hexdigest(),
         "GIMEL_REDIS_URL": config.redis.address,
         "GIMEL_SHARDS": str(config.shards),

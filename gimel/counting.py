@@ -1,0 +1,175 @@
+"""The ways of counting: what a counter is made of, where a uuid goes, how many there are.
+
+**HyperLogLog**: `shards` of them; a hash of the uuid picks one. The count is their sum.
+
+**Exact**: sets of 64-bit integers, each the hash of a uuid. Redis and Valkey keep a set of integers
+as a sorted array of 8 bytes each while it has no more than 512 members, so the number of sets
+follows the count: first 16, then 64, 256 and so on. Each number is a generation, and a member m is
+in set m mod n of a generation with n sets. The following holds whoever stopped between any two
+commands, and however old a process's memory of the newest generation is:
+
+1. A generation is written into the experiment's settings before anything is added to it, and stays.
+2. An event is one SADD to the newest generation that its process knows of.
+3. The count is the number of distinct members in all generations. A read moves the members of the
+   older ones into the newest: it adds them there first, and then removes just these from where
+   they were. So a member is always somewhere, and moving it twice is harmless.
+4. A read looks, when it has counted, whether there is a newer generation by now, and starts again.
+
+No clock is relied upon: that of a frozen function may stand still. Two of n uuids share a hash with
+a chance of n²/2⁶⁵: 2.7e-8 for a million.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import NamedTuple
+from zlib import crc32
+
+from gimel.connection import Addition, Connection
+
+HYPERLOGLOG, EXACT = "hyperloglog", "exact"
+METHODS = (HYPERLOGLOG, EXACT)
+FIRST_SETS = 16
+GROWTH = 4
+# Members that one set may have before there is a new generation. When that too is as full, and gets
+# the members of all generations before, its sets have 4/3 of this on average: well below 512.
+FULL = 300
+_ROOMY = FULL // 2
+_MOVED_AT_ONCE = 20_000
+
+# by counter: the generations that it has, the newest last
+Generations = dict[str, list[int]]
+
+
+def shard_of(uuid: str, shards: int) -> int:
+    """The shard that an event with this uuid goes to, the same in every process for ever."""
+    return crc32(uuid.encode()) % shards
+
+
+def member_of(uuid: str) -> int:
+    """The signed 64-bit integer that stands for a uuid, the same in every process for ever."""
+    return int.from_bytes(hashlib.blake2b(uuid.encode(), digest_size=8).digest(), signed=True)
+
+
+def shard_key(counter: str, shard: int) -> str:
+    """The key of one HyperLogLog of a counter."""
+    return f"{counter}#{shard}" if shard else counter
+
+
+def _set_key(counter: str, sets: int, member: int) -> str:
+    return f"{counter}#{sets}:{member % sets}"
+
+
+class HyperLogLogs(NamedTuple):
+    """Count with so many HyperLogLogs."""
+
+    shards: int
+
+    def addition(self, counter: str, uuid: str) -> Addition:
+        """What counts this uuid."""
+        return "PFADD", shard_key(counter, shard_of(uuid, self.shards)), uuid
+
+
+class IntegerSets(NamedTuple):
+    """Count exactly, adding to the generation with so many sets."""
+
+    sets: int
+
+    def addition(self, counter: str, uuid: str) -> Addition:
+        """What counts this uuid."""
+        member = member_of(uuid)
+        return "SADD", _set_key(counter, self.sets, member), str(member)
+
+
+Way = HyperLogLogs | IntegerSets
+
+
+# The generations of exact counters, as fields of their experiment's settings.
+
+
+def generation_field(counter: str, sets: int) -> str:
+    """The field that says that the counter has a generation with so many sets."""
+    return f"sets {sets} {counter}"
+
+
+def generations_in(settings: Mapping[str, str]) -> Generations:
+    """Each exact counter's generations."""
+    found: Generations = {}
+    for field in settings:
+        if field.startswith("sets "):
+            _, sets, counter = field.split(" ", 2)
+            found.setdefault(counter, []).append(int(sets))
+    return {counter: sorted(generations) for counter, generations in found.items()}
+
+
+def fullness_key(counter: str, sets: int) -> str:
+    """The set whose size stands for the others': a hash spreads members evenly."""
+    return _set_key(counter, sets, 0)
+
+
+def sets_for(members: int, sets: int) -> int:
+    """How many sets a counter should have, one of whose `sets` sets has so many members."""
+    wanted = sets
+    if members > FULL:
+        while members * sets > _ROOMY * wanted:
+            wanted *= GROWTH
+    return wanted
+
+
+def set_keys(counter: str, generations: Iterable[int]) -> Iterator[str]:
+    """The keys of all sets of these generations."""
+    for sets in generations:
+        for place in range(sets):
+            yield _set_key(counter, sets, place)
+
+
+def count_sets(connection: Connection, generations: Generations) -> dict[str, int]:
+    """Each exact counter's number of uuids, everything moved into its newest generation."""
+    _settle(connection, generations)
+    pipeline = connection.pipeline()
+    for counter, (*_, newest) in generations.items():
+        for key in set_keys(counter, [newest]):
+            pipeline.scard(key)
+    sizes = iter(pipeline.execute())
+    return {counter: sum(islice(sizes, newest)) for counter, (*_, newest) in generations.items()}
+
+
+def _settle(connection: Connection, generations: Generations) -> None:
+    """Move what older generations hold into the newest.
+
+    From the oldest on, one round trip each: another read may move members up at the same time.
+    """
+    found: list[tuple[str, str, int, list[str]]] = []
+    for age in range(max(map(len, generations.values())) - 1):
+        older = [
+            (key, counter, known[-1])
+            for counter, known in generations.items()
+            for key in set_keys(counter, known[age:-1][:1])
+        ]
+        pipeline = connection.pipeline()
+        for key, _, _ in older:
+            pipeline.smembers(key)
+        for place, members in zip(older, pipeline.execute(), strict=True):
+            if members:
+                found.append((*place, sorted(members)))
+    while found:
+        batch, size = [], 0
+        while found and size < _MOVED_AT_ONCE:
+            batch.append(found.pop())
+            size += len(batch[-1][-1])
+        _move(connection, batch)
+
+
+def _move(connection: Connection, batch: list[tuple[str, str, int, list[str]]]) -> None:
+    arriving: dict[str, list[str]] = {}
+    for _, counter, newest, members in batch:
+        for member in members:
+            arriving.setdefault(_set_key(counter, newest, int(member)), []).append(member)
+    pipeline = connection.pipeline()
+    for key, members in arriving.items():
+        pipeline.sadd(key, *members)
+    pipeline.execute()
+    # Only now: whoever stops here leaves them in both places, and they count once all the same.
+    for key, _, _, members in batch:
+        pipeline.srem(key, *members)
+    pipeline.execute()

@@ -1,0 +1,155 @@
+"""Registering counters: what Redis holds of an experiment, and what is missing of its counters."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any
+
+from gimel.counting import (
+    EXACT,
+    FIRST_SETS,
+    HYPERLOGLOG,
+    HyperLogLogs,
+    IntegerSets,
+    Way,
+    fullness_key,
+    generation_field,
+    generations_in,
+    sets_for,
+)
+from gimel.layout import NAMESPACES, Layout, ask_for_start, is_hyperloglog
+from gimel.limits import Limits, Pair
+
+
+class Registration:
+    """What Redis holds of one experiment when some of its counters ask to be registered."""
+
+    # how each counter of gimel 1.x or lamed starts, by key
+    starts: dict[str, bytes]
+
+    def __init__(self, namespace: str, experiment: str) -> None:
+        self.names = (namespace, experiment)
+        self._layouts = [Layout(*self.names, legacy=legacy) for legacy in (False, True)]
+
+    def ask(self, pipeline: Any) -> None:
+        """Queue the commands whose replies `hear` takes."""
+        namespace, experiment = self.names
+        pipeline.sismember(NAMESPACES, namespace)
+        pipeline.scard(NAMESPACES)
+        for layout in self._layouts:
+            pipeline.sismember(layout.experiments, experiment)
+            pipeline.scard(layout.experiments)
+            pipeline.smembers(layout.counters)
+        # Last, for they are written first: else one that is being made looks like one of gimel 1.x.
+        pipeline.hgetall(self._layouts[0].settings)
+
+    def hear(self, replies: Iterator[Any]) -> None:
+        """Take the replies to `ask`."""
+        self.in_namespaces: int = next(replies)
+        self.namespaces: int = next(replies)
+        new, old = [list(islice(replies, 3)) for _ in self._layouts]
+        self.settings: dict[str, str] = next(replies)
+        legacy = bool(old[0] and "shards" not in self.settings)
+        self.layout = self._layouts[legacy]
+        self.in_experiments, self.experiments, self.counters = old if legacy else new
+        self.opens_namespace = not self.in_namespaces and not self.experiments
+        self.starts = {}
+
+    @property
+    def is_running(self) -> bool:
+        """Whether its events are to be counted."""
+        return self.settings.get("state", "running") == "running"
+
+    def ask_for_starts(self, pipeline: Any) -> None:
+        """Queue what tells lamed's counters from those of gimel 1.x, in the layout of both."""
+        for key in self._old_counters():
+            ask_for_start(pipeline, key)
+
+    def hear_starts(self, replies: Iterator[Any]) -> None:
+        """Take the replies to `ask_for_starts`."""
+        self.starts = dict(zip(self._old_counters(), replies, strict=False))
+
+    def _old_counters(self) -> list[str]:
+        return sorted(self.counters) if self.layout.legacy else []
+
+    def is_exact(self, pair: Pair) -> bool:
+        """Whether a counter is, or is to be, counted exactly.
+
+        Old experiments do not say. A HyperLogLog goes on as one; integers are lamed's, which go on
+        exactly, as does what is new beside them.
+        """
+        if not self.layout.legacy:
+            return self.settings.get("counting") == EXACT
+        start = self.starts.get(self.layout.counter(*pair), b"")
+        found = [start] if start else [each for each in self.starts.values() if each]
+        return bool(found) and not any(map(is_hyperloglog, found))
+
+    def way(self, pair: Pair) -> Way:
+        """How a registered counter is counted."""
+        if self.is_exact(pair):
+            return IntegerSets(self._newest(pair))
+        return HyperLogLogs(int(self.settings.get("shards", 1)))
+
+    def place(self, pair: Pair) -> str:
+        """What the keys begin with that `way` adds to."""
+        layout = self.layout
+        return layout.sets(*pair) if self.is_exact(pair) else layout.counter(*pair)
+
+    def _newest(self, pair: Pair) -> int:
+        known = generations_in(self.settings).get(self.layout.sets(*pair))
+        return known[-1] if known else 0
+
+    def ask_for_fullness(self, pipeline: Any, pair: Pair) -> None:
+        """Queue the one command whose reply `grow` takes: how full the counter's sets are."""
+        pipeline.scard(fullness_key(self.layout.sets(*pair), self._newest(pair) or FIRST_SETS))
+
+    def grow(self, pipeline: Any, pair: Pair, members: int) -> None:
+        """Queue a new generation of sets where there is none, or where the newest is full."""
+        known = self._newest(pair)
+        wanted = sets_for(members, known or FIRST_SETS)
+        if wanted != known:
+            field = generation_field(self.layout.sets(*pair), wanted)
+            pipeline.hset(self.layout.settings, field, "")
+            self.settings[field] = ""
+
+    def refusals(
+        self, limits: Limits, pairs: list[Pair], begun: "list[Registration]"
+    ) -> dict[Pair, str]:
+        """Which (goal, variant) pairs may not be made. `begun`: what the same call makes anew."""
+        siblings = sum(other.names[0] == self.names[0] for other in begun)
+        opened = {other.names[0] for other in begun if other.opens_namespace}
+        reason = None
+        if self.opens_namespace and not siblings:
+            reason = limits.refuse_namespace(self.namespaces + len(opened))
+        if not self.in_experiments and reason is None:
+            reason = limits.refuse_experiment(self.experiments + siblings)
+        if reason:
+            return dict.fromkeys(pairs, reason)
+        known = [(goal, variant) for _, goal, variant in self.layout.parse(self.counters)]
+        return limits.refuse_counters(known, pairs)
+
+    def write(self, pipeline: Any, pairs: list[Pair], shards: int, counting: str) -> bool:
+        """Queue what is missing of these counters. Returns whether anything is.
+
+        Settings come first: an experiment without them would be taken for one of gimel 1.x.
+        """
+        namespace, experiment = self.names
+        missing = {self.layout.counter(*pair) for pair in pairs} - self.counters
+        if not self.is_running:
+            return False
+        if not missing and self.in_experiments and self.in_namespaces:
+            return False
+        if not self.layout.legacy:
+            # Another process may be first, with another way of counting: what it wrote holds. What
+            # was made before there was a choice is counted with HyperLogLogs.
+            way = HYPERLOGLOG if "shards" in self.settings else counting
+            pipeline.hsetnx(self.layout.settings, "counting", way)
+            pipeline.hsetnx(self.layout.settings, "shards", str(shards))
+            now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+            pipeline.hsetnx(self.layout.settings, "created_at", now)
+        pipeline.sadd(NAMESPACES, namespace)
+        pipeline.sadd(self.layout.experiments, experiment)
+        if missing:
+            pipeline.sadd(self.layout.counters, *sorted(missing))
+        pipeline.hgetall(self.layout.settings)
+        return True
