@@ -7,18 +7,22 @@ import webbrowser
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 import click
+from redis.exceptions import RedisError
 from rich.console import Console
 
 from gimel import __version__, config, deploy, preflight, report, results
 from gimel import snippet as html
 from gimel.aws import AwsError
 from gimel.client import BackendError, Client
+from gimel.connection import Connection
 from gimel.counting import METHODS
 from gimel.deploy import Backend
 from gimel.experiments import relative_error
 from gimel.http import DEFAULT_NAMESPACE
+from gimel.migration import migrate
 from gimel.power import sample_size
 from gimel.settings import FIELDS
 from gimel.stack import DeployError
@@ -278,6 +282,49 @@ def sample_size_command(shards: int, visitors_per_day: int | None, **design: Any
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     results.show_sample_size(_console, needed, visitors_per_day)
+
+
+@main.command()
+@click.option("--experiment", required=True)
+@click.option("--variant", required=True)
+@click.option("--event", required=True, help="A goal, or participate.")
+@click.option("--uuid", help="Whose event it is; the same one counts once. Default: a new visitor.")
+@_namespace
+@_url
+@click.pass_obj
+def track(
+    config_file: Path | None,
+    experiment: str,
+    variant: str,
+    event: str,
+    uuid: str | None,
+    namespace: str,
+    url: str | None,
+) -> None:
+    """Send one event, as a page does."""
+    client = _client(config_file, url)
+    client.track(experiment, variant, event, uuid or str(uuid4()), namespace)
+    click.echo("Counted.")
+
+
+@main.command(name="migrate")
+@click.option("--namespace", help="This one only. Default: all.")
+@click.option("--dry-run", is_flag=True, help="Say what there is, and change nothing.")
+@click.option("--redis-url", help="A Redis other than the configuration's.")
+@click.pass_obj
+def migrate_command(
+    config_file: Path | None, namespace: str | None, dry_run: bool, redis_url: str | None
+) -> None:
+    """Move experiments of gimel 1.x and lamed to today's layout. Safe to run again."""
+    address = redis_url or config.load(config_file).config.redis.address
+    try:
+        findings = list(migrate(Connection(address), namespace, dry_run=dry_run))
+    except RedisError as error:
+        raise click.ClickException(f"Redis: {report.plain(str(error))}") from None
+    for found in findings:
+        click.echo(report.migrated(found, dry_run))
+    if not findings:
+        click.echo("Nothing to move: there is no experiment of gimel 1.x or lamed.")
 
 
 @main.command()

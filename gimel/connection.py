@@ -1,6 +1,7 @@
 """The kept connection to Redis or Valkey: bounded in time, patient with one dead socket."""
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 from redis import Redis
@@ -64,6 +65,10 @@ class Connection:
             connection.disconnect()
             connection.send_command(*addition)
             connection.read_response()
+
+    def scan(self, pattern: str, kind: str) -> Iterator[str]:
+        """The keys of this type that match, in no order. Reads the whole key space."""
+        return self._redis.scan_iter(match=pattern, count=1000, _type=kind)
 
     def pipeline(self) -> Pipeline:
         """An empty pipeline. It takes the kept connection over: a process holds only one."""

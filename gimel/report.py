@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.text import Text
 
 from gimel.deploy import Deployed
+from gimel.migration import Finding
 from gimel.preflight import Check
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
@@ -36,3 +37,20 @@ def deployed(console: Console, done: Deployed) -> None:
     console.print(f"Events      {done.url}/e")
     console.print(f"Dashboard   {done.url}/dashboard (`gimel dashboard` opens it, with the key)")
     console.print("Paste this into your page; `gimel snippet --help` tells how to name things:\n")
+
+
+def migrated(found: Finding, dry_run: bool) -> str:
+    """What `gimel migrate` says of an experiment, in a line."""
+    experiment = found.experiment
+    visitors = sum(experiment.trials.values())
+    goals = ", ".join(
+        f"{plain(goal)} {sum(counts.values()):,}"
+        for goal, counts in sorted(experiment.goals.items())
+    )
+    done = "would move" if dry_run else "moved"
+    if found.stays:
+        done = f"stays, and goes on counting: {plain(found.stays)}"
+    return (
+        f"{plain(found.namespace)}  {plain(experiment.name)}  {found.maker}, "
+        f"{visitors:,} visitors{f' ({goals})' if goals else ''}: {done}"
+    )
