@@ -37,6 +37,7 @@ from gimel.counting import (
     set_keys,
     shard_key,
     shard_of,
+    sum_of_shards,
 )
 from gimel.experiments import Experiment
 from gimel.http import Event
@@ -104,7 +105,7 @@ class _Found:
         for _, goal, variant in self.layout.parse(self.keys):
             shards = self.shards if self._is_sharded else 1
             # In the place of a HyperLogLog there may be a number, or a key of another kind.
-            count = sum(next(replies) or 0 for _ in range(shards))
+            count = sum_of_shards([next(replies) or 0 for _ in range(shards)])
             start = b"" if self._is_sharded else next(replies) or b""
             starts.append(start)
             count += int(start) if start.isdigit() else 0

@@ -22,6 +22,7 @@ a chance of n²/2⁶⁵: 2.7e-8 for a million.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from math import expm1, log1p
 from typing import NamedTuple
 from zlib import crc32
 
@@ -36,6 +37,8 @@ GROWTH = 4
 FULL = 300
 _ROOMY = FULL // 2
 _MOVED_AT_ONCE = 20_000
+_REGISTERS = 16_384
+_LINEAR = 512
 
 # by counter: the generations that it has, the newest last
 Generations = dict[str, list[int]]
@@ -58,6 +61,23 @@ def shard_key(counter: str, shard: int) -> str:
 
 def _set_key(counter: str, sets: int, member: int) -> str:
     return f"{counter}#{sets}:{member % sets}"
+
+
+def sum_of_shards(counts: Iterable[int]) -> int:
+    """What the HyperLogLogs of a counter say together, the server's rounding of each undone.
+
+    All of them have about as many members, so rounding is off the same way in each: by 0.3 % of the
+    sum at 6,000 uuids. While few registers are set, their number k tells the estimate as it was,
+    m·ln(m/(m − k)) for m registers (linear counting, Whang et al. 1990), and follows from it.
+    """
+    return round(sum(map(_unrounded, counts)))
+
+
+def _unrounded(count: int) -> float:
+    if count > _LINEAR:
+        return count
+    registers = round(_REGISTERS * -expm1(-count / _REGISTERS))
+    return -_REGISTERS * log1p(-registers / _REGISTERS)
 
 
 class HyperLogLogs(NamedTuple):

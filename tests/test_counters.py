@@ -378,6 +378,21 @@ def test_error_and_memory_are_those_of_the_design(store: redis.Redis, way: str) 
         assert memory(store) / 1024 == pytest.approx(design[size], rel=0.2)
 
 
+@pytest.mark.parametrize("size", [3_000, 6_400, 10_000])
+def test_counts_are_not_off_to_one_side(store: redis.Redis, size: int) -> None:
+    """The server rounds each HyperLogLog's estimate: all the same way, for all are as full."""
+    some = some_uuids(7)
+    errors = []
+    for _ in range(10):
+        store.flushall()
+        counters_of(store).add(events([some(0)]))
+        fill(store, map(some, range(size - 1)))
+        (found,) = counters_of(store).read("alephbet")
+        errors.append(found.trials["a"] / size - 1)
+    # 4 standard errors of the mean of ten
+    assert abs(sum(errors) / len(errors)) < 4 * SHARD_ERROR / 8 / 10**0.5
+
+
 # What gimel 1.x left behind
 
 
