@@ -7,7 +7,8 @@ An event's way in:
         http.py        proxy event -> fields, each one checked
         gimel.py       the handlers: track, all, experiment, settings, delete, dashboard
         limits.py      how much an open endpoint may create
-        counters.py    fields -> PFADD of one shard; nobody else names a key
+        counters.py    fields -> one command; nobody else names a key. Its parts: counting.py (the
+                       two ways of counting), registration.py, layout.py (names in keys)
         connection.py  the kept connection, bounded in time
                                                              v
                                                        Redis or Valkey
@@ -33,7 +34,8 @@ A deploy's way out:
         client.py       a backend's routes as methods: for the probe and the commands
 
 The commands are in cli.py, with preflight.py (what may stand in a deploy's way), snippet.py (the
-HTML to paste), power.py (sample sizes), report.py and results.py (what the terminal shows).
+HTML to paste), power.py (sample sizes), report.py and results.py (what the terminal shows),
+migration.py (experiments of gimel 1.x and lamed).
 local.py serves the same handlers on this machine, through wsgi.py; demo.py fills it.
 
 Two floors. The runtime (the first two lists) ships to Lambda and imports redis and the standard

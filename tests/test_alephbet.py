@@ -5,6 +5,7 @@ npm has one version with a GimelAdapter left: 0.27.0.
 
 # ruff: noqa: F811 - fixtures are imported by name
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -16,15 +17,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request
 
 from gimel.client import Client
 from gimel.snippet import ALEPHBET_URL
-from tests.test_browser import (
-    LocalBackend,
-    Shop,
-    _serve_alephbet,
-    browser,  # noqa: F401
-    local,  # noqa: F401
-    shop,  # noqa: F401
-    wait_for_queue,
-)
+from tests.browsers import LocalBackend
+from tests.test_browser import Shop, _serve_alephbet, shop, wait_for_queue  # noqa: F401
 
 # What a page of one's own may do. `memory` is a storage that a page without localStorage can give.
 SCRIPT = """
@@ -103,11 +97,13 @@ def test_a_user_counts_once_on_all_devices(
     browser: Browser, shop: Shop, local: LocalBackend
 ) -> None:
     chosen = set()
+    uuid = hashlib.sha1(b"alephbet.e.user 1").hexdigest()
     for _ in range(3):
-        with visit(browser, shop, local) as (page, _):
+        with visit(browser, shop, local) as (page, sent):
             chosen.add(start(page, user_id="user 1"))
             complete(page, "signup")
             wait_for_queue(page, 0)
+        assert all(f"uuid={uuid}&" in each.url for each in sent)
     assert len(chosen) == 1
     assert counts(local) == (1, {"signup": 1})
     with visit(browser, shop, local) as (page, _):

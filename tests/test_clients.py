@@ -17,8 +17,9 @@ import redis
 from playwright.sync_api import Browser
 
 from gimel.client import BackendError, Client
+from tests.browsers import LocalBackend
 from tests.servers import KEY, free_port, store_fixture, url_of  # noqa: F401
-from tests.test_browser import LocalBackend, Shop, browser, local, shop  # noqa: F401
+from tests.test_browser import Shop, shop  # noqa: F401
 
 # ruff: noqa: F811 - fixtures are imported by name
 
