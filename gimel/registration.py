@@ -120,7 +120,7 @@ class Registration:
         opened = {other.names[0] for other in begun if other.opens_namespace}
         reason = None
         if self.opens_namespace and not siblings:
-            reason = limits.refuse_namespace(self.namespaces + len(opened))
+            reason = limits.refuse_namespace(self.names[0], self.namespaces + len(opened))
         if not self.in_experiments and reason is None:
             reason = limits.refuse_experiment(self.experiments + siblings)
         if reason:
