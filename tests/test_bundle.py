@@ -82,7 +82,7 @@ def test_works_from_the_zip_alone(unpacked: Path, redis_url: str) -> None:
     answers, modules = answered.stdout.splitlines()
     first, again, read = [json.loads(answer["body"]) for answer in json.loads(answers)]
     assert first == again == {"accepted": 1, "rejected": []}
-    assert read[1]["variants"] == [{"label": "x", "trials": 1}]
+    assert read[1]["variants"] == [{"label": "x", "trials": 1, "stray": False}]
     # The runtime is what the handlers import, no more and no less.
     shipped = {f"gimel.{path.stem}" for path in (unpacked / "gimel").glob("*.py")}
     assert set(modules.split()) == shipped - {"gimel.__init__"}
