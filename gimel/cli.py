@@ -285,8 +285,8 @@ def sample_size_command(shards: int, visitors_per_day: int | None, **design: Any
 
 
 @main.command()
-@click.option("--experiment", required=True)
-@click.option("--variant", required=True)
+@click.option("--experiment", required=True, help="Its name.")
+@click.option("--variant", required=True, help="What the visitor was shown.")
 @click.option("--event", required=True, help="A goal, or participate.")
 @click.option("--uuid", help="Whose event it is; the same one counts once. Default: a new visitor.")
 @_namespace
