@@ -241,12 +241,12 @@ def test_a_stopped_experiment_takes_events_and_counts_none(store: redis.Redis) -
         assert post(event) == post([event]) == call("GET", "/e", event)
         assert post(event).status == 200
         assert post(event | {"variant": "new"}).status == 200
-        assert read()["variants"][0] == {"label": "a", "trials": VARIANTS["a"]}
+        assert read()["variants"][0]["trials"] == VARIANTS["a"]
         assert len(read()["variants"]) == 3
     assert tell({"state": "running"}).body["state"] == "running"
     counters.cache_clear()
     post(event)
-    assert read()["variants"][0] == {"label": "a", "trials": VARIANTS["a"] + 1}
+    assert read()["variants"][0]["trials"] == VARIANTS["a"] + 1
 
 
 def test_a_process_that_remembers_notices_within_a_minute(store: redis.Redis) -> None:
