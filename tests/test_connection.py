@@ -101,7 +101,9 @@ def test_a_server_that_freezes_under_a_warm_process_and_thaws(backend: redis.Red
         assert_out_of_reach(*timed("GET", "/e", EVENT))
         assert_out_of_reach(*timed(*READS[0]))
     assert call("GET", "/e", EVENT).status == 200
-    assert call("GET", "/experiments").body[1]["variants"] == [{"label": "red", "trials": 1}]
+    assert call("GET", "/experiments").body[1]["variants"] == [
+        {"label": "red", "trials": 1, "stray": False}
+    ]
 
 
 def test_a_socket_that_died_in_a_freeze_costs_a_retry_not_the_event(backend: redis.Redis) -> None:
@@ -113,7 +115,7 @@ def test_a_socket_that_died_in_a_freeze_costs_a_retry_not_the_event(backend: red
     assert post([EVENT | {"uuid": "4"}, EVENT | {"uuid": "5"}]).body["accepted"] == 2
     backend.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     (_, found) = call("GET", "/experiments").body
-    assert found["variants"] == [{"label": "red", "trials": 5}]
+    assert found["variants"] == [{"label": "red", "trials": 5, "stray": False}]
 
 
 def test_an_event_in_flight_when_the_line_is_cut_is_not_answered_200(
@@ -126,7 +128,9 @@ def test_an_event_in_flight_when_the_line_is_cut_is_not_answered_200(
         assert_out_of_reach(*timed("GET", "/e", EVENT | {"uuid": "2"}))
         proxy.budget = None
         assert call("GET", "/e", EVENT | {"uuid": "2"}).status == 200
-        assert call("GET", "/experiments").body[1]["variants"] == [{"label": "red", "trials": 2}]
+        assert call("GET", "/experiments").body[1]["variants"] == [
+            {"label": "red", "trials": 2, "stray": False}
+        ]
 
 
 def test_a_wrong_password_is_no_success_and_stays_out_of_answer_and_log(

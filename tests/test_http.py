@@ -182,7 +182,9 @@ def test_a_batch_with_some_bad_events_counts_the_good_ones(backend: redis.Redis)
             {"index": 5, "error": "variant is empty", "field": "variant"},
         ],
     }
-    assert call("GET", "/experiments").body[1]["variants"] == [{"label": "red", "trials": 3}]
+    assert call("GET", "/experiments").body[1]["variants"] == [
+        {"label": "red", "trials": 3, "stray": False}
+    ]
 
 
 def test_an_empty_batch(backend: redis.Redis) -> None:
