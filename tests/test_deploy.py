@@ -67,7 +67,7 @@ def test_events_come_back_as_counts(deployed: Deployment) -> None:
     )
     assert (answer.status_code, answer.json()) == (200, {"accepted": 3, "rejected": []})
     found = client.experiment("button color", SPACE)
-    assert found["variants"] == [{"label": "red & blue", "trials": 3}]
+    assert found["variants"] == [{"label": "red & blue", "trials": 3, "stray": False}]
     ((goal_found,), (result,)) = found["goals"], found["goals"][0]["results"]
     assert goal_found["goal"] == "signup/now"
     assert (result["label"], result["successes"]) == ("red & blue", 2)

@@ -1,8 +1,8 @@
 // What one takes along: the experiment as the backend says it, and its rows as `gimel results --csv`.
 
 const CSV_FIELDS = [
-  "trials", "successes", "rate", "rate_interval", "lift", "lift_interval", "p_value",
-  "lift_interval_always_valid", "p_value_always_valid",
+  "trials", "successes", "rate", "rate_interval", "lift", "lift_interval", "p_value", "p_value_adjusted",
+  "lift_interval_always_valid", "p_value_always_valid", "p_value_always_valid_adjusted",
   "chance_to_beat_baseline", "chance_to_be_best", "expected_loss",
 ];
 const isInterval = (field) => field.includes("interval");
