@@ -5,6 +5,7 @@ An event's way in:
     AlephBet in the browser ── GET /e ──> API Gateway ──> Lambda gimel-track
                                                              │
         http.py        proxy event -> fields, each one checked
+        direct.py      what Lambda calls; who else may: gimel 1.x's REST API, a look at Redis
         gimel.py       the handlers: track, all, experiment, settings, delete, dashboard
         limits.py      how much an open endpoint may create
         counters.py    fields -> one command; nobody else names a key. Its parts: counting.py (the
@@ -28,9 +29,16 @@ A deploy's way out:
                                               v                    v
                                           your AWS account, through aws.py
 
+        config_stack.py the settings of what is deployed
         bundle.py       the zip of the runtime
         stack.py        what a stack is made of: names, settings, JSON documents
-        plan.py         (wanted, seen) -> changes; plan_api.py: the API's; change.py: what one is
+        observe.py      what there is of it on AWS
+        plan.py         (wanted, seen) -> changes; plan_role.py, plan_api.py: the role's, the API's;
+                        plan_owner.py: whose a thing is; change.py: what a change is
+        apply.py        the changes, made side by side
+        teardown.py     seen -> the changes of `gimel destroy`
+        operate.py      rollback, status, logs, the read key
+        permissions.py  what the one who deploys needs to be allowed
         client.py       a backend's routes as methods: for the probe and the commands
 
 The commands are in cli.py, with preflight.py (what may stand in a deploy's way), snippet.py (the

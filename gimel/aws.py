@@ -30,7 +30,10 @@ from botocore.exceptions import (
     WaiterError,
 )
 
-SERVICES = ("apigatewayv2", "iam", "lambda", "logs", "ssm", "sts")
+from gimel import debug
+from gimel.change import OPEN_VARIABLES
+
+SERVICES = ("apigateway", "apigatewayv2", "cloudwatch", "iam", "lambda", "logs", "ssm", "sts")
 
 # Seconds until a refusal "for the moment" counts as a refusal; new roles take about 10.
 _PATIENCE = 90.0
@@ -100,6 +103,8 @@ class Aws:
             }
         except BotoCoreError as error:
             raise _explained(error) from None
+        for client in self.clients.values():
+            debug.watch(client)
         self.region: str = self.clients["lambda"].meta.region_name
 
     def call(
@@ -200,7 +205,7 @@ def _refusal(service: str, error: ClientError, arguments: Mapping[str, Any]) -> 
 def _redacted(message: str, arguments: Mapping[str, Any]) -> str:
     """The message without the secrets that went out with the call: AWS quotes what it refuses."""
     variables = arguments.get("Environment", {}).get("Variables", {})
-    secrets = [value for name, value in variables.items() if name != "GIMEL_SHARDS"]
+    secrets = [value for name, value in variables.items() if name not in OPEN_VARIABLES]
     for secret in [*secrets, arguments.get("Value")]:
         if secret:
             message = message.replace(secret, "***")

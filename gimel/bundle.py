@@ -18,7 +18,7 @@ from typing import NamedTuple, get_args
 
 import redis
 
-from gimel.config import Runtime
+from gimel.config_stack import Runtime
 
 _PACKAGE = Path(__file__).parent
 
@@ -29,6 +29,7 @@ RUNTIME_MODULES = (
     "connection.py",
     "counters.py",
     "counting.py",
+    "direct.py",
     "experiments.py",
     "gimel.py",
     "http.py",

@@ -13,9 +13,10 @@ import click
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from gimel import __version__, config, deploy, preflight, report, results
+from gimel import __version__, config, debug, deploy, preflight, report, results
 from gimel import snippet as html
 from gimel.aws import AwsError
+from gimel.cli_stack import COMMANDS, say
 from gimel.client import BackendError, Client
 from gimel.connection import Connection
 from gimel.counting import METHODS
@@ -67,6 +68,8 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except (config.ConfigError, AwsError, DeployError, BackendError) as error:
+            if debug.is_on():
+                debug.explain(error)
             lines = str(error).splitlines()
             raise click.ClickException("\n".join(map(report.plain, lines))) from None
 
@@ -79,10 +82,17 @@ class _Commands(click.Group):
     type=click.Path(path_type=Path, dir_okay=False),
     help="The config file. Default: $GIMEL_CONFIG, ./config.json, ~/.gimel/config.json.",
 )
+@click.option("--debug", "chatty", is_flag=True, help="Tell on stderr of each call to AWS.")
 @click.pass_context
-def main(ctx: click.Context, config_file: Path | None) -> None:
+def main(ctx: click.Context, config_file: Path | None, chatty: bool) -> None:
     """A/B testing on your own AWS account: deploy, track, read."""
     ctx.obj = config_file
+    if chatty:
+        debug.switch_on()
+
+
+for _command in COMMANDS:
+    main.add_command(_command)
 
 
 @main.command()
@@ -110,19 +120,6 @@ def preflight_command(config_file: Path | None) -> None:
         sys.exit(1)
 
 
-@main.command(name="deploy")
-@click.option("--preflight/--no-preflight", "check", default=True, help="Check first.")
-@click.pass_obj
-def deploy_command(config_file: Path | None, check: bool) -> None:
-    """Bring the backend up on AWS, or up to date. Safe to run again."""
-    settings = config.load(config_file).config
-    if check and not report.checks(_console, preflight.run(config_file)):
-        raise click.ClickException("not deployed: correct what failed, or use --no-preflight")
-    deployed = deploy.deploy(settings, _say)
-    report.deployed(_console, deployed)
-    click.echo(html.snippet(deployed.url), nl=False)
-
-
 @main.command()
 @click.option("--experiment", default="my experiment", show_default=True)
 @click.option("--variant", "variants", multiple=True, default=["A", "B"], help="Once for each.")
@@ -139,10 +136,15 @@ def snippet(
     url: str | None,
 ) -> None:
     """Print the HTML to paste into a page."""
-    address = _backend(config_file, url).url
+    backend = _backend(config_file, url)
     try:
         text = html.snippet(
-            address, namespace=namespace, experiment=experiment, variants=variants, goals=goals
+            backend.url,
+            event_path=backend.event_path,
+            namespace=namespace,
+            experiment=experiment,
+            variants=variants,
+            goals=goals,
         )
     except ValueError as error:
         raise click.ClickException(str(error)) from None
@@ -363,17 +365,9 @@ def local(host: str, port: int, data_dir: Path, redis_url: str | None, demo: boo
     except ImportError:
         raise click.ClickException("this needs `pip install 'gimel[local]'`") from None
     try:
-        serve(
-            host=host, port=port, data_dir=data_dir, redis_url=redis_url, with_demo=demo, say=_say
-        )
+        serve(host=host, port=port, data_dir=data_dir, redis_url=redis_url, with_demo=demo, say=say)
     except LocalError as error:
         raise click.ClickException(str(error)) from None
-
-
-def _say(line: str) -> None:
-    """Print at once, even into a pipe."""
-    click.echo(line)
-    sys.stdout.flush()
 
 
 def _backend(config_file: Path | None, url: str | None) -> Backend:

@@ -26,10 +26,22 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 from redis.connection import parse_url
 
+from gimel.config_stack import (
+    Architecture,
+    Concurrency,
+    Domain,
+    EventPath,
+    Origin,
+    PolicyArn,
+    Runtime,
+    StackTags,
+    Strict,
+    Throttle,
+    Timeouts,
+    Vpc,
+)
 from gimel.counters import DEFAULT_SHARDS
 from gimel.gimel import ROUTES
-
-Runtime = Literal["python3.11", "python3.12", "python3.13", "python3.14"]
 
 
 class ConfigError(Exception):
@@ -40,10 +52,6 @@ class ConfigError(Exception):
         self.mistakes = mistakes
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
 def _edited(value: object) -> object:
     """Refuse what a template left to be filled in."""
     if isinstance(value, str) and (value.startswith("ENTER YOUR") or "PASSWORD@HOST" in value):
@@ -51,7 +59,7 @@ def _edited(value: object) -> object:
     return value
 
 
-class RedisSettings(_Strict):
+class RedisSettings(Strict):
     """Where the counters are: `url`, or the parts that gimel 1.x took."""
 
     url: Annotated[SecretStr | None, BeforeValidator(_edited)] = None
@@ -99,7 +107,7 @@ def _check_url(url: str) -> None:
     parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError on a bad option
 
 
-class AwsSettings(_Strict):
+class AwsSettings(Strict):
     """Which account and region; what is left out comes from AWS's own settings."""
 
     region: str | None = Field(None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
@@ -144,7 +152,7 @@ class Wiring(_Named):
         return f"{self.gateway.method.verb} /{self.gateway.path}"
 
 
-class Config(_Strict):
+class Config(Strict):
     """All settings of one stack."""
 
     redis: RedisSettings
@@ -155,7 +163,17 @@ class Config(_Strict):
     runtime: Runtime | None = None
     memory: int = Field(256, ge=128, le=10240)
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30
-    extra_wiring: list[Wiring] = []
+    extra_wiring: list[Wiring] = Field(default_factory=list)
+    architecture: Architecture = "arm64"
+    timeouts: Timeouts = Timeouts()
+    reserved_concurrency: Concurrency = Concurrency()
+    throttle: Throttle = Throttle()
+    allowed_origins: list[Origin] = Field(["*"], min_length=1, max_length=100)
+    event_path: EventPath = "e"
+    vpc: Vpc | None = None
+    domain: Domain | None = None
+    tags: StackTags = Field(default_factory=dict)
+    permissions_boundary: PolicyArn | None = None
 
 
 class Source(NamedTuple):
@@ -216,7 +234,15 @@ def _explain(place: str, details: ErrorDetails) -> str:
 
 
 def _nearest(loc: tuple[int | str, ...]) -> str:
-    sections: dict[str, type[BaseModel]] = {"redis": RedisSettings, "aws": AwsSettings}
+    sections: dict[str, type[BaseModel]] = {
+        "redis": RedisSettings,
+        "aws": AwsSettings,
+        "timeouts": Timeouts,
+        "reserved_concurrency": Concurrency,
+        "throttle": Throttle,
+        "vpc": Vpc,
+        "domain": Domain,
+    }
     model = sections.get(str(loc[0]), Config) if len(loc) > 1 else Config
     close = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)
     return f'; did you mean "{close[0]}"?' if close else ""

@@ -1,9 +1,10 @@
 """The Lambda handlers. Each is thin: fields in, one call to the counters, JSON out.
 
 They serve API Gateway, `gimel local` and any WSGI server alike. Their settings are environment
-variables: GIMEL_REDIS_URL, GIMEL_KEY_SHA256 (the read key's SHA-256 in hex; `none` opens the reads,
-which only `gimel local` on loopback does; unset, every read is refused), GIMEL_SHARDS, and
-GIMEL_COUNTING (`hyperloglog` or `exact`), the way of counting of experiments to come.
+variables: GIMEL_REDIS_URL, GIMEL_KEY_SHA256 (the read key's SHA-256 in hex, of several keys with
+commas between; `none` opens the reads, which only `gimel local` on loopback does; unset, every read
+is refused), GIMEL_SHARDS, and GIMEL_COUNTING (`hyperloglog` or `exact`), the way of counting of
+experiments to come.
 """
 
 import base64
@@ -48,9 +49,9 @@ def _check_key(event: ProxyEvent) -> None:
     """Raise HTTPError 403 unless the request bears the read key."""
     if reads_are_open():
         return
-    wanted = os.environ.get("GIMEL_KEY_SHA256", "")
+    good = os.environ.get("GIMEL_KEY_SHA256", "").split(",")
     given = hashlib.sha256(http.header(event, "x-api-key").encode("utf-8", "replace")).hexdigest()
-    if not hmac.compare_digest(given.encode(), wanted.encode()):
+    if not any(hmac.compare_digest(given.encode(), wanted.encode()) for wanted in good):
         raise HTTPError(403, "the read key is missing or wrong: header x-api-key", "x-api-key")
 
 

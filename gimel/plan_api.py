@@ -1,10 +1,22 @@
 """The API's part of the plan: pure functions, like all of it."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gimel.change import Call, Change, Later, later
-from gimel.stack import ALIAS, INVOKER, STAGE, Seen, SeenApi, Wanted, alias_arn, cors
+from gimel.config_stack import Throttle
+from gimel.plan_owner import missing_tags, why_tagged
+from gimel.stack import (
+    ALIAS,
+    INVOKER,
+    STAGE,
+    Seen,
+    SeenApi,
+    SeenDomain,
+    Wanted,
+    alias_arn,
+)
 
 
 def http_api(wanted: Wanted, seen: SeenApi | None) -> Iterator[Change]:
@@ -14,22 +26,33 @@ def http_api(wanted: Wanted, seen: SeenApi | None) -> Iterator[Change]:
         arguments = {
             "Name": wanted.names.api,
             "ProtocolType": "HTTP",
-            "CorsConfiguration": cors(),
-            "Tags": wanted.names.tags,
+            "CorsConfiguration": wanted.cors,
+            "Tags": wanted.tags,
         }
         saves = {"api": "ApiId", "endpoint": "ApiEndpoint"}
         call = Call("apigatewayv2", "create_api", arguments, saves)
         yield Change("create", what, "not there yet", (call,))
-        seen = SeenApi(later("api"), later("endpoint"), cors(), {}, {}, None)
-    elif not _same_cors(seen.cors):
-        arguments = {"ApiId": seen.id, "CorsConfiguration": cors()}
-        call = Call("apigatewayv2", "update_api", arguments)
-        yield Change("update", what, "CORS was otherwise", (call,))
+        seen = SeenApi(later("api"), later("endpoint"), wanted.cors, {}, {}, None)
+    else:
+        yield from _existing_api(wanted, seen)
     yield from _wiring(wanted, seen)
     yield from _stage(wanted, seen)
 
 
-def _same_cors(seen: Mapping[str, Any] | None) -> bool:
+def _existing_api(wanted: Wanted, seen: SeenApi) -> Iterator[Change]:
+    what = f"HTTP API {wanted.names.api}"
+    if missing := missing_tags(wanted.tags, seen.tags):
+        arn = f"arn:{wanted.home.partition}:apigateway:{wanted.home.region}::/apis/{seen.id}"
+        call = Call("apigatewayv2", "tag_resource", {"ResourceArn": arn, "Tags": missing})
+        yield Change("tag", what, why_tagged(seen.tags, missing), (call,))
+    if not _same_cors(wanted.cors, seen.cors):
+        arguments = {"ApiId": seen.id, "CorsConfiguration": wanted.cors}
+        before = {"ApiId": seen.id, "CorsConfiguration": seen.cors or {}}
+        call = Call("apigatewayv2", "update_api", arguments, before=before)
+        yield Change("update", what, "CORS was otherwise", (call,))
+
+
+def _same_cors(wanted: Mapping[str, Any], seen: Mapping[str, Any] | None) -> bool:
     def comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
         # AWS may say what is so by default, "AllowCredentials": false.
         return {
@@ -38,7 +61,7 @@ def _same_cors(seen: Mapping[str, Any] | None) -> bool:
             if value
         }
 
-    return seen is not None and comparable(seen) == comparable(cors())
+    return seen is not None and comparable(seen) == comparable(wanted)
 
 
 def _wiring(wanted: Wanted, api: SeenApi) -> Iterator[Change]:
@@ -99,13 +122,86 @@ def _routes(wanted: Wanted, api: SeenApi, targets: Mapping[str, str]) -> Iterato
 
 def _stage(wanted: Wanted, api: SeenApi) -> Iterator[Change]:
     what = f"stage {STAGE} of HTTP API {wanted.names.api}"
-    arguments: dict[str, Any] = {"StageName": STAGE, "AutoDeploy": True}
+    arguments: dict[str, Any] = {
+        "StageName": STAGE,
+        "AutoDeploy": True,
+        "DefaultRouteSettings": _limits(wanted.throttle),
+    }
     if api.auto_deploys is None:
-        call = _api_call("create_stage", api.id, **arguments, Tags=wanted.names.tags)
+        call = _api_call("create_stage", api.id, **arguments, Tags=wanted.tags)
         yield Change("create", what, "not there yet", (call,))
-    elif not api.auto_deploys:
-        call = _api_call("update_stage", api.id, **arguments)
-        yield Change("update", what, "it did not deploy by itself", (call,))
+    elif not api.auto_deploys or api.throttle != wanted.throttle:
+        before = {"ApiId": api.id, "StageName": STAGE, "AutoDeploy": api.auto_deploys}
+        if api.throttle:
+            before["DefaultRouteSettings"] = _limits(api.throttle)
+        call = replace(_api_call("update_stage", api.id, **arguments), before=before)
+        wanted_throttle = f"{wanted.throttle.rate:g} requests/s, {wanted.throttle.burst} at once"
+        yield Change("update", what, f"deploys by itself; {wanted_throttle}", (call,))
+
+
+def _limits(throttle: Throttle) -> dict[str, Any]:
+    return {"ThrottlingRateLimit": throttle.rate, "ThrottlingBurstLimit": throttle.burst}
+
+
+def domains(wanted: Wanted, seen: Seen) -> Iterator[Change]:
+    """The name of one's own, if there is to be one, and the ones there are to be no longer."""
+    for domain in seen.domains:
+        if wanted.domain is None or domain.name != wanted.domain.name:
+            yield remove_domain(domain, "no longer in the configuration")
+    if wanted.domain is None:
+        return
+    name, api = wanted.domain.name, seen.apis[0].id if seen.apis else later("api")
+    what = f"domain name {name}"
+    found = next((domain for domain in seen.domains if domain.name == name), None)
+    settings: dict[str, Any] = {
+        "DomainName": name,
+        "DomainNameConfigurations": [
+            {
+                "CertificateArn": wanted.domain.certificate,
+                "EndpointType": "REGIONAL",
+                "SecurityPolicy": "TLS_1_2",
+            }
+        ],
+    }
+    if found is None:
+        call = Call("apigatewayv2", "create_domain_name", {**settings, "Tags": wanted.tags})
+        yield Change("create", what, "not there yet", (call,))
+    else:
+        yield from _existing_domain(wanted, found, settings)
+    mappings = found.mappings if found else {}
+    if (api, STAGE) not in mappings.values():
+        stale = [_unmap(name, id) for id in mappings]
+        mapping = {"DomainName": name, "ApiId": api, "Stage": STAGE}
+        calls = (*stale, Call("apigatewayv2", "create_api_mapping", mapping))
+        verb = "replace" if stale else "create"
+        yield Change(verb, f"mapping of {what}", f"to HTTP API {wanted.names.api}", calls)
+
+
+def _existing_domain(
+    wanted: Wanted, found: SeenDomain, settings: Mapping[str, Any]
+) -> Iterator[Change]:
+    what = f"domain name {found.name}"
+    if missing := missing_tags(wanted.tags, found.tags):
+        home = wanted.home
+        arn = f"arn:{home.partition}:apigateway:{home.region}::/domainnames/{found.name}"
+        call = Call("apigatewayv2", "tag_resource", {"ResourceArn": arn, "Tags": missing})
+        yield Change("tag", what, why_tagged(found.tags, missing), (call,))
+    if wanted.domain and found.certificate != wanted.domain.certificate:
+        call = Call("apigatewayv2", "update_domain_name", settings)
+        why = f"certificate {found.certificate} → {wanted.domain.certificate}"
+        yield Change("update", what, why, (call,))
+
+
+def _unmap(domain: str, id: str) -> Call:
+    named = {"DomainName": domain, "ApiMappingId": id}
+    return Call("apigatewayv2", "delete_api_mapping", named, if_exists=True)
+
+
+def remove_domain(domain: SeenDomain, why: str) -> Change:
+    """A domain name goes, its mappings first: AWS deletes no API that is mapped."""
+    calls = [_unmap(domain.name, id) for id in domain.mappings]
+    calls.append(Call("apigatewayv2", "delete_domain_name", {"DomainName": domain.name}))
+    return Change("delete", f"domain name {domain.name}", why, tuple(calls))
 
 
 def invoker(wanted: Wanted, name: str, seen: Seen) -> Iterator[Change]:
@@ -129,7 +225,7 @@ def invoker(wanted: Wanted, name: str, seen: Seen) -> Iterator[Change]:
         calls.append(Call("lambda", "remove_permission", target, if_exists=True))
     calls.append(Call("lambda", "add_permission", arguments))
     what = f"permission to invoke function {name}"
-    yield Change("update" if invokers else "create", what, "for this API alone", tuple(calls))
+    yield Change("replace" if invokers else "create", what, "for this API alone", tuple(calls))
 
 
 def spare_apis(seen: Seen) -> Iterator[Change]:

@@ -1,12 +1,16 @@
 """What the terminal shows. Names come from an open endpoint: here they cannot move the cursor."""
 
+import json
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
+from gimel.change import Change
 from gimel.deploy import Deployed
 from gimel.migration import Finding
+from gimel.operate import Status
 from gimel.preflight import Check
 
 _MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
@@ -34,8 +38,11 @@ def deployed(console: Console, done: Deployed) -> None:
     console.print(Text(f"✓ A probe event came through ({done.seconds:.0f} s in all).", "green"))
     if not done.changes:
         console.print("Nothing was changed: all was as the configuration wants it.")
-    console.print(f"Events      {done.url}/e")
+    console.print(f"Events      {done.url}/{done.event_path}")
     console.print(f"Dashboard   {done.url}/dashboard (`gimel dashboard` opens it, with the key)")
+    if done.domain:
+        name, target = done.domain
+        console.print(f"Domain      https://{name}, once its DNS has: {name} CNAME {target}")
     console.print("Paste this into your page; `gimel snippet --help` tells how to name things:\n")
 
 
@@ -54,3 +61,70 @@ def migrated(found: Finding, dry_run: bool) -> str:
         f"{plain(found.namespace)}  {plain(experiment.name)}  {found.maker}, "
         f"{visitors:,} visitors{f' ({goals})' if goals else ''}: {done}"
     )
+
+
+_VERBS = {"create": ("+", "green"), "delete": ("-", "red"), "detach": ("-", "red")}
+
+
+def plan(console: Console, changes: list[Change], notes: list[str]) -> None:
+    """Print what would be done, field by field."""
+    for note in notes:
+        console.print(f"! {plain(note)}")
+    for change in changes:
+        mark, colour = _VERBS.get(change.verb, ("~", "yellow"))
+        console.print(Text.assemble((mark, colour), f" {plain(str(change))}"))
+        for call in change.calls:
+            for name, (before, after) in call.fields().items():
+                was = "" if before is None else f"{_value(before)} → "
+                console.print(f"      {plain(name)}: {was}{_value(after)}", soft_wrap=True)
+    console.print(f"{len(changes)} changes." if changes else "Nothing to change.")
+
+
+def _value(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return plain(text)
+
+
+def status(console: Console, found: Status) -> None:
+    """Print how a stack stands and fares."""
+    backend, planned = found.backend, found.planned
+    console.print(f"Stack        {planned.wanted.names.stack} in {planned.wanted.home.region}")
+    console.print(f"Events       {backend.url}/{backend.event_path}")
+    console.print(f"Dashboard    {backend.url}/dashboard")
+    for domain in planned.seen.domains:
+        console.print(f"Domain       {domain.name} (CNAME {domain.target})")
+    if found.last_deploy:
+        console.print(f"Last change  {found.last_deploy:%Y-%m-%d %H:%M} UTC")
+    for name, version in found.versions.items():
+        calls = f"{found.invocations[name]} calls, {found.errors[name]} errors in 24 hours"
+        console.print(f"  {name}: version {version}, {calls}")
+    console.print(f"Versions     {', '.join(found.rollbacks)} (`gimel rollback --to N`)")
+    if planned.seen.legacy:
+        api = planned.seen.legacy.api
+        console.print(f"gimel 1.x    REST API {api} still serves (`gimel destroy --legacy`)")
+    _drift(console, planned.changes)
+    console.print(f"Redis        {_redis(found)}")
+
+
+def _drift(console: Console, changes: list[Change]) -> None:
+    if not changes:
+        console.print("Drift        none: all is as the configuration wants it")
+        return
+    console.print(f"Drift        {len(changes)} changes; `gimel deploy` makes them:")
+    for change in changes:
+        console.print(f"  {plain(str(change))}")
+
+
+def _redis(found: Status) -> str:
+    """Memory and connections, as the server tells."""
+    seen = found.redis
+    if seen.get("trouble"):
+        return f"trouble, seen from {found.redis_seen_from}: {seen['trouble']}"
+    if "used_memory" not in seen:
+        return "answers, and tells nothing of its memory"
+    most = seen.get("maxmemory") or seen.get("total_system_memory")
+    memory = f"{seen['used_memory'] / 1e6:.1f} MB"
+    if most:
+        memory += f" of {most / 1e6:.0f} MB, {1 - seen['used_memory'] / most:.0%} free"
+    clients = f"{seen.get('connected_clients', '?')} of {seen.get('maxclients', '?')} connections"
+    return f"{memory}; {clients}; seen from {found.redis_seen_from}"

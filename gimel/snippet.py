@@ -70,6 +70,7 @@ def snippet(
     experiment: str = "my experiment",
     variants: Sequence[str] = ("A", "B"),
     goals: Sequence[str] = ("signup",),
+    event_path: str = "e",
 ) -> str:
     """The HTML for one experiment. `url` is the backend's address, without a route.
 
@@ -79,7 +80,7 @@ def snippet(
     return _TEMPLATE.format(
         alephbet=ALEPHBET_URL,
         integrity=ALEPHBET_INTEGRITY,
-        track=script_string(f"{url}/e"),
+        track=script_string(f"{url}/{event_path}"),
         namespace=script_string(namespace),
         experiment=script_string(experiment),
         variants=",\n".join(_VARIANT.format(name=script_string(name)) for name in variants),

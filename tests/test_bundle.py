@@ -21,11 +21,11 @@ BUILD = "import sys; from gimel import bundle; sys.stdout.buffer.write(bundle.bu
 ANSWER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import gimel.gimel, redis
+import gimel.direct, redis
 assert gimel.__file__.startswith(sys.argv[1]) and redis.__file__.startswith(sys.argv[1])
 query = "experiment=a%20b&variant=x&event=participate&uuid=1"
 event = {"requestContext": {"http": {"method": "GET"}}, "rawQueryString": query}
-print(json.dumps([gimel.gimel.track(event), gimel.track(event), gimel.gimel.all(event)]))
+print(json.dumps([gimel.direct.track(event), gimel.track(event), gimel.gimel.all(event)]))
 print(*sorted(name for name in sys.modules if name.startswith("gimel.")))
 """
 

@@ -1,5 +1,7 @@
 """The plan as what it is, a pure function: no AWS, not even an emulated one."""
 
+import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,19 +12,22 @@ from gimel import stack
 from gimel.aws import Home
 from gimel.bundle import Bundle
 from gimel.gimel import ROUTES
-from gimel.plan import plan
+from gimel.plan import notes, plan
 from gimel.stack import (
     DeployError,
     Names,
     Seen,
     SeenApi,
+    SeenDomain,
     SeenFunction,
+    SeenLegacy,
     SeenLogGroup,
     SeenParameter,
     SeenRole,
     Wanted,
     log_group,
 )
+from gimel.teardown import legacy_teardown, teardown
 from tests.aws import stack_config
 
 KEY = "the-read-key"
@@ -38,32 +43,49 @@ def wanted(bundle: Bundle = BUNDLE, **settings: Any) -> Wanted:
 
 def done(wanted: Wanted) -> Seen:
     """What is seen once all is as wanted."""
-    names, tags = wanted.names, wanted.names.tags
+    names, tags = wanted.names, wanted.tags
     uris = {f"int-{name}": stack.alias_arn(HOME, name) for name in names.functions}
     api = SeenApi(
         id="api1",
         endpoint="https://api1.example",
-        cors={**stack.cors(), "AllowCredentials": False},
+        cors={**wanted.cors, "AllowCredentials": False},
         integrations=uris,
         routes={key: (f"r{key}", f"int-{name}") for key, name in wanted.routes.items()},
         auto_deploys=True,
+        tags=wanted.tags,
+        throttle=wanted.throttle,
     )
+    domains = []
+    if wanted.domain:
+        name, certificate = wanted.domain.name, wanted.domain.certificate
+        domains = [SeenDomain(name, tags, certificate, "d-1.example", {"map1": ("api1", "prod")})]
     source = HOME.arn("execute-api", "api1/prod/*")
     functions = {}
     for name in names.functions:
-        settings = {**wanted.configurations[name], **stack.code(wanted.bundle)}
+        settings = {**wanted.configurations[name], **wanted.code}
         functions[name] = SeenFunction(
-            tags, {"$LATEST": settings, "3": settings}, "3", {"gimel-http-api": source}
+            wanted.tags,
+            {"$LATEST": settings, "3": settings},
+            "3",
+            {"gimel-http-api": source},
+            wanted.concurrency[name],
         )
     return Seen(
         parameter=SeenParameter(tags, KEY),
-        role=SeenRole(tags, stack.trust_policy(), stack.permissions_policy(names, HOME)),
+        role=SeenRole(
+            tags,
+            stack.trust_policy(),
+            stack.permissions_policy(names, HOME, wanted.vpc),
+            (names.policy(HOME.region),),
+            boundary=wanted.boundary,
+        ),
         functions=functions,
         log_groups={
             log_group(name): SeenLogGroup(f"arn:{name}", tags, wanted.log_retention_days)
             for name in names.functions
         },
         apis=(api,),
+        domains=tuple(domains),
     )
 
 
@@ -101,7 +123,7 @@ def test_from_nothing_each_thing_comes_after_what_it_needs() -> None:
         next(place for place, line in enumerate(said) if line.startswith(start)) for start in order
     ]
     assert places == sorted(places)
-    assert len(said) == 19
+    assert len(said) == 22
 
 
 def test_no_change_shows_a_secret() -> None:
@@ -112,6 +134,7 @@ def test_no_change_shows_a_secret() -> None:
         for secret in (KEY, "open-sesame", "hush", "the zip"):
             assert secret not in shown
     assert "Environment (GIMEL_REDIS_URL)" in shown
+    assert "Environment.Variables.GIMEL_REDIS_URL" in repr([each.describe() for each in changes])
 
 
 @pytest.mark.parametrize(
@@ -133,7 +156,8 @@ def test_a_setting_becomes_a_version(settings: Mapping[str, Any], why: str) -> N
 
 def test_other_code_becomes_a_version() -> None:
     said = lines(wanted(BUNDLE._replace(content=b"other")), done(wanted()))
-    assert said[:3] == [
+    assert said[0].startswith("update function gimel-track: Description gimel 2.")
+    assert said[1:4] == [
         "update function gimel-track: its code is another",
         "publish function gimel-track: no version has these settings and this code",
         "update alias live of function gimel-track: the version just published",
@@ -177,23 +201,159 @@ def test_strangers_are_named() -> None:
     seen = done(other)
     assert seen.role is not None
     assert seen.parameter is not None
+    strange = replace(seen, role=replace(seen.role, tags={"gimel:stack": "gimel"}))
+    for adopt in (False, True):
+        with pytest.raises(DeployError, match=r"another stack, .*: role shop\."):
+            plan(other, strange, adopt)
     strange = function(seen, "shop-track", tags={})
-    strange = replace(strange, role=replace(seen.role, tags={"gimel:stack": "gimel"}))
-    with pytest.raises(DeployError, match=r"stack shop, .*: function shop-track, role shop\."):
+    strange = replace(strange, parameter=replace(seen.parameter, tags={"team": "x"}))
+    with pytest.raises(DeployError, match=r"shop, .*: function shop-track, parameter /shop/read"):
         plan(other, strange)
-    unmarked = replace(seen, parameter=replace(seen.parameter, tags={}))
-    with pytest.raises(DeployError, match="parameter /shop/read-key"):
-        plan(other, unmarked)
-
-
-def test_the_default_stack_takes_over_what_bears_no_tag() -> None:
-    seen = function(done(wanted()), "gimel-track", tags={})
-    assert seen.role is not None
-    seen = replace(seen, role=replace(seen.role, tags={}))
-    assert lines(wanted(), seen) == [
-        "tag role gimel: taken over from gimel 1.x",
-        "tag function gimel-track: taken over from gimel 1.x",
+    adopted = [str(change) for change in plan(other, strange, adopt=True)]
+    assert adopted == [
+        "tag read key /shop/read-key: taken over",
+        "tag function shop-track: taken over",
     ]
+
+
+def test_the_default_stack_takes_over_gimel_1_and_nothing_else() -> None:
+    seen = done(wanted())
+    assert seen.role is not None
+    old = {**seen.functions["gimel-track"].versions["3"], "Handler": "gimel.track"}
+    mine = function(seen, "gimel-track", tags={}, versions={"$LATEST": old}, live=None)
+    group = replace(seen.log_groups["/aws/lambda/gimel-track"], tags={})
+    mine = replace(mine, log_groups={**seen.log_groups, "/aws/lambda/gimel-track": group})
+    said = lines(wanted(), replace(mine, role=replace(seen.role, tags={}, policies=("gimel",))))
+    assert said[:4] == [
+        "tag role gimel: taken over",
+        "delete policy gimel of role gimel: gimel 1.x's",
+        "update log group /aws/lambda/gimel-track: taken over",
+        "tag function gimel-track: taken over",
+    ]
+    with pytest.raises(DeployError, match=r"left alone: role gimel\."):
+        plan(wanted(), replace(seen, role=replace(seen.role, tags={})))
+    with pytest.raises(DeployError, match=r"left alone: function gimel-track\."):
+        plan(wanted(), function(seen, "gimel-track", tags={}))
+
+
+def test_while_the_old_rest_api_serves_it_may_take_the_role_and_invoke() -> None:
+    seen = replace(done(wanted()), legacy=SeenLegacy("rest1", ("key1",)))
+    (trust, permissions) = plan(wanted(), seen)
+    assert "apigateway.amazonaws.com" in trust.calls[0].arguments["PolicyDocument"]
+    policy = json.loads(permissions.calls[0].arguments["PolicyDocument"])
+    assert policy["Statement"][-1] == {
+        "Effect": "Allow",
+        "Action": ["lambda:InvokeFunction"],
+        "Resource": [stack.alias_arn(HOME, name) for name in Names("gimel").functions],
+    }
+    assert [str(change) for change in legacy_teardown(seen.legacy)] == [
+        "delete API key key1: gimel 1.x's; pages with the old URL lose their events",
+        "delete REST API rest1: gimel 1.x's; pages with the old URL lose their events",
+    ]
+
+
+VPC = {"subnets": ["subnet-b", "subnet-a"], "security_groups": ["sg-1"]}
+DOMAIN = {"name": "ab.shop.example", "certificate": f"arn:aws:acm:eu-west-1:{1:012}:certificate/c"}
+BOUNDARY = "arn:aws:iam::123456789012:policy/edge"
+
+
+@pytest.mark.parametrize(
+    ("settings", "operations"),
+    [
+        ({"throttle": {"rate": 7}}, {"update_stage": 1}),
+        ({"allowed_origins": ["https://shop.example"]}, {"update_api": 1}),
+        ({"reserved_concurrency": {"track": 9}}, {"put_function_concurrency": 1}),
+        ({"reserved_concurrency": {"delete": None}}, {"delete_function_concurrency": 1}),
+        ({"permissions_boundary": BOUNDARY}, {"put_role_permissions_boundary": 1}),
+        ({"event_path": "ping"}, {"create_route": 2}),
+        ({"domain": DOMAIN}, {"create_domain_name": 1, "create_api_mapping": 1}),
+        ({"log_retention_days": 7}, {"put_retention_policy": 3}),
+        (
+            {"tags": {"team": "shop"}},
+            {"add_tags_to_resource": 1, "tag_role": 1, "tag_resource": 3 + 3 + 1},
+        ),
+        (
+            {"architecture": "x86_64"},
+            {
+                "update_function_configuration": 3,
+                "update_function_code": 3,
+                "publish_version": 3,
+                "update_alias": 3,
+            },
+        ),
+        (
+            {"vpc": VPC},
+            {
+                "put_role_policy": 1,
+                "update_function_configuration": 3,
+                "publish_version": 3,
+                "update_alias": 3,
+            },
+        ),
+    ],
+    ids=str,
+)
+def test_one_setting_makes_only_its_calls(
+    settings: dict[str, Any], operations: dict[str, int]
+) -> None:
+    other = wanted(**settings)
+    changes = plan(other, done(wanted()))
+    assert Counter(call.operation for change in changes for call in change.calls) == operations
+    assert plan(other, done(other)) == []
+    back = plan(wanted(), done(other))
+    # A tag may be somebody else's: it is not taken off.
+    assert bool(back) == ("tags" not in settings)
+
+
+def test_concurrency_that_the_account_cannot_give_is_not_asked_for() -> None:
+    new_account = replace(NOTHING, unreserved=10)
+    assert not [line for line in lines(wanted(), new_account) if "concurrency" in line]
+    (note,) = notes(wanted(), new_account)
+    assert "the account has 10 executions left" in note
+    assert notes(wanted(), replace(NOTHING, unreserved=127)) == []
+    assert notes(wanted(), replace(NOTHING, unreserved=126)) != []
+    assert notes(wanted(), replace(done(wanted()), unreserved=0)) == []
+
+
+def test_the_role_may_have_network_interfaces_only_in_a_vpc() -> None:
+    names = Names("shop")
+    assert "ec2:" not in json.dumps(stack.permissions_policy(names, HOME))
+    policy = stack.permissions_policy(names, HOME, wanted(vpc=VPC).vpc)
+    _, looking, changing, denied = policy["Statement"]
+    assert looking["Action"] == ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    assert changing["Resource"] == "arn:aws:ec2:eu-west-1:123456789012:*/*"
+    # The code in the functions has none of it.
+    assert (denied["Effect"], len(denied["Action"])) == ("Deny", 6)
+
+
+def test_nothing_but_the_stack_goes() -> None:
+    seen = done(wanted(domain=DOMAIN))
+    said = [str(change) for change in teardown(Names("gimel"), "eu-west-1", seen)]
+    assert [line.removesuffix(": the stack goes") for line in said] == [
+        "delete domain name ab.shop.example",
+        "delete HTTP API api1",
+        "delete function gimel-track with its versions",
+        "delete function gimel-all-experiments with its versions",
+        "delete function gimel-delete-experiment with its versions",
+        "delete log group /aws/lambda/gimel-track",
+        "delete log group /aws/lambda/gimel-all-experiments",
+        "delete log group /aws/lambda/gimel-delete-experiment",
+        "delete policy gimel-eu-west-1 of role gimel",
+        "delete role gimel",
+        "delete read key /gimel/read-key",
+    ]
+    assert seen.role is not None
+    assert seen.parameter is not None
+    strange = function(seen, "gimel-track", tags={})
+    strange = replace(strange, parameter=replace(seen.parameter, tags={"gimel:stack": "other"}))
+    left = {str(change) for change in teardown(Names("gimel"), "eu-west-1", strange)}
+    assert set(said) - left == {
+        "delete function gimel-track with its versions: the stack goes",
+        "delete read key /gimel/read-key: the stack goes",
+    }
+    shared = replace(seen, role=replace(seen.role, policies=("gimel-eu-west-1", "gimel-us-east-1")))
+    left = {str(change) for change in teardown(Names("gimel"), "eu-west-1", shared)}
+    assert set(said) - left == {"delete role gimel: the stack goes"}
 
 
 def test_policies_name_all_that_they_allow() -> None:

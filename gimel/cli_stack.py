@@ -1,0 +1,167 @@
+"""The commands that keep a deployed stack: deploy, destroy, rollback, status, logs, key, policy."""
+
+import contextlib
+import json
+import re
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from gimel import config, deploy, operate, permissions, preflight, report
+from gimel import snippet as html
+from gimel.client import Client
+from gimel.config import Config
+from gimel.stack import Names
+
+_console = Console(highlight=False, markup=False, emoji=False)
+
+
+def say(line: str) -> None:
+    """Print at once, even into a pipe."""
+    click.echo(line)
+    sys.stdout.flush()
+
+
+@click.command(name="deploy")
+@click.option("--preflight/--no-preflight", "check", default=True, help="Check first.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done; exit 2 if anything would.")
+@click.option("--json", "as_json", is_flag=True, help="With --dry-run: for machines.")
+@click.option("--adopt", is_flag=True, help="Take over what bears the stack's names, but no tag.")
+@click.pass_obj
+def deploy_command(
+    config_file: Path | None, check: bool, dry_run: bool, as_json: bool, adopt: bool
+) -> None:
+    """Bring the backend up on AWS, or up to date. Safe to run again."""
+    settings = config.load(config_file).config
+    if as_json and not dry_run:
+        raise click.UsageError("--json goes with --dry-run")
+    if dry_run:
+        sys.exit(_dry_run(settings, as_json, adopt))
+    if check and not report.checks(_console, preflight.run(config_file)):
+        raise click.ClickException("not deployed: correct what failed, or use --no-preflight")
+    deployed = deploy.deploy(settings, say, adopt=adopt)
+    report.deployed(_console, deployed)
+    click.echo(html.snippet(deployed.url, event_path=deployed.event_path), nl=False)
+
+
+def _dry_run(settings: Config, as_json: bool, adopt: bool) -> int:
+    """Show the plan. Returns the exit code: 0 for no change, 2 for some."""
+    aws = deploy.connect(settings)
+    planned = deploy.prepare(settings, _to_stderr, aws, adopt=adopt)
+    if as_json:
+        changes = [change.describe() for change in planned.changes]
+        click.echo(json.dumps({"changes": changes, "notes": planned.notes}, indent=2))
+    else:
+        report.plan(_console, planned.changes, planned.notes)
+    return 2 if planned.changes else 0
+
+
+def _to_stderr(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--data", is_flag=True, help="Delete all experiments and their counts as well.")
+@click.option("--legacy", is_flag=True, help="Only what gimel 1.x left: REST API and API key.")
+@click.pass_obj
+def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> None:
+    """Remove the backend from AWS. The counts in Redis stay, unless --data."""
+    settings = config.load(config_file).config
+    if data and legacy:
+        raise click.UsageError("--data goes with the stack, --legacy without it")
+    aws = deploy.connect(settings)
+    changes = operate.doomed(settings, aws, legacy)
+    if not changes:
+        click.echo("There is nothing to remove.")
+        return
+    report.plan(_console, changes, [])
+    if data:
+        click.echo("delete every experiment in every namespace of this Redis, with its counts")
+    if not yes:
+        click.confirm("Remove all of this?", abort=True)
+    if data:
+        backend = deploy.find(settings, aws)
+        gone = operate.forget_all(Client(backend.url, backend.key))
+        click.echo(f"Forgot {gone} experiments.")
+    operate.destroy(aws, changes, say)
+    click.echo("Removed." if data or legacy else "Removed. The counts are still in Redis.")
+
+
+@click.command()
+@click.option("--to", type=click.IntRange(1), metavar="N", help="Version N of `gimel status`.")
+@click.pass_obj
+def rollback(config_file: Path | None, to: int | None) -> None:
+    """Go back to an earlier version. The next deploy brings the newest again."""
+    settings = config.load(config_file).config
+    aws = deploy.connect(settings)
+    version = operate.rollback(settings, aws, None if to is None else str(to), say)
+    deploy.verify(settings, aws)
+    click.echo(f"Version {version} is live; a probe event came through.")
+
+
+@click.command(name="status")
+@click.pass_obj
+def status_command(config_file: Path | None) -> None:
+    """Show what stands, whether it is as configured, and how it fares."""
+    settings = config.load(config_file).config
+    report.status(_console, operate.status(settings, deploy.connect(settings)))
+
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _ago(ctx: click.Context, parameter: click.Parameter, value: str) -> timedelta:
+    found = re.fullmatch(r"(\d{1,5})([smhd])", value)
+    if not found:
+        raise click.BadParameter("must look like 90s, 15m, 2h or 7d")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+@click.command()
+@click.option("--since", default="1h", show_default=True, callback=_ago, help="90s, 15m, 2h, 7d.")
+@click.option("--follow", is_flag=True, help="Go on until Ctrl-C.")
+@click.pass_obj
+def logs(config_file: Path | None, since: timedelta, follow: bool) -> None:
+    """Show what the functions logged."""
+    settings = config.load(config_file).config
+    aws, names = deploy.connect(settings), Names(settings.stack)
+    with contextlib.suppress(KeyboardInterrupt):
+        for function, line in operate.lines(aws, names, since, follow):
+            say(report.plain(f"{function} {line}"))
+
+
+@click.group()
+def key() -> None:
+    """The key that reads the results."""
+
+
+@key.command()
+@click.pass_obj
+def show(config_file: Path | None) -> None:
+    """Print the key."""
+    click.echo(deploy.find(config.load(config_file).config).key)
+
+
+@key.command()
+@click.pass_obj
+def rotate(config_file: Path | None) -> None:
+    """Draw another key. The old one is good until the new one is in place everywhere."""
+    settings = config.load(config_file).config
+    operate.rotate_key(settings, deploy.connect(settings), say)
+    click.echo("The new key is in place, the old one is refused. `gimel key show` prints it.")
+
+
+@click.command()
+@click.pass_obj
+def policy(config_file: Path | None) -> None:
+    """Print the least IAM policy that one who deploys needs."""
+    settings = config.load(config_file).config
+    home = deploy.connect(settings).home()
+    click.echo(json.dumps(permissions.deployer_policy(Names(settings.stack), home), indent=2))
+
+
+COMMANDS = (deploy_command, destroy, rollback, status_command, logs, key, policy)

@@ -1,0 +1,252 @@
+"""A deployed stack's keeping: destroy, rollback, status, logs, another read key."""
+
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gimel import direct
+from gimel.apply import Say, apply
+from gimel.aws import Aws, AwsError
+from gimel.change import Change
+from gimel.client import Client
+from gimel.config import Config
+from gimel.deploy import Backend, Deployed, Planned, deploy, find, look_inside, prepare
+from gimel.http import DEFAULT_NAMESPACE
+from gimel.observe import observe
+from gimel.plan import alias, newest_first
+from gimel.stack import LATEST, TRACK, DeployError, Names, Seen, key_hash, log_group
+from gimel.teardown import legacy_teardown, teardown
+
+_RELEASE = re.compile(r"release (\w+)$")
+
+
+def doomed(config: Config, aws: Aws, legacy: bool = False) -> list[Change]:
+    """What `gimel destroy` would delete: the stack or, with `legacy`, what gimel 1.x left."""
+    seen = observe(aws, Names(config.stack))
+    if legacy:
+        return legacy_teardown(seen.legacy)
+    return teardown(Names(config.stack), aws.region, seen)
+
+
+def destroy(aws: Aws, changes: list[Change], say: Say) -> None:
+    """Delete it. Raises AwsError; doing it again goes on from whatever stands."""
+    apply(aws, changes, {}, say)
+
+
+def releases(seen: Seen, names: Names) -> dict[str, dict[str, str]]:
+    """Which versions belong together: function -> version, by release, the newest first.
+
+    Only those that are whole: a version of every function.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for name, function in seen.functions.items():
+        for version in newest_first(number for number in function.versions if number != LATEST):
+            release = _RELEASE.search(function.versions[version].get("Description") or "")
+            if release:
+                found.setdefault(release[1], {}).setdefault(name, version)
+    whole = {key: of for key, of in found.items() if set(of) == set(names.functions)}
+    first = names.function(TRACK)
+    return dict(sorted(whole.items(), key=lambda item: int(item[1][first]), reverse=True))
+
+
+def rollback(config: Config, aws: Aws, to: str | None, say: Say) -> str:
+    """Lead the API to an earlier release, to the one before or to that of version `to`.
+
+    Returns the version of the function that counts. Raises AwsError and DeployError.
+    """
+    names = Names(config.stack)
+    seen = observe(aws, names)
+    track = names.function(TRACK)
+    choices = list(releases(seen, names).values())
+    live = seen.functions[track].live if track in seen.functions else None
+    numbers = [choice[track] for choice in choices]
+    if to is None:
+        earlier = [number for number in numbers if live and int(number) < int(live)]
+        to = earlier[0] if earlier else None
+    if to not in numbers:
+        raise DeployError(
+            f"there is no such earlier version; live is {live}, there are {', '.join(numbers)}"
+        )
+    target = choices[numbers.index(to)]
+    _refuse_other_key(seen, target)
+    changes = [
+        alias(name, seen.functions[name].live, version, "rolled back")
+        for name, version in target.items()
+        if seen.functions[name].live != version
+    ]
+    apply(aws, changes, {}, say)
+    return to
+
+
+def _refuse_other_key(seen: Seen, target: Mapping[str, str]) -> None:
+    """A key that was rotated away may have leaked: an old version would let it in again."""
+    wanted = key_hash([seen.parameter.key]) if seen.parameter else ""
+    for name, version in target.items():
+        variables = seen.functions[name].versions[version]["Environment"]["Variables"]
+        if variables.get("GIMEL_KEY_SHA256") != wanted:
+            raise DeployError(
+                f"version {version} knows another read key than today's: `gimel deploy` with an "
+                "earlier Gimel or config.json brings its behaviour back under today's key"
+            )
+
+
+def rotate_key(config: Config, aws: Aws, say: Say) -> Deployed:
+    """Draw another read key. The old one is good until the new one is in place everywhere.
+
+    First the functions learn the new key beside the old one, then it is kept, then they forget the
+    old one. Stopped between: the key that is kept is good, and the next deploy puts the rest right.
+    """
+    names = Names(config.stack)
+    old, new = find(config, aws).key, secrets.token_urlsafe(32)
+    say("1 of 3: the functions take both keys")
+    deploy(config, say, aws, also=(new,))
+    say("2 of 3: the new key is kept")
+    aws.call("ssm", "put_parameter", Name=names.parameter, Value=new, Overwrite=True)
+    say("3 of 3: the functions forget the old key")
+    deployed = deploy(config, say, aws)
+    if deployed.key == old:
+        raise DeployError("the Parameter Store still gives the old key: run it again")
+    return deployed
+
+
+@dataclass(frozen=True)
+class Status:
+    """What `gimel status` tells. Counts are of the last 24 hours, memory is in bytes."""
+
+    backend: Backend
+    planned: Planned
+    versions: Mapping[str, str | None]
+    rollbacks: list[str]
+    last_deploy: datetime | None
+    invocations: Mapping[str, int]
+    errors: Mapping[str, int]
+    redis: Mapping[str, Any]
+    redis_seen_from: str = field(default="here")
+
+
+def status(config: Config, aws: Aws) -> Status:
+    """Look at a deployed stack. Raises AwsError and DeployError."""
+    names = Names(config.stack)
+    backend = find(config, aws)
+    with ThreadPoolExecutor(4) as pool:
+        counts = {
+            metric: pool.submit(_last_day, aws, names, metric)
+            for metric in ("Invocations", "Errors")
+        }
+        redis = pool.submit(_redis, config, aws)
+        planned = prepare(config, _silent, aws)
+        place, figures = redis.result()
+        seen = planned.seen
+        choices = releases(seen, names)
+        return Status(
+            backend=backend,
+            planned=planned,
+            versions={name: function.live for name, function in seen.functions.items()},
+            rollbacks=[of[names.function(TRACK)] for of in choices.values()],
+            last_deploy=_last_deploy(aws, names),
+            invocations=counts["Invocations"].result(),
+            errors=counts["Errors"].result(),
+            redis=figures,
+            redis_seen_from=place,
+        )
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def _last_deploy(aws: Aws, names: Names) -> datetime | None:
+    """When the code or a setting last changed. AWS says it of the function itself."""
+    found = aws.find(
+        "lambda", "get_function", "Configuration.LastModified", FunctionName=names.function(TRACK)
+    )
+    return datetime.strptime(found, "%Y-%m-%dT%H:%M:%S.%f%z") if found else None
+
+
+def _last_day(aws: Aws, names: Names, metric: str) -> dict[str, int]:
+    now = datetime.now(UTC)
+    queries = [
+        {
+            "Id": f"f{place}",
+            "MetricStat": {
+                "Metric": {
+                    "Namespace": "AWS/Lambda",
+                    "MetricName": metric,
+                    "Dimensions": [{"Name": "FunctionName", "Value": name}],
+                },
+                "Period": 3600,
+                "Stat": "Sum",
+            },
+        }
+        for place, name in enumerate(names.functions)
+    ]
+    found = aws.call(
+        "cloudwatch",
+        "get_metric_data",
+        "MetricDataResults[].[Id, Values]",
+        MetricDataQueries=queries,
+        StartTime=now - timedelta(days=1),
+        EndTime=now,
+    )
+    sums = {id: int(sum(values)) for id, values in found}
+    return {name: sums.get(f"f{place}", 0) for place, name in enumerate(names.functions)}
+
+
+def _redis(config: Config, aws: Aws) -> tuple[str, dict[str, Any]]:
+    """Redis as the functions see it; from here when they cannot be asked."""
+    try:
+        return "the functions", look_inside(aws, Names(config.stack))
+    except AwsError:
+        return "here", direct.look_at_redis(config.redis.address)
+
+
+def lines(aws: Aws, names: Names, since: timedelta, follow: bool) -> Iterator[tuple[str, str]]:
+    """The functions' log: (function, line), the oldest first, from `since` ago; it may go on."""
+    start = int((time.time() - since.total_seconds()) * 1000)
+    shown: set[str] = set()
+    while True:
+        events = sorted(_events(aws, names, start))
+        for moment, name, id, message in events:
+            if id not in shown:
+                yield name, f"{datetime.fromtimestamp(moment / 1000, UTC):%H:%M:%S} {message}"
+        if not follow:
+            return
+        # An event may arrive later than one that is younger: the last 10 s are asked for again.
+        shown = {id for _, _, id, _ in events}
+        start = max(start, int((time.time() - 10) * 1000))
+        time.sleep(2)
+
+
+def _events(aws: Aws, names: Names, start: int) -> Iterator[tuple[int, str, str, str]]:
+    for name in names.functions:
+        try:
+            found = aws.pages(
+                "logs",
+                "filter_log_events",
+                "events[].[timestamp, eventId, message]",
+                logGroupName=log_group(name),
+                startTime=start,
+            )
+        except AwsError as error:
+            if error.code != "ResourceNotFoundException":
+                raise
+            continue
+        for moment, id, message in found:
+            yield moment, name, id, message.rstrip()
+
+
+def forget_all(client: Client) -> int:
+    """Delete every experiment of every namespace. Returns how many. Raises BackendError.
+
+    The backend is asked to, since Redis may be out of reach from here.
+    """
+    gone = 0
+    for namespace in {DEFAULT_NAMESPACE, *client.namespaces()}:
+        for found in client.experiments(namespace):
+            gone += client.delete(found["experiment"], namespace)
+    return gone
