@@ -5,13 +5,17 @@ PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
 
-.PHONY: demo test lint bench screenshots clean
+.PHONY: demo test test-full lint bench screenshots clean
 
 demo: .venv/installed-local
 	@exec $(BIN)/gimel local --demo --port $(PORT)
 
 test: .venv/installed-test build/browser lint
 	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+# Every call to AWS disturbed in every way, which takes minutes.
+test-full: .venv/installed-test build/browser lint
+	$(BIN)/pytest -m "full or not full" $(ARGS)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

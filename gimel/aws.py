@@ -37,6 +37,8 @@ SERVICES = ("apigateway", "apigatewayv2", "cloudwatch", "iam", "lambda", "logs",
 
 # Seconds until a refusal "for the moment" counts as a refusal; new roles take about 10.
 _PATIENCE = 90.0
+# Seconds between a waiter's questions; left alone, some would ask every 5 s.
+_WAIT = 0.5
 
 _NOT_FOUND = frozenset(
     {"NoSuchEntity", "NotFoundException", "ParameterNotFound", "ResourceNotFoundException"}
@@ -149,9 +151,8 @@ class Aws:
     def wait(self, waiter: str, /, **arguments: Any) -> None:
         """Wait until Lambda has done what was asked: the names are those of boto3's waiters."""
         try:
-            # Seconds between questions; left alone, some waiters would ask every 5 s.
             self.clients["lambda"].get_waiter(waiter).wait(
-                WaiterConfig={"Delay": 0.5, "MaxAttempts": 600}, **arguments
+                WaiterConfig={"Delay": _WAIT, "MaxAttempts": 600}, **arguments
             )
         except WaiterError as error:
             reason = jmespath.search("StateReason || LastUpdateStatusReason", error.last_response)

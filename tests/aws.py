@@ -109,6 +109,10 @@ class RecordingAws(Aws):
         for client in self.clients.values():
             client.meta.events.register(event, handler)
 
+    def off(self, event: str, handler: Callable[..., Any]) -> None:
+        for client in self.clients.values():
+            client.meta.events.unregister(event, handler)
+
     def _record(self, event_name: str, **_: Any) -> None:
         self.operations.append(event_name.split(".")[-1])
 

@@ -1,4 +1,4 @@
-"""A second AWS for the control plane: moto's server, which runs no function, so nothing is probed."""
+"""A second AWS, for the control plane: moto's server. It runs no function: nothing is probed."""
 
 import contextlib
 import subprocess

@@ -534,7 +534,8 @@ def test_refusals_say_what_to_do(settings: Config, code: str, message: str, said
     with pytest.raises(AwsError, match=said) as error:
         deploy.deploy(settings, silent, aws)
     assert "\n" not in str(error.value)
-    assert aws.operations.count("CreateFunction") == 3
+    # Not tried again; the other lanes may have begun.
+    assert aws.operations.count("CreateFunction") in (1, 2, 3)
 
 
 def test_no_credentials(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def documented_commands() -> dict[str, set[str]]:
     for cell in first_cells("Commands"):
         named = re.match(r"`gimel ([a-z-]+)", cell)
         assert named, cell
-        found[named[1]] = set(re.findall(r"--[a-z-]+", cell))
+        found.setdefault(named[1], set()).update(re.findall(r"--[a-z-]+", cell))
     return found
 
 

@@ -1,0 +1,239 @@
+"""Whatever call fails, and however: the next deploy reaches the state of an undisturbed one.
+
+`make test` takes every fourth call, with the kinds in turn; `make test-full` every call with every
+kind. Nothing is probed: what is looked at is the account.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
+from botocore.httpsession import URLLib3Session
+
+from gimel import deploy, operate
+from gimel.apply import InterruptedDeployError
+from gimel.aws import Aws, AwsError
+from gimel.config import Config
+from gimel.observe import observe
+from gimel.stack import DeployError, Names
+from tests.aws import REGION, RecordingAws, new_stack, stack_config
+from tests.test_deploy import end_state, silent
+
+# More than a fresh deploy makes; beyond its last call, nothing is disturbed.
+CALLS = 60
+SETTINGS: dict[str, Any] = {
+    "domain": {
+        "name": "ab.{stack}.example",
+        "certificate": f"arn:aws:acm:{REGION}:{1:012}:certificate/1",
+    },
+    "permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess",
+}
+
+
+class Killed(BaseException):
+    """The process ends here: no handler of it runs on."""
+
+
+class Fault:
+    """Disturbs the k-th call to AWS, once for all its attempts."""
+
+    def __init__(self, aws: RecordingAws, k: int) -> None:
+        self.k = k
+        self.hit: str | None = None
+        self._calls = 0
+        self._lock = threading.Lock()
+        self._mine = threading.local()
+        self._aws = aws
+
+    def __enter__(self) -> Self:
+        self._aws.on("before-call", self._count)
+        self._aws.on("before-send", self._before)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._aws.off("before-call", self._count)
+        self._aws.off("before-send", self._before)
+
+    def _count(self, model: Any, **_: Any) -> None:
+        with self._lock:
+            self._calls += 1
+            self._mine.hit = self._calls == self.k
+        if self._mine.hit:
+            self.hit = model.name
+            self.at_start()
+
+    def _before(self, request: Any, **_: Any) -> Any:
+        return self.instead(request) if self._mine.hit else None
+
+    def at_start(self) -> None:
+        """Before anything is sent."""
+
+    def instead(self, request: Any) -> Any:
+        """An answer in AWS's place."""
+
+
+def _answer(request: Any, status: int, code: str) -> AWSResponse:
+    json_errors = {"x-amzn-errortype": code}
+    response = AWSResponse(request.url, status, json_errors, None)
+    response._content = (
+        f"<ErrorResponse><Error><Code>{code}</Code><Message>no</Message></Error></ErrorResponse>"
+        if "Action=" in str(request.body)
+        else f'{{"__type": "{code}", "message": "no"}}'
+    ).encode()
+    return response
+
+
+class Throttled(Fault):
+    def instead(self, request: Any) -> Any:
+        return _answer(request, 429, "ThrottlingException")
+
+
+class Denied(Fault):
+    def instead(self, request: Any) -> Any:
+        return _answer(request, 403, "AccessDeniedException")
+
+
+class Cut(Fault):
+    def instead(self, request: Any) -> Any:
+        raise ConnectionClosedError(endpoint_url=request.url)
+
+
+class TimedOutAfterwards(Fault):
+    """AWS does it, the answer is lost; botocore asks again, and AWS says that it is done."""
+
+    sent = False
+
+    def instead(self, request: Any) -> Any:
+        if self.sent:
+            return None
+        self.sent = True
+        URLLib3Session().send(request)
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+
+class KilledBefore(Fault):
+    def at_start(self) -> None:
+        raise Killed
+
+
+KINDS = (TimedOutAfterwards, KilledBefore, Denied, Cut, Throttled)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """No probe, no pause between attempts, no wait for what the emulator does at once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deploy, "probe", lambda *_: None)
+        patch.setattr("gimel.aws._WAIT", 0.05)
+        patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", _no_delay)
+        yield
+
+
+def _no_delay(self: Any, context: Any) -> float:
+    return 0.0
+
+
+@pytest.fixture(scope="module")
+def aws(aws_endpoint: str) -> RecordingAws:
+    """One for all: to make its clients takes longer than a deploy."""
+    return RecordingAws()
+
+
+def settings_of(stack: str, redis_url: str) -> Config:
+    domain = {**SETTINGS["domain"], "name": f"ab.{stack}.example"}
+    return stack_config(redis_url, stack=stack, **{**SETTINGS, "domain": domain})
+
+
+@pytest.fixture(scope="module")
+def undisturbed(aws: RecordingAws, redis_url: str) -> str:
+    """What an undisturbed deploy leaves."""
+    return _left(aws, settings_of(new_stack(), redis_url))
+
+
+def _left(aws: RecordingAws, config: Config) -> str:
+    """Deploy, and say what there is then, without the stack's name."""
+    deploy.deploy(config, silent, aws)
+    return repr(end_state(aws, Names(config.stack))).replace(config.stack, "STACK")
+
+
+def _disturb(aws: RecordingAws, kind: type[Fault], k: int, do: Callable[[Aws], Any]) -> None:
+    with kind(aws, k) as fault:
+        try:
+            do(aws)
+        except (AwsError, DeployError, Killed):
+            assert fault.hit
+
+
+def _quick_cases() -> list[tuple[int, type[Fault]]]:
+    # A step that has no factor in common with the kinds meets each of them.
+    return [(k, KINDS[k % len(KINDS)]) for k in range(1, CALLS, 4)]
+
+
+def _all_cases() -> list[Any]:
+    quick = set(_quick_cases())
+    return [
+        pytest.param(k, kind, marks=[] if (k, kind) in quick else [pytest.mark.full])
+        for k in range(1, CALLS)
+        for kind in KINDS
+    ]
+
+
+@pytest.mark.parametrize(("k", "kind"), _all_cases())
+def test_a_deploy_disturbed_anywhere_is_finished_by_the_next(
+    aws: RecordingAws, undisturbed: str, redis_url: str, k: int, kind: type[Fault]
+) -> None:
+    config = settings_of(new_stack(), redis_url)
+    _disturb(aws, kind, k, lambda aws: deploy.deploy(config, silent, aws))
+    assert _left(aws, config) == undisturbed
+    assert writes_of_a_deploy(aws, config) == []
+    operate.destroy(aws, operate.doomed(config, aws), silent)
+    assert_nothing_is_left(aws, Names(config.stack))
+
+
+def writes_of_a_deploy(aws: RecordingAws, config: Config) -> list[str]:
+    aws.operations.clear()
+    deploy.deploy(config, silent, aws)
+    return aws.writes
+
+
+# The first 28 calls or so only look.
+@pytest.mark.parametrize(
+    ("k", "kind"),
+    [
+        pytest.param(k, kind, marks=[] if k % 6 == KINDS.index(kind) else [pytest.mark.full])
+        for k in range(24, 48)
+        for kind in KINDS
+    ],
+)
+def test_a_destroy_disturbed_anywhere_is_finished_by_the_next(
+    aws: RecordingAws, redis_url: str, k: int, kind: type[Fault]
+) -> None:
+    config = settings_of(new_stack(), redis_url)
+    deploy.deploy(config, silent, aws)
+    _disturb(aws, kind, k, lambda aws: operate.destroy(aws, operate.doomed(config, aws), silent))
+    operate.destroy(aws, operate.doomed(config, aws), silent)
+    assert_nothing_is_left(aws, Names(config.stack))
+
+
+def assert_nothing_is_left(aws: Aws, names: Names) -> None:
+    seen = observe(aws, names)
+    assert (seen.parameter, seen.role, seen.apis, seen.domains) == (None, None, (), ())
+    assert (seen.functions, seen.log_groups) == ({}, {})
+
+
+def test_ctrl_c_stops_between_calls_and_says_what_stands(aws: RecordingAws, redis_url: str) -> None:
+    config = settings_of(new_stack(), redis_url)
+
+    def interrupt(line: str) -> None:
+        if line.startswith("create integrations"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedDeployError, match=r"stopped: \d+ of 24 changes stand") as error:
+        deploy.deploy(config, interrupt, aws)
+    assert "the last: create HTTP API" in str(error.value)
+    assert "goes on from there" in str(error.value)
+    deploy.deploy(config, silent, aws)
+    assert writes_of_a_deploy(aws, config) == []
