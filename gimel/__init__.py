@@ -39,9 +39,10 @@ A deploy's way out:
         teardown.py     seen -> the changes of `gimel destroy`
         operate.py      rollback, status, logs, the read key
         permissions.py  what the one who deploys needs to be allowed
+        debug.py        what --debug tells of each call to AWS
         client.py       a backend's routes as methods: for the probe and the commands
 
-The commands are in cli.py, with preflight.py (what may stand in a deploy's way), snippet.py (the
+The commands are in cli.py and cli_stack.py (those of a deployed stack), with preflight.py (what may stand in a deploy's way), snippet.py (the
 HTML to paste), power.py (sample sizes), report.py and results.py (what the terminal shows),
 migration.py (experiments of gimel 1.x and lamed).
 local.py serves the same handlers on this machine, through wsgi.py; demo.py fills it.
