@@ -348,6 +348,10 @@ def test_axe_finds_nothing(shop: LocalBackend, visit: Opener, scheme: str, width
         expect(page.locator(".bones")).to_have_count(0)
         assert axe(page) == []
     page.goto(address(shop.url, namespace="shop", experiment="Button 10"))
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert axe(page) == []
+    page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
     page.get_by_text("All figures").click()
     page.get_by_role("button", name="Settings").click()
     assert axe(page) == []

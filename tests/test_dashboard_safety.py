@@ -14,6 +14,7 @@ from tests.dashboards import (
     Opener,
     Watch,
     address,
+    axe,
     events,
     keyed_fixture,  # noqa: F401
     send,
@@ -251,3 +252,16 @@ def test_the_deployed_page_asks_for_the_key_and_shows_data(
     assert not [request for request in watch.requests if deployed.key in request.url]
     page.get_by_label("Compared with").select_option("b")
     expect(page.locator(".results tr.base th")).to_contain_text("b")
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+def test_axe_finds_nothing_where_the_key_is_asked_for(
+    keyed: KeyedBackend, visit: Opener, scheme: str, width: int
+) -> None:
+    page = visit(keyed.url, size=(width, 800), color_scheme=scheme)
+    expect(page.get_by_label("Read key")).to_be_visible()
+    assert axe(page) == []
+    page.get_by_label("Read key").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_be_visible()
+    assert axe(page) == []
