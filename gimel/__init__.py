@@ -10,7 +10,8 @@ An event's way in:
         limits.py      how much an open endpoint may create
         counters.py    fields -> one command; nobody else names a key. Its parts: counting.py (the
                        two ways of counting), registration.py, layout.py (names in keys)
-        connection.py  the kept connection, bounded in time
+        intake.py      counted or, when Redis fails, queued (spill.py; on this machine spool.py)
+        connection.py  the kept connection, bounded in time; cluster.py: to a cluster
                                                              v
                                                        Redis or Valkey
 
@@ -32,9 +33,10 @@ A deploy's way out:
         config_stack.py the settings of what is deployed
         bundle.py       the zip of the runtime
         stack.py        what a stack is made of: names, settings, JSON documents
-        observe.py      what there is of it on AWS
-        plan.py         (wanted, seen) -> changes; plan_role.py, plan_api.py: the role's, the API's;
-                        plan_owner.py: whose a thing is; change.py: what a change is
+        observe.py      what there is of it on AWS; queues.py: of its queues
+        plan.py         (wanted, seen) -> changes; plan_role.py, plan_api.py, plan_queue.py: the
+                        role's, the API's, the queue's; plan_owner.py: whose a thing is; change.py:
+                        what a change is
         apply.py        the changes, made side by side
         teardown.py     seen -> the changes of `gimel destroy`
         operate.py      rollback, status, logs, the read key

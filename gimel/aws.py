@@ -33,7 +33,9 @@ from botocore.exceptions import (
 from gimel import debug
 from gimel.change import OPEN_VARIABLES
 
-SERVICES = ("apigateway", "apigatewayv2", "cloudwatch", "iam", "lambda", "logs", "ssm", "sts")
+SERVICES = (
+    *("apigateway", "apigatewayv2", "cloudwatch", "iam", "lambda", "logs", "sqs", "ssm", "sts"),
+)
 
 # Seconds until a refusal "for the moment" counts as a refusal; new roles take about 10.
 _PATIENCE = 90.0
@@ -41,7 +43,14 @@ _PATIENCE = 90.0
 _WAIT = 0.5
 
 _NOT_FOUND = frozenset(
-    {"NoSuchEntity", "NotFoundException", "ParameterNotFound", "ResourceNotFoundException"}
+    {
+        "AWS.SimpleQueueService.NonExistentQueue",
+        "NoSuchEntity",
+        "NotFoundException",
+        "ParameterNotFound",
+        "QueueDoesNotExist",
+        "ResourceNotFoundException",
+    }
 )
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _UNKNOWN_KEY = frozenset(
@@ -51,13 +60,17 @@ _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOpera
 _THROTTLED = frozenset(
     {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"}
 )
-# Error code -> the part of its message that says that it will pass.
+# Error code -> a pattern of those of its messages that say that it will pass.
 _PASSING = {
     "ConcurrentModification": "",
     "ConflictException": "concurrent modification",
-    "InvalidParameterValueException": "cannot be assumed by lambda",
+    "InvalidParameterValueException": "cannot be assumed by lambda|not have permissions to call",
     "OperationAbortedException": "",
-    "ResourceConflictException": "cannot be performed at this time",
+    # A queue of this name was deleted within the last minute.
+    "AWS.SimpleQueueService.QueueDeletedRecently": "",
+    "QueueDeletedRecently": "",
+    "ResourceConflictException": "cannot be performed at this time|event source mapping",
+    "ResourceInUseException": "",
 }
 
 
@@ -198,7 +211,7 @@ def _refusal(service: str, error: ClientError, arguments: Mapping[str, Any]) -> 
         )
     if code in _THROTTLED:
         return AwsError("AWS is throttling this account's calls: try again in a minute", code)
-    passing = code in _PASSING and _PASSING[code] in message.lower()
+    passing = code in _PASSING and re.search(_PASSING[code], message.lower()) is not None
     text = f"AWS refused {service}:{error.operation_name}: {code}: {message}"
     return AwsError(text, code, passing=passing)
 

@@ -26,6 +26,7 @@ _PACKAGE = Path(__file__).parent
 RUNTIME_MODULES = (
     "__init__.py",
     "comparison.py",
+    "cluster.py",
     "connection.py",
     "counters.py",
     "counting.py",
@@ -33,11 +34,13 @@ RUNTIME_MODULES = (
     "experiments.py",
     "gimel.py",
     "http.py",
+    "intake.py",
     "layout.py",
     "limits.py",
     "posterior.py",
     "registration.py",
     "settings.py",
+    "spill.py",
     "stats.py",
     "verdict.py",
 )

@@ -11,7 +11,9 @@ from typing import Any
 MASK = "***"
 # The variables of a function that may be shown; whatever else is added holds a secret until it is
 # named here.
-OPEN_VARIABLES = frozenset({"GIMEL_COUNTING", "GIMEL_SHARDS"})
+OPEN_VARIABLES = frozenset(
+    {"GIMEL_COUNTING", "GIMEL_LIMITS", "GIMEL_QUEUE", "GIMEL_REDIS_CLUSTER", "GIMEL_SHARDS"}
+)
 
 
 class Later(str):

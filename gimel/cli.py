@@ -13,7 +13,7 @@ import click
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from gimel import __version__, config, debug, deploy, preflight, report, results
+from gimel import __version__, config, debug, deploy, preflight, queues, report, results
 from gimel import snippet as html
 from gimel.aws import AwsError
 from gimel.cli_stack import COMMANDS, say
@@ -26,7 +26,7 @@ from gimel.http import DEFAULT_NAMESPACE
 from gimel.migration import migrate
 from gimel.power import sample_size
 from gimel.settings import FIELDS
-from gimel.stack import DeployError
+from gimel.stack import DeployError, Names
 
 _console = Console(highlight=False, markup=False, emoji=False)
 
@@ -269,6 +269,16 @@ def resume(config_file: Path | None, experiment: str, namespace: str, url: str |
     click.echo("Running. Within a minute, everything is counted again.")
 
 
+@main.command()
+@click.option("--dead-letter", is_flag=True, required=True, help="What was set aside.")
+@click.pass_obj
+def replay(config_file: Path | None, dead_letter: bool) -> None:
+    """Count events again that could not be counted."""
+    settings = config.load(config_file).config
+    moved = queues.redrive(deploy.connect(settings), Names(settings.stack))
+    click.echo(f"{moved} messages are on the queue again.")
+
+
 @main.command(name="sample-size")
 @click.option("--rate", type=float, required=True, help="The baseline's rate: 0.1 is 10 %.")
 @click.option("--lift", type=float, required=True, help="The least to be found: 0.05 is +5 %.")
@@ -318,9 +328,13 @@ def migrate_command(
     config_file: Path | None, namespace: str | None, dry_run: bool, redis_url: str | None
 ) -> None:
     """Move experiments of gimel 1.x and lamed to today's layout. Safe to run again."""
-    address = redis_url or config.load(config_file).config.redis.address
+    if redis_url:
+        connection = Connection(redis_url)
+    else:
+        of = config.load(config_file).config.redis
+        connection = Connection.of(of.environment)
     try:
-        findings = list(migrate(Connection(address), namespace, dry_run=dry_run))
+        findings = list(migrate(connection, namespace, dry_run=dry_run))
     except RedisError as error:
         raise click.ClickException(f"Redis: {report.plain(str(error))}") from None
     for found in findings:
@@ -334,17 +348,23 @@ def migrate_command(
 @_namespace
 @_url
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--forget", is_flag=True, help="Allow the name again: late events make it anew.")
 @click.pass_obj
 def delete(
-    config_file: Path | None, experiment: str, namespace: str, url: str | None, yes: bool
+    config_file: Path | None,
+    experiment: str,
+    namespace: str,
+    url: str | None,
+    yes: bool,
+    forget: bool,
 ) -> None:
-    """Forget an EXPERIMENT and its counts."""
+    """Delete an EXPERIMENT and its counts; its late events count no more."""
     client = _client(config_file, url)
     if not yes:
-        click.confirm(f"Forget {report.plain(experiment)} and all its counts?", abort=True)
-    if not client.delete(experiment, namespace):
+        click.confirm(f"Delete {report.plain(experiment)} and all its counts?", abort=True)
+    if not client.delete(experiment, namespace, forget=forget):
         raise click.ClickException(f"there is no experiment of this name in {namespace}")
-    click.echo("Forgotten.")
+    click.echo("Deleted.")
 
 
 @main.command()

@@ -88,11 +88,16 @@ class Client:
         )
         return found
 
-    def delete(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> bool:
-        """Forget an experiment. Returns whether there was one."""
-        answer = self._ask(
-            "DELETE", "/delete", answers="deleted", namespace=namespace, experiment=name
-        )
+    def delete(
+        self, name: str, namespace: str = DEFAULT_NAMESPACE, *, forget: bool = False
+    ) -> bool:
+        """Delete an experiment. Returns whether there was anything to delete.
+
+        Its late events count no more; with `forget`, the name may be used anew.
+        """
+        flag = "1" if forget else None
+        fields = {"namespace": namespace, "experiment": name, "forget": flag}
+        answer = self._ask("DELETE", "/delete", answers="deleted", **fields)
         return bool(answer["deleted"])
 
     def _ask(

@@ -7,6 +7,8 @@ it is reported with its place, an unknown key with the nearest known one.
 import difflib
 import json
 import os
+import re
+import ssl
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Annotated, Literal, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -42,6 +45,11 @@ from gimel.config_stack import (
 )
 from gimel.counters import DEFAULT_SHARDS
 from gimel.gimel import ROUTES
+from gimel.limits import DEFAULT_LIMITS
+
+_CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+# All variables of a function together take 4 KB at most.
+_LARGEST_CA = 3000
 
 
 class ConfigError(Exception):
@@ -59,8 +67,31 @@ def _edited(value: object) -> object:
     return value
 
 
+def _certificates(given: str | None) -> str | None:
+    """The certificates in PEM text, or in the file of that name, without what stands around."""
+    if given is None:
+        return None
+    if "-----BEGIN" not in given:
+        try:
+            given = Path(given).expanduser().read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ValueError(f"cannot be read: {error}") from None
+    found = "\n".join(_CERTIFICATE.findall(given))
+    if len(found) > _LARGEST_CA:
+        raise ValueError(f"holds over {_LARGEST_CA} bytes: leave the issuer of the server alone")
+    try:
+        ssl.create_default_context(cadata=found)
+    except (ssl.SSLError, ValueError):
+        raise ValueError("holds no certificate: -----BEGIN CERTIFICATE----- …") from None
+    return found
+
+
 class RedisSettings(Strict):
-    """Where the counters are: `url`, or the parts that gimel 1.x took."""
+    """Where the counters are: `url`, or the parts that gimel 1.x took.
+
+    `cluster`: it is one server of a Redis or Valkey Cluster. `ca`: the certificate of a private
+    authority, PEM, or the path of a file that holds it.
+    """
 
     url: Annotated[SecretStr | None, BeforeValidator(_edited)] = None
     host: Annotated[str | None, BeforeValidator(_edited)] = None
@@ -69,6 +100,8 @@ class RedisSettings(Strict):
     password: SecretStr = SecretStr("")
     ssl: bool = False
     db: int = Field(0, ge=0)
+    cluster: bool = False
+    ca: Annotated[str | None, AfterValidator(_certificates)] = None
 
     @model_validator(mode="after")
     def _one_address(self) -> "RedisSettings":
@@ -89,6 +122,16 @@ class RedisSettings(Strict):
         host = f"[{self.host}]" if ":" in str(self.host) else self.host
         return f"{scheme}://{login}{host}:{self.port}/{self.db}"
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that tell a function all of it. They hold the password."""
+        found = {"GIMEL_REDIS_URL": self.address}
+        if self.cluster:
+            found["GIMEL_REDIS_CLUSTER"] = "1"
+        if self.ca:
+            found["GIMEL_REDIS_CA"] = self.ca
+        return found
+
 
 def _check_url(url: str) -> None:
     try:
@@ -105,6 +148,15 @@ def _check_url(url: str) -> None:
     if not host:
         raise ValueError("url names no host: redis://[user:password@]host[:port][/db]")
     parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError on a bad option
+
+
+class LimitSettings(Strict):
+    """How much the open endpoint may create: see `gimel.limits`."""
+
+    namespaces: int = Field(DEFAULT_LIMITS.namespaces, ge=1, le=10_000)
+    experiments: int = Field(DEFAULT_LIMITS.experiments, ge=1, le=10_000)
+    variants: int = Field(DEFAULT_LIMITS.variants, ge=1, le=1000)
+    goals: int = Field(DEFAULT_LIMITS.goals, ge=1, le=1000)
 
 
 class AwsSettings(Strict):
@@ -174,6 +226,7 @@ class Config(Strict):
     domain: Domain | None = None
     tags: StackTags = Field(default_factory=dict)
     permissions_boundary: PolicyArn | None = None
+    limits: LimitSettings = LimitSettings()
 
 
 class Source(NamedTuple):
@@ -242,6 +295,7 @@ def _nearest(loc: tuple[int | str, ...]) -> str:
         "throttle": Throttle,
         "vpc": Vpc,
         "domain": Domain,
+        "limits": LimitSettings,
     }
     model = sections.get(str(loc[0]), Config) if len(loc) > 1 else Config
     close = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)

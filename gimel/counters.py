@@ -4,6 +4,7 @@ Every key, `<ns>`, `<experiment>`, `<goal>` and `<variant>` escaped (`:` `#` `%`
 
     gimel:namespaces                                   set: the namespaces in use, as they are
     <ns>:experiments                                   set: names of experiments, as they are
+    <ns>:deleted                                       set: names that count no more, as they are
     <ns>:<experiment>:settings                         hash: counting, shards, created_at, state, …
                                                        `sets <n> <counter>`: it has n sets
     <ns>:<experiment>:counter_keys                     set: the key of every counter's shard 0
@@ -47,6 +48,7 @@ from gimel.layout import (
     Layout,
     as_it_is,
     ask_for_start,
+    deleted,
     escape,
     is_hyperloglog,
 )
@@ -58,6 +60,8 @@ __all__ = ["DEFAULT_SHARDS", "PARTICIPATE", "Counters", "shard_of"]
 
 DEFAULT_SHARDS = 64
 _REMEMBERED_SECONDS = 60.0
+# A flood of events that a limit refuses costs Redis one look at each counter in so many seconds.
+_REFUSED_SECONDS = 5.0
 _REMEMBERED_COUNTERS = 10_000
 # namespace, experiment, goal, variant: what Event starts with
 _Counter = tuple[str, str, str, str]
@@ -155,6 +159,8 @@ class Counters:
         self._limits = limits
         self._clock = clock
         self._remembered: dict[_Counter, _Trusted] = {}
+        # when to look again, why it was refused
+        self._refused: dict[_Counter, tuple[float, str]] = {}
 
     def add(self, events: Sequence[Event]) -> dict[int, str]:
         """Count the events: one round trip when their counters are remembered.
@@ -166,7 +172,9 @@ class Counters:
         now = self._clock()
         trusted = {event[:4]: self._remembered.get(event[:4], _NEVER) for event in events}
         unknown = [counter for counter, (until, _, _) in trusted.items() if until <= now]
-        refusals = self._register(unknown, now, trusted) if unknown else {}
+        refusals = self._still_refused(unknown, now) if self._refused else {}
+        if unknown := [counter for counter in unknown if counter not in refusals]:
+            refusals |= self._register(unknown, now, trusted)
         additions: list[Addition] = []
         refused: dict[int, str] = {}
         for place, event in enumerate(events):
@@ -180,6 +188,15 @@ class Counters:
         self._connection.add(additions)
         return refused
 
+    def _still_refused(self, wanted: list[_Counter], now: float) -> dict[_Counter, str]:
+        refused = {counter: self._refused.get(counter, (-inf, "")) for counter in wanted}
+        return {counter: reason for counter, (until, reason) in refused.items() if until > now}
+
+    def forget(self) -> None:
+        """Trust nothing that was looked up before."""
+        self._remembered.clear()
+        self._refused.clear()
+
     # Registering: the slow path, once a minute for each counter of a process.
 
     def _register(
@@ -190,8 +207,9 @@ class Counters:
         Those made are remembered and put into `trusted`; those that a limit refuses are returned,
         each with the reason.
         """
-        if len(self._remembered) + len(wanted) > _REMEMBERED_COUNTERS:
-            self._remembered.clear()
+        for memory in (self._remembered, self._refused):
+            if len(memory) + len(wanted) > _REMEMBERED_COUNTERS:
+                memory.clear()
         pairs: dict[Pair, list[Pair]] = {}
         for namespace, experiment, goal, variant in wanted:
             pairs.setdefault((namespace, experiment), []).append((goal, variant))
@@ -202,7 +220,7 @@ class Counters:
             reasons = found.refusals(self._limits, pairs[found.names], begun)
             refused |= {(*found.names, *pair): reason for pair, reason in reasons.items()}
             pairs[found.names] = [pair for pair in pairs[found.names] if pair not in reasons]
-            if pairs[found.names] and not found.in_experiments:
+            if pairs[found.names] and found.is_running and not found.in_experiments:
                 begun.append(found)
         self._create(registrations, pairs)
         self._grow([(found, pair) for found in registrations for pair in pairs[found.names]])
@@ -212,6 +230,8 @@ class Counters:
                 way = found.way(pair) if found.is_running else None
                 trusted[(*found.names, *pair)] = (until, found.place(pair), way)
         self._remembered |= {each: trusted[each] for each in wanted if each not in refused}
+        until = now + _REFUSED_SECONDS
+        self._refused |= {each: (until, reason) for each, reason in refused.items()}
         return refused
 
     def _look_up(self, experiments: list[Pair]) -> list[Registration]:
@@ -230,18 +250,18 @@ class Counters:
         return registrations
 
     def _create(self, registrations: list[Registration], pairs: dict[Pair, list[Pair]]) -> None:
-        """Write what is missing, and read the settings that hold once it is written."""
+        """Write what is missing, and read the settings that hold once they are written."""
+        written = [found for found in registrations if found.lacks(pairs[found.names])]
+        if not written:
+            return
         pipeline = self._connection.pipeline()
-        written = [
-            found
-            for found in registrations
-            if pairs[found.names]
-            and found.write(pipeline, pairs[found.names], self._shards, self._counting)
-        ]
-        # Each one's commands end with its HGETALL, the only reply that is a dict.
+        for found in written:
+            found.write_settings(pipeline, self._shards, self._counting)
         settings = [reply for reply in pipeline.execute() if isinstance(reply, dict)]
         for found, current in zip(written, settings, strict=True):
             found.settings = current
+            found.write_names(pipeline)
+        pipeline.execute()
 
     def _grow(self, wanted: list[tuple[Registration, Pair]]) -> None:
         """See to it that exact counters have as many sets as they need."""
@@ -328,14 +348,18 @@ class Counters:
                 pipeline.hset(key, field, value)
         pipeline.execute()
 
-    def delete(self, namespace: str, name: str) -> bool:
-        """Forget an experiment. Returns whether there was one.
+    def delete(self, namespace: str, name: str, *, forget: bool = False) -> bool:
+        """Delete an experiment. Returns whether there was anything to delete.
 
-        The experiment's name and settings go last, so that a broken delete can be done again.
+        Its late events count no more, unless `forget`: then the name may be used anew. Name and
+        settings go last, so that a broken delete can be done again.
         """
         (found,) = self._find(namespace, [name])
         layout = found.layout
         pipeline = self._connection.pipeline()
+        if found.keys or found.settings or forget:
+            mark = pipeline.srem if forget else pipeline.sadd
+            mark(deleted(namespace), name)
         for key in found.counted_in():
             pipeline.unlink(key)
         for key in sorted(found.keys):
@@ -345,14 +369,12 @@ class Counters:
         pipeline.srem(layout.experiments, name)
         for legacy in (False, True):
             pipeline.scard(Layout(namespace, name, legacy=legacy).experiments)
-        *_, removed, new_left, old_left = answers(pipeline)
+        marked, *_, removed, new_left, old_left = answers(pipeline)
         if not new_left and not old_left:
             pipeline.srem(NAMESPACES, namespace)
             pipeline.execute()
-        for counter in list(self._remembered):
-            if counter[:2] == (namespace, name):
-                self._remembered.pop(counter, None)
-        return bool(removed or found.keys or found.settings)
+        self.forget()
+        return bool(removed or found.keys or found.settings or (forget and marked))
 
 
 def _generations(settings: Iterable[Any]) -> Generations:

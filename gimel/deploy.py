@@ -229,9 +229,9 @@ def _probe_once(client: Client, name: str) -> None:
         found = client.experiment(name, PROBE_NAMESPACE)
     except BackendError:
         with contextlib.suppress(BackendError):
-            client.delete(name, PROBE_NAMESPACE)
+            client.delete(name, PROBE_NAMESPACE, forget=True)
         raise
-    client.delete(name, PROBE_NAMESPACE)
+    client.delete(name, PROBE_NAMESPACE, forget=True)
     trials = [variant["trials"] for variant in found["variants"]]
     if trials != [1]:
         raise BackendError(f"one event was sent, but the counts are {trials}")

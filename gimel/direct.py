@@ -12,6 +12,7 @@ An HTTP API always wraps a request: an event without `requestContext` came from 
 import os
 import socket
 import ssl
+from collections.abc import Mapping
 from typing import Any
 
 from redis import Redis
@@ -27,6 +28,7 @@ from gimel import gimel, http
 from gimel.connection import Connection
 from gimel.counters import PARTICIPATE, Counters
 from gimel.http import Event, HTTPError, ProxyEvent
+from gimel.spill import SpillError
 
 _PROBE = Event("gimel-probe", "inside", PARTICIPATE, "a", "1")
 _FIGURES = ("used_memory", "maxmemory", "total_system_memory", "maxclients", "connected_clients")
@@ -41,10 +43,10 @@ def track(event: ProxyEvent, context: object = None) -> Any:
     if "requestContext" in event:
         return gimel.track(event, context)
     try:
-        refused = gimel.counters().add([http.event_of(dict(event))])
+        refused, _ = gimel.intake().take([http.event_of(dict(event))])
     except HTTPError as error:
         raise NotDoneError(error.error) from None
-    except RedisError as error:
+    except (RedisError, SpillError) as error:
         raise NotDoneError(type(error).__name__) from None
     if refused:
         raise NotDoneError(refused[0])
@@ -56,13 +58,15 @@ def reads(event: ProxyEvent, context: object = None) -> Any:
     if "requestContext" in event:
         return gimel.handle(event, context)
     if event.get("gimel") == "redis":
-        return look_at_redis(os.environ["GIMEL_REDIS_URL"])
+        return look_at_redis(os.environ)
     try:
         namespace, scope = http.namespace(event), event.get("scope") or None
         names = scope.split(",") if scope else gimel.counters().names(namespace)[1]
         found = gimel.counters().read(namespace, names)
     except HTTPError as error:
         raise NotDoneError(error.error) from None
+    except RedisError as error:
+        raise NotDoneError(type(error).__name__) from None
     return [{"meta": {"scope": scope}}, *(each.describe() for each in found)]
 
 
@@ -74,23 +78,31 @@ def delete(event: ProxyEvent, context: object = None) -> Any:
         gimel.counters().delete(http.namespace(event), http.name(event, "experiment"))
     except HTTPError as error:
         raise NotDoneError(error.error) from None
+    except RedisError as error:
+        raise NotDoneError(type(error).__name__) from None
     return None
 
 
-def look_at_redis(url: str) -> dict[str, Any]:
-    """Whether Redis can be used from here: `trouble` is null, or network, tls, password or acl.
+def look_at_redis(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Whether Redis, as a function's environment names it, can be used from here.
 
-    Memory is in bytes.
+    `trouble` is null, or network, tls, password or acl. Memory is in bytes, of a cluster the
+    memory of the server that the URL names.
     """
+    ca = environ.get("GIMEL_REDIS_CA")
     try:
         client: Any = Redis.from_url(
-            url, decode_responses=True, socket_timeout=2, socket_connect_timeout=2
+            environ["GIMEL_REDIS_URL"],
+            decode_responses=True,
+            socket_timeout=2,
+            socket_connect_timeout=2,
+            **({"ssl_ca_data": ca} if ca else {}),
         )
         with client:
             client.ping()
-            counters = Counters(Connection(url))
+            counters = Counters(Connection.of(environ))
             counters.add([_PROBE])
-            counters.delete(_PROBE.namespace, _PROBE.experiment)
+            counters.delete(_PROBE.namespace, _PROBE.experiment, forget=True)
             return {"trouble": None, **_figures(client)}
     except RedisError as error:
         return {"trouble": trouble(error), "error": type(error).__name__}

@@ -3,15 +3,16 @@
 They serve API Gateway, `gimel local` and any WSGI server alike. Their settings are environment
 variables: GIMEL_REDIS_URL, GIMEL_KEY_SHA256 (the read key's SHA-256 in hex, of several keys with
 commas between; `none` opens the reads, which only `gimel local` on loopback does; unset, every read
-is refused), GIMEL_SHARDS, and GIMEL_COUNTING (`hyperloglog` or `exact`), the way of counting of
-experiments to come.
+is refused), GIMEL_SHARDS, GIMEL_COUNTING (`hyperloglog` or `exact`), the way of counting of
+experiments to come, GIMEL_LIMITS (JSON: see `gimel.limits`), GIMEL_REDIS_CLUSTER and GIMEL_REDIS_CA
+(see `gimel.connection`); and where events go that Redis does not take: GIMEL_QUEUE (the ARN of an
+SQS queue) or GIMEL_SPOOL (a folder), neither of which there need be.
 """
 
 import base64
 import functools
 import hashlib
 import hmac
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -25,19 +26,53 @@ from gimel.counters import DEFAULT_SHARDS, Counters
 from gimel.counting import HYPERLOGLOG
 from gimel.experiments import Experiment
 from gimel.http import Event, HTTPError, ProxyEvent, Response, respond
+from gimel.intake import Intake, log
+from gimel.limits import Limits
 from gimel.settings import changes
+from gimel.spill import Queue, Spill, SpillError
 
 LambdaHandler = Callable[..., Response]
 
 _COUNTED = respond({"accepted": 1, "rejected": []})
+_QUEUED = respond({"accepted": 1, "rejected": [], "queued": True})
+
+
+@functools.cache
+def connection() -> Connection:
+    """The connection that this process keeps, across invocations."""
+    return Connection.of(os.environ)
 
 
 @functools.cache
 def counters() -> Counters:
-    """The counters that this process keeps a connection to, across invocations."""
+    """The counters behind that connection."""
     shards = int(os.environ.get("GIMEL_SHARDS", DEFAULT_SHARDS))
+    limits = Limits.of(os.environ.get("GIMEL_LIMITS"))
     counting = os.environ.get("GIMEL_COUNTING", HYPERLOGLOG)
-    return Counters(Connection(os.environ["GIMEL_REDIS_URL"]), shards, counting=counting)
+    return Counters(connection(), shards, limits, counting=counting)
+
+
+@functools.cache
+def intake() -> Intake:
+    """The way in of events."""
+    return Intake(counters(), connection(), spill())
+
+
+@functools.cache
+def spill() -> Spill | None:
+    """Where events go that Redis does not take."""
+    if folder := os.environ.get("GIMEL_SPOOL"):
+        from gimel.spool import Spool
+
+        return Spool(Path(folder))
+    queue = os.environ.get("GIMEL_QUEUE")
+    return Queue(queue) if queue else None
+
+
+def forget_connection() -> None:
+    """Start anew, with the environment as it is now."""
+    for kept in (connection, counters, intake, spill):
+        kept.cache_clear()
 
 
 def reads_are_open() -> bool:
@@ -62,14 +97,15 @@ def _endpoint(*, key: bool) -> Callable[[Callable[[ProxyEvent], Response]], Lamb
         @functools.wraps(answer)
         def handler(event: ProxyEvent, context: object = None) -> Response:
             try:
-                if key:
-                    _check_key(event)
-                return answer(event)
+                if not key:
+                    return answer(event)
+                _check_key(event)
+                return connection().patiently(lambda: answer(event))
             except HTTPError as error:
                 return error.response()
-            except RedisError as error:
+            except (RedisError, SpillError) as error:
                 # The message may quote a name or an address: the class says enough.
-                print(json.dumps({"level": "error", "redis": type(error).__name__}))
+                log("error", failed=type(error).__name__)
                 return HTTPError(503, "the counters are out of reach, try again").response()
 
         return handler
@@ -87,10 +123,10 @@ def track(event: ProxyEvent) -> Response:
 
 
 def _track_one(fields: object) -> Response:
-    refused = counters().add([http.event_of(fields)])
+    refused, queued = intake().take([http.event_of(fields)])
     if refused:
         raise HTTPError(429, refused[0])
-    return _COUNTED
+    return _QUEUED if queued else _COUNTED
 
 
 def _track_batch(items: list[object]) -> Response:
@@ -105,12 +141,13 @@ def _track_batch(items: list[object]) -> Response:
             places.append(index)
         except HTTPError as error:
             errors[index] = error
-    for position, reason in counters().add(events).items():
+    refused, queued = intake().take(events)
+    for position, reason in refused.items():
         errors[places[position]] = HTTPError(429, reason)
-    return _batch_answer(len(items), dict(sorted(errors.items())))
+    return _batch_answer(len(items), dict(sorted(errors.items())), queued=queued)
 
 
-def _batch_answer(sent: int, errors: dict[int, HTTPError]) -> Response:
+def _batch_answer(sent: int, errors: dict[int, HTTPError], *, queued: bool) -> Response:
     answer: dict[str, Any] = {
         "accepted": sent - len(errors),
         "rejected": [
@@ -118,10 +155,18 @@ def _batch_answer(sent: int, errors: dict[int, HTTPError]) -> Response:
             for index, error in errors.items()
         ],
     }
+    if queued:
+        answer["queued"] = True
     if not errors or len(errors) < sent:
         return respond(answer)
     first = next(iter(errors.values()))
     return respond(answer | {"error": first.error, "field": first.field}, first.status)
+
+
+def replay(event: ProxyEvent, context: object = None) -> dict[str, Any]:
+    """Count the events of messages that SQS hands over; name those that have to come again."""
+    failed = intake().replay(event["Records"], Queue(os.environ["GIMEL_QUEUE"]))
+    return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
 @_endpoint(key=True)
@@ -177,10 +222,14 @@ def settings(event: ProxyEvent) -> Response:
 
 @_endpoint(key=True)
 def delete(event: ProxyEvent) -> Response:
-    """DELETE /delete: forget an experiment. Deleting it twice is no error."""
+    """DELETE /delete: an experiment and its counts. Deleting it twice is no error.
+
+    Its late events are taken and not counted; `forget=1` allows the name to be used anew.
+    """
     fields = http.query(event)
     name = http.name(fields, "experiment")
-    deleted = counters().delete(http.namespace(fields), name)
+    forget = fields.get("forget") == "1"
+    deleted = counters().delete(http.namespace(fields), name, forget=forget)
     return respond({"experiment": name, "deleted": deleted})
 
 

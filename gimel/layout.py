@@ -35,6 +35,11 @@ def is_hyperloglog(start: bytes) -> bool:
     return start.startswith(b"HYLL")
 
 
+def deleted(namespace: str) -> str:
+    """The set of a namespace's deleted experiments."""
+    return f"{escape(namespace)}:deleted"
+
+
 class Layout:
     """Where one experiment's keys are. `legacy` is the layout of gimel 1.x: names as they are."""
 

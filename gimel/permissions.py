@@ -1,15 +1,16 @@
-"""What the one who deploys has to be allowed: the least IAM policy, a pure function.
+"""Who is allowed what, at the least: the functions' role and the one who deploys. Pure functions.
 
-A test holds it equal to the calls that the commands make. IAM's names of actions are those of the
-calls, but for API Gateway, whose actions are HTTP methods, and for what AWS asks for besides: tags
-given at a creation, and the role passed to a function
+A test holds the deployer's policy equal to the calls that the commands make. IAM's names of actions
+are those of the calls, but for API Gateway, whose actions are HTTP methods, and for what AWS asks
+for besides: tags given at a creation, and the role passed to a function
 (https://docs.aws.amazon.com/service-authorization/latest/reference/).
 """
 
 from typing import Any
 
 from gimel.aws import Home
-from gimel.stack import DEFAULT_STACK, Names, log_group
+from gimel.config_stack import Vpc
+from gimel.stack import DEFAULT_STACK, Names, alias_arn, log_group
 
 _LAMBDA = (
     *("AddPermission", "CreateAlias", "CreateFunction", "DeleteFunction"),
@@ -32,6 +33,75 @@ _PARAMETER = (
     "PutParameter",
 )
 _API = ("DELETE", "GET", "PATCH", "POST", "PUT", "TagResource")
+
+
+def trust_policy(legacy: bool = False) -> dict[str, Any]:
+    """Who may take the role: Lambda, nobody else; but the REST API of gimel 1.x takes it too."""
+    services = ["lambda.amazonaws.com", *(["apigateway.amazonaws.com"] if legacy else [])]
+    return _policy(
+        *(
+            {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+            for service in services
+        )
+    )
+
+
+def permissions_policy(
+    names: Names, home: Home, vpc: Vpc | None = None, legacy: bool = False
+) -> dict[str, Any]:
+    """What the functions may do: their own logs, their own queue; in a VPC, network interfaces.
+
+    A log stream's ARN is its group's, followed by its name: hence `:*`.
+    """
+    groups = map(log_group, names.functions)
+    logs = {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": [home.arn("logs", f"log-group:{group}:*") for group in groups],
+    }
+    queue = {
+        "Effect": "Allow",
+        "Action": [
+            *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+            *("sqs:ReceiveMessage", "sqs:SendMessage"),
+        ],
+        "Resource": [home.arn("sqs", names.queue)],
+    }
+    statements = [logs, queue, *(_network(names, home) if vpc else [])]
+    if legacy:
+        aliases = [alias_arn(home, name) for name in names.functions]
+        statements.append(
+            {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": aliases}
+        )
+    return _policy(*statements)
+
+
+def _network(names: Names, home: Home) -> list[dict[str, Any]]:
+    """What Lambda, with the role, needs for a function in a VPC; not what its code may do.
+
+    EC2 knows no narrower resource for looking at interfaces, and Lambda asks for the right to
+    delete any: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html.
+    """
+    looking = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    changing = [
+        *("ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface"),
+        *("ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"),
+    ]
+    functions = [home.arn("lambda", f"function:{name}") for name in names.functions]
+    return [
+        {"Effect": "Allow", "Action": looking, "Resource": "*"},
+        {"Effect": "Allow", "Action": changing, "Resource": home.arn("ec2", "*/*")},
+        {
+            "Effect": "Deny",
+            "Action": [*looking, *changing],
+            "Resource": "*",
+            "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": functions}},
+        },
+    ]
+
+
+def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
 def deployer_policy(names: Names, home: Home) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from gimel.change import Call, Change, later
 from gimel.plan_api import domains, http_api, invoker, spare_apis
 from gimel.plan_owner import listed, missing_tags, refuse_foreign, why_tagged
+from gimel.plan_queue import mapping, queues
 from gimel.plan_role import role
 from gimel.stack import (
     ALIAS,
@@ -17,6 +18,7 @@ from gimel.stack import (
     SeenFunction,
     SeenLogGroup,
     Wanted,
+    called,
     log_group,
 )
 
@@ -29,7 +31,7 @@ def plan(wanted: Wanted, seen: Seen, adopt: bool = False) -> list[Change]:
     """
     refuse_foreign(wanted, seen, adopt)
     names, functions = wanted.names.functions, seen.functions
-    changes = [*_parameter(wanted, seen), *role(wanted, seen)]
+    changes = [*_parameter(wanted, seen), *queues(wanted, seen), *role(wanted, seen)]
     for name in names:
         changes += _in_lane(name, _log_group(wanted, name, seen.log_groups.get(log_group(name))))
         changes += _in_lane(name, _function(wanted, name, functions.get(name)))
@@ -37,8 +39,10 @@ def plan(wanted: Wanted, seen: Seen, adopt: bool = False) -> list[Change]:
     changes += http_api(wanted, seen.apis[0] if seen.apis else None)
     changes += domains(wanted, seen)
     changes += spare_apis(seen)
+    changes += mapping(wanted, seen)
     for name in names:
-        changes += _in_lane(name, invoker(wanted, name, seen))
+        if name in called(wanted):
+            changes += _in_lane(name, invoker(wanted, name, seen))
         changes += _in_lane(name, _old_versions(wanted, name, functions.get(name)))
     return changes
 

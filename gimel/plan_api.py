@@ -16,6 +16,7 @@ from gimel.stack import (
     SeenDomain,
     Wanted,
     alias_arn,
+    called,
 )
 
 
@@ -66,7 +67,7 @@ def _same_cors(wanted: Mapping[str, Any], seen: Mapping[str, Any] | None) -> boo
 
 def _wiring(wanted: Wanted, api: SeenApi) -> Iterator[Change]:
     """Integrations (the API's hold on a function), routes to them, and what is left over."""
-    uris = {name: alias_arn(wanted.home, name) for name in wanted.names.functions}
+    uris = {name: alias_arn(wanted.home, name) for name in called(wanted)}
     by_uri = {uri: id for id, uri in api.integrations.items()}
     targets = {name: by_uri.get(uri, later(f"integration of {name}")) for name, uri in uris.items()}
     missing = [name for name, uri in uris.items() if uri not in by_uri]

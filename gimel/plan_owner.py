@@ -35,6 +35,10 @@ def _named(wanted: Wanted, seen: Seen) -> Iterator[tuple[str, Tags]]:
         yield f"function {name}", function.tags
     for name, group in seen.log_groups.items():
         yield f"log group {name}", group.tags
+    for name, queue in seen.queues.items():
+        yield f"queue {name}", queue.tags
+    if seen.mapping:
+        yield f"mapping of queue {names.queue}", seen.mapping.tags
     for domain in seen.domains:
         yield f"domain name {domain.name}", domain.tags
     if seen.role:

@@ -5,14 +5,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gimel.change import Call, Change
+from gimel.permissions import permissions_policy, trust_policy
 from gimel.plan_owner import OLD_POLICY, listed, missing_tags, why_tagged
 from gimel.stack import (
     DEFAULT_STACK,
     Seen,
     SeenRole,
     Wanted,
-    permissions_policy,
-    trust_policy,
 )
 
 
@@ -67,9 +66,9 @@ def _permissions(wanted: Wanted, seen: Seen) -> Iterator[Change]:
             before = {**known, "PolicyDocument": json.dumps(found.permissions)}
         arguments = {**known, "PolicyDocument": json.dumps(permissions)}
         call = _iam(wanted, "put_role_policy", arguments, before)
-        why = "to write its own logs and nothing else"
+        why = "for its own logs and its own queue"
         if wanted.vpc:
-            why = "to write its own logs and to be in the VPC"
+            why += ", and to be in the VPC"
         yield Change("update" if before else "create", what, why, (call,))
     if found and names.stack == DEFAULT_STACK and OLD_POLICY in found.policies:
         call = _iam(wanted, "delete_role_policy", {"PolicyName": OLD_POLICY})

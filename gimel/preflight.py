@@ -74,6 +74,7 @@ def check_redis(settings: RedisSettings) -> Iterator[Check]:
         decode_responses=True,
         socket_timeout=_TIMEOUT,
         socket_connect_timeout=_TIMEOUT,
+        **({"ssl_ca_data": settings.ca} if settings.ca else {}),
     )
     try:
         client.ping()
@@ -88,9 +89,9 @@ def check_redis(settings: RedisSettings) -> Iterator[Check]:
 
 def _count_one(settings: RedisSettings) -> None:
     """Count, and forget, an event just as the functions will."""
-    counters = Counters(Connection(settings.address))
+    counters = Counters(Connection.of(settings.environment))
     counters.add([Event(PREFLIGHT_NAMESPACE, "preflight", PARTICIPATE, "a", "1")])
-    counters.delete(PREFLIGHT_NAMESPACE, "preflight")
+    counters.delete(PREFLIGHT_NAMESPACE, "preflight", forget=True)
 
 
 def cure(error: RedisError) -> str:

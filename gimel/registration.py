@@ -17,7 +17,7 @@ from gimel.counting import (
     generations_in,
     sets_for,
 )
-from gimel.layout import NAMESPACES, Layout, ask_for_start, is_hyperloglog
+from gimel.layout import NAMESPACES, Layout, ask_for_start, deleted, is_hyperloglog
 from gimel.limits import Limits, Pair
 
 
@@ -36,6 +36,7 @@ class Registration:
         namespace, experiment = self.names
         pipeline.sismember(NAMESPACES, namespace)
         pipeline.scard(NAMESPACES)
+        pipeline.sismember(deleted(namespace), experiment)
         for layout in self._layouts:
             pipeline.sismember(layout.experiments, experiment)
             pipeline.scard(layout.experiments)
@@ -47,6 +48,7 @@ class Registration:
         """Take the replies to `ask`."""
         self.in_namespaces: int = next(replies)
         self.namespaces: int = next(replies)
+        self.is_deleted: int = next(replies)
         new, old = [list(islice(replies, 3)) for _ in self._layouts]
         self.settings: dict[str, str] = next(replies)
         legacy = bool(old[0] and "shards" not in self.settings)
@@ -57,8 +59,8 @@ class Registration:
 
     @property
     def is_running(self) -> bool:
-        """Whether its events are to be counted."""
-        return self.settings.get("state", "running") == "running"
+        """Whether its events are to be counted: late ones do not bring a deleted one back."""
+        return not self.is_deleted and self.settings.get("state", "running") == "running"
 
     def ask_for_starts(self, pipeline: Any) -> None:
         """Queue what tells lamed's counters from those of gimel 1.x, in the layout of both."""
@@ -116,6 +118,8 @@ class Registration:
         self, limits: Limits, pairs: list[Pair], begun: "list[Registration]"
     ) -> dict[Pair, str]:
         """Which (goal, variant) pairs may not be made. `begun`: what the same call makes anew."""
+        if self.is_deleted:
+            return {}
         siblings = sum(other.names[0] == self.names[0] for other in begun)
         opened = {other.names[0] for other in begun if other.opens_namespace}
         reason = None
@@ -128,17 +132,14 @@ class Registration:
         known = [(goal, variant) for _, goal, variant in self.layout.parse(self.counters)]
         return limits.refuse_counters(known, pairs)
 
-    def write(self, pipeline: Any, pairs: list[Pair], shards: int, counting: str) -> bool:
-        """Queue what is missing of these counters. Returns whether anything is.
+    def lacks(self, pairs: list[Pair]) -> bool:
+        """Whether anything of these counters, which are to count, is yet to be written."""
+        self.missing = {self.layout.counter(*pair) for pair in pairs} - self.counters
+        there = not self.missing and self.in_experiments and self.in_namespaces
+        return bool(pairs) and self.is_running and not there
 
-        Settings come first: an experiment without them would be taken for one of gimel 1.x.
-        """
-        namespace, experiment = self.names
-        missing = {self.layout.counter(*pair) for pair in pairs} - self.counters
-        if not self.is_running:
-            return False
-        if not missing and self.in_experiments and self.in_namespaces:
-            return False
+    def write_settings(self, pipeline: Any, shards: int, counting: str) -> None:
+        """Queue the settings and the question which of them hold, as the last command."""
         if not self.layout.legacy:
             # Another process may be first, with another way of counting: what it wrote holds. What
             # was made before there was a choice is counted with HyperLogLogs.
@@ -147,9 +148,12 @@ class Registration:
             pipeline.hsetnx(self.layout.settings, "shards", str(shards))
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
             pipeline.hsetnx(self.layout.settings, "created_at", now)
+        pipeline.hgetall(self.layout.settings)
+
+    def write_names(self, pipeline: Any) -> None:
+        """Queue the names, once the settings are there: without them, gimel 1.x made it."""
+        namespace, experiment = self.names
         pipeline.sadd(NAMESPACES, namespace)
         pipeline.sadd(self.layout.experiments, experiment)
-        if missing:
-            pipeline.sadd(self.layout.counters, *sorted(missing))
-        pipeline.hgetall(self.layout.settings)
-        return True
+        if self.missing:
+            pipeline.sadd(self.layout.counters, *sorted(self.missing))

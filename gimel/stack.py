@@ -24,12 +24,15 @@ TAG = "gimel:stack"
 VERSIONS_KEPT = 5
 
 TRACK, READS, DELETE = "track", "all-experiments", "delete-experiment"
+REPLAY = "replay"
 _HANDLERS = {
     TRACK: "gimel.direct.track",
     READS: "gimel.direct.reads",
     DELETE: "gimel.direct.delete",
+    REPLAY: "gimel.gimel.replay",
 }
-# How config.json calls the functions.
+REPLAY_SECONDS = 30
+# How config.json calls the functions that answer requests.
 SETTINGS_OF = {TRACK: "track", READS: "reads", DELETE: "delete"}
 LATEST = "$LATEST"
 # Executions that AWS keeps for functions that reserve none.
@@ -68,8 +71,18 @@ class Names:
         """The parameter that holds the read key."""
         return f"/{self.stack}/read-key"
 
+    @property
+    def queue(self) -> str:
+        """The queue of the events that Redis did not take."""
+        return f"{self.stack}-events"
+
+    @property
+    def dead_letters(self) -> str:
+        """The queue of the messages that could not be replayed."""
+        return f"{self.stack}-events-dead"
+
     def function(self, purpose: str) -> str:
-        """The function for a purpose: TRACK, READS or DELETE."""
+        """The function for a purpose: TRACK, READS, DELETE or REPLAY."""
         return f"{self.stack}-{purpose}"
 
     @property
@@ -133,9 +146,13 @@ def wanted(
         bundle=bundle,
         architecture=config.architecture,
         configurations=_configurations(config, home, bundle, (key, *also)),
+        # The queue bounds how often the replay runs at once.
         concurrency={
-            names.function(purpose): getattr(config.reserved_concurrency, setting)
-            for purpose, setting in SETTINGS_OF.items()
+            names.function(REPLAY): None,
+            **{
+                names.function(purpose): getattr(config.reserved_concurrency, setting)
+                for purpose, setting in SETTINGS_OF.items()
+            },
         },
         log_retention_days=config.log_retention_days,
         routes=_routes(config, names),
@@ -160,14 +177,16 @@ def _configurations(
     environment = {
         "GIMEL_COUNTING": config.counting,
         "GIMEL_KEY_SHA256": key_hash(keys),
-        "GIMEL_REDIS_URL": config.redis.address,
+        "GIMEL_LIMITS": config.limits.model_dump_json(),
+        "GIMEL_QUEUE": home.arn("sqs", names.queue),
         "GIMEL_SHARDS": str(config.shards),
+        **config.redis.environment,
     }
     configurations: dict[str, dict[str, Any]] = {
         names.function(purpose): {
             "Handler": handler,
             "Runtime": bundle.runtime,
-            "Timeout": getattr(config.timeouts, SETTINGS_OF[purpose]),
+            "Timeout": _timeout(config, purpose),
             "MemorySize": config.memory,
             "Role": home.arn("iam", f"role/{names.role}", regional=False),
             "Environment": {"Variables": environment},
@@ -184,6 +203,10 @@ def _configurations(
     for configuration in configurations.values():
         configuration["Description"] = f"gimel {__version__}, release {release}"
     return configurations
+
+
+def _timeout(config: Config, purpose: str) -> int:
+    return REPLAY_SECONDS if purpose == REPLAY else getattr(config.timeouts, SETTINGS_OF[purpose])
 
 
 def _routes(config: Config, names: Names) -> dict[str, str]:
@@ -273,6 +296,32 @@ class SeenLegacy:
 
 
 @dataclass(frozen=True)
+class SeenQueue:
+    """A queue as it is."""
+
+    url: str
+    attributes: Mapping[str, str]
+    tags: Tags
+
+    @property
+    def waiting(self) -> int:
+        """About how many messages are in it: SQS counts roughly."""
+        return int(self.attributes.get("ApproximateNumberOfMessages", 0)) + int(
+            self.attributes.get("ApproximateNumberOfMessagesNotVisible", 0)
+        )
+
+
+@dataclass(frozen=True)
+class SeenMapping:
+    """What hands the queue's messages to the replay function, as it is."""
+
+    uuid: str
+    arn: str
+    settings: Mapping[str, Any]
+    tags: Tags
+
+
+@dataclass(frozen=True)
 class Seen:
     """What there is of a stack. `apis` are those that bear its tag, the oldest first.
 
@@ -287,72 +336,18 @@ class Seen:
     domains: tuple[SeenDomain, ...] = ()
     legacy: SeenLegacy | None = None
     unreserved: int = 1000
+    queues: Mapping[str, SeenQueue] = field(default_factory=dict)
+    mapping: SeenMapping | None = None
+
+
+def called(wanted: Wanted) -> list[str]:
+    """The functions that the API calls."""
+    return [name for name in wanted.names.functions if name in wanted.routes.values()]
 
 
 def alias_arn(home: Home, function: str) -> str:
     """What the API invokes."""
     return home.arn("lambda", f"function:{function}:{ALIAS}")
-
-
-def trust_policy(legacy: bool = False) -> dict[str, Any]:
-    """Who may take the role: Lambda, nobody else; but the REST API of gimel 1.x takes it too."""
-    services = ["lambda.amazonaws.com", *(["apigateway.amazonaws.com"] if legacy else [])]
-    return _policy(
-        *(
-            {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-            for service in services
-        )
-    )
-
-
-def permissions_policy(
-    names: Names, home: Home, vpc: Vpc | None = None, legacy: bool = False
-) -> dict[str, Any]:
-    """What the functions may do: write to their own logs; in a VPC, have their network interfaces.
-
-    A log stream's ARN is its group's, followed by its name: hence `:*`.
-    """
-    groups = map(log_group, names.functions)
-    logs = {
-        "Effect": "Allow",
-        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-        "Resource": [home.arn("logs", f"log-group:{group}:*") for group in groups],
-    }
-    statements = [logs, *(_network(names, home) if vpc else [])]
-    if legacy:
-        aliases = [alias_arn(home, name) for name in names.functions]
-        statements.append(
-            {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": aliases}
-        )
-    return _policy(*statements)
-
-
-def _network(names: Names, home: Home) -> list[dict[str, Any]]:
-    """What Lambda, with the role, needs for a function in a VPC; not what its code may do.
-
-    EC2 knows no narrower resource for looking at interfaces, and Lambda asks for the right to
-    delete any: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html.
-    """
-    looking = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
-    changing = [
-        *("ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface"),
-        *("ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"),
-    ]
-    functions = [home.arn("lambda", f"function:{name}") for name in names.functions]
-    return [
-        {"Effect": "Allow", "Action": looking, "Resource": "*"},
-        {"Effect": "Allow", "Action": changing, "Resource": home.arn("ec2", "*/*")},
-        {
-            "Effect": "Deny",
-            "Action": [*looking, *changing],
-            "Resource": "*",
-            "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": functions}},
-        },
-    ]
-
-
-def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
-    return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
 def cors(origins: Collection[str] = ("*",)) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from gimel.change import Call, Change
 from gimel.plan_api import remove_domain
+from gimel.plan_queue import removals
 from gimel.stack import Names, Seen, SeenLegacy, SeenRole, Tags
 
 _WHY = "the stack goes"
@@ -28,6 +29,7 @@ def teardown(names: Names, region: str, seen: Seen) -> list[Change]:
         _delete(f"HTTP API {api.id}", "apigatewayv2", "delete_api", ApiId=api.id)
         for api in seen.apis
     ]
+    changes += removals(names, seen, _WHY)
     changes += [
         _delete(
             f"function {name} with its versions", "lambda", "delete_function", FunctionName=name

@@ -30,14 +30,17 @@ class Deployment(NamedTuple):
     redis_url: str
     config: Config
     output: str
+    config_file: Path
 
     @contextlib.contextmanager
     def redis_down(self) -> Iterator[None]:
         """Redis takes connections and answers none of them, as a host in trouble does."""
         with redis.Redis.from_url(self.redis_url) as client:
             client.client_pause(60_000)
-            yield
-            client.client_unpause()
+            try:
+                yield
+            finally:
+                client.client_unpause()
 
 
 @pytest.fixture(scope="session")
@@ -86,4 +89,4 @@ def deployed(
     )
     assert done.returncode == 0, done.stdout
     backend = deploying.find(settings)
-    return Deployment(backend.url, backend.key, redis_url, settings, done.stdout)
+    return Deployment(backend.url, backend.key, redis_url, settings, done.stdout, path)

@@ -120,7 +120,7 @@ def point_handlers_at(patch: pytest.MonkeyPatch, url: str, key: str = "none") ->
     patch.setenv("GIMEL_REDIS_URL", url)
     patch.setenv("GIMEL_KEY_SHA256", key)
     patch.delenv("GIMEL_SHARDS", raising=False)
-    handlers.counters.cache_clear()
+    handlers.forget_connection()
 
 
 @pytest.fixture(name="backend")
@@ -128,7 +128,7 @@ def backend_fixture(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iter
     """The handlers on an empty Valkey, reads open. Gives a client of that Valkey."""
     point_handlers_at(monkeypatch, url_of(store))
     yield store
-    handlers.counters.cache_clear()
+    handlers.forget_connection()
 
 
 class Answer(NamedTuple):
@@ -243,7 +243,11 @@ class Proxy:
                 if self.budget == 0:
                     client.close()
                     continue
-                server = socket.create_connection(("127.0.0.1", self._target))
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target))
+                except ConnectionRefusedError:  # it is down, and may come back
+                    client.close()
+                    continue
                 self._sockets += [client, server]
                 self._start(self._carry, client, server, True)
                 self._start(self._carry, server, client, False)

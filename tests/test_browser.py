@@ -3,17 +3,21 @@
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from playwright.sync_api import Browser, Page, Route
 
 from gimel.client import Client
 from gimel.snippet import ALEPHBET_URL
 from tests.browsers import LocalBackend
+from tests.servers import backend_fixture, point_handlers_at, proxy_of, store_fixture  # noqa: F401
+from tests.tooling import url_fixture  # noqa: F401
 
 ALEPHBET = Path(__file__).parent.parent / "build/node_modules/alephbet/dist/alephbet.min.js"
 
@@ -158,12 +162,33 @@ def test_alephbets_own_queue_is_sent_with_the_next_event(
 
 
 def test_events_wait_while_redis_is_away(deployed: Any, page: Page, shop: Shop) -> None:
-    """The functions answer 503 then: AlephBet keeps the event, as it does on all but 200."""
+    """The functions queue the event and answer 200: the browser may forget it."""
     shop.show(snippet(deployed.url, "redis away"))
     with deployed.redis_down():
+        accepted = lambda response: "/e?" in response.url and response.status == 200  # noqa: E731
+        with page.expect_response(accepted):
+            page.goto(shop.url)
+        wait_for_queue(page, 0)
+    client = Client(deployed.url, deployed.key)
+    deadline = time.monotonic() + 180
+    while not client.experiments(scope="redis away")[0]["variants"]:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    assert counts(client, "redis away") == (1, 0)
+
+
+def test_the_browser_keeps_an_event_that_nobody_took(
+    url: str, store: redis.Redis, monkeypatch: pytest.MonkeyPatch, page: Page, shop: Shop
+) -> None:
+    """A backend without a queue answers 503: AlephBet keeps the event, as on all but 200."""
+    shop.show(snippet(url, "kept"))
+    with proxy_of(store) as proxy:
+        point_handlers_at(monkeypatch, f"redis://127.0.0.1:{proxy.port}/0")
+        proxy.budget = 0
         with page.expect_response(lambda response: response.status == 503):
             page.goto(shop.url)
         wait_for_queue(page, 1)
-    page.reload()
-    wait_for_queue(page, 0)
-    assert counts(Client(deployed.url, deployed.key), "redis away") == (1, 0)
+        proxy.budget = None
+        page.reload()
+        wait_for_queue(page, 0)
+        assert counts(Client(url), "kept") == (1, 0)

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 import gimel
 from gimel.cli import main
 from gimel.client import Client
-from gimel.gimel import counters
+from gimel.gimel import forget_connection
 from gimel.power import sample_size
 from tests.servers import (
     KEY,
@@ -322,21 +322,22 @@ def test_delete_asks_first(url: str) -> None:
     for answer in ("n\n", "\n", ""):
         refused = CliRunner().invoke(main, arguments, input=answer)
         assert refused.exit_code == 1
-        assert "Forget my [red] test and all its counts? [y/N]" in refused.output
+        assert "Delete my [red] test and all its counts? [y/N]" in refused.output
         assert "Aborted" in refused.output
     assert len(Client(url).experiments()) == 1
     done = CliRunner().invoke(main, arguments, input="y\n")
     assert done.exit_code == 0
-    assert done.output.endswith("Forgotten.\n")
+    assert done.output.endswith("Deleted.\n")
     assert Client(url).experiments() == []
 
 
 def test_delete_without_asking(url: str, store: redis.Redis) -> None:
     count("e", {"a": 2}, namespace="n")
     count("kept", {"a": 2}, namespace="n")
-    assert said(run("delete", "e", "--yes", "--url", url, "--namespace", "n")) == "Forgotten.\n"
+    assert said(run("delete", "e", "--yes", "--url", url, "--namespace", "n")) == "Deleted.\n"
     assert [each["experiment"] for each in Client(url).experiments("n")] == ["kept"]
     assert not store.keys("*:e:*")
+    assert store.smembers("n:deleted") == {"e"}
 
 
 def test_delete_of_what_there_is_not(url: str) -> None:
@@ -434,12 +435,12 @@ def test_stop_and_resume(told: str) -> None:
     event = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "new"}
     before = Client(told).experiment("e")
     assert said(run("stop", "e", "--url", told)).startswith("Stopped.")
-    counters.cache_clear()  # as a minute later, or in another process
+    forget_connection()  # as a minute later, or in another process
     assert post(event).status == 200
     assert Client(told).experiment("e") == before | {"state": "stopped"}
     assert "stopped, made on" in said(run("results", "e", "--url", told))
     assert said(run("resume", "e", "--url", told)).startswith("Running.")
-    counters.cache_clear()
+    forget_connection()
     post(event)
     visitors = [each["variants"][0]["trials"] for each in (before, Client(told).experiment("e"))]
     assert visitors[1] == visitors[0] + 1

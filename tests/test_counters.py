@@ -17,6 +17,7 @@ from gimel.connection import Connection
 from gimel.counters import Counters, shard_of
 from gimel.experiments import SHARD_ERROR, Experiment
 from gimel.http import Event
+from gimel.limits import Limits
 from tests.servers import debian_redis, proxy_of, store_fixture, url_of  # noqa: F401
 
 # The server is kept for all examples; each starts by emptying it.
@@ -90,7 +91,7 @@ def test_names_come_out_as_they_went_in(store: redis.Redis, name: str) -> None:
     counters.add([event(**fields), event(**fields, goal=name)])
     (found,) = counters_of(store).read(name)
     assert (found.name, found.trials, found.goals) == (name, {name: 1}, {name: {name: 1}})
-    assert counters.delete(name, name)
+    assert counters.delete(name, name, forget=True)
     assert store.dbsize() == 0
 
 
@@ -106,7 +107,7 @@ def test_any_names_come_out_as_they_went_in(
     (found,) = counters.read(namespace)
     assert (found.name, set(found.trials)) == (experiment, {variant})
     assert goal == "participate" or found.goals == {goal: {variant: 1}}
-    assert counters.delete(namespace, experiment)
+    assert counters.delete(namespace, experiment, forget=True)
     assert store.dbsize() == 0
 
 
@@ -136,7 +137,7 @@ def test_a_namespace_that_spells_an_escaped_one_is_another(store: redis.Redis) -
     for namespace in ("a:b", "a%3Ab"):
         (found,) = counters_of(store).read(namespace)
         assert (found.trials, found.shards) == ({"a": 1}, 64)
-    counters_of(store).delete("a%3Ab", "e")
+    counters_of(store).delete("a%3Ab", "e", forget=True)
     assert [found.trials for found in counters_of(store).read("a:b")] == [{"a": 1}]
 
 
@@ -158,7 +159,7 @@ def test_names_that_spell_another_key_break_nothing(
     for each in pair:
         read = counters_of(store).read(each.namespace)
         assert {each.variant: 1} in [found.trials for found in read]
-        assert counters_of(store).delete(each.namespace, each.experiment)
+        assert counters_of(store).delete(each.namespace, each.experiment, forget=True)
     assert store.dbsize() == 0
 
 
@@ -437,7 +438,7 @@ def test_a_redis_of_gimel_1_is_read_counted_on_and_deleted(
     (found,) = counters_of(store).read(namespace)
     assert (found.trials, found.goals) == ({variant: 5}, {goal: {variant: 2}})
 
-    assert counters.delete(namespace, experiment)
+    assert counters.delete(namespace, experiment, forget=True)
     assert store.dbsize() == 0
 
 
@@ -465,7 +466,7 @@ def test_old_and_new_experiments_live_side_by_side(store: redis.Redis) -> None:
     found = {each.name: each for each in counters.read("alephbet")}
     assert (found["old"].shards, found["old"].trials) == (1, {"a": 1})
     assert (found["new"].shards, found["new"].trials) == (64, {"a": 2})
-    assert counters.delete("alephbet", "new")
+    assert counters.delete("alephbet", "new", forget=True)
     assert store.smembers("alephbet:counter_keys") == {"alephbet:counters:old:participate:a"}
     assert [each.name for each in counters.read("alephbet")] == ["old"]
 
@@ -483,9 +484,9 @@ def full_experiment(store: redis.Redis, **fields: str) -> Counters:
 
 def test_deleting_leaves_no_key_and_twice_is_fine(store: redis.Redis) -> None:
     counters = full_experiment(store)
-    assert counters.delete("alephbet", "e") is True
+    assert counters.delete("alephbet", "e", forget=True) is True
     assert store.dbsize() == 0
-    assert counters.delete("alephbet", "e") is False
+    assert counters.delete("alephbet", "e", forget=True) is False
     assert store.dbsize() == 0
 
 
@@ -494,15 +495,15 @@ def test_deleting_one_experiment_leaves_the_others(store: redis.Redis) -> None:
     before = {key: store.dump(key) for key in store.scan_iter()}
     full_experiment(store, experiment="e2")
     full_experiment(store, namespace="other")
-    counters.delete("alephbet", "e2")
-    counters.delete("other", "e")
+    counters.delete("alephbet", "e2", forget=True)
+    counters.delete("other", "e", forget=True)
     assert {key: store.dump(key) for key in store.scan_iter()} == before
 
 
 def test_deleting_an_unknown_experiment_changes_nothing(store: redis.Redis) -> None:
     full_experiment(store, namespace="a:b")
     before = {key: store.dump(key) for key in store.scan_iter()}
-    assert counters_of(store).delete("a:b", "another") is False
+    assert counters_of(store).delete("a:b", "another", forget=True) is False
     assert {key: store.dump(key) for key in store.scan_iter()} == before
 
 
@@ -512,7 +513,7 @@ def test_deleting_an_unknown_name_that_spells_a_key_spares_it(
 ) -> None:
     counters_of(store).add([event(variant=variant, uuid=SHARD_0[0])])
     before = {key: store.dump(key) for key in store.scan_iter()}
-    assert counters_of(store).delete("alephbet", "counters:e:participate") is False
+    assert counters_of(store).delete("alephbet", "counters:e:participate", forget=True) is False
     assert {key: store.dump(key) for key in store.scan_iter()} == before
 
 
@@ -520,14 +521,14 @@ def test_a_namespace_is_in_use_while_gimel_1_left_something_in_it(store: redis.R
     track_1x(store, "a:b", "old", "participate", "a", "1")
     counters = counters_of(store)
     counters.add([event(namespace="a:b")])
-    counters.delete("a:b", "e")
+    counters.delete("a:b", "e", forget=True)
     assert store.smembers("gimel:namespaces") == {"a:b"}
     assert [found.trials for found in counters.read("a:b")] == [{"a": 1}]
 
 
 def test_a_deleted_experiment_starts_anew(store: redis.Redis) -> None:
     counters = full_experiment(store)
-    counters.delete("alephbet", "e")
+    counters.delete("alephbet", "e", forget=True)
     counters.add(events([1]))
     (found,) = counters.read("alephbet")
     assert (found.trials, found.goals, found.shards) == ({"a": 1}, {}, 64)
@@ -537,16 +538,16 @@ def test_a_deleted_experiment_starts_anew(store: redis.Redis) -> None:
 def test_a_delete_cut_half_way_can_be_done_again(store: redis.Redis, fraction: float) -> None:
     full_experiment(store)
     with proxy_of(store) as proxy:
-        counters_of_proxy(proxy.port).delete("alephbet", "e")
+        counters_of_proxy(proxy.port).delete("alephbet", "e", forget=True)
         whole, proxy.taken = proxy.taken, 0
         full_experiment(store)
         counters = counters_of_proxy(proxy.port)
         proxy.budget = int(whole * fraction)
         with pytest.raises(redis.ConnectionError):
-            counters.delete("alephbet", "e")
+            counters.delete("alephbet", "e", forget=True)
         assert store.dbsize() > 0
         proxy.budget = None
-        counters.delete("alephbet", "e")
+        counters.delete("alephbet", "e", forget=True)
     assert store.dbsize() == 0
 
 
@@ -578,6 +579,55 @@ def test_redis_counts_as_valkey_does() -> None:
         assert found.trials == {"a": 150, "b": 150}
         track_1x(store, "alephbet", "old", "participate", "a", "1")
         assert [each.name for each in counters.read("alephbet")] == ["e", "old"]
-        assert counters.delete("alephbet", "e")
-        assert counters.delete("alephbet", "old")
+        assert counters.delete("alephbet", "e", forget=True)
+        assert counters.delete("alephbet", "old", forget=True)
         assert store.dbsize() == 0
+
+
+# Tombstones
+
+
+def test_late_events_do_not_bring_a_deleted_experiment_back(store: redis.Redis) -> None:
+    full_experiment(store)
+    assert counters_of(store).delete("alephbet", "e") is True
+    fresh = counters_of(store)  # a process that never knew it
+    assert fresh.add(events([1, 2])) == {}
+    assert fresh.read("alephbet") == []
+    assert list(store.scan_iter()) == ["alephbet:deleted"]
+    assert store.smembers("alephbet:deleted") == {"e"}
+
+
+def test_a_forgotten_name_may_be_used_anew(store: redis.Redis) -> None:
+    full_experiment(store)
+    counters = counters_of(store)
+    counters.delete("alephbet", "e")
+    counters.add(events([1]))
+    assert counters.delete("alephbet", "e", forget=True) is True, "the tombstone was there"
+    assert counters.delete("alephbet", "e", forget=True) is False
+    assert store.dbsize() == 0
+    counters.add(events([1]))
+    (found,) = counters.read("alephbet")
+    assert found.trials == {"a": 1}
+
+
+def test_a_name_that_never_was_gets_no_tombstone(store: redis.Redis) -> None:
+    assert counters_of(store).delete("alephbet", "e") is False
+    assert store.dbsize() == 0
+
+
+def test_tombstones_take_no_limits_place_and_are_refused_by_none(store: redis.Redis) -> None:
+    full_experiment(store)
+    counters_of(store).delete("alephbet", "e")
+    full = Counters(Connection(url_of(store)), limits=Limits(experiments=1))
+    others = [event._replace(experiment="other") for event in events([1])]
+    assert full.add(events([1]) + others) == {}
+    assert [found.name for found in full.read("alephbet")] == ["other"]
+
+
+def test_a_gimel_1_experiment_leaves_a_tombstone_too(store: redis.Redis) -> None:
+    store.sadd("alephbet:experiments", "e")
+    store.sadd("alephbet:e:counter_keys", "alephbet:counters:e:participate:a")
+    store.pfadd("alephbet:counters:e:participate:a", "1")
+    assert counters_of(store).delete("alephbet", "e") is True
+    counters_of(store).add(events([1]))
+    assert list(store.scan_iter()) == ["alephbet:deleted"]

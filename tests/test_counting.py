@@ -199,7 +199,7 @@ def test_processes_that_stop_and_meet_count_as_a_set_does(
         {member_of(each.uuid) for each in world.sent},
         len(world.sent),
     ]
-    assert counters_of(store).delete("alephbet", "e")
+    assert counters_of(store).delete("alephbet", "e", forget=True)
     assert store.dbsize() == 0
 
 
@@ -378,7 +378,7 @@ def test_the_way_is_chosen_once(backend: redis.Redis) -> None:
     assert choose("exact").status == 200
     assert choose("hyperloglog").body["error"].startswith("counting was chosen already")
     assert choose("exactly").status == 400
-    call("DELETE", "/delete", {"experiment": "e"})
+    call("DELETE", "/delete", {"experiment": "e", "forget": "1"})
     assert backend.dbsize() == 0
     assert choose("hyperloglog").status == 200
 
@@ -414,5 +414,5 @@ def test_exact_counting_uses_each_key_alone(cluster: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="slot"):
         cluster.sunion("a", "b")
     _check_memory(cluster, {10_000: 40, 100_000: 15})
-    assert counters_of(cluster).delete("alephbet", "e")
+    assert counters_of(cluster).delete("alephbet", "e", forget=True)
     assert cluster.dbsize() == 0

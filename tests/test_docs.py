@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 import gimel
 from gimel.cli import main
-from gimel.config import AwsSettings, Config, RedisSettings
+from gimel.config import AwsSettings, Config, LimitSettings, RedisSettings
 from gimel.gimel import ROUTES
 
 ROOT = Path(__file__).parent.parent
@@ -80,7 +80,7 @@ def test_the_options_of_all_commands_are_in_the_text() -> None:
 
 
 def fields(model: type[BaseModel], start: str = "") -> set[str]:
-    sections = {"redis": RedisSettings, "aws": AwsSettings}
+    sections = {"redis": RedisSettings, "aws": AwsSettings, "limits": LimitSettings}
     found: set[str] = set()
     for name in model.model_fields:
         if not start and name in sections:

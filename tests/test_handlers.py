@@ -216,8 +216,13 @@ def test_delete(backend: redis.Redis) -> None:
     fill()
     name = {"experiment": "button color"}
     assert call("DELETE", "/delete", name) == (200, name | {"deleted": True}, JSON_HEADERS)
-    assert backend.dbsize() == 0
+    assert list(backend.scan_iter()) == ["alephbet:deleted"]
     assert call("DELETE", "/delete", name) == (200, name | {"deleted": False}, JSON_HEADERS)
+    fill()
+    assert call("GET", "/experiment", name).status == 404, "late events count nothing"
+    forget = name | {"forget": "1"}
+    assert call("DELETE", "/delete", forget) == (200, name | {"deleted": True}, JSON_HEADERS)
+    assert backend.dbsize() == 0
     assert call("GET", "/experiment", name).status == 404
 
 
@@ -317,17 +322,27 @@ def test_without_a_known_key_every_read_is_refused(
 def test_names_that_need_quoting_can_be_read_and_deleted(backend: redis.Redis) -> None:
     name = "a:b#c%d/é ש👩‍👧&=+"
     call("GET", "/e", EVENT | {"experiment": name, "namespace": name})
-    query = f"experiment={quote(name, safe='')}&namespace={quote(name, safe='')}"
+    query = f"experiment={quote(name, safe='')}&namespace={quote(name, safe='')}&forget=1"
     assert call("GET", "/experiment", query).body["experiment"] == name
     assert call("DELETE", "/delete", query).body == {"experiment": name, "deleted": True}
     assert backend.dbsize() == 0
+
+
+def test_the_limits_are_set_by_the_environment(
+    backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIMEL_LIMITS", '{"variants": 1}')
+    handlers.forget_connection()
+    assert call("GET", "/e", EVENT).status == 200
+    assert call("GET", "/e", EVENT | {"variant": "another"}).status == 429
+    assert call("GET", "/e", EVENT | {"event": "buy"}).status == 200
 
 
 def test_the_number_of_shards_is_set_by_the_environment(
     backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIMEL_SHARDS", "4")
-    handlers.counters.cache_clear()
+    handlers.forget_connection()
     call("GET", "/e", EVENT)
     counting = call("GET", "/experiments").body[1]["counting"]
     assert counting == {"method": "hyperloglog", "shards": 4, "relative_error": 0.00405}

@@ -7,7 +7,14 @@ from gimel.connection import Connection
 from gimel.counters import Counters
 from gimel.http import Event
 from gimel.limits import RESERVED, Limits
-from tests.servers import backend_fixture, call, post, store_fixture, url_of  # noqa: F401
+from tests.servers import (
+    backend_fixture,  # noqa: F401
+    call,
+    post,
+    store_fixture,  # noqa: F401
+    traffic,
+    url_of,
+)
 
 LIMITS = Limits(namespaces=2, experiments=3, variants=2, goals=2)
 
@@ -94,13 +101,28 @@ def test_deleting_makes_room(store: redis.Redis, case: str) -> None:
     assert counters.add([one_more]) == {}
 
 
-def test_a_refused_event_is_judged_anew_each_time(store: redis.Redis) -> None:
-    counters = counters_of(store)
-    existing, one_more, _ = CASES["experiments"]
+def test_a_refused_event_is_judged_anew_after_some_seconds(store: redis.Redis) -> None:
+    now = [0.0]
+    counters = Counters(Connection(url_of(store)), limits=LIMITS, clock=lambda: now[0])
+    existing, one_more, reason = CASES["experiments"]
     counters.add(existing)
-    assert counters.add([one_more])
+    assert counters.add([one_more]) == {0: reason}
     counters_of(store).delete("alephbet", "e1")
+    now[0] = 4.9
+    with traffic(store) as seen:
+        assert counters.add([one_more]) == {0: reason}
+    assert seen.commands == {}, "a flood of it costs Redis nothing"
+    now[0] = 5.1
     assert counters.add([one_more]) == {}
+
+
+def test_a_refusal_that_is_new_costs_one_round_trip(store: redis.Redis) -> None:
+    counters = counters_of(store)
+    existing, one_more, reason = CASES["experiments"]
+    counters.add(existing)
+    with traffic(store) as seen:
+        assert counters.add([one_more]) == {0: reason}
+    assert seen.round_trips == 1
 
 
 def test_an_existing_namespace_takes_no_new_ones_place(store: redis.Redis) -> None:

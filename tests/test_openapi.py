@@ -1,0 +1,96 @@
+"""The written description of the wire, and hostile requests: no 5xx, no hang, nothing written."""
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import redis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gimel.gimel import ROUTES, handle
+from tests.servers import backend_fixture, call, store_fixture  # noqa: F401
+
+DOCUMENT = json.loads((Path(__file__).parent.parent / "docs" / "openapi.json").read_text("utf-8"))
+
+
+def test_it_names_the_routes() -> None:
+    written = {
+        f"{method.upper()} {path}"
+        for path, methods in DOCUMENT["paths"].items()
+        for method in methods
+    }
+    assert written == set(ROUTES)
+
+
+def test_its_statuses_are_those_seen(backend: redis.Redis) -> None:
+    event = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
+    seen = {
+        ("/e", "get"): [call("GET", "/e", event), call("GET", "/e")],
+        ("/e", "post"): [call("POST", "/e", body=json.dumps(event)), call("POST", "/e", body="{")],
+        ("/experiments", "get"): [call("GET", "/experiments")],
+        ("/experiment", "get"): [
+            call("GET", "/experiment", {"experiment": "e"}),
+            call("GET", "/experiment", {"experiment": "none"}),
+        ],
+        ("/settings", "post"): [call("POST", "/settings", {"experiment": "e"}, body="{}")],
+        ("/delete", "delete"): [call("DELETE", "/delete", {"experiment": "e", "forget": "1"})],
+    }
+    for (path, method), answers in seen.items():
+        documented = DOCUMENT["paths"][path][method]["responses"]
+        assert {str(answer.status) for answer in answers} <= documented.keys()
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=8,
+)
+NAMES = st.sampled_from(["namespace", "experiment", "variant", "event", "uuid", "scope", "forget"])
+# All names but the experiment's, so that nothing of it may be written.
+FIELDS = st.dictionaries(NAMES.filter(lambda name: name != "experiment"), ANY)
+BODIES = (
+    st.text()
+    | ANY.map(json.dumps)
+    | FIELDS.map(json.dumps)
+    | st.lists(FIELDS, max_size=4).map(json.dumps)
+    | st.binary().map(lambda raw: base64.b64encode(raw).decode())
+)
+
+
+# `make test-full` asks for 50,000.
+@settings(
+    max_examples=int(os.environ.get("GIMEL_EXAMPLES", "300")),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    route=st.sampled_from(sorted(ROUTES)) | st.text(),
+    query=st.text(max_size=60),
+    body=st.none() | BODIES,
+    headers=st.none() | st.dictionaries(st.text(), st.text(), max_size=3),
+    encoded=st.booleans(),
+)
+def test_whatever_comes_is_answered_and_nothing_is_written(
+    backend: redis.Redis,
+    route: str,
+    query: str,
+    body: str | None,
+    headers: dict[str, str] | None,
+    encoded: bool,
+) -> None:
+    method = route.partition(" ")[0]
+    event: dict[str, Any] = {
+        "routeKey": route,
+        "rawQueryString": query.replace("experiment", "x"),
+        "headers": headers,
+        "requestContext": {"http": {"method": method}},
+        "body": body,
+        "isBase64Encoded": encoded,
+    }
+    answer = handle(event)
+    assert answer["statusCode"] in {200, 400, 403, 404, 405, 413}
+    answer["body"].encode()
+    assert backend.dbsize() == 0
