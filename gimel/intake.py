@@ -86,7 +86,8 @@ class Intake:
         """Count the events of messages from the queue. Returns the ids of those to come again.
 
         A message may be replayed any number of times: its events count once. One that is none
-        comes again until the queue sets it aside.
+        comes again until the queue sets it aside. Events over a limit are set aside at once: they
+        were answered 200, and a limit can be raised.
         """
         started = time.monotonic()
         self._counters.forget()
@@ -100,7 +101,9 @@ class Intake:
                     failed.append(record)
                     continue
                 over = self.count(events)
-            except (RedisError, ValueError) as error:
+                if over:
+                    queue.set_aside([events[place] for place in over])
+            except (RedisError, SpillError, ValueError) as error:
                 away = away or isinstance(error, ConnectionError | TimeoutError)
                 failed.append(record)
                 log("error", replay=type(error).__name__)
@@ -110,7 +113,7 @@ class Intake:
         if failed:
             self._hold(failed, queue)
         ms = _milliseconds(started)
-        log("info", replayed=counted, refused=refused, to_come_again=len(failed), ms=ms)
+        log("info", replayed=counted, set_aside=refused, to_come_again=len(failed), ms=ms)
         return [record["messageId"] for record in failed]
 
     @staticmethod

@@ -67,7 +67,12 @@ def permissions_policy(
         ],
         "Resource": [home.arn("sqs", names.queue)],
     }
-    statements = [logs, queue, *(_network(names, home) if vpc else [])]
+    aside = {
+        "Effect": "Allow",
+        "Action": ["sqs:SendMessage"],
+        "Resource": [home.arn("sqs", names.dead_letters)],
+    }
+    statements = [logs, queue, aside, *(_network(names, home) if vpc else [])]
     if legacy:
         aliases = [alias_arn(home, name) for name in names.functions]
         statements.append(

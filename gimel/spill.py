@@ -69,6 +69,7 @@ class Queue:
 
     def __init__(self, arn: str, environ: Mapping[str, str] = os.environ) -> None:
         self._kept = threading.local()
+        self._arn = arn
         _, partition, _, self._region, account, name = arn.split(":")
         suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
         self._endpoint = environ.get("AWS_ENDPOINT_URL") or f"https://sqs.{self._region}.{suffix}"
@@ -84,6 +85,10 @@ class Queue:
         deadline = time.monotonic() + _QUEUE_SECONDS
         for message in encode(events):
             self._call("SendMessage", {"MessageBody": message}, deadline)
+
+    def set_aside(self, events: Sequence[Event]) -> None:
+        """Put the events on the dead-letter queue. Raises SpillError."""
+        Queue(f"{self._arn}-dead", self._environ).put(events)
 
     def hold(self, receipts: Mapping[str, int]) -> None:
         """Let received messages come back after so many seconds, at most 10 of them.

@@ -6,7 +6,7 @@ that was torn had got no answer: its sender still has it.
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,6 +14,9 @@ from gimel.http import MAX_BATCH, Event
 from gimel.spill import SpillError, decode, encode
 
 _LARGEST = 256 << 20
+
+# Counts events. Returns the places of those over a limit, each with the reason.
+Count = Callable[[list[Event]], Mapping[int, str]]
 
 
 class Spool:
@@ -23,33 +26,26 @@ class Spool:
         """`largest`: bytes that may wait; over them, senders keep their events."""
         self._folder = folder
         self._new, self._old = folder / "spool", folder / "spool.replaying"
+        self._aside = folder / "spool.aside"
         self._largest = largest
 
     def put(self, events: Sequence[Event]) -> None:
         """Write the events to the disk, and wait until they are there. Raises SpillError."""
-        text = "".join(f"\n{message}\n" for message in encode(events)).encode()
+        text = _text(events)
         try:
             with self._alone():
                 waiting = sum(path.stat().st_size for path in self._files())
                 if waiting + len(text) > self._largest:
                     raise SpillError("the spool is full")
-                self._append(text)
+                _append(self._new, text)
         except OSError as error:
             raise SpillError(f"the spool: {error.strerror}") from None
 
-    def _append(self, text: bytes) -> None:
-        is_new = not self._new.exists()
-        with self._new.open("ab") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if is_new:
-            _sync(self._folder)
-
-    def replay(self, count: Callable[[list[Event]], object]) -> int:
+    def replay(self, count: Count) -> int:
         """Give `count` all events that wait, and forget them when it took all. Returns how many.
 
-        What `count` raises ends it: the next replay begins again, and counts nothing twice.
+        What `count` raises ends it: the next replay begins again, and counts nothing twice. Those
+        that it refuses, over a limit, are kept in `spool.aside`: renamed to `spool`, they count.
         """
         done = 0
         for _ in range(2):  # what an earlier replay left behind, then what is new
@@ -61,18 +57,22 @@ class Spool:
                 self._old.unlink()
         return done
 
-    def _replay_old(self, count: Callable[[list[Event]], object]) -> int:
+    def _replay_old(self, count: Count) -> int:
         done = 0
         batch: list[Event] = []
         with self._old.open("rb") as file:
             for line in file:
                 batch += _events(line)
                 if len(batch) >= MAX_BATCH:
-                    count(batch)
+                    self._count(batch, count)
                     done, batch = done + len(batch), []
         if batch:
-            count(batch)
+            self._count(batch, count)
         return done + len(batch)
+
+    def _count(self, batch: list[Event], count: Count) -> None:
+        if over := count(batch):
+            _append(self._aside, _text(batch[place] for place in over))
 
     def _files(self) -> list[Path]:
         return [path for path in (self._new, self._old) if path.exists()]
@@ -83,6 +83,20 @@ class Spool:
         with (self._folder / "spool.lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _text(events: Iterable[Event]) -> bytes:
+    return "".join(f"\n{message}\n" for message in encode(events)).encode()
+
+
+def _append(path: Path, text: bytes) -> None:
+    is_new = not path.exists()
+    with path.open("ab") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    if is_new:
+        _sync(path.parent)
 
 
 def _events(line: bytes) -> list[Event]:

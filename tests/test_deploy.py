@@ -163,7 +163,7 @@ def test_everything_is_tagged_and_least_privileged(names: Names, first: Deployed
     assert seen.apis[0].tags == names.tags
     kind = aws.call("ssm", "get_parameter", "Parameter.Type", Name=names.parameter)
     assert kind == "SecureString"
-    statement, queue = role.permissions["Statement"]
+    statement, queue, _ = role.permissions["Statement"]
     assert queue["Resource"] == [seen.queues[names.queue].attributes["QueueArn"]]
     assert statement["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
     assert [arn.removesuffix(":*") for arn in statement["Resource"]] == [

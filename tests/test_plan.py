@@ -347,7 +347,7 @@ def test_the_role_may_have_network_interfaces_only_in_a_vpc() -> None:
     names = Names("shop")
     assert "ec2:" not in json.dumps(permissions_policy(names, HOME))
     policy = permissions_policy(names, HOME, wanted(vpc=VPC).vpc)
-    _, _, looking, changing, denied = policy["Statement"]
+    *_, looking, changing, denied = policy["Statement"]
     assert looking["Action"] == ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
     assert changing["Resource"] == "arn:aws:ec2:eu-west-1:123456789012:*/*"
     # The code in the functions has none of it.
@@ -391,7 +391,9 @@ def test_nothing_but_the_stack_goes() -> None:
 
 def test_policies_name_all_that_they_allow() -> None:
     permissions = permissions_policy(Names("shop"), HOME)
-    statement, queue = permissions["Statement"]
+    statement, queue, aside = permissions["Statement"]
+    assert aside["Action"] == ["sqs:SendMessage"]
+    assert aside["Resource"] == ["arn:aws:sqs:eu-west-1:123456789012:shop-events-dead"]
     assert not [action for action in statement["Action"] + queue["Action"] if "*" in action]
     assert queue["Resource"] == ["arn:aws:sqs:eu-west-1:123456789012:shop-events"]
     assert statement["Resource"] == [

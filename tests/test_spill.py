@@ -255,6 +255,32 @@ def test_of_a_batch_only_what_failed_comes_again(
     assert (last["replayed"], last["to_come_again"]) == (1, 1)
 
 
+def test_what_is_over_a_limit_is_set_aside(
+    queue: Sqs, backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    aside = Sqs(queue.arn.rsplit(":", 1)[1] + "-dead")
+    monkeypatch.setenv("GIMEL_LIMITS", '{"variants": 1}')
+    handlers.forget_connection()
+    events = [Event("alephbet", "e", "participate", variant, "1") for variant in "ab"]
+    for message in encode(events):
+        queue.client.send_message(QueueUrl=queue.url, MessageBody=message)
+    assert handlers.replay({"Records": queue.receive()}) == {"batchItemFailures": []}
+    (record,) = aside.receive()
+    assert decode(record["body"]) == events[1:]
+    aside.client.close()
+
+
+def test_what_over_a_limit_cannot_be_set_aside_comes_again(
+    queue: Sqs, backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIMEL_LIMITS", '{"variants": 1}')
+    handlers.forget_connection()
+    events = [Event("alephbet", "e", "participate", variant, "1") for variant in "ab"]
+    for message in encode(events):
+        queue.client.send_message(QueueUrl=queue.url, MessageBody=message)
+    assert len(handlers.replay({"Records": queue.receive()})["batchItemFailures"]) == 1
+
+
 def test_what_failed_waits_longer_each_time(queue: Sqs, monkeypatch: pytest.MonkeyPatch) -> None:
     with valkey() as own:
         point_handlers_at(monkeypatch, url_of(own))

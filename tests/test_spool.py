@@ -27,7 +27,12 @@ ONE, TWO, THREE = (Event("n", "e", "participate", "a", uuid) for uuid in "123")
 
 def replayed(spool: Spool) -> list[Event]:
     found: list[Event] = []
-    spool.replay(found.extend)
+
+    def take(events: list[Event]) -> dict[int, str]:
+        found.extend(events)
+        return {}
+
+    spool.replay(take)
     return found
 
 
@@ -59,7 +64,7 @@ def test_what_could_not_be_replayed_stays(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     spool.put([ONE])
 
-    def fail(events: list[Event]) -> None:
+    def fail(events: list[Event]) -> dict[int, str]:
         spool.put([TWO])  # meanwhile
         raise redis.ConnectionError
 
@@ -68,13 +73,27 @@ def test_what_could_not_be_replayed_stays(tmp_path: Path) -> None:
     assert replayed(Spool(tmp_path)) == [ONE, TWO]
 
 
+def test_what_is_over_a_limit_is_kept_for_a_higher_one(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.put([ONE, TWO, THREE])
+    assert spool.replay(lambda events: {1: "over a limit"}) == 3
+    assert replayed(spool) == []
+    (tmp_path / "spool.aside").rename(tmp_path / "spool")
+    assert replayed(spool) == [TWO]
+
+
 def test_many_are_replayed_in_batches(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     events = [ONE._replace(uuid=str(n)) for n in range(1200)]
     for start in range(0, 1200, 100):
         spool.put(events[start : start + 100])
     batches: list[list[Event]] = []
-    assert spool.replay(batches.append) == 1200
+
+    def take(events: list[Event]) -> dict[int, str]:
+        batches.append(events)
+        return {}
+
+    assert spool.replay(take) == 1200
     assert [len(batch) for batch in batches] == [500, 500, 200]
     assert [event for batch in batches for event in batch] == events
 
