@@ -315,8 +315,8 @@ def track(
 ) -> None:
     """Send one event, as a page does."""
     client = _client(config_file, url)
-    client.track(experiment, variant, event, uuid or str(uuid4()), namespace)
-    click.echo("Counted.")
+    queued = client.track(experiment, variant, event, uuid or str(uuid4()), namespace)
+    click.echo("Queued: counted once Redis is back." if queued else "Counted.")
 
 
 @main.command(name="migrate")

@@ -36,9 +36,9 @@ class Client:
         event: str,
         uuid: str,
         namespace: str = DEFAULT_NAMESPACE,
-    ) -> None:
-        """Send one event, as AlephBet does."""
-        self._ask(
+    ) -> bool:
+        """Send one event, as AlephBet does. Returns whether it waits for Redis to be back."""
+        answer = self._ask(
             "GET",
             "/e",
             answers="accepted",
@@ -48,6 +48,7 @@ class Client:
             event=event,
             uuid=uuid,
         )
+        return "queued" in answer
 
     def experiments(
         self, namespace: str = DEFAULT_NAMESPACE, scope: str | None = None

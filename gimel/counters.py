@@ -41,7 +41,7 @@ from gimel.counting import (
     sum_of_shards,
 )
 from gimel.experiments import Experiment
-from gimel.http import Event
+from gimel.http import DEFAULT_NAMESPACE, Event
 from gimel.layout import (
     NAMESPACES,
     PARTICIPATE,
@@ -313,6 +313,20 @@ class Counters:
             pipeline.smembers(f"{space}:experiments")
         namespaces, *experiments = answers(pipeline)
         return sorted(namespaces), sorted(set().union(*experiments))
+
+    def fullness(self) -> dict[str, tuple[int, int]]:
+        """How many there are of what is limited, and how many there may be: of the fullest."""
+        namespaces, _ = self.names(DEFAULT_NAMESPACE)
+        most = {"experiments": 0, "variants": 0, "goals": 0}
+        for namespace in namespaces:
+            _, names = self.names(namespace)
+            most["experiments"] = max(most["experiments"], len(names))
+            for found in self._find(namespace, names):
+                pairs = [(goal, variant) for _, goal, variant in found.layout.parse(found.keys)]
+                most["variants"] = max(most["variants"], len({variant for _, variant in pairs}))
+                most["goals"] = max(most["goals"], len({goal for goal, _ in pairs}))
+        there = {"namespaces": len(namespaces), **most}
+        return {what: (number, getattr(self._limits, what)) for what, number in there.items()}
 
     def _find(self, namespace: str, names: Sequence[str]) -> list[_Found]:
         """What there is of each experiment, in one round trip."""

@@ -28,6 +28,7 @@ from gimel import gimel, http
 from gimel.connection import Connection
 from gimel.counters import PARTICIPATE, Counters
 from gimel.http import Event, HTTPError, ProxyEvent
+from gimel.limits import Limits
 from gimel.spill import SpillError
 
 _PROBE = Event("gimel-probe", "inside", PARTICIPATE, "a", "1")
@@ -100,10 +101,11 @@ def look_at_redis(environ: Mapping[str, str]) -> dict[str, Any]:
         )
         with client:
             client.ping()
-            counters = Counters(Connection.of(environ))
+            limits = Limits.of(environ.get("GIMEL_LIMITS"))
+            counters = Counters(Connection.of(environ), limits=limits)
             counters.add([_PROBE])
             counters.delete(_PROBE.namespace, _PROBE.experiment, forget=True)
-            return {"trouble": None, **_figures(client)}
+            return {"trouble": None, "limits": counters.fullness(), **_figures(client)}
     except RedisError as error:
         return {"trouble": trouble(error), "error": type(error).__name__}
 

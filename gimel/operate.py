@@ -202,7 +202,9 @@ def _redis(config: Config, aws: Aws) -> tuple[str, dict[str, Any]]:
     try:
         return "the functions", look_inside(aws, Names(config.stack))
     except AwsError:
-        return "here", direct.look_at_redis(config.redis.environment)
+        return "here", direct.look_at_redis(
+            {**config.redis.environment, "GIMEL_LIMITS": config.limits.model_dump_json()}
+        )
 
 
 def lines(aws: Aws, names: Names, since: timedelta, follow: bool) -> Iterator[tuple[str, str]]:

@@ -104,6 +104,24 @@ def status(console: Console, found: Status) -> None:
         console.print(f"gimel 1.x    REST API {api} still serves (`gimel destroy --legacy`)")
     _drift(console, planned.changes)
     console.print(f"Redis        {_redis(found)}")
+    if limits := found.redis.get("limits"):
+        full = {what: f"{there} of {most} {what}" for what, (there, most) in limits.items()}
+        console.print(
+            f"Limits       {full['namespaces']}; the fullest: {full['experiments']}, ", end=""
+        )
+        console.print(f"{full['variants']}, {full['goals']}")
+    _queues(console, found)
+
+
+def _queues(console: Console, found: Status) -> None:
+    names, queues = found.planned.wanted.names, found.planned.seen.queues
+    waiting = {
+        name: queues[name].waiting if name in queues else 0
+        for name in (names.queue, names.dead_letters)
+    }
+    console.print(f"Queue        {waiting[names.queue]} messages wait to be counted")
+    if aside := waiting[names.dead_letters]:
+        console.print(f"  {aside} messages are set aside (`gimel replay --dead-letter`)")
 
 
 def _drift(console: Console, changes: list[Change]) -> None:

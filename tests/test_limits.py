@@ -201,3 +201,16 @@ def test_strangers_cannot_shut_out_the_namespaces_that_gimel_itself_needs(
     strangers = [f"n{number}" for number in range(LIMITS.namespaces)]
     assert counters.add(in_namespaces(*strangers)) == {}
     assert counters.add(in_namespaces("one more", name)).keys() == {0}
+
+
+def test_how_full_it_is(store: redis.Redis) -> None:
+    counters = counters_of(store)
+    assert counters.fullness()["namespaces"] == (0, 2)
+    counters.add([event("e1"), event("e1", variant="b"), event("e2", "goal")])
+    counters.add([event("e3", namespace="n")])
+    assert counters.fullness() == {
+        "namespaces": (2, 2),
+        "experiments": (2, 3),
+        "variants": (2, 2),
+        "goals": (1, 2),
+    }

@@ -59,7 +59,8 @@ class Stack:
     @property
     def is_gone(self) -> bool:
         seen = observe(deploy.connect(self.config), Names(self.content["stack"]))
-        return not any([seen.parameter, seen.role, seen.functions, seen.log_groups, seen.apis])
+        left = [seen.parameter, seen.role, seen.functions, seen.log_groups, seen.apis]
+        return not any([*left, seen.queues, seen.mapping])
 
 
 @pytest.fixture
@@ -104,6 +105,8 @@ def test_back_to_an_earlier_version_and_forth(stack: Stack) -> None:
     assert "no such earlier version" in stack.run("rollback", code=1)
     status = stack.run("status")
     assert track in status
+    assert "of 20 namespaces; the fullest: " in status
+    assert "Queue        0 messages wait to be counted" in status
     stack.run("deploy", "--no-preflight")
     assert live() != before
 
