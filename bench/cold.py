@@ -96,7 +96,7 @@ def ours(name: str, content: bytes, port: int) -> Function:
     query = "experiment=cold&uuid=u1&variant=red&event=participate&namespace=alephbet"
     environment = {"GIMEL_REDIS_URL": f"redis://127.0.0.1:{port}"}
     event = proxy_event("GET", query)
-    return Function(unpack(name, content), "gimel.direct.track", event, environment)
+    return Function(unpack(name, content), "gimel.start.track", event, environment)
 
 
 def empty() -> Function:

@@ -5,7 +5,8 @@ An event's way in:
     AlephBet in the browser ── GET /e ──> API Gateway ──> Lambda gimel-track
                                                              │
         http.py        proxy event -> fields, each one checked
-        direct.py      what Lambda calls; who else may: gimel 1.x's REST API, a look at Redis
+        direct.py      what Lambda calls; who else may: gimel 1.x's REST API, a look at Redis.
+                       start.py gets it going for events
         gimel.py       the handlers: track, all, experiment, settings, delete, dashboard
         limits.py      how much an open endpoint may create
         counters.py    fields -> one command; nobody else names a key. Its parts: counting.py (the

@@ -45,6 +45,7 @@ RUNTIME_MODULES = (
     "registration.py",
     "settings.py",
     "spill.py",
+    "start.py",
     "stats.py",
     "verdict.py",
 )

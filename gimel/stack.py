@@ -26,7 +26,7 @@ VERSIONS_KEPT = 5
 TRACK, READS, DELETE = "track", "all-experiments", "delete-experiment"
 REPLAY = "replay"
 _HANDLERS = {
-    TRACK: "gimel.direct.track",
+    TRACK: "gimel.start.track",
     READS: "gimel.direct.reads",
     DELETE: "gimel.direct.delete",
     REPLAY: "gimel.gimel.replay",

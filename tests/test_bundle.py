@@ -23,12 +23,13 @@ BUILD = "import sys; from gimel import bundle; sys.stdout.buffer.write(bundle.bu
 ANSWER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import gimel.direct, redis
+import gc, gimel.start, redis
+assert gc.isenabled() and gc.get_freeze_count()
 assert gimel.__file__.startswith(sys.argv[1])
 assert [*redis.__path__] == [sys.argv[1] + "/redis"]
 query = "experiment=a%20b&variant=x&event=participate&uuid=1"
 event = {"requestContext": {"http": {"method": "GET"}}, "rawQueryString": query}
-print(json.dumps([gimel.direct.track(event), gimel.track(event), gimel.gimel.all(event)]))
+print(json.dumps([gimel.start.track(event), gimel.track(event), gimel.gimel.all(event)]))
 print(*sorted(name for name in sys.modules if name.startswith("gimel.")))
 assert not {"boto3", "botocore", "http.client"} & sys.modules.keys()
 """
