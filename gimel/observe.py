@@ -29,6 +29,8 @@ from gimel.stack import (
 _VERSION = (
     "[].[Version, {Description: Description, Handler: Handler, Runtime: Runtime, Timeout: Timeout,"
     " MemorySize: MemorySize, Role: Role, Environment: {Variables: Environment.Variables || `{}`},"
+    " LoggingConfig: LoggingConfig.{LogFormat: LogFormat,"
+    " ApplicationLogLevel: ApplicationLogLevel, SystemLogLevel: SystemLogLevel},"
     " VpcConfig: {SubnetIds: sort(VpcConfig.SubnetIds || `[]`),"
     " SecurityGroupIds: sort(VpcConfig.SecurityGroupIds || `[]`)},"
     " CodeSha256: CodeSha256, Architectures: Architectures}]"

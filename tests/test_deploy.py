@@ -18,7 +18,7 @@ from gimel.deploy import Deployed
 from gimel.observe import observe
 from gimel.permissions import trust_policy
 from gimel.plan import plan
-from gimel.stack import DeployError, Names, SeenApi, log_group
+from gimel.stack import LOGGING, DeployError, Names, SeenApi, log_group
 from tests.aws import REGION, RecordingAws, free_port, new_stack, stack_config
 from tests.conftest import REDIS_PASSWORD, Deployment
 
@@ -174,6 +174,7 @@ def test_everything_is_tagged_and_least_privileged(names: Names, first: Deployed
     for name, function in seen.functions.items():
         called = name != names.function("replay")
         assert function.invokers == ({"gimel-http-api": source} if called else {})
+        assert all(each["LoggingConfig"] == LOGGING for each in function.versions.values())
     assert seen.mapping is not None
     assert seen.mapping.tags == names.tags
 

@@ -177,6 +177,23 @@ def test_a_setting_becomes_a_version(settings: Mapping[str, Any], why: str) -> N
     assert len(said) == 12
 
 
+def logging(name: str, seen: Seen, how: Mapping[str, str | None] | None) -> Seen:
+    found = seen.functions[name].versions["3"]
+    settings = {**found, "LoggingConfig": how}
+    return function(seen, name, versions={"$LATEST": settings, "3": settings})
+
+
+def test_functions_that_log_each_call_are_told_not_to() -> None:
+    as_made_before = {"LogFormat": "Text", "ApplicationLogLevel": None, "SystemLogLevel": None}
+    said = lines(wanted(), logging("gimel-track", done(wanted()), as_made_before))
+    assert said[0] == "update function gimel-track: LoggingConfig"
+    assert [line.split()[0] for line in said] == ["update", "publish", "update"]
+
+
+def test_an_endpoint_that_knows_nothing_of_logging_is_not_told_again() -> None:
+    assert lines(wanted(), logging("gimel-track", done(wanted()), None)) == []
+
+
 def test_other_code_becomes_a_version() -> None:
     said = lines(wanted(BUNDLE._replace(content=b"other")), done(wanted()))
     assert said[0].startswith("update function gimel-track: Description gimel 2.")
