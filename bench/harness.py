@@ -14,7 +14,8 @@ from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "bench"
-PAGE = ROOT / "docs" / "performance.md"
+DOCS = ROOT / "docs"
+PAGE = DOCS / "performance.md"
 
 Lines = list[tuple[str, ...]]
 # name, head of the table, its lines

@@ -1,0 +1,167 @@
+"""What a million events cost: the price list as data, the rest as arithmetic.
+
+Redis is left out: it costs the same whoever fills it.
+"""
+
+import json
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.harness import Lines, Section
+
+PRICES: dict[str, Any] = json.loads(Path(__file__).with_name("prices.json").read_text())
+EVENTS_A_MONTH = (1e6, 1e8, 1e10)
+MEMORIES = (128, 256, 512, 1024, 1769)
+# Memory, in MB, that comes with a whole CPU; less comes with its share of one.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
+MB_A_CPU = 1769
+MONTH = 365.25 / 12 * 24 * 3600
+# Lambda looks into a queue with five connections, each of which waits 20 s for a message.
+_POLLS_A_MONTH = 5 * MONTH / 20
+
+
+@dataclass(frozen=True)
+class Stack:
+    """What one event takes on its way in.
+
+    `cpu` and `cold_cpu` are ms of a whole CPU; `wait` is ms for the network; `cold` the share of
+    events that start a function; `log` and `answer` are bytes. `spilled` is the share of events
+    that wait in a queue for Redis; None is a stack without one.
+    """
+
+    name: str
+    api: str
+    architecture: str
+    memory: int
+    cpu: float
+    wait: float
+    cold_cpu: float
+    log: int
+    answer: int
+    cold: float = 0.001
+    spilled: float | None = None
+
+
+# cpu, cold_cpu: `python -m bench --billed`. wait: round trips of 1 ms, inside a region: ours 1;
+# gimel 1.x's connection, password and transaction 3. Lambda writes START, END and REPORT, 330 bytes,
+# unless it is told not to.
+OURS = Stack("Gimel", "http_api", "arm64", 256, 0.5, 1, 160, 0, 450, spilled=0)
+SPILLING = replace(OURS, name="Gimel, a tenth spilled", spilled=0.1)
+FIRST = Stack("gimel 1.x", "rest_api", "x86_64", 128, 0.7, 3, 130, 330, 600)
+# What the queue's answer takes, and Redis's failure to: its whole time, if the process gets less
+# than an event in the two seconds for which it then leaves Redis alone.
+SPILL_MS = 1200 + 20
+MESSAGES_A_REPLAY = 10
+
+
+class Use(NamedTuple):
+    """What a month of events uses: millions of requests and calls, GB-seconds, GB."""
+
+    requests: float
+    calls: float
+    gigabyte_seconds: float
+    queue_requests: float
+    log: float
+    transfer: float
+
+
+def tiered(millions: float, tiers: list[tuple[float | None, float]]) -> float:
+    """Dollars for so many million requests, each tier's share at its own price."""
+    dollars, floor = 0.0, 0.0
+    for end, price in tiers:
+        upto = millions if end is None else min(millions, end)
+        dollars += max(0.0, upto - floor) * price
+        floor = upto
+    return dollars
+
+
+def warm_ms(stack: Stack) -> int:
+    """What Lambda bills for an event at a warm function: it rounds up to the millisecond."""
+    return ceil(stack.cpu * MB_A_CPU / min(stack.memory, MB_A_CPU) + stack.wait)
+
+
+def cold_ms(stack: Stack) -> float:
+    """How much longer the event takes that starts a function, if it gets its share of CPU only."""
+    return stack.cold_cpu * MB_A_CPU / min(stack.memory, MB_A_CPU)
+
+
+def use(stack: Stack, events: float) -> Use:
+    """What so many events a month use. A spilled one is sent, received, counted and deleted."""
+    millions, spilled = events / 1e6, stack.spilled or 0
+    event_ms = warm_ms(stack) + stack.cold * cold_ms(stack) + spilled * SPILL_MS
+    replays = spilled / MESSAGES_A_REPLAY
+    polls = 0 if stack.spilled is None else _POLLS_A_MONTH / 1e6
+    return Use(
+        millions,
+        millions * (1 + replays),
+        events * event_ms / 1000 * stack.memory / 1024,
+        millions * (spilled + 2 * replays) + polls,
+        events * stack.log / 1e9,
+        events * stack.answer / 1e9,
+    )
+
+
+def dollars(stack: Stack, events: float, *, free: bool = False) -> dict[str, float]:
+    """Dollars a month by what they are paid for; with `free`, beyond what AWS gives every month."""
+    used, given = use(stack, events), PRICES["always_free_per_month"]
+
+    def above(amount: float, allowance: str) -> float:
+        return max(0.0, amount - given[allowance]) if free else amount
+
+    second = PRICES["lambda_gb_second"][stack.architecture]
+    return {
+        "API Gateway": tiered(used.requests, PRICES[f"{stack.api}_per_million"]),
+        "Lambda calls": above(used.calls, "lambda_million_requests")
+        * PRICES["lambda_requests_per_million"],
+        "Lambda time": above(used.gigabyte_seconds, "lambda_gb_seconds") * second,
+        "queue": above(used.queue_requests, "sqs_million_requests")
+        * PRICES["sqs_requests_per_million"],
+        "logs": above(used.log, "logs_gb") * PRICES["logs_per_gb"],
+        "transfer": above(used.transfer, "transfer_out_gb") * PRICES["transfer_out_per_gb"],
+    }
+
+
+def a_month() -> Section:
+    """A row for each stack and volume: dollars a million events, part by part."""
+    lines: Lines = []
+    for events in EVENTS_A_MONTH:
+        first, first_free = (sum(dollars(FIRST, events, free=free).values()) for free in (0, 1))
+        for stack in (OURS, SPILLING, FIRST):
+            parts = dollars(stack, events)
+            whole, free = sum(parts.values()), sum(dollars(stack, events, free=True).values())
+            cells = (f"{part / events * 1e6:.3f}" for part in parts.values())
+            lines.append(
+                (
+                    *(f"{events / 1e6:,.0f} M", stack.name, *cells),
+                    *(f"{whole / events * 1e6:.2f}", f"{whole / first:.2f}×"),
+                    *(f"{free:,.2f}", f"{free / first_free:.2f}×"),
+                )
+            )
+    head = ("events a month", "stack", *dollars(OURS, 1), "$ a million", "to gimel 1.x")
+    return "cost", (*head, "$ a month, less what is free", "to gimel 1.x"), lines
+
+
+def by_memory() -> Section:
+    """What an event takes and costs with each size of memory, on either architecture."""
+    lines: Lines = []
+    for memory in MEMORIES:
+        stack = replace(OURS, memory=memory)
+        arm, x86 = (
+            dollars(replace(stack, architecture=each), 1e6)["Lambda time"]
+            for each in ("arm64", "x86_64")
+        )
+        lines.append(
+            (
+                *(f"{memory} MB", f"{min(1, memory / MB_A_CPU):.2f}"),
+                *(f"{warm_ms(stack)} ms", f"{cold_ms(stack) / 1000:.2f} s"),
+                *(f"{arm:.3f}", f"{x86:.3f}"),
+            )
+        )
+    head = ("memory", "CPUs", "billed for a warm event", "a start takes at most")
+    return "memory", (*head, "arm64, $ a million", "x86_64, $ a million"), lines
+
+
+def measure() -> list[Section]:
+    return [a_month(), by_memory()]

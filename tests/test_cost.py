@@ -1,0 +1,79 @@
+"""The cost model, against a point worked out by hand; the page, against the model."""
+
+from dataclasses import replace
+
+import pytest
+
+from bench import cost, harness
+
+PAGE = (harness.DOCS / "cost.md").read_text("utf-8")
+# Of 128 MB, whose share is 1/13.82: 10 ms of CPU are 138.2 ms, with 1.7 ms of waiting 140 ms.
+STACK = cost.Stack("by hand", "http_api", "x86_64", 128, 10, 1.7, 0, 500, 1000)
+
+
+def test_a_point_worked_out_by_hand() -> None:
+    assert cost.dollars(STACK, 400e6) == pytest.approx(
+        {
+            "API Gateway": 300 * 1.00 + 100 * 0.90,
+            "Lambda calls": 400 * 0.20,
+            # 400 million times 140 ms of an eighth of a GB
+            "Lambda time": 7_000_000 * 0.0000166667,
+            "queue": 0,
+            "logs": 200 * 0.50,
+            "transfer": 400 * 0.09,
+        }
+    )
+    assert cost.dollars(STACK, 400e6, free=True) == pytest.approx(
+        {
+            "API Gateway": 390,
+            "Lambda calls": 399 * 0.20,
+            "Lambda time": 6_600_000 * 0.0000166667,
+            "queue": 0,
+            "logs": 195 * 0.50,
+            "transfer": 300 * 0.09,
+        }
+    )
+
+
+def test_time_is_billed_in_whole_milliseconds() -> None:
+    assert cost.warm_ms(replace(STACK, cpu=1, memory=1769, wait=0.01)) == 2
+    assert cost.warm_ms(replace(STACK, cpu=1, memory=3538, wait=0)) == 1
+
+
+def test_a_start_is_billed_by_the_share_of_events_that_have_one() -> None:
+    once_in_ten = replace(STACK, cold_cpu=100, cold=0.1, memory=1769)
+    extra = cost.use(once_in_ten, 1e6).gigabyte_seconds - (
+        cost.use(replace(once_in_ten, cold=0), 1e6).gigabyte_seconds
+    )
+    assert extra == pytest.approx(1e6 * 0.1 * 0.1 * 1769 / 1024)
+
+
+def test_a_queue_is_looked_into_whether_events_come_or_not() -> None:
+    idle = cost.use(replace(STACK, spilled=0), 0)
+    assert idle.queue_requests * 1e6 == pytest.approx(5 * 3 * 60 * 24 * 365.25 / 12)
+    assert cost.use(STACK, 0).queue_requests == 0
+
+
+def test_a_spilled_event_is_sent_and_with_nine_others_received_deleted_and_counted() -> None:
+    with_queue, spilled = (cost.use(replace(STACK, spilled=share), 1e6) for share in (0, 1))
+    assert spilled.queue_requests - with_queue.queue_requests == pytest.approx(1.2)
+    assert spilled.calls - with_queue.calls == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("section", cost.measure(), ids=lambda section: section[0])
+def test_the_page_says_what_the_model_says(section: harness.Section) -> None:
+    name, head, lines = section
+    assert f"<!-- bench:{name} -->\n{harness.markdown(head, lines)}\n<!-- /bench:" in PAGE
+
+
+def test_the_goal_of_a_third_is_met_where_the_page_says_so() -> None:
+    def ratio(events: float, *, free: bool) -> float:
+        own, first = (
+            sum(cost.dollars(stack, events, free=free).values())
+            for stack in (cost.OURS, cost.FIRST)
+        )
+        return own / first
+
+    assert ratio(1e8, free=False) <= 1 / 3
+    assert ratio(1e6, free=True) <= 1 / 3 < ratio(1e6, free=False)
+    assert ratio(1e10, free=False) == pytest.approx(0.40, abs=0.005)
