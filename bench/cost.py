@@ -45,8 +45,8 @@ class Stack:
 
 
 # cpu, cold_cpu: `python -m bench --billed`. wait: round trips of 1 ms, inside a region: ours 1;
-# gimel 1.x's connection, password and transaction 3. Lambda writes START, END and REPORT, 330 bytes,
-# unless it is told not to.
+# gimel 1.x's connection, password and transaction 3. Lambda writes START, END and REPORT, which are
+# 330 bytes, unless it is told not to.
 OURS = Stack("Gimel", "http_api", "arm64", 256, 0.5, 1, 160, 0, 450, spilled=0)
 SPILLING = replace(OURS, name="Gimel, a tenth spilled", spilled=0.1)
 FIRST = Stack("gimel 1.x", "rest_api", "x86_64", 128, 0.7, 3, 130, 330, 600)

@@ -41,8 +41,8 @@ class Concurrency(Strict):
 class Throttle(Strict):
     """What the API lets through: requests a second, and at once. Over it, 429."""
 
-    rate: float = Field(500, gt=0, le=10_000)
-    burst: int = Field(1000, ge=1, le=5_000)
+    rate: float = Field(500, gt=0, le=1_000_000)
+    burst: int = Field(1000, ge=1, le=500_000)
 
 
 class Vpc(Strict):

@@ -1,0 +1,62 @@
+"""The arithmetic of docs/scaling.md, against points worked out by hand; the page, against it."""
+
+from collections import Counter
+
+import pytest
+import redis
+
+from bench import harness, hot, scaling
+from gimel.connection import Connection
+from gimel.counters import Counters
+from gimel.counting import shard_key
+from gimel.http import Event
+from gimel.layout import Layout
+from tests.servers import store_fixture, traffic, url_of
+
+__all__ = ["store_fixture"]
+
+PAGE = (harness.DOCS / "scaling.md").read_text("utf-8")
+RED = Event("alephbet", "page", "participate", "red", "1")
+
+
+@pytest.mark.parametrize("section", scaling.measure(), ids=lambda section: section[0])
+def test_the_page_says_what_the_arithmetic_says(section: harness.Section) -> None:
+    name, head, lines = section
+    assert f"<!-- bench:{name} -->\n{harness.markdown(head, lines)}\n<!-- /bench:" in PAGE
+
+
+def test_points_worked_out_by_hand() -> None:
+    # 5 ms: 20,000 a second are 100 at once, and four times their root more
+    assert scaling.EVENT_SECONDS == 0.005
+    assert scaling.running(20_000) == pytest.approx(100)
+    assert scaling.peak(20_000) == 140
+    # ten requests a second each
+    assert scaling.concurrency(20_000) == 2_000
+    # 140 processes look 100 counters up once a minute, in nine commands each
+    assert scaling.commands(20_000) == pytest.approx(20_000 + 140 * 100 / 60 * 9)
+    # 22,100 times 17 µs are 0.376 of a core
+    assert scaling.nodes(20_000) == 1
+    assert scaling.nodes(30_000) == 2
+
+
+def test_a_slow_function_needs_more_than_a_tenth_of_the_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(scaling, "EVENT_SECONDS", 0.4)
+    assert scaling.concurrency(1_000) == scaling.peak(1_000) == 480
+
+
+def test_looking_a_known_counter_up_takes_so_many_commands(store: redis.Redis) -> None:
+    Counters(Connection(url_of(store))).add([RED])
+    another_process = Counters(Connection(url_of(store)))
+    with traffic(store) as seen:
+        another_process.add([RED])
+    assert sum(seen.commands.values()) == scaling.LOOK_UP_COMMANDS + 1
+
+
+@pytest.mark.parametrize("name", ["page", "button color", "my a/b test", "כפתור"])
+def test_the_shards_of_a_counter_are_spread_over_a_cluster(name: str) -> None:
+    counter = Layout("alephbet", name).counter("participate", "red")
+    on = Counter(hot.node_of(shard_key(counter, shard)) for shard in range(hot.SHARDS))
+    assert set(on) == set(range(hot.NODES))
+    assert max(on.values()) <= 0.45 * hot.SHARDS
