@@ -21,6 +21,7 @@ and behind docs/statistics.md, each run by itself (`python -m bench.calibrate`):
     calibrate.py       experiments whose truth is known, simulated with their counters
     registers.py       the simulated counters, against a server's
     figures.py         the page's drawings
+    memory.py          what a counter takes, of docs/counting.md
     stats_speed.py     what the inference of a hundred experiments takes
 
 Only ratios within one run mean anything: the contenders take turns in every round, and a ratio is

