@@ -6,6 +6,7 @@
     warm.py            an event, and a batch, on a warm connection
     cold.py            spawn to first answer, in AWS's Runtime Interface Emulator
     imports.py         where a cold start's milliseconds go
+    starts.py          what each measure against a slow start brings
     redis_versions.py  which redis-py, and how to pack it
     billed.py          CPU and memory of an event, as Lambda bills them
     dashboard.py       the page in Chromium: bytes, and time until it obeys

@@ -15,6 +15,7 @@ from bench import (
     imports,
     redis_versions,
     scaling,
+    starts,
     warm,
 )
 
@@ -36,6 +37,7 @@ MEASURED: dict[str, Measure] = {
     "redis-versions": redis_versions.measure,
     "dashboard": lambda port: [("dashboard", dashboard.HEAD, dashboard.measure(port))],
     "billed": lambda port: [("billed", billed.HEAD, billed.measure(port))],
+    "starts": lambda port: [("starts", starts.HEAD, starts.measure(port))],
     "hot": lambda port: [("hot", hot.HEAD, hot.measure())],
 }
 # Where a run's tables are; else in docs/performance.md.

@@ -5,9 +5,10 @@ CPU time is that of the function's process, `awslambdaric` included, in millisec
 
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from bench import cold
+from bench import cold, peers
 from bench.harness import Lines
 from bench.worker import fields
 from gimel import bundle
@@ -18,18 +19,6 @@ EVENTS = 400
 
 # CPU of the first event and of a warm one in ms, memory in MB
 Billed = tuple[float, float, float]
-
-
-def _child(pid: int) -> Path:
-    """The function's process, whose parent is the emulator."""
-    children = "".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
-    return Path("/proc") / children.strip()
-
-
-def _cpu(process: Path) -> float:
-    """Milliseconds that all its threads have run."""
-    times = [int(task.read_text().split()[0]) for task in process.glob("task/*/schedstat")]
-    return sum(times) / 1e6
 
 
 def _peak(process: Path) -> float:
@@ -43,21 +32,26 @@ def _peak(process: Path) -> float:
 def _run(function: cold.Function, event: Callable[[str], dict[str, object]]) -> Billed:
     with function.running() as running:
         running.ask(event("0"))
-        process = _child(running.pid)
-        first = _cpu(process)
+        first = running.cpu()
         for number in range(1, EVENTS + 1):
             running.ask(event(str(number)))
-        return first, (_cpu(process) - first) / EVENTS, _peak(process)
+        return first, (running.cpu() - first) / EVENTS, _peak(running.process)
 
 
 def measure(port: int) -> Lines:
-    own = cold.ours("own", bundle.build().content, port)
-    runs: dict[str, list[Billed]] = {"Gimel": [], "gimel 1.5.0": []}
+    fuller = peers.runtime_with_setuptools()
+    own, first = cold.ours("own", bundle.build().content, port), cold.first_gimel(port)
+    functions = {
+        "Gimel": (own, cold.own_event),
+        "gimel 1.5.0": (replace(first, interpreter=fuller), fields),
+        "gimel 1.5.0, a bare interpreter": (first, fields),
+    }
+    runs: dict[str, list[Billed]] = {name: [] for name in functions}
     for _ in range(ROUNDS):
-        runs["Gimel"].append(_run(own, cold.own_event))
-        runs["gimel 1.5.0"].append(_run(cold.first_gimel(port), fields))
+        for name, (function, event) in functions.items():
+            runs[name].append(_run(function, event))
     lines: Lines = []
     for name, found in runs.items():
-        first, warm, peak = map(statistics.median, zip(*found, strict=True))
-        lines.append((name, f"{first:.0f} ms", f"{warm:.2f} ms", f"{peak:.0f} MB"))
+        start, warm, peak = map(statistics.median, zip(*found, strict=True))
+        lines.append((name, f"{start:.0f} ms", f"{warm:.2f} ms", f"{peak:.0f} MB"))
     return lines

