@@ -4,7 +4,10 @@ Arithmetic: how many functions run at once is rate × time (Little's law), and L
 them take ten requests a second at most, however short they are.
 """
 
-from math import ceil, sqrt
+from math import ceil
+
+from scipy.special import gammaincinv
+from scipy.stats import poisson
 
 from bench import cost
 from bench.harness import Lines, Section
@@ -26,6 +29,7 @@ FREE_REDIS_COMMANDS, FREE_REDIS_CONNECTIONS = 100, 30
 PFADD_US = 17
 BUSY = 0.5
 EVENT_SECONDS = cost.warm_ms(cost.OURS) / 1000
+RARE = 1e-6
 # Every process looks each counter up once a minute: these commands, in one round trip.
 LOOK_UP_COMMANDS = 9
 COUNTERS = 100
@@ -39,13 +43,17 @@ def running(rate: float) -> float:
 
 
 def peak(rate: float) -> int:
-    """How many run at once at the worst, four standard deviations up: arrivals are Poisson's."""
-    return ceil(running(rate) + 4 * sqrt(running(rate)))
+    """How many run at once at the worst: one event in a million finds more running.
+
+    Events that come by chance find a number from Poisson's distribution, whatever each takes
+    (Erlang, 1917; an infinite server).
+    """
+    return int(poisson.isf(RARE, running(rate)))
 
 
 def _rate_at_peak(functions: int) -> float:
     """The rate at which so many run at once at the worst: `peak`, turned around."""
-    return (sqrt(functions + 4) - 2) ** 2 / EVENT_SECONDS
+    return float(gammaincinv(functions + 1, RARE)) / EVENT_SECONDS
 
 
 def concurrency(rate: float) -> int:
