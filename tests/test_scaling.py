@@ -33,10 +33,10 @@ def test_points_worked_out_by_hand() -> None:
     # ten requests a second each
     assert scaling.concurrency(25_000) == 2_500
     # Poisson's 100 is over 151 once in a million times; so many processes look 100 counters up once
-    # a minute, in nine commands each
+    # a minute, in ten commands each
     assert scaling.peak(25_000) == 151
-    assert scaling.commands(25_000) == pytest.approx(25_000 + 151 * 100 / 60 * 9)
-    # 27,265 times 17 µs are 0.464 of a core
+    assert scaling.commands(25_000) == pytest.approx(25_000 + 151 * 100 / 60 * 10)
+    # 27,517 times 17 µs are 0.468 of a core
     assert scaling.nodes(25_000) == 1
     assert scaling.nodes(30_000) == 2
 
