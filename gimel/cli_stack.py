@@ -161,7 +161,7 @@ def policy(config_file: Path | None) -> None:
     """Print the least IAM policy that one who deploys needs."""
     settings = config.load(config_file).config
     home = deploy.connect(settings).home()
-    click.echo(json.dumps(permissions.deployer_policy(Names(settings.stack), home), indent=2))
+    click.echo(json.dumps(permissions.deployer_policy(settings, home), indent=2))
 
 
 COMMANDS = (deploy_command, destroy, rollback, status_command, logs, key, policy)

@@ -1,22 +1,37 @@
 """Who is allowed what, at the least: the functions' role and the one who deploys. Pure functions.
 
-A test holds the deployer's policy equal to the calls that the commands make. IAM's names of actions
-are those of the calls, but for API Gateway, whose actions are HTTP methods, and for what AWS asks
-for besides: tags given at a creation, and the role passed to a function
-(https://docs.aws.amazon.com/service-authorization/latest/reference/).
+A test holds the deployer's policy equal to the calls that the commands make. IAM's names of actions are those of the
+calls, but for API Gateway, whose actions are HTTP methods. AWS asks for some besides, by
+https://docs.aws.amazon.com/service-authorization/latest/reference/ where no other source is named:
+
+- tags given at a creation: `TagResource` and its like. API Gateway's is in no list of actions, but
+  is asked for: https://github.com/aws-amplify/amplify-cli/issues/12316;
+- `lambda:ListTags`: without it GetFunction leaves the tags out
+  (https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html);
+- `iam:PassRole`, for the role that the functions get;
+- for functions in a VPC, a look at its subnets and security groups
+  (https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html).
+
+Nothing is needed for a certificate: API Gateway looks it up by its service-linked role, which it
+makes itself
+(https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html). Nor
+is anything for GetCallerIdentity, which nobody can be denied.
 """
 
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from gimel.aws import Home
+from gimel.config import Config
 from gimel.config_stack import Vpc
-from gimel.stack import DEFAULT_STACK, Names, alias_arn, log_group
+from gimel.stack import DEFAULT_STACK, REPLAY, Names, alias_arn, log_group
 
 _LAMBDA = (
     *("AddPermission", "CreateAlias", "CreateFunction", "DeleteFunction"),
-    *("DeleteFunctionConcurrency", "GetAlias", "GetFunction", "GetPolicy", "InvokeFunction"),
-    *("ListVersionsByFunction", "PublishVersion", "PutFunctionConcurrency", "RemovePermission"),
-    *("TagResource", "UpdateAlias", "UpdateFunctionCode", "UpdateFunctionConfiguration"),
+    *("DeleteFunctionConcurrency", "GetAlias", "GetFunction", "GetFunctionConfiguration"),
+    *("GetPolicy", "InvokeFunction", "ListTags", "ListVersionsByFunction", "PublishVersion"),
+    *("PutFunctionConcurrency", "RemovePermission", "TagResource", "UpdateAlias"),
+    *("UpdateFunctionCode", "UpdateFunctionConfiguration"),
 )
 _ROLE = (
     *("CreateRole", "DeleteRole", "DeleteRolePermissionsBoundary", "DeleteRolePolicy"),
@@ -32,7 +47,23 @@ _PARAMETER = (
     *("AddTagsToResource", "DeleteParameter", "GetParameter", "ListTagsForResource"),
     "PutParameter",
 )
-_API = ("DELETE", "GET", "PATCH", "POST", "PUT", "TagResource")
+_QUEUES = (
+    *("CreateQueue", "DeleteMessage", "DeleteQueue", "GetQueueAttributes", "GetQueueUrl"),
+    *("ListQueueTags", "ReceiveMessage", "SendMessage", "SetQueueAttributes", "TagQueue"),
+)
+_MAPPING = ("CreateEventSourceMapping", "DeleteEventSourceMapping", "UpdateEventSourceMapping")
+_NETWORK = ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs")
+_API = ("DELETE", "GET", "PATCH", "POST")
+
+# What a deploy does without: only other commands call it.
+ELSEWHERE = frozenset(
+    {
+        *("cloudwatch:GetMetricData", "iam:DeleteRole", "iam:DetachRolePolicy"),
+        *("iam:SimulatePrincipalPolicy", "logs:DeleteLogGroup", "logs:FilterLogEvents"),
+        *("sqs:DeleteMessage", "sqs:DeleteQueue", "sqs:ReceiveMessage", "sqs:SendMessage"),
+        *("lambda:DeleteEventSourceMapping", "ssm:DeleteParameter"),
+    }
+)
 
 
 def trust_policy(legacy: bool = False) -> dict[str, Any]:
@@ -109,38 +140,63 @@ def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": list(statements)}
 
 
-def deployer_policy(names: Names, home: Home) -> dict[str, Any]:
-    """The policy for all commands on one stack in one region.
-
-    API Gateway numbers its APIs, so what is allowed there cannot be told by the stack's name.
-    """
+def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
+    """The policy for all commands on one stack in one region."""
+    names = Names(config.stack)
     role = home.arn("iam", f"role/{names.role}", regional=False)
-    functions = [home.arn("lambda", f"function:{name}") for name in names.functions]
     groups = [home.arn("logs", f"log-group:{log_group(name)}") for name in names.functions]
-    apigateway = f"arn:{home.partition}:apigateway:{home.region}::"
-    paths = ["/apis", "/apis/*", "/domainnames", "/domainnames/*", "/tags/*"]
-    if names.stack == DEFAULT_STACK:
-        paths += ["/restapis", "/restapis/*", "/apikeys", "/apikeys/*"]
+    functions = [home.arn("lambda", f"function:{name}") for name in names.functions]
+    queues = [home.arn("sqs", name) for name in (names.queue, names.dead_letters)]
     statements = [
-        _allow(
-            "Functions", "lambda", _LAMBDA, [arn + end for arn in functions for end in ("", ":*")]
-        ),
+        _allow("Functions", "lambda", _LAMBDA, _and_parts(functions)),
         _allow("Role", "iam", _ROLE, [role]),
         {
             **_allow("RoleOfFunctions", "iam", ("PassRole",), [role]),
             "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
         },
-        _allow("Logs", "logs", _LOGS, [arn + end for arn in groups for end in ("", ":*")]),
+        _allow("Logs", "logs", _LOGS, _and_parts(groups)),
         _allow("ReadKey", "ssm", _PARAMETER, [home.arn("ssm", f"parameter{names.parameter}")]),
-        _allow("Api", "apigateway", _API, [apigateway + path for path in paths]),
+        _allow("Queues", "sqs", _QUEUES, queues),
+        *_mapping(names, home),
+        *_api(names, home),
         # These know no narrower resource.
         _allow("Account", "lambda", ("GetAccountSettings",), ["*"]),
         _allow("Figures", "cloudwatch", ("GetMetricData",), ["*"]),
         _allow("Groups", "logs", ("DescribeLogGroups",), ["*"]),
-        _allow("Who", "sts", ("GetCallerIdentity",), ["*"]),
         _allow("Preflight", "iam", ("SimulatePrincipalPolicy",), ["*"]),
     ]
+    if config.vpc:
+        statements.append(_allow("Network", "ec2", _NETWORK, ["*"]))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _and_parts(arns: Collection[str]) -> list[str]:
+    """Functions and their versions, log groups and their streams."""
+    return [arn + end for arn in arns for end in ("", ":*")]
+
+
+def _mapping(names: Names, home: Home) -> Iterator[dict[str, Any]]:
+    """Lambda numbers what leads a queue to a function; it is told by the function."""
+    replay = _and_parts([home.arn("lambda", f"function:{names.function(REPLAY)}")])
+    yield {
+        **_allow("Mapping", "lambda", _MAPPING, ["*"]),
+        "Condition": {"ArnLike": {"lambda:FunctionArn": replay}},
+    }
+    yield _allow("Mappings", "lambda", ("ListEventSourceMappings",), ["*"])
+    tagged = [home.arn("lambda", "event-source-mapping:*")]
+    yield _allow("MappingTags", "lambda", ("ListTags", "TagResource"), tagged)
+
+
+def _api(names: Names, home: Home) -> Iterator[dict[str, Any]]:
+    """API Gateway numbers its APIs, so what is allowed cannot be told by the stack's name."""
+    prefix = f"arn:{home.partition}:apigateway:{home.region}::"
+    own = [prefix + path for path in ("/apis", "/apis/*", "/domainnames", "/domainnames/*")]
+    yield _allow("Api", "apigateway", _API, own)
+    yield _allow("ApiTags", "apigateway", ("GET", "POST"), [f"{prefix}/tags/*"])
+    yield _allow("ApiTagsAtCreation", "apigateway", ("TagResource",), own)
+    if names.stack == DEFAULT_STACK:
+        old = [f"{prefix}/{kind}{end}" for kind in ("restapis", "apikeys") for end in ("", "/*")]
+        yield _allow("OldApi", "apigateway", ("DELETE", "GET"), old)
 
 
 def _allow(
