@@ -37,7 +37,7 @@ from gimel.stack import (
 # does not reach it will not learn to.
 _PROBE_PATIENCE = 30.0
 _REDIS_PATIENCE = 6.0
-_REDIS_TROUBLE = {
+REDIS_TROUBLE = {
     "network": (
         "network: no connection. Is its address right, is it open to AWS (or, for ElastiCache, is "
         '"vpc" set and does its security group let the functions in), and does a TLS port have '
@@ -219,7 +219,7 @@ def _trouble(look: Callable[[], dict[str, Any]]) -> str | None:
     """What stands between the functions and Redis, as far as it can be asked."""
     with contextlib.suppress(AwsError):
         trouble = look().get("trouble")
-        return _REDIS_TROUBLE.get(str(trouble))
+        return REDIS_TROUBLE.get(str(trouble))
     return None
 
 

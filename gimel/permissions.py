@@ -1,7 +1,8 @@
-"""Who is allowed what, at the least: the functions' role and the one who deploys. Pure functions.
+"""Who is allowed what, at the least: the functions' role, the one who deploys; and is it so?
 
-A test holds the deployer's policy equal to the calls that the commands make. IAM's names of actions are those of the
-calls, but for API Gateway, whose actions are HTTP methods. AWS asks for some besides, by
+A test holds the deployer's policy equal to the calls that the commands make. IAM's names of actions
+are those of the calls, but for API Gateway, whose actions are HTTP methods. AWS asks for some
+besides, by
 https://docs.aws.amazon.com/service-authorization/latest/reference/ where no other source is named:
 
 - tags given at a creation: `TagResource` and its like. API Gateway's is in no list of actions, but
@@ -18,10 +19,13 @@ makes itself
 is anything for GetCallerIdentity, which nobody can be denied.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from gimel.aws import Home
+from gimel.aws import Aws, AwsError, Home
 from gimel.config import Config
 from gimel.config_stack import Vpc
 from gimel.stack import DEFAULT_STACK, REPLAY, Names, alias_arn, log_group
@@ -152,7 +156,7 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
         _allow("Role", "iam", _ROLE, [role]),
         {
             **_allow("RoleOfFunctions", "iam", ("PassRole",), [role]),
-            "Condition": {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}},
+            "Condition": {"StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com"]}},
         },
         _allow("Logs", "logs", _LOGS, _and_parts(groups)),
         _allow("ReadKey", "ssm", _PARAMETER, [home.arn("ssm", f"parameter{names.parameter}")]),
@@ -208,3 +212,61 @@ def _allow(
         "Action": [f"{service}:{action}" for action in actions],
         "Resource": resources,
     }
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An action that IAM's simulation did not allow; `unknown` are conditions it could not know."""
+
+    action: str
+    unknown: tuple[str, ...]
+
+
+def refusals(aws: Aws, who: str, policy: Mapping[str, Any]) -> list[Refusal]:
+    """What of the policy the caller `who` may not do, in the policy's order. Raises AwsError.
+
+    A statement is a question: AWS names no limit to actions and resources, this keeps both small.
+    """
+    principal = _principal(aws, who)
+    with ThreadPoolExecutor(4) as pool:
+        answers = pool.map(partial(_refused, aws, principal), policy["Statement"])
+        return [refusal for answer in answers for refusal in answer]
+
+
+def _principal(aws: Aws, who: str) -> str:
+    """Whom IAM can simulate: for a session of a role that role, whose path the session leaves out.
+
+    Without leave to look at the role, it is taken to have no path.
+    """
+    _, partition, _, _, account, resource = who.split(":", 5)
+    kind, _, rest = resource.partition("/")
+    if kind != "assumed-role":
+        return who
+    role = rest.split("/")[0]
+    try:
+        return str(aws.call("iam", "get_role", "Role.Arn", RoleName=role))
+    except AwsError:
+        return f"arn:{partition}:iam::{account}:role/{role}"
+
+
+def _refused(aws: Aws, principal: str, statement: Mapping[str, Any]) -> list[Refusal]:
+    context = [
+        {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": value}
+        for keys in statement.get("Condition", {}).values()
+        for key, value in keys.items()
+    ]
+    results = aws.pages(
+        "iam",
+        "simulate_principal_policy",
+        "EvaluationResults[].[EvalActionName, EvalDecision, MissingContextValues,"
+        " ResourceSpecificResults[].EvalResourceDecision]",
+        PolicySourceArn=principal,
+        ActionNames=statement["Action"],
+        ResourceArns=statement["Resource"],
+        ContextEntries=context,
+    )
+    unknown: dict[str, set[str]] = {}
+    for action, decision, missing, each in results:
+        if set(each or [decision]) != {"allowed"}:
+            unknown.setdefault(action, set()).update(missing or ())
+    return [Refusal(action, tuple(sorted(keys))) for action, keys in unknown.items()]

@@ -1,9 +1,11 @@
 """What may stand in a deploy's way, found before it starts: checks, each with its cure."""
 
+import contextlib
 import ipaddress
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -17,15 +19,22 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from gimel import config
-from gimel.aws import Aws, AwsError
-from gimel.config import AwsSettings, RedisSettings
+from gimel import config, deploy, direct
+from gimel.aws import Aws, AwsError, Home
+from gimel.config import Config, RedisSettings
+from gimel.config_stack import Concurrency
 from gimel.connection import Connection
 from gimel.counters import PARTICIPATE, Counters
 from gimel.http import Event
 from gimel.limits import PREFLIGHT_NAMESPACE
+from gimel.permissions import ELSEWHERE, Refusal, deployer_policy, refusals
+from gimel.stack import UNRESERVED, Names
 
 _TIMEOUT = 5.0
+_POLICY = "`gimel policy` prints the policy to ask for"
+
+Figures = Mapping[str, Any]
+Look = Callable[[], Figures | None]
 
 
 @dataclass(frozen=True)
@@ -50,23 +59,64 @@ def run(config_file: Path | None) -> Iterator[Check]:
         yield Check("Config", "warning", cure)
     else:
         yield Check("Config", "ok", str(source.path))
-    yield check_aws(source.config.aws)
-    yield from check_redis(source.config.redis)
+    settings = source.config
+    aws = yield from check_aws(settings)
+    figures = yield from check_redis(settings.redis, partial(_inside, settings, aws))
+    if figures and not figures.get("trouble"):
+        yield check_connections(settings.reserved_concurrency, _executions(aws), figures)
 
 
-def check_aws(settings: AwsSettings) -> Check:
-    """Whose account it would be, and in which region."""
+def check_aws(settings: Config) -> Generator[Check, None, Aws | None]:
+    """Whose account it would be, in which region, and whether one may do there what is needed."""
     try:
-        aws = Aws(settings.region, settings.profile)
+        aws = deploy.connect(settings)
         who = aws.call("sts", "get_caller_identity", "Arn")
     except AwsError as error:
-        return Check("AWS", "failed", str(error))
+        yield Check("AWS", "failed", str(error))
+        return None
     account = who.split(":")[4]
-    return Check("AWS", "ok", f"account {account}, region {aws.region}, as {who}")
+    yield Check("AWS", "ok", f"account {account}, region {aws.region}, as {who}")
+    yield from check_permissions(settings, aws, who)
+    return aws
 
 
-def check_redis(settings: RedisSettings) -> Iterator[Check]:
-    """Is it reachable, does it let us in, can it count; then what may lose counts."""
+def check_permissions(settings: Config, aws: Aws, who: str) -> Iterator[Check]:
+    """What IAM's simulation says of each action that is needed."""
+    if who.endswith(":root"):
+        yield Check("Permissions", "ok", "the account's root user may do everything")
+        return
+    _, partition, _, _, account, _ = who.split(":", 5)
+    policy = deployer_policy(settings, Home(account, aws.region, partition))
+    try:
+        found = refusals(aws, who, policy)
+    except AwsError as error:
+        yield Check("Permissions", "warning", f"cannot be seen from here: {error}. {_POLICY}")
+        return
+    if not found:
+        actions = sum(len(statement["Action"]) for statement in policy["Statement"])
+        yield Check("Permissions", "ok", f"all {actions} actions that the commands need")
+    for refusal in found:
+        yield _refusal(refusal)
+
+
+def _refusal(refusal: Refusal) -> Check:
+    missing = f"{refusal.action} is not allowed"
+    if refusal.action in ELSEWHERE:
+        return Check("Permissions", "warning", f"{missing}: deploying does without. {_POLICY}")
+    if refusal.unknown:
+        depends = f"unless {', '.join(refusal.unknown)} is as a policy of yours asks"
+        return Check("Permissions", "warning", f"{missing}, {depends}. {_POLICY}")
+    return Check("Permissions", "failed", f"{missing}. {_POLICY}")
+
+
+def check_redis(
+    settings: RedisSettings, look: Look | None = None
+) -> Generator[Check, None, Figures | None]:
+    """Is it reachable, does it let us in, can it count; then what may lose counts.
+
+    Where it is out of this machine's reach, `look` says how it is seen from where the functions
+    are, or None. Returns what Redis tells of itself.
+    """
     parts = urlsplit(settings.address)
     place = f"{parts.hostname}:{parts.port or 6379}"
     client: Any = Redis.from_url(
@@ -80,11 +130,71 @@ def check_redis(settings: RedisSettings) -> Iterator[Check]:
         client.ping()
         _count_one(settings)
     except RedisError as error:
-        yield Check("Redis", "failed", f"{place}: {cure(error)}")
-        return
+        seen = look() if look and direct.trouble(error) == "network" else None
+        yield (
+            _seen_inside(place, seen)
+            if seen
+            else Check("Redis", "failed", f"{place}: {cure(error)}")
+        )
+        return seen
     yield Check("Redis", "ok", f"{place} answers and counts")
     yield from _safety(client)
     yield _encryption(parts.scheme, parts.hostname or "")
+    return dict(client.info("clients"))
+
+
+def _inside(settings: Config, aws: Aws | None) -> Figures | None:
+    """How the deployed functions see Redis; None where nobody can be asked.
+
+    Before the first deploy into a VPC there is nobody to ask, and out of reach from here is as it
+    should be.
+    """
+    if aws is not None:
+        with contextlib.suppress(AwsError):
+            return deploy.look_inside(aws, Names(settings.stack))
+    return {"trouble": "unseen"} if settings.vpc else None
+
+
+def _seen_inside(place: str, seen: Figures) -> Check:
+    trouble = seen.get("trouble", "other")
+    if trouble is None:
+        found = f"{place} answers the functions and counts; it is out of reach from here"
+        return Check("Redis", "ok", found)
+    if trouble == "unseen":
+        return Check("Redis", "warning", f"{place} is out of reach from here: the deploy will tell")
+    why = deploy.REDIS_TROUBLE[trouble]
+    # No failure: the deploy that this check goes before may be the one that mends it.
+    return Check("Redis", "warning", f"{place}, as the functions deployed last see it: {why}")
+
+
+def _executions(aws: Aws | None) -> int | None:
+    """How many executions at once the account may have in the region, where that can be seen."""
+    query = "AccountLimit.ConcurrentExecutions"
+    if aws is not None:
+        with contextlib.suppress(AwsError):
+            return int(aws.call("lambda", "get_account_settings", query))
+    return None
+
+
+def check_connections(wanted: Concurrency, executions: int | None, figures: Figures) -> Check:
+    """Does Redis take a connection from each execution that there may be at once?"""
+    reserved = [wanted.track, wanted.reads, wanted.delete]
+    numbers = [number for number in reserved if number is not None]
+    most, cause = sum(numbers), f"reserved_concurrency is {' + '.join(map(str, numbers))}"
+    cannot = executions is not None and executions - most < UNRESERVED
+    if executions is not None and (cannot or len(numbers) < len(reserved)):
+        most, cause = executions, f"the account's limit is {executions}, and not all is reserved"
+    takes = figures.get("maxclients")
+    if takes is None:
+        return Check("Connections", "ok", f"up to {most} ({cause}); Redis tells no limit")
+    if most <= takes:
+        return Check("Connections", "ok", f"up to {most} ({cause}) of Redis's {takes}")
+    return Check(
+        "Connections",
+        "warning",
+        f"Redis takes {takes} (maxclients), the functions may open {most}: {cause}. Set "
+        "reserved_concurrency in config.json lower, or maxclients higher: events over it fail",
+    )
 
 
 def _count_one(settings: RedisSettings) -> None:

@@ -10,13 +10,15 @@ import json
 import re
 import warnings
 import zipfile
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
-from gimel import config, deploy, permissions, stack
+from gimel import config, deploy, permissions, preflight, stack
 from gimel.aws import Aws, Home
 from gimel.config import Config
 from gimel.observe import observe
@@ -48,6 +50,7 @@ BESIDES = {
 MISTAKEN = {
     "lambda:ListAliases": "it takes GetAlias for it",
     "lambda:CreateFunction": "it does not read the function's name in the body",
+    "iam:PassRole": "its simulation does not read ContextEntries",
 }
 # GetCallerIdentity cannot be denied:
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
@@ -59,7 +62,8 @@ class Account(RecordingAws):
 
     def __init__(self) -> None:
         super().__init__()
-        self.actions: set[str] = set()
+        self.by_command: dict[str, set[str]] = defaultdict(set)
+        self.command = ""
         for service, client in self.clients.items():
             note = functools.partial(self._note, service)
             client.meta.events.register("before-send", note)
@@ -67,11 +71,12 @@ class Account(RecordingAws):
     def _note(self, service: str, request: Any, event_name: str, **_: Any) -> None:
         operation = event_name.split(".")[-1]
         if service.startswith("apigateway"):
-            self.actions.add(f"apigateway:{request.method}")
+            self.by_command[self.command].add(f"apigateway:{request.method}")
             return
         # Two versions of Lambda's API put their date into the operations' names.
         operation = re.sub(r"\d{8}(v\d)?$", "", operation)
-        self.actions.add(f"{service}:{'InvokeFunction' if operation == 'Invoke' else operation}")
+        action = f"{service}:{'InvokeFunction' if operation == 'Invoke' else operation}"
+        self.by_command[self.command].add(action)
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +102,19 @@ def account(root: Aws) -> Account:
     return Account()
 
 
+def allow(root: Aws, kind: str, name: str, policy: dict[str, Any]) -> None:
+    """Give a user or a role this policy, and the allowance for the emulator's mistakes."""
+    mistaken = {"Effect": "Allow", "Action": list(MISTAKEN), "Resource": "*"}
+    document = json.dumps({**policy, "Statement": [*policy["Statement"], mistaken]})
+    operation = {"UserName": "put_user_policy", "RoleName": "put_role_policy"}[kind]
+    root.call("iam", operation, **{kind: name}, PolicyName="gimel", PolicyDocument=document)
+
+
 class Life:
     """Commands on the stack called gimel, as the user whom its policy was given to."""
 
-    def __init__(self, folder: Path, redis_url: str, root: Aws) -> None:
-        self.path, self.root = folder / "config.json", root
+    def __init__(self, folder: Path, redis_url: str, root: Aws, account: Account) -> None:
+        self.path, self.root, self.account = folder / "config.json", root, account
         self.content: dict[str, Any] = {"redis": {"url": redis_url}, "aws": {"region": REGION}}
 
     @property
@@ -116,10 +129,8 @@ class Life:
         self.path.write_text(json.dumps(self.content))
         self.path.chmod(0o600)
         policy = permissions.deployer_policy(self.config, HOME)
-        mistaken = {"Effect": "Allow", "Action": list(MISTAKEN), "Resource": "*"}
-        policy["Statement"].append(mistaken)
-        named = {"UserName": "deployer", "PolicyName": "gimel"}
-        self.root.call("iam", "put_user_policy", **named, PolicyDocument=json.dumps(policy))
+        allow(self.root, "UserName", "deployer", policy)
+        self.account.command = arguments[0]
         done = run("--config", str(self.path), *arguments)
         assert done.exit_code == code, done.output
         return done.output
@@ -138,7 +149,7 @@ def life(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Life:
     monkeypatch.setattr(deploy, "connect", lambda config: account)
-    return Life(tmp_path, redis_url, root)
+    return Life(tmp_path, redis_url, root, account)
 
 
 def make_gimel_1(root: Aws) -> None:
@@ -262,8 +273,175 @@ def test_the_policy_is_what_the_commands_call(life: Life, account: Account) -> N
     live_a_whole_life(life)
     seen = observe(life.root, NAMES)
     assert not any([seen.parameter, seen.role, seen.functions, seen.log_groups, seen.apis])
-    life.set(vpc=VPC)
+    named = actions(permissions.deployer_policy(parsed(vpc=VPC), HOME))
+    called = set().union(*account.by_command.values()) - FREE
+    assert named == called | set(BESIDES)
+    assert not called & set(BESIDES)
+    # A deploy asks a function only when Redis does not answer.
+    not_by_deploying = named - account.by_command["deploy"] - set(BESIDES)
+    assert not_by_deploying - {"lambda:InvokeFunction"} == permissions.ELSEWHERE
+
+
+def parsed(**settings: Any) -> Config:
+    return config.parse(json.dumps({"redis": {"host": "h"}, **settings}))
+
+
+def actions(policy: dict[str, Any]) -> set[str]:
+    return {action for statement in policy["Statement"] for action in statement["Action"]}
+
+
+def test_the_policy_goes_with_the_settings() -> None:
+    plain = permissions.deployer_policy(parsed(stack="shop"), HOME)
+    text = json.dumps(plain)
+    assert "restapis" not in text
+    assert "gimel-track" not in text
+    assert "ec2:" not in text
+    assert "restapis" in json.dumps(permissions.deployer_policy(parsed(), HOME))
+    more = actions(permissions.deployer_policy(parsed(stack="shop", vpc=VPC), HOME))
+    assert more - actions(plain) == {action for action in BESIDES if action.startswith("ec2:")}
+
+
+# Whether the caller is allowed what is needed
+
+
+def without(policy: dict[str, Any], *gone: str) -> dict[str, Any]:
+    statements = [
+        {**each, "Action": [action for action in each["Action"] if action not in gone]}
+        for each in policy["Statement"]
+    ]
+    return {**policy, "Statement": [each for each in statements if each["Action"]]}
+
+
+def said_of_permissions(life: Life, aws: Aws) -> list[tuple[str, str]]:
+    who = aws.call("sts", "get_caller_identity", "Arn")
+    found = list(preflight.check_permissions(life.config, aws, who))
+    assert {check.name for check in found} == {"Permissions"}
+    return [(check.state, check.found) for check in found]
+
+
+CURE = "`gimel policy` prints the policy to ask for"
+
+
+def test_each_missing_action_is_named(life: Life, account: Account) -> None:
     policy = permissions.deployer_policy(life.config, HOME)
-    named = {action for statement in policy["Statement"] for action in statement["Action"]}
-    assert named == (account.actions - FREE) | set(BESIDES)
-    assert not account.actions & set(BESIDES)
+    allow(life.root, "UserName", "deployer", policy)
+    ((state, found),) = said_of_permissions(life, account)
+    assert state == "ok"
+    assert f"all {len(all_of(policy))} actions" in found
+    missing = ("lambda:PublishVersion", "logs:FilterLogEvents", "apigateway:PATCH")
+    allow(life.root, "UserName", "deployer", without(policy, *missing))
+    assert said_of_permissions(life, account) == [
+        ("failed", f"lambda:PublishVersion is not allowed. {CURE}"),
+        ("warning", f"logs:FilterLogEvents is not allowed: deploying does without. {CURE}"),
+        ("failed", f"apigateway:PATCH is not allowed. {CURE}"),
+    ]
+
+
+def all_of(policy: dict[str, Any]) -> list[str]:
+    return [action for statement in policy["Statement"] for action in statement["Action"]]
+
+
+def test_who_may_not_ask_is_told_so(life: Life, account: Account) -> None:
+    policy = permissions.deployer_policy(life.config, HOME)
+    allow(life.root, "UserName", "deployer", without(policy, "iam:SimulatePrincipalPolicy"))
+    ((state, found),) = said_of_permissions(life, account)
+    assert state == "warning"
+    assert found.startswith("cannot be seen from here: ")
+    assert "iam:SimulatePrincipalPolicy" in found
+    assert found.endswith(CURE)
+
+
+def test_the_root_user_is_not_asked_for(life: Life) -> None:
+    assert said_of_permissions(life, life.root) == [
+        ("ok", "the account's root user may do everything")
+    ]
+
+
+@pytest.mark.parametrize("may_look", [True, False])
+def test_a_session_is_asked_for_as_its_role(
+    life: Life, root: Aws, monkeypatch: pytest.MonkeyPatch, may_look: bool
+) -> None:
+    """A session's ARN leaves the role's path out; without leave to look, there is none."""
+    name = f"ops-{may_look}"
+    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    path = "/people/" if may_look else "/"
+    arguments = {"RoleName": name, "Path": path, "AssumeRolePolicyDocument": document}
+    arn = root.call("iam", "create_role", "Role.Arn", **arguments)
+    policy = permissions.deployer_policy(life.config, HOME)
+    look = {"Effect": "Allow", "Action": ["iam:GetRole"] if may_look else ["iam:GetUser"]}
+    statements = [*policy["Statement"], {**look, "Resource": "*"}]
+    allow(root, "RoleName", name, {**policy, "Statement": statements})
+    key = root.call("sts", "assume_role", "Credentials", RoleArn=arn, RoleSessionName="me")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+    monkeypatch.setenv("AWS_SESSION_TOKEN", key["SessionToken"])
+    aws = Account()
+    asked: set[str] = set()
+    aws.on("provide-client-params", lambda params, **_: asked.add(params.get("PolicySourceArn")))
+    said_of_permissions(life, aws)
+    assert asked - {None} == {arn}
+
+
+def test_conditions_that_the_simulation_does_not_know_are_no_failure(
+    life: Life, account: Account
+) -> None:
+    policy = permissions.deployer_policy(life.config, HOME)
+    allow(life.root, "UserName", "deployer", policy)
+    answer = """<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult>
+        <EvaluationResults><member><EvalActionName>lambda:AddPermission</EvalActionName>
+        <EvalDecision>implicitDeny</EvalDecision><MissingContextValues>
+        <member>aws:MultiFactorAuthPresent</member></MissingContextValues></member>
+        </EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"""
+
+    def instead(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        if not event_name.endswith("SimulatePrincipalPolicy"):
+            return None
+        response = AWSResponse(request.url, 200, {}, None)
+        response._content = answer.encode()
+        return response
+
+    account.on("before-send", instead)
+    try:
+        found = said_of_permissions(life, account)
+    finally:
+        account.off("before-send", instead)
+    assert {state for state, _ in found} == {"warning"}
+    assert "unless aws:MultiFactorAuthPresent is as a policy of yours asks" in found[0][1]
+
+
+# What a linter says
+
+# By the sources in stack.py and permissions.py; the linter's list of actions and keys has them not.
+DOCUMENTED = {
+    "UNKNOWN_ACTION": "apigateway:TagResource",
+    "UNKNOWN_CONDITION_FOR_ACTION": "lambda:SourceFunctionArn",
+    "RESOURCE_MISMATCH": "ec2:",
+}
+
+
+def findings(policy: dict[str, Any]) -> list[tuple[str, str]]:
+    found = parliament.analyze_policy_string(json.dumps(policy)).findings
+    return [(finding.issue, str(finding.detail)) for finding in found]
+
+
+@pytest.mark.parametrize("stack_name", ["gimel", "shop"])
+@pytest.mark.parametrize("vpc", [None, VPC])
+def test_policies_are_without_findings(stack_name: str, vpc: dict[str, Any] | None) -> None:
+    settings, names = parsed(stack=stack_name, vpc=vpc), Names(stack_name)
+    role = stack.permissions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
+    ours = [*findings(permissions.deployer_policy(settings, HOME)), *findings(role)]
+    undocumented = [each for each in ours if DOCUMENTED.get(each[0], "?") not in each[1]]
+    assert undocumented == []
+    if vpc is None:
+        assert findings(role) == []
+
+
+def test_the_linter_finds_what_is_wrong() -> None:
+    policy = permissions.deployer_policy(parsed(), HOME)
+    first, *others = policy["Statement"]
+    mistyped = {**first, "Action": [*first["Action"], "lambda:CreateFuntion"]}
+    of_another_kind = {**first, "Resource": ["arn:aws:s3:::bucket/*"]}
+    for wrong, issue in ((mistyped, "UNKNOWN_ACTION"), (of_another_kind, "RESOURCE_MISMATCH")):
+        found = findings({**policy, "Statement": [wrong, *others]})
+        assert issue in [each[0] for each in found if DOCUMENTED.get(each[0], "?") not in each[1]]

@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from gimel import preflight
-from gimel.config import AwsSettings, RedisSettings
+from gimel.config import Config, RedisSettings
 from gimel.preflight import Check, check_aws, check_redis
 from tests.servers import (
     black_hole,
@@ -226,20 +226,24 @@ def no_aws_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
+def with_aws(**aws: str) -> Config:
+    return Config(redis={"host": "h"}, aws=aws)
+
+
 def test_no_credentials(no_aws: None) -> None:
-    check = check_aws(AwsSettings(region="eu-west-1"))
+    (check,) = check_aws(with_aws(region="eu-west-1"))
     assert check.state == "failed"
     assert "aws configure" in check.found
 
 
 def test_no_region(no_aws: None) -> None:
-    check = check_aws(AwsSettings())
+    (check,) = check_aws(with_aws())
     assert check.state == "failed"
     assert "region" in check.found
 
 
 def test_a_profile_that_there_is_not(no_aws: None) -> None:
-    check = check_aws(AwsSettings(region="eu-west-1", profile="nobody"))
+    (check,) = check_aws(with_aws(region="eu-west-1", profile="nobody"))
     assert check.state == "failed"
     assert "nobody" in check.found
 
