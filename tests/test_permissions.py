@@ -235,7 +235,8 @@ def live_a_whole_life(life: Life) -> None:
     root = life.root
     make_gimel_1(root)
     life.run("deploy", "--dry-run", code=2)
-    life.run("deploy", "--adopt")
+    life.run("preflight")
+    life.deploy()
     life.deploy(
         allowed_origins=["https://shop.example"],
         domain=domain(1),

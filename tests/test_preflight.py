@@ -10,10 +10,14 @@ from pathlib import Path
 
 import pytest
 import redis
+import trustme
 
-from gimel import preflight
+from gimel import deploy, preflight
 from gimel.config import Config, RedisSettings
-from gimel.preflight import Check, check_aws, check_redis
+from gimel.config_stack import Concurrency
+from gimel.preflight import Check, check_aws, check_connections, check_redis
+from gimel.stack import DeployError
+from tests.aws import REGION, new_stack, stack_config
 from tests.servers import (
     black_hole,
     debian_redis,
@@ -125,16 +129,22 @@ def test_tls_to_a_plain_port(store: redis.Redis, monkeypatch: pytest.MonkeyPatch
     assert "any other redis:// (or ssl: true, ssl: false)" in failure(port=port_of(store), ssl=True)
 
 
+needs_redis_server = pytest.mark.skipif(
+    not shutil.which("redis-server"), reason="needs a redis-server: Valkey's wheel has no TLS"
+)
+
+
 @contextmanager
 def tls_redis(folder: Path) -> Iterator[int]:
-    """The port of a redis-server that speaks TLS, under a certificate that nobody vouches for."""
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-         "/CN=localhost", "-keyout", "key.pem", "-out", "cert.pem"],
-        cwd=folder, check=True, capture_output=True,
-    )  # fmt: skip
+    """The port of a redis-server that speaks TLS; folder/ca.pem is the only one to vouch for it."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(
+        folder / "server.pem"
+    )
     port = free_port()
-    files = ["--tls-cert-file", "cert.pem", "--tls-key-file", "key.pem"]
+    files = ["--tls-cert-file", "server.pem", "--tls-key-file", "server.pem"]
+    files += ["--tls-ca-cert-file", "ca.pem"]
     options = ["--tls-auth-clients", "no", "--save", "", "--bind", "127.0.0.1"]
     server = subprocess.Popen(
         ["redis-server", "--port", "0", "--tls-port", str(port), *files, *options],
@@ -151,17 +161,134 @@ def tls_redis(folder: Path) -> Iterator[int]:
         server.communicate()
 
 
-@pytest.mark.skipif(
-    not (shutil.which("redis-server") and shutil.which("openssl")), reason="needs redis-server"
-)
-def test_a_tls_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@needs_redis_server
+def test_a_tls_port(tmp_path: Path) -> None:
     with tls_redis(tmp_path) as port:
         assert "a TLS port needs rediss://" in failure(port=port)
         assert "TLS fails" in failure(host="localhost", port=port, ssl=True)
-        url = f"rediss://localhost:{port}/0?ssl_ca_certs={tmp_path / 'cert.pem'}"
+        url = f"rediss://localhost:{port}/0?ssl_ca_certs={tmp_path / 'ca.pem'}"
         found = checks(host=None, url=url)
     assert states(found)["Redis"] == "ok"
     assert found[-1] == Check("Encryption", "ok", "TLS")
+
+
+# Redis as the functions see it
+
+
+@pytest.fixture(scope="module", name="inside")
+def inside_fixture(aws_endpoint: str, redis_url: str) -> Config:
+    """A stack that is deployed and well."""
+    settings = stack_config(redis_url, stack=new_stack())
+    deploy.deploy(settings, lambda line: None)
+    return settings
+
+
+def refusal(inside: Config, url: str) -> str:
+    """What a deploy with this Redis ends with; the functions are asked, not this machine."""
+    other = inside.model_copy(update={"redis": RedisSettings(url=url)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deploy, "_REDIS_PATIENCE", 0.0)
+        with pytest.raises(DeployError) as error:
+            deploy.deploy(other, lambda line: None)
+    assert not any(word in str(error.value) for word in (SECRET, URL_SECRET))
+    return str(error.value).partition("do not reach Redis: ")[2]
+
+
+@needs_redis_server
+def test_the_functions_say_that_it_is_tls(inside: Config, tmp_path: Path) -> None:
+    with tls_redis(tmp_path) as port:
+        url = f"rediss://localhost:{port}/0"
+        assert refusal(inside, url).startswith("TLS: ")
+        trusting = RedisSettings(url=f"{url}?ssl_ca_certs={tmp_path / 'ca.pem'}")
+        deploy.deploy(inside.model_copy(update={"redis": trusting}), lambda line: None)
+
+
+def test_the_functions_say_that_it_is_the_password(inside: Config, locked: redis.Redis) -> None:
+    address = f"127.0.0.1:{port_of(locked)}/0"
+    for login in ("", f"nobody:{URL_SECRET}@"):
+        assert refusal(inside, f"redis://{login}{address}").startswith("password: ")
+
+
+def test_the_functions_say_that_it_is_the_acl(inside: Config, locked: redis.Redis) -> None:
+    for user in ("reader", "narrow"):
+        url = f"redis://{user}:{URL_SECRET}@127.0.0.1:{port_of(locked)}/0"
+        assert refusal(inside, url).startswith("ACL: ")
+
+
+def test_a_redis_that_only_the_functions_reach(inside: Config, tmp_path: Path) -> None:
+    """What they were deployed with is fine; this machine cannot get there."""
+    deploy.deploy(inside, lambda line: None)
+    away = {"url": f"redis://:{URL_SECRET}@127.0.0.1:{free_port()}/0"}
+    assert of_redis(tmp_path, inside, away).startswith("✓ Redis")
+    refusal(inside, away["url"])
+    found = of_redis(tmp_path, inside, away)
+    assert found.startswith("! Redis")
+    assert "as the functions deployed last see it: network: " in found
+
+
+def test_before_there_is_a_function_to_ask(aws_endpoint: str, tmp_path: Path) -> None:
+    away = {"url": f"redis://127.0.0.1:{free_port()}/0"}
+    settings = stack_config(away["url"], stack=new_stack())
+    assert of_redis(tmp_path, settings, away).startswith("✗ Redis")
+    vpc = {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}
+    found = of_redis(tmp_path, settings, away, vpc=vpc)
+    assert found.startswith("! Redis")
+    assert "the deploy will tell" in found
+
+
+def of_redis(folder: Path, settings: Config, away: dict[str, str], **more: object) -> str:
+    """What `gimel preflight` says of Redis when the configuration has it there."""
+    path = folder / "config.json"
+    path.write_text(
+        json.dumps({"redis": away, "aws": {"region": REGION}, "stack": settings.stack, **more})
+    )
+    path.chmod(0o600)
+    done = run("--config", str(path), "preflight", env={"COLUMNS": "400"})
+    (line,) = [line for line in done.stdout.splitlines() if line[1:].startswith(" Redis")]
+    assert URL_SECRET not in done.output
+    return line
+
+
+# Connections
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "executions", "takes", "state", "said"),
+    [
+        ({}, 1000, 30, "ok", "up to 27 (reserved_concurrency is 20 + 5 + 2) of Redis's 30"),
+        ({}, 1000, 26, "warning", "takes 26 (maxclients), the functions may open 27"),
+        ({}, None, 26, "warning", "reserved_concurrency is 20 + 5 + 2"),
+        ({}, 10, 30, "ok", "up to 10 (the account's limit is 10"),
+        ({}, 120, 30, "warning", "may open 120: the account's limit is 120"),
+        ({"track": None}, 1000, 30, "warning", "may open 1000: the account's limit is 1000"),
+        ({}, 1000, None, "ok", "Redis tells no limit"),
+    ],
+)
+def test_connections(
+    concurrency: dict[str, int | None],
+    executions: int | None,
+    takes: int | None,
+    state: str,
+    said: str,
+) -> None:
+    figures = {} if takes is None else {"maxclients": takes}
+    check = check_connections(Concurrency(**concurrency), executions, figures)
+    assert (check.name, check.state) == ("Connections", state)
+    assert said in check.found
+    if state == "warning":
+        assert "Set reserved_concurrency in config.json lower, or maxclients higher" in check.found
+
+
+def test_a_redis_that_takes_too_few_connections(
+    aws_endpoint: str, locked: redis.Redis, tmp_path: Path
+) -> None:
+    locked.config_set("maxclients", 25)
+    path = tmp_path / "config.json"
+    host = {"host": "127.0.0.1", "port": port_of(locked), "password": SECRET}
+    path.write_text(json.dumps({"redis": host, "aws": {"region": REGION}}))
+    done = run("--config", str(path), "preflight", env={"COLUMNS": "400"})
+    assert done.exit_code == 0
+    assert "! Connections  Redis takes 25 (maxclients), the functions may open 27" in done.stdout
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
