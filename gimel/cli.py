@@ -15,8 +15,9 @@ from rich.console import Console
 
 from gimel import __version__, config, debug, deploy, preflight, queues, report, results
 from gimel import snippet as html
+from gimel.apply import InterruptedDeployError
 from gimel.aws import AwsError
-from gimel.cli_stack import COMMANDS, say
+from gimel.cli_stack import COMMANDS, INTERRUPTED, say
 from gimel.client import BackendError, Client
 from gimel.connection import Connection
 from gimel.counting import METHODS
@@ -43,6 +44,7 @@ _url = click.option(
 )
 
 
+_WHAT_STANDS = "stopped. What was done stands; the same command again goes on from there"
 _WEIGHTS_HELP = "How visitors are meant to be divided; JSON for names that hold , or =."
 
 
@@ -61,12 +63,26 @@ def _weights(
         raise click.BadParameter("must look like A=80,B=20") from None
 
 
+class _Stopped(click.ClickException):
+    """Ctrl-C."""
+
+    exit_code = INTERRUPTED
+
+
 class _Commands(click.Group):
     """A group whose expected errors end as one message, never as a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except InterruptedDeployError as error:
+            raise _Stopped(report.plain(str(error))) from None
+        except KeyboardInterrupt:
+            raise _Stopped(_WHAT_STANDS) from None
+        except click.Abort as abort:
+            if isinstance(abort.__context__, KeyboardInterrupt):
+                raise _Stopped(_WHAT_STANDS) from None
+            raise
         except (config.ConfigError, AwsError, DeployError, BackendError) as error:
             if debug.is_on():
                 debug.explain(error)

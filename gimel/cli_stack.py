@@ -1,6 +1,5 @@
 """The commands that keep a deployed stack: deploy, destroy, rollback, status, logs, key, policy."""
 
-import contextlib
 import json
 import re
 import sys
@@ -15,6 +14,9 @@ from gimel import snippet as html
 from gimel.client import Client
 from gimel.config import Config
 from gimel.stack import Names
+
+# The exit code after Ctrl-C, as shells have it.
+INTERRUPTED = 130
 
 _console = Console(highlight=False, markup=False, emoji=False)
 
@@ -74,11 +76,12 @@ def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> No
     if data and legacy:
         raise click.UsageError("--data goes with the stack, --legacy without it")
     aws = deploy.connect(settings)
-    changes = operate.doomed(settings, aws, legacy)
+    warnings: list[str] = []
+    changes = operate.doomed(settings, aws, legacy, warnings.append)
     if not changes:
         click.echo("There is nothing to remove.")
         return
-    report.plan(_console, changes, [])
+    report.plan(_console, changes, warnings)
     if data:
         click.echo("delete every experiment in every namespace of this Redis, with its counts")
     if not yes:
@@ -129,9 +132,11 @@ def logs(config_file: Path | None, since: timedelta, follow: bool) -> None:
     """Show what the functions logged."""
     settings = config.load(config_file).config
     aws, names = deploy.connect(settings), Names(settings.stack)
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         for function, line in operate.lines(aws, names, since, follow):
             say(report.plain(f"{function} {line}"))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
 
 
 @click.group()

@@ -25,12 +25,25 @@ from gimel.teardown import legacy_teardown, teardown
 _RELEASE = re.compile(r"release (\w+)$")
 
 
-def doomed(config: Config, aws: Aws, legacy: bool = False) -> list[Change]:
-    """What `gimel destroy` would delete: the stack or, with `legacy`, what gimel 1.x left."""
+def _silent(line: str) -> None:
+    pass
+
+
+def doomed(config: Config, aws: Aws, legacy: bool = False, warn: Say = _silent) -> list[Change]:
+    """What `gimel destroy` would delete: the stack or, with `legacy`, what gimel 1.x left.
+
+    `warn` is told of what the stack's end breaks.
+    """
     seen = observe(aws, Names(config.stack))
     if legacy:
         return legacy_teardown(seen.legacy)
-    return teardown(Names(config.stack), aws.region, seen)
+    changes = teardown(Names(config.stack), aws.region, seen)
+    if changes and seen.legacy:
+        warn(
+            f"gimel 1.x's REST API {seen.legacy.api} stays, but leads to functions that will be "
+            "gone: pages with its URL lose their events. `gimel destroy --legacy` removes it"
+        )
+    return changes
 
 
 def destroy(aws: Aws, changes: list[Change], say: Say) -> None:
@@ -154,10 +167,6 @@ def status(config: Config, aws: Aws) -> Status:
             redis=figures,
             redis_seen_from=place,
         )
-
-
-def _silent(line: str) -> None:
-    pass
 
 
 def _last_deploy(aws: Aws, names: Names) -> datetime | None:

@@ -1,20 +1,28 @@
 """The commands that keep a deployed stack, as a person runs them, on the emulated account."""
 
+import itertools
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gimel import deploy, direct
+from gimel import deploy, direct, operate
+from gimel.aws import Aws
 from gimel.client import BackendError, Client
 from gimel.config import Config, parse
-from gimel.observe import observe
-from gimel.stack import Names
+from gimel.observe import observe, parameter
+from gimel.stack import DeployError, Names, log_group
 from tests.aws import REGION, new_stack
 from tests.conftest import REDIS_PASSWORD
+
+
+def silent(line: str) -> None:
+    pass
 
 
 class Stack:
@@ -41,7 +49,7 @@ class Stack:
 
     def run(self, *arguments: str, code: int = 0) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "gimel", "--config", str(self.path), *arguments],
+            [*self.command, *arguments],
             capture_output=True,
             text=True,
             check=False,
@@ -51,6 +59,33 @@ class Stack:
         assert "Traceback" not in done.stderr
         self.printed += done.stdout + done.stderr
         return done.stdout + done.stderr if code == 1 else done.stdout
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "gimel", "--config", str(self.path)]
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """A command that goes on."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [*self.command, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, text=True
+        )
+
+    def interrupt(self, moment: str, *arguments: str, at_prompt: bool = False) -> str:
+        """Ctrl-C once a line says this. Returns the one line that the command ends with."""
+        process = self.start(*arguments)
+        assert process.stdout
+        if at_prompt:
+            shown = ""
+            while not shown.endswith("[y/N]: "):
+                shown += process.stdout.read(1)
+        else:
+            next(line for line in process.stdout if line.startswith(moment))
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+        assert process.returncode == 130, complaint
+        (line,) = complaint.strip().splitlines()
+        return line
 
     def client(self) -> Client:
         backend = deploy.find(self.config)
@@ -66,7 +101,7 @@ class Stack:
 @pytest.fixture
 def stack(aws_endpoint: str, redis_url: str, tmp_path: Path) -> Stack:
     made = Stack(tmp_path, redis_url)
-    made.run("deploy", "--no-preflight")
+    deploy.deploy(made.config, silent)
     return made
 
 
@@ -121,6 +156,155 @@ def test_another_key(stack: Stack) -> None:
     assert refused.value.status == 403
     assert json.loads(stack.run("deploy", "--dry-run", "--json"))["changes"] == []
     assert "another read key" in stack.run("rollback", code=1)
+
+
+def test_the_old_key_is_good_until_the_new_one_is_in_place(stack: Stack) -> None:
+    """Seen at every step of the rotation; refused is the old one only when all is done."""
+    aws, names, old = deploy.connect(stack.config), Names(stack.content["stack"]), stack.client()
+    first = kept_key(aws, names)
+    seen: list[str] = []
+
+    def look(line: str) -> None:
+        seen.append(line)
+        kept = kept_key(aws, names)
+        if seen[-1].startswith("3 of 3"):
+            assert kept != first
+        # Whoever asks for the key gets one that is good at this moment.
+        assert isinstance(Client(old.url, kept).experiments(), list)
+        if not any(line.startswith("3 of 3") for line in seen):
+            assert kept == first
+        if not any(line.startswith("update alias") for line in after_third(seen)):
+            assert isinstance(old.experiments(), list)
+
+    new = operate.rotate_key(stack.config, aws, look).key
+    assert sum(line.startswith("update alias") for line in after_third(seen)) == 3
+    assert len(seen) > len(after_third(seen)) + 10
+    assert isinstance(Client(old.url, new).experiments(), list)
+    with pytest.raises(BackendError) as refused:
+        old.experiments()
+    assert refused.value.status == 403
+
+
+def after_third(lines: list[str]) -> list[str]:
+    return list(itertools.dropwhile(lambda line: not line.startswith("3 of 3"), lines))
+
+
+def kept_key(aws: Aws, names: Names) -> str:
+    kept = parameter(aws, names)
+    assert kept is not None
+    return kept.key
+
+
+@pytest.mark.parametrize("step", ["2 of 3", "3 of 3"])
+def test_a_rotation_that_stops_half_way(stack: Stack, step: str) -> None:
+    aws, names, old = deploy.connect(stack.config), Names(stack.content["stack"]), stack.client()
+    first = kept_key(aws, names)
+
+    def stop(line: str) -> None:
+        if line.startswith(step):
+            raise DeployError("the machine went away")
+
+    with pytest.raises(DeployError, match="went away"):
+        operate.rotate_key(stack.config, aws, stop)
+    kept = kept_key(aws, names)
+    assert (kept == first) is (step == "2 of 3")
+    for key in {kept, first}:
+        assert isinstance(Client(old.url, key).experiments(), list)
+    deploy.deploy(stack.config, silent, aws)
+    assert kept_key(aws, names) == kept
+    assert isinstance(Client(old.url, kept).experiments(), list)
+    if kept != first:
+        with pytest.raises(BackendError, match="403"):
+            old.experiments()
+
+
+# Logs
+
+
+def test_logs_go_back_as_far_as_asked(stack: Stack) -> None:
+    aws, group = deploy.connect(stack.config), log_group(f"{stack.content['stack']}-track")
+    named = {"logGroupName": group, "logStreamName": "by-hand"}
+    aws.call("logs", "create_log_stream", **named)
+    now = int(time.time() * 1000)
+    ages = {"two hours old": 2 * 3600, "half an hour old": 1800}
+    events = [
+        {"timestamp": now - 1000 * seconds, "message": message} for message, seconds in ages.items()
+    ]
+    aws.call("logs", "put_log_events", **named, logEvents=events)
+    shown = {since: stack.run("logs", "--since", since) for since in ("10m", "1h", "3h")}
+    assert [sum(age in text for age in ages) for text in shown.values()] == [0, 1, 2]
+    assert shown["3h"].index("two hours old") < shown["3h"].index("half an hour old")
+    done = subprocess.run(
+        [*stack.command, "logs", "--since", "soon"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "must look like 90s, 15m, 2h or 7d" in done.stderr
+
+
+def test_logs_that_are_followed(stack: Stack) -> None:
+    """What is logged later appears; Ctrl-C ends it."""
+    process = stack.start("logs", "--follow")
+    assert process.stdout
+    # The deploy's probe has been logged.
+    before = process.stdout.readline()
+    aws, group = deploy.connect(stack.config), log_group(f"{stack.content['stack']}-track")
+    named = {"logGroupName": group, "logStreamName": "by-hand"}
+    aws.call("logs", "create_log_stream", **named)
+    event = {"timestamp": int(time.time() * 1000), "message": "a moment\x1b[2J later"}
+    aws.call("logs", "put_log_events", **named, logEvents=[event])
+    found = next(line for line in process.stdout if "later" in line)
+    process.send_signal(signal.SIGINT)
+    rest, complaint = process.communicate(timeout=20)
+    assert before
+    assert found.startswith(f"{stack.content['stack']}-track ")
+    assert "a moment\\u{1b}[2J later" in found
+    assert "later" not in rest
+    assert (process.returncode, complaint) == (130, "")
+
+
+# Ctrl-C
+
+
+@pytest.mark.parametrize(
+    ("moment", "said"),
+    [
+        ("looking at stack", "What was done stands; the same command again goes on from there"),
+        ("create function", " changes stand, the last: "),
+        ("sending a probe", "What was done stands; the same command again goes on from there"),
+    ],
+)
+def test_ctrl_c_during_a_deploy(
+    aws_endpoint: str, redis_url: str, tmp_path: Path, moment: str, said: str
+) -> None:
+    stack = Stack(tmp_path, redis_url)
+    complaint = stack.interrupt(moment, "deploy", "--no-preflight")
+    assert complaint.startswith("Error: stopped")
+    assert said in complaint
+    assert "again goes on from there" in complaint
+    deploy.deploy(stack.config, silent)
+    assert deploy.prepare(stack.config, silent, deploy.connect(stack.config)).changes == []
+
+
+def test_ctrl_c_during_a_destroy(stack: Stack) -> None:
+    complaint = stack.interrupt("delete function", "destroy", "--yes")
+    assert " changes stand" in complaint
+    assert "again goes on from there" in complaint
+    assert not stack.is_gone
+    stack.run("destroy", "--yes")
+    assert stack.is_gone
+
+
+def test_ctrl_c_at_a_question(stack: Stack) -> None:
+    assert "goes on from there" in stack.interrupt("", "destroy", at_prompt=True)
+    assert not stack.is_gone
+
+
+def test_ctrl_c_during_a_rotation(stack: Stack) -> None:
+    first = deploy.find(stack.config).key
+    assert "goes on from there" in stack.interrupt("2 of 3", "key", "rotate")
+    operate.rotate_key(stack.config, deploy.connect(stack.config), silent)
+    assert deploy.find(stack.config).key != first
+    assert isinstance(stack.client().experiments(), list)
 
 
 def test_destroy_leaves_nothing(stack: Stack) -> None:

@@ -264,8 +264,13 @@ def live_a_whole_life(life: Life) -> None:
         life.run(*command)
     assert json.loads(life.run("policy"))["Statement"]
     life.deploy(domain=domain(1))
+    warning = "gimel 1.x's REST API"
+    # Nobody is there to say yes.
+    said = " ".join(life.run("destroy", code=1).split())
+    assert warning in said
+    assert "pages with its URL lose their events. `gimel destroy --legacy` removes it" in said
     life.run("destroy", "--yes", "--legacy")
-    life.run("destroy", "--yes", "--data")
+    assert warning not in " ".join(life.run("destroy", "--yes", "--data").split())
     life.deploy()
     life.run("destroy", "--yes")
 

@@ -1,0 +1,173 @@
+"""Neither Redis's password nor the read key, nor a hash of either, in anything that is shown."""
+
+import hashlib
+import json
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+from click.testing import CliRunner
+
+from gimel import debug, deploy
+from gimel.aws import Aws, AwsError
+from gimel.change import MASK
+from gimel.cli import main
+from gimel.config import Config
+from tests.aws import RecordingAws
+from tests.conftest import REDIS_LOGIN, REDIS_PASSWORD
+from tests.test_operate import Stack, silent, stack  # noqa: F401
+
+HASHES = ("md5", "sha1", "sha256", "sha512")
+
+
+class Secrets:
+    """What must not be shown, in all its forms."""
+
+    def __init__(self) -> None:
+        self.forms = {REDIS_PASSWORD, REDIS_LOGIN, REDIS_LOGIN.strip(":@")}
+        self.forms |= hashes_of(REDIS_PASSWORD)
+
+    def add(self, key: str) -> None:
+        self.forms |= {key, *hashes_of(key)}
+
+    def assert_not_in(self, text: str) -> None:
+        assert text
+        assert not [form for form in self.forms if form in text]
+
+
+def hashes_of(secret: str) -> set[str]:
+    return {hashlib.new(name, secret.encode()).hexdigest() for name in HASHES}
+
+
+@pytest.fixture
+def secrets(stack: Stack) -> Secrets:  # noqa: F811
+    found = Secrets()
+    found.add(deploy.find(stack.config).key)
+    return found
+
+
+def chatter(stack: Stack, *arguments: str, code: int = 0) -> str:  # noqa: F811
+    """All that a command prints under --debug."""
+    done = subprocess.run(
+        [sys.executable, "-m", "gimel", "--debug", "--config", str(stack.path), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "debug " in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_debug_tells_of_calls_and_no_secret(stack: Stack, secrets: Secrets) -> None:  # noqa: F811
+    said = chatter(stack, "status")
+    stack.save(memory=512)
+    said += chatter(stack, "deploy", "--dry-run", code=2)
+    said += chatter(stack, "deploy", "--dry-run", "--json", code=2)
+    said += chatter(stack, "deploy", "--no-preflight")
+    said += chatter(stack, "key", "rotate")
+    secrets.add(deploy.find(stack.config).key)
+    said += chatter(stack, "logs")
+    for call in ("lambda.UpdateFunctionConfiguration", "ssm.PutParameter", "iam.GetRole"):
+        assert call in said
+    secrets.assert_not_in(said)
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_plan_masks_what_it_would_set(
+    stack: Stack,  # noqa: F811
+    secrets: Secrets,
+    form: str,
+) -> None:
+    """Another password is in the plan, as a change of a variable; a first deploy sets the key."""
+    secrets.forms.add("hunter2")
+    stack.save(redis={"url": "redis://:hunter2@127.0.0.1:1/0"})
+    arguments = ["--json"] if form == "json" else []
+    planned = stack.run("deploy", "--dry-run", *arguments, code=2)
+    assert "GIMEL_REDIS_URL" in planned
+    stack.save(stack=f"{stack.content['stack']}-new")
+    planned += stack.run("deploy", "--dry-run", *arguments, code=2)
+    assert MASK in planned
+    secrets.assert_not_in(planned)
+    aws = deploy.connect(stack.config)
+    changes = deploy.prepare(stack.config, silent, aws).changes
+    secrets.assert_not_in(repr(changes) + "".join(map(str, changes)))
+
+
+@pytest.fixture
+def chatty(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As --debug leaves it; and botocore's own logging as loud as it gets, unread."""
+    monkeypatch.setattr(debug, "_is_on", True)
+    level = logging.getLogger("botocore").level
+    yield
+    assert logging.getLogger("botocore").level == level
+
+
+def quoting(aws: RecordingAws) -> None:
+    """Have AWS refuse each change of a function, and quote all of it, as it may."""
+
+    def answer(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
+        if not event_name.endswith("UpdateFunctionConfiguration"):
+            return None
+        quoted = json.loads(request.body)["Environment"]["Variables"]
+        error = {"Type": "User", "Message": f"these are wrong: {quoted}"}
+        headers = {"x-amzn-errortype": "InvalidParameterValueException"}
+        response = AWSResponse(request.url, 400, headers, None)
+        response._content = json.dumps(error).encode()
+        return response
+
+    aws.on("before-send", answer)
+
+
+def test_an_error_of_aws_that_quotes_what_it_got(
+    stack: Stack,  # noqa: F811
+    secrets: Secrets,
+    chatty: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    aws = RecordingAws()
+    quoting(aws)
+    monkeypatch.setattr(deploy, "connect", lambda config: aws)
+    secrets.forms.add("hunter2")
+    stack.save(redis={"url": "redis://:hunter2@127.0.0.1:1/0"})
+    done = CliRunner().invoke(main, ["--config", str(stack.path), "deploy", "--no-preflight"])
+    assert done.exit_code == 1
+    assert "these are wrong" in done.output
+    assert "by way of aws.py" in done.output
+    secrets.assert_not_in(done.output)
+
+
+def test_a_call_that_cannot_be_made(stack: Stack, secrets: Secrets) -> None:  # noqa: F811
+    """botocore quotes an argument of the wrong kind."""
+    variables = {"GIMEL_REDIS_URL": [stack.config.redis.address]}
+    named = {"FunctionName": f"{stack.content['stack']}-track"}
+    with pytest.raises(AwsError) as error:
+        Aws("eu-west-1").call(
+            "lambda",
+            "update_function_configuration",
+            **named,
+            Environment={"Variables": variables},
+        )
+    secrets.assert_not_in(str(error.value))
+    assert error.value.__suppress_context__
+
+
+def test_what_holds_secrets_does_not_show_them(stack: Stack, secrets: Secrets) -> None:  # noqa: F811
+    settings: Config = stack.config
+    aws = deploy.connect(settings)
+    planned = deploy.prepare(settings, silent, aws)
+    holders = [settings, planned, planned.wanted, planned.seen, deploy.find(settings)]
+    secrets.assert_not_in(" ".join(repr(holder) for holder in holders))
+
+
+def test_the_functions_log_no_secret(stack: Stack, secrets: Secrets, tmp_path: Path) -> None:  # noqa: F811
+    client = stack.client()
+    client.track("e", "a", "participate", "1")
+    client.experiments()
+    secrets.assert_not_in(stack.run("logs", "--since", "1h"))
