@@ -23,6 +23,7 @@ from botocore.exceptions import (
     HTTPClientError,
     NoCredentialsError,
     NoRegionError,
+    ParamValidationError,
     PartialCredentialsError,
     ProfileNotFound,
     SSOError,
@@ -239,6 +240,10 @@ def _explained(error: BotoCoreError, region: str | None = None) -> AwsError:
         )
     if isinstance(error, SSOError | TokenRetrievalError | CredentialRetrievalError):
         return AwsError("the AWS login has expired: log in again, e.g. `aws sso login`")
+    if isinstance(error, ParamValidationError):
+        # Its own words quote what was given, which may be a secret.
+        names = ", ".join(re.findall(r"parameter:? ([\w.\[\]]+)", str(error)))
+        return AwsError(f"AWS cannot be called: botocore refuses {names or 'an argument'}")
     if isinstance(error, ConnectionError | HTTPClientError):
         return AwsError(
             f"AWS does not answer in region {region}: is it spelt right, is there a net?"
