@@ -19,6 +19,7 @@ from gimel.observe import observe, parameter
 from gimel.stack import DeployError, Names, log_group
 from tests.aws import REGION, new_stack
 from tests.conftest import REDIS_PASSWORD
+from tests.tooling import run
 
 
 def silent(line: str) -> None:
@@ -48,17 +49,10 @@ class Stack:
         return parse(self.path.read_text())
 
     def run(self, *arguments: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [*self.command, *arguments],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        assert "Traceback" not in done.stderr
-        self.printed += done.stdout + done.stderr
-        return done.stdout + done.stderr if code == 1 else done.stdout
+        done = run(*self.command[3:], *arguments)
+        assert done.exit_code == code, done.output
+        self.printed += done.output
+        return done.output if code == 1 else done.stdout
 
     @property
     def command(self) -> list[str]:
