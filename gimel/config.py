@@ -35,6 +35,7 @@ from gimel.config_stack import (
     Domain,
     EventPath,
     Origin,
+    PathPart,
     PolicyArn,
     Runtime,
     StackTags,
@@ -42,6 +43,7 @@ from gimel.config_stack import (
     Throttle,
     Timeouts,
     Vpc,
+    like,
 )
 from gimel.counters import DEFAULT_SHARDS
 from gimel.gimel import ROUTES
@@ -162,7 +164,7 @@ class LimitSettings(Strict):
 class AwsSettings(Strict):
     """Which account and region; what is left out comes from AWS's own settings."""
 
-    region: str | None = Field(None, pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")
+    region: Annotated[str, like(r"[a-z]{2}(-[a-z]+)+-\d", "eu-west-1")] | None = None
     profile: str | None = None
 
 
@@ -181,7 +183,7 @@ class _Method(_Named):
 
 
 class _Gateway(_Named):
-    path: str = Field(alias="pathPart", pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    path: PathPart = Field(alias="pathPart")
     method: _Method
 
     @field_validator("path")
@@ -209,7 +211,9 @@ class Config(Strict):
 
     redis: RedisSettings
     aws: AwsSettings = AwsSettings()
-    stack: str = Field("gimel", pattern=r"^[a-z][a-z0-9-]{0,31}$")
+    stack: Annotated[
+        str, like(r"[a-z][a-z0-9-]{0,31}", "shop-2: 1 to 32 small letters, digits and -")
+    ] = "gimel"
     shards: int = Field(DEFAULT_SHARDS, ge=1, le=1024)
     counting: Literal["hyperloglog", "exact"] = "hyperloglog"
     runtime: Runtime | None = None
@@ -275,14 +279,24 @@ def parse(text: str, place: str = "config.json") -> Config:
         ) from None
 
 
+# Where pydantic speaks of its own parts.
+_MESSAGES = {
+    "dict_type": "must be an object, {…}",
+    "list_type": "must be a list, […]",
+    "missing": "missing",
+    "model_type": "must be an object, {…}",
+    "too_short": "must not be empty",
+}
+
+
 def _explain(place: str, details: ErrorDetails) -> str:
     """One mistake in one line: file, key, what is wrong with it."""
     where = ".".join(str(step) for step in details["loc"])
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
         message = "unknown key" + _nearest(details["loc"])
-    elif details["type"] == "missing":
-        message = "missing"
+    else:
+        message = _MESSAGES.get(details["type"], message)
     return f"{place}: {where}: {message}"
 
 

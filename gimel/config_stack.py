@@ -10,7 +10,18 @@ from gimel.gimel import ROUTES
 Runtime = Literal["python3.11", "python3.12", "python3.13", "python3.14"]
 Architecture = Literal["arm64", "x86_64"]
 
-_ARN = r"^arn:aws[a-z-]*:"
+_ARN = r"arn:aws[a-z-]*:"
+
+
+def like(pattern: str, example: str) -> AfterValidator:
+    """A text that the whole pattern matches; the complaint shows how one looks that does."""
+
+    def check(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise ValueError(f"must look like {example}")
+        return text
+
+    return AfterValidator(check)
 
 
 class Strict(BaseModel):
@@ -45,18 +56,30 @@ class Throttle(Strict):
     burst: int = Field(1000, ge=1, le=500_000)
 
 
+Subnet = Annotated[str, like(r"subnet-[0-9a-f]+", "subnet-0123456789abcdef0")]
+SecurityGroup = Annotated[str, like(r"sg-[0-9a-f]+", "sg-0123456789abcdef0")]
+
+
 class Vpc(Strict):
     """Where functions run that reach a Redis without a public address."""
 
-    subnets: list[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")]] = Field(min_length=1)
-    security_groups: list[Annotated[str, Field(pattern=r"^sg-[0-9a-f]+$")]] = Field(min_length=1)
+    subnets: list[Subnet] = Field(min_length=1)
+    security_groups: list[SecurityGroup] = Field(min_length=1)
 
 
 class Domain(Strict):
     """A name of one's own for the API, and its certificate in ACM, of the same region."""
 
-    name: str = Field(pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}$")
-    certificate: str = Field(pattern=_ARN + r"acm:[a-z0-9-]+:\d{12}:certificate/\S+$")
+    name: Annotated[
+        str, like(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", "ab.shop.example")
+    ]
+    certificate: Annotated[
+        str,
+        like(
+            _ARN + r"acm:[a-z0-9-]+:\d{12}:certificate/\S+",
+            "arn:aws:acm:eu-west-1:123456789012:certificate/…",
+        ),
+    ]
 
 
 def _free_path(path: str) -> str:
@@ -76,7 +99,12 @@ def _own_tags(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
-EventPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$"), AfterValidator(_free_path)]
-Origin = Annotated[str, Field(pattern=r"^(\*|https?://[A-Za-z0-9.-]+(:\d{1,5})?)$")]
+PathPart = Annotated[str, like(r"[A-Za-z0-9._-]{1,64}", "moments: 1 to 64 letters, digits, . _ -")]
+EventPath = Annotated[PathPart, AfterValidator(_free_path)]
+Origin = Annotated[
+    str, like(r"\*|https?://[A-Za-z0-9.-]+(:\d{1,5})?", "https://shop.example, or *")
+]
 StackTags = Annotated[dict[str, str], Field(max_length=40), AfterValidator(_own_tags)]
-PolicyArn = Annotated[str, Field(pattern=_ARN + r"iam::(\d{12}|aws):policy/\S+$")]
+PolicyArn = Annotated[
+    str, like(_ARN + r"iam::(\d{12}|aws):policy/\S+", "arn:aws:iam::123456789012:policy/limits")
+]

@@ -95,9 +95,9 @@ MISTAKES = [
      ["shards: Input should be greater than or equal to 1",
       "memory: Input should be greater than or equal to 128"]),
     (with_redis(host="h") | {"stack": "Not A Name"},
-     ["stack: String should match pattern '^[a-z][a-z0-9-]{0,31}$'"]),
+     ["stack: must look like shop-2: 1 to 32 small letters, digits and -"]),
     (with_redis(host="h") | {"aws": {"region": "Ireland"}},
-     ["aws.region: String should match pattern '^[a-z]{2}(-[a-z]+)+-\\d$'"]),
+     ["aws.region: must look like eu-west-1"]),
     ([], ["must hold one JSON object, {…}"]),
     ("text", ["must hold one JSON object, {…}"]),
 ]  # fmt: skip

@@ -1,0 +1,143 @@
+"""Each setting of what is deployed: what a wrong value is answered with, in one line."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gimel import config
+from gimel.config import Config, ConfigError
+
+CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/1"
+NAMED = {"name": "ab.shop.example", "certificate": CERTIFICATE}
+VPC = {"subnets": ["subnet-0a"], "security_groups": ["sg-0a"]}
+
+
+def wiring(**wrong: str) -> list[dict[str, Any]]:
+    right = {"FunctionName": "gimel-track", "pathPart": "old", "httpMethod": "GET"} | wrong
+    function = {"FunctionName": right["FunctionName"]}
+    method = {"httpMethod": right["httpMethod"]}
+    gateway = {"pathPart": right["pathPart"], "method": method}
+    return [{"lambda": function, "api_gateway": gateway}]
+
+
+# A setting, a wrong value, where the complaint says it is, and what would be right.
+WRONG: list[tuple[str, Any, str, str]] = [
+    ("stack", "Not A Name", "stack", "1 to 32 small letters, digits and -"),
+    ("stack", "a" * 33, "stack", "1 to 32 small letters, digits and -"),
+    ("aws", {"region": "Ireland"}, "aws.region", "eu-west-1"),
+    ("aws", {"region": "eu-west-1\n"}, "aws.region", "eu-west-1"),
+    ("aws", {"regoin": "eu-west-1"}, "aws.regoin", 'did you mean "region"?'),
+    ("aws", "eu-west-1", "aws", "must be an object, {…}"),
+    ("shards", 0, "shards", "greater than or equal to 1"),
+    ("shards", 1025, "shards", "less than or equal to 1024"),
+    ("counting", "roughly", "counting", "'hyperloglog' or 'exact'"),
+    ("runtime", "python3.8", "runtime", "'python3.14'"),
+    ("memory", 127, "memory", "greater than or equal to 128"),
+    ("memory", 10241, "memory", "less than or equal to 10240"),
+    ("memory", "much", "memory", "valid integer"),
+    ("log_retention_days", 2, "log_retention_days", "1, 3, 5, 7, 14, 30, 60, 90, 180 or 365"),
+    ("architecture", "arm", "architecture", "'arm64' or 'x86_64'"),
+    ("timeouts", {"track": 0}, "timeouts.track", "greater than or equal to 1"),
+    ("timeouts", {"track": 30}, "timeouts.track", "less than or equal to 29"),
+    ("timeouts", {"reads": 30}, "timeouts.reads", "less than or equal to 29"),
+    ("timeouts", {"delete": None}, "timeouts.delete", "valid integer"),
+    ("timeouts", {"trak": 5}, "timeouts.trak", 'did you mean "track"?'),
+    ("timeouts", 5, "timeouts", "must be an object, {…}"),
+    ("reserved_concurrency", {"track": 0}, "reserved_concurrency.track", "or equal to 1"),
+    ("reserved_concurrency", {"reads": 1001}, "reserved_concurrency.reads", "or equal to 1000"),
+    ("reserved_concurrency", {"delete": "all"}, "reserved_concurrency.delete", "valid integer"),
+    ("reserved_concurrency", {"raeds": 1}, "reserved_concurrency.raeds", 'mean "reads"?'),
+    ("throttle", {"rate": 0}, "throttle.rate", "greater than 0"),
+    ("throttle", {"rate": 10_001}, "throttle.rate", "less than or equal to 10000"),
+    ("throttle", {"burst": 0}, "throttle.burst", "greater than or equal to 1"),
+    ("throttle", {"burst": 5_001}, "throttle.burst", "less than or equal to 5000"),
+    ("throttle", {"brust": 1}, "throttle.brust", 'did you mean "burst"?'),
+    ("allowed_origins", [], "allowed_origins", "must not be empty"),
+    ("allowed_origins", "*", "allowed_origins", "must be a list, […]"),
+    ("allowed_origins", ["shop.example"], "allowed_origins.0", "https://shop.example, or *"),
+    ("allowed_origins", ["https://a.example/"], "allowed_origins.0", "https://shop.example, or *"),
+    ("allowed_origins", ["*"] * 101, "allowed_origins", "at most 100 items"),
+    ("event_path", "a/b", "event_path", "letters, digits, . _ -"),
+    ("event_path", "", "event_path", "letters, digits, . _ -"),
+    ("event_path", "track", "event_path", "is a path that Gimel has already"),
+    ("event_path", "dashboard", "event_path", "is a path that Gimel has already"),
+    ("extra_wiring", {}, "extra_wiring", "must be a list, […]"),
+    ("extra_wiring", wiring(FunctionName="x"), "extra_wiring.0.lambda.FunctionName",
+     "'gimel-track'"),
+    ("extra_wiring", wiring(pathPart="a/b"), "extra_wiring.0.api_gateway.pathPart",
+     "letters, digits, . _ -"),
+    ("extra_wiring", wiring(pathPart="e"), "extra_wiring.0.api_gateway.pathPart",
+     "is a path that Gimel has already"),
+    ("extra_wiring", wiring(httpMethod="PUT"), "extra_wiring.0.api_gateway.method.httpMethod",
+     "'GET' or 'POST'"),
+    ("vpc", [], "vpc", "must be an object, {…}"),
+    ("vpc", {"subnets": ["subnet-0a"]}, "vpc.security_groups", "missing"),
+    ("vpc", {"security_groups": ["sg-0a"]}, "vpc.subnets", "missing"),
+    ("vpc", {**VPC, "subnets": []}, "vpc.subnets", "must not be empty"),
+    ("vpc", {**VPC, "security_groups": []}, "vpc.security_groups", "must not be empty"),
+    ("vpc", {**VPC, "subnets": ["vpc-0a"]}, "vpc.subnets.0", "subnet-0123456789abcdef0"),
+    ("vpc", {**VPC, "security_groups": ["x"]}, "vpc.security_groups.0", "sg-0123456789abcdef0"),
+    ("domain", "ab.shop.example", "domain", "must be an object, {…}"),
+    ("domain", {"name": "ab.shop.example"}, "domain.certificate", "missing"),
+    ("domain", {"certificate": CERTIFICATE}, "domain.name", "missing"),
+    ("domain", {**NAMED, "name": "https://ab.shop.example"}, "domain.name", "ab.shop.example"),
+    ("domain", {**NAMED, "name": "shop"}, "domain.name", "ab.shop.example"),
+    ("domain", {**NAMED, "certificate": "1"}, "domain.certificate", "arn:aws:acm:eu-west-1:"),
+    ("tags", [], "tags", "must be an object, {…}"),
+    ("tags", {"aws:x": "y"}, "tags", "names that start with aws: or gimel: are taken"),
+    ("tags", {"gimel:stack": "y"}, "tags", "names that start with aws: or gimel: are taken"),
+    ("tags", {"a<b": "y"}, "tags", "tags are letters, digits, space and"),
+    ("tags", {"a": "y" * 257}, "tags", "tags are letters, digits, space and"),
+    ("tags", {"a": 1}, "tags.a", "valid string"),
+    ("tags", {str(number): "" for number in range(41)}, "tags", "at most 40 items"),
+    ("permissions_boundary", "limits", "permissions_boundary",
+     "arn:aws:iam::123456789012:policy/limits"),
+]  # fmt: skip
+
+
+def parsed(**settings: Any) -> Config:
+    return config.parse(json.dumps({"redis": {"host": "h"}, **settings}), "here.json")
+
+
+@pytest.mark.parametrize(("setting", "value", "place", "cure"), WRONG)
+def test_a_wrong_value_is_named_with_what_would_be_right(
+    setting: str, value: Any, place: str, cure: str
+) -> None:
+    with pytest.raises(ConfigError) as error:
+        parsed(**{setting: value})
+    (line,) = error.value.mistakes
+    assert line.startswith(f"here.json: {place}: ")
+    assert cure in line
+    assert "\n" not in line
+    assert "pattern" not in line
+
+
+def test_no_setting_is_left_out_of_the_table() -> None:
+    # Redis's are in test_config.py.
+    assert {setting for setting, *_ in WRONG} == set(Config.model_fields) - {"redis"}
+
+
+RIGHT: list[tuple[str, Any]] = [
+    ("stack", "a" * 32),
+    ("aws", {"region": "us-gov-west-1"}),
+    ("aws", {"region": "ap-southeast-2"}),
+    ("memory", 10240),
+    ("throttle", {"rate": 0.5, "burst": 1}),
+    ("allowed_origins", ["https://shop.example", "http://localhost:8000"]),
+    ("event_path", "e"),
+    ("event_path", "v1.moments_2-a"),
+    ("vpc", VPC),
+    ("domain", NAMED),
+    ("domain", {**NAMED, "certificate": CERTIFICATE.replace("arn:aws:", "arn:aws-cn:")}),
+    ("tags", {"team / cost+centre": "a.b:c=d@e_f"}),
+    ("permissions_boundary", "arn:aws:iam::aws:policy/PowerUserAccess"),
+    ("permissions_boundary", "arn:aws:iam::123456789012:policy/teams/limits"),
+    ("reserved_concurrency", {"track": None, "reads": 1, "delete": 1000}),
+]
+
+
+@pytest.mark.parametrize(("setting", "value"), RIGHT)
+def test_what_is_right_is_taken(setting: str, value: Any) -> None:
+    found = parsed(**{setting: value}).model_dump(mode="json")[setting]
+    assert found == (found | value if isinstance(found, dict) else value)
