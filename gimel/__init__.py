@@ -41,7 +41,7 @@ A deploy's way out:
         apply.py        the changes, made side by side
         teardown.py     seen -> the changes of `gimel destroy`
         operate.py      rollback, status, logs, the read key
-        permissions.py  what the one who deploys needs to be allowed
+        permissions.py  what the one who deploys needs to be allowed, and whether it is
         debug.py        what --debug tells of each call to AWS
         client.py       a backend's routes as methods: for the probe and the commands
 
