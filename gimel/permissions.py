@@ -55,7 +55,6 @@ _QUEUES = (
     *("CreateQueue", "DeleteMessage", "DeleteQueue", "GetQueueAttributes", "GetQueueUrl"),
     *("ListQueueTags", "ReceiveMessage", "SendMessage", "SetQueueAttributes", "TagQueue"),
 )
-_MAPPING = ("CreateEventSourceMapping", "DeleteEventSourceMapping", "UpdateEventSourceMapping")
 _NETWORK = ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs")
 _API = ("DELETE", "GET", "PATCH", "POST")
 
@@ -182,13 +181,13 @@ def _and_parts(arns: Collection[str]) -> list[str]:
 def _mapping(names: Names, home: Home) -> Iterator[dict[str, Any]]:
     """Lambda numbers what leads a queue to a function; it is told by the function."""
     replay = _and_parts([home.arn("lambda", f"function:{names.function(REPLAY)}")])
-    yield {
-        **_allow("Mapping", "lambda", _MAPPING, ["*"]),
-        "Condition": {"ArnLike": {"lambda:FunctionArn": replay}},
-    }
+    of_replay = {"Condition": {"ArnLike": {"lambda:FunctionArn": replay}}}
+    any_mapping = [home.arn("lambda", "event-source-mapping:*")]
+    changing = ("DeleteEventSourceMapping", "UpdateEventSourceMapping")
+    yield {**_allow("NewMapping", "lambda", ("CreateEventSourceMapping",), ["*"]), **of_replay}
+    yield {**_allow("Mapping", "lambda", changing, any_mapping), **of_replay}
+    yield _allow("MappingTags", "lambda", ("ListTags", "TagResource"), any_mapping)
     yield _allow("Mappings", "lambda", ("ListEventSourceMappings",), ["*"])
-    tagged = [home.arn("lambda", "event-source-mapping:*")]
-    yield _allow("MappingTags", "lambda", ("ListTags", "TagResource"), tagged)
 
 
 def _api(names: Names, home: Home) -> Iterator[dict[str, Any]]:
@@ -251,9 +250,9 @@ def _principal(aws: Aws, who: str) -> str:
 
 def _refused(aws: Aws, principal: str, statement: Mapping[str, Any]) -> list[Refusal]:
     context = [
-        {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": value}
+        {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": values[:1]}
         for keys in statement.get("Condition", {}).values()
-        for key, value in keys.items()
+        for key, values in keys.items()
     ]
     results = aws.pages(
         "iam",

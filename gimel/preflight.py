@@ -31,6 +31,8 @@ from gimel.permissions import ELSEWHERE, Refusal, deployer_policy, refusals
 from gimel.stack import UNRESERVED, Names
 
 _TIMEOUT = 5.0
+# As many as the queue's mapping has at once.
+_REPLAYS = 2
 _POLICY = "`gimel policy` prints the policy to ask for"
 
 Figures = Mapping[str, Any]
@@ -180,8 +182,9 @@ def check_connections(wanted: Concurrency, executions: int | None, figures: Figu
     """Does Redis take a connection from each execution that there may be at once?"""
     reserved = [wanted.track, wanted.reads, wanted.delete]
     numbers = [number for number in reserved if number is not None]
-    most, cause = sum(numbers), f"reserved_concurrency is {' + '.join(map(str, numbers))}"
-    cannot = executions is not None and executions - most < UNRESERVED
+    most = sum(numbers) + _REPLAYS
+    cause = f"reserved_concurrency is {' + '.join(map(str, numbers))}, replays are {_REPLAYS}"
+    cannot = executions is not None and executions - sum(numbers) < UNRESERVED
     if executions is not None and (cannot or len(numbers) < len(reserved)):
         most, cause = executions, f"the account's limit is {executions}, and not all is reserved"
     takes = figures.get("maxclients")

@@ -91,6 +91,12 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("tags", {"a": "y" * 257}, "tags", "tags are letters, digits, space and"),
     ("tags", {"a": 1}, "tags.a", "valid string"),
     ("tags", {str(number): "" for number in range(41)}, "tags", "at most 40 items"),
+    ("limits", 5, "limits", "must be an object, {…}"),
+    ("limits", {"namespaces": 0}, "limits.namespaces", "greater than or equal to 1"),
+    ("limits", {"experiments": 10_001}, "limits.experiments", "less than or equal to 10000"),
+    ("limits", {"variants": 1001}, "limits.variants", "less than or equal to 1000"),
+    ("limits", {"goals": "all"}, "limits.goals", "valid integer"),
+    ("limits", {"goal": 1}, "limits.goal", 'did you mean "goals"?'),
     ("permissions_boundary", "limits", "permissions_boundary",
      "arn:aws:iam::123456789012:policy/limits"),
 ]  # fmt: skip

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from gimel import config, deploy, permissions, preflight, stack
+from gimel import config, deploy, permissions, preflight
 from gimel.aws import Aws, Home
 from gimel.config import Config
 from gimel.observe import observe
@@ -41,7 +41,6 @@ BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 BESIDES = {
     "apigateway:TagResource": "tags at the creation of an API, a stage, a domain name",
     "iam:PassRole": "the role given to a function",
-    "lambda:ListTags": "the tags in GetFunction's answer",
     "ec2:DescribeSecurityGroups": "a function in a VPC",
     "ec2:DescribeSubnets": "a function in a VPC",
     "ec2:DescribeVpcs": "a function in a VPC",
@@ -49,6 +48,9 @@ BESIDES = {
 # Where the emulator's IAM goes by less of a request than AWS's.
 MISTAKEN = {
     "lambda:ListAliases": "it takes GetAlias for it",
+    "lambda:CreateEventSourceMapping": "it does not know lambda:FunctionArn",
+    "lambda:UpdateEventSourceMapping": "it does not know lambda:FunctionArn",
+    "lambda:DeleteEventSourceMapping": "it does not know lambda:FunctionArn",
     "lambda:CreateFunction": "it does not read the function's name in the body",
     "iam:PassRole": "its simulation does not read ContextEntries",
 }
@@ -157,11 +159,11 @@ def make_gimel_1(root: Aws) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("gimel.py", "def track(event, context): return None")
-    trust = json.dumps(stack.trust_policy())
+    trust = json.dumps(permissions.trust_policy())
     role = root.call(
         "iam", "create_role", "Role.Arn", RoleName="gimel", AssumeRolePolicyDocument=trust
     )
-    document = json.dumps(stack.permissions_policy(NAMES, HOME))
+    document = json.dumps(permissions.permissions_policy(NAMES, HOME))
     named = {"RoleName": "gimel"}
     root.call("iam", "put_role_policy", **named, PolicyName="gimel", PolicyDocument=document)
     root.call("iam", "attach_role_policy", **named, PolicyArn=BOUNDARY)
@@ -217,6 +219,16 @@ def damage(root: Aws) -> None:
     tags = NAMES.tags
     root.call("apigatewayv2", "create_api", Name="gimel", ProtocolType="HTTP", Tags=tags)
 
+    assert seen.mapping
+    root.call("lambda", "update_event_source_mapping", UUID=seen.mapping.uuid, BatchSize=5)
+    for queue in seen.queues.values():
+        named = {"QueueUrl": queue.url}
+        root.call(
+            "sqs", "set_queue_attributes", **named, Attributes={"MessageRetentionPeriod": "60"}
+        )
+    aside = seen.queues[NAMES.dead_letters].url
+    root.call("sqs", "send_message", QueueUrl=aside, MessageBody="[]")
+
 
 def wiring(path: str) -> dict[str, Any]:
     return {
@@ -257,6 +269,7 @@ def live_a_whole_life(life: Life) -> None:
         tags={"team": "shop"},
     )
     damage(root)
+    assert "1 messages are on the queue again" in life.run("replay", "--dead-letter")
     life.deploy(domain=None, permissions_boundary=None, vpc=None)
     for megabytes in (192, 256):
         life.deploy(memory=megabytes)
@@ -278,7 +291,8 @@ def live_a_whole_life(life: Life) -> None:
 def test_the_policy_is_what_the_commands_call(life: Life, account: Account) -> None:
     live_a_whole_life(life)
     seen = observe(life.root, NAMES)
-    assert not any([seen.parameter, seen.role, seen.functions, seen.log_groups, seen.apis])
+    left = [seen.parameter, seen.role, seen.functions, seen.log_groups, seen.apis]
+    assert not any([*left, seen.queues, seen.mapping])
     named = actions(permissions.deployer_policy(parsed(vpc=VPC), HOME))
     called = set().union(*account.by_command.values()) - FREE
     assert named == called | set(BESIDES)
@@ -418,7 +432,7 @@ def test_conditions_that_the_simulation_does_not_know_are_no_failure(
 
 # What a linter says
 
-# By the sources in stack.py and permissions.py; the linter's list of actions and keys has them not.
+# By the sources in permissions.py; the linter's list of actions and keys has them not.
 DOCUMENTED = {
     "UNKNOWN_ACTION": "apigateway:TagResource",
     "UNKNOWN_CONDITION_FOR_ACTION": "lambda:SourceFunctionArn",
@@ -435,7 +449,7 @@ def findings(policy: dict[str, Any]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("vpc", [None, VPC])
 def test_policies_are_without_findings(stack_name: str, vpc: dict[str, Any] | None) -> None:
     settings, names = parsed(stack=stack_name, vpc=vpc), Names(stack_name)
-    role = stack.permissions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
+    role = permissions.permissions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
     ours = [*findings(permissions.deployer_policy(settings, HOME)), *findings(role)]
     undocumented = [each for each in ours if DOCUMENTED.get(each[0], "?") not in each[1]]
     assert undocumented == []

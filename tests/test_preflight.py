@@ -255,8 +255,14 @@ def of_redis(folder: Path, settings: Config, away: dict[str, str], **more: objec
 @pytest.mark.parametrize(
     ("concurrency", "executions", "takes", "state", "said"),
     [
-        ({}, 1000, 30, "ok", "up to 27 (reserved_concurrency is 20 + 5 + 2) of Redis's 30"),
-        ({}, 1000, 26, "warning", "takes 26 (maxclients), the functions may open 27"),
+        (
+            {},
+            1000,
+            29,
+            "ok",
+            "up to 29 (reserved_concurrency is 20 + 5 + 2, replays are 2) of Redis's 29",
+        ),
+        ({}, 1000, 28, "warning", "takes 28 (maxclients), the functions may open 29"),
         ({}, None, 26, "warning", "reserved_concurrency is 20 + 5 + 2"),
         ({}, 10, 30, "ok", "up to 10 (the account's limit is 10"),
         ({}, 120, 30, "warning", "may open 120: the account's limit is 120"),
@@ -288,7 +294,7 @@ def test_a_redis_that_takes_too_few_connections(
     path.write_text(json.dumps({"redis": host, "aws": {"region": REGION}}))
     done = run("--config", str(path), "preflight", env={"COLUMNS": "400"})
     assert done.exit_code == 0
-    assert "! Connections  Redis takes 25 (maxclients), the functions may open 27" in done.stdout
+    assert "! Connections  Redis takes 25 (maxclients), the functions may open 29" in done.stdout
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
