@@ -224,7 +224,8 @@ def _trouble(look: Callable[[], dict[str, Any]]) -> str | None:
 
 
 def _probe_once(client: Client, name: str) -> None:
-    client.track(name, "probe", "participate", name, PROBE_NAMESPACE)
+    if client.track(name, "probe", "participate", name, PROBE_NAMESPACE):
+        raise BackendError("the probe event was queued, not counted", 503)
     try:
         found = client.experiment(name, PROBE_NAMESPACE)
     except BackendError:
