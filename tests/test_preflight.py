@@ -199,7 +199,7 @@ def test_the_functions_say_that_it_is_tls(inside: Config, tmp_path: Path) -> Non
     with tls_redis(tmp_path) as port:
         url = f"rediss://localhost:{port}/0"
         assert refusal(inside, url).startswith("TLS: ")
-        trusting = RedisSettings(url=f"{url}?ssl_ca_certs={tmp_path / 'ca.pem'}")
+        trusting = RedisSettings(url=url, ca=str(tmp_path / "ca.pem"))
         deploy.deploy(inside.model_copy(update={"redis": trusting}), lambda line: None)
 
 
