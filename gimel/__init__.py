@@ -45,9 +45,10 @@ A deploy's way out:
         debug.py        what --debug tells of each call to AWS
         client.py       a backend's routes as methods: for the probe and the commands
 
-The commands are in cli.py and cli_stack.py (those of a deployed stack), with preflight.py (what may
-stand in a deploy's way), snippet.py (the HTML to paste), power.py (sample sizes), report.py and
-results.py (what the terminal shows), migration.py (experiments of gimel 1.x and lamed).
+The commands are in cli.py and cli_stack.py (those of a deployed stack), with cli_group.py (how they
+end when they fail or are stopped), preflight.py (what may stand in a deploy's way), snippet.py (the
+HTML to paste), power.py (sample sizes), report.py and results.py (what the terminal shows),
+migration.py (experiments of gimel 1.x and lamed).
 local.py serves the same handlers on this machine, through wsgi.py; demo.py fills it.
 
 Two floors. The runtime (the first two lists) ships to Lambda and imports redis and the standard

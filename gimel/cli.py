@@ -13,12 +13,11 @@ import click
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from gimel import __version__, config, debug, deploy, preflight, queues, report, results
+from gimel import __version__, config, debug, deploy, preflight, report, results
 from gimel import snippet as html
-from gimel.apply import InterruptedDeployError
-from gimel.aws import AwsError
-from gimel.cli_stack import COMMANDS, INTERRUPTED, say
-from gimel.client import BackendError, Client
+from gimel.cli_group import Commands
+from gimel.cli_stack import COMMANDS, say
+from gimel.client import Client
 from gimel.connection import Connection
 from gimel.counting import METHODS
 from gimel.deploy import Backend
@@ -27,7 +26,6 @@ from gimel.http import DEFAULT_NAMESPACE
 from gimel.migration import migrate
 from gimel.power import sample_size
 from gimel.settings import FIELDS
-from gimel.stack import DeployError, Names
 
 _console = Console(highlight=False, markup=False, emoji=False)
 
@@ -44,7 +42,6 @@ _url = click.option(
 )
 
 
-_WHAT_STANDS = "stopped. What was done stands; the same command again goes on from there"
 _WEIGHTS_HELP = "How visitors are meant to be divided; JSON for names that hold , or =."
 
 
@@ -63,34 +60,7 @@ def _weights(
         raise click.BadParameter("must look like A=80,B=20") from None
 
 
-class _Stopped(click.ClickException):
-    """Ctrl-C."""
-
-    exit_code = INTERRUPTED
-
-
-class _Commands(click.Group):
-    """A group whose expected errors end as one message, never as a traceback."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except InterruptedDeployError as error:
-            raise _Stopped(report.plain(str(error))) from None
-        except KeyboardInterrupt:
-            raise _Stopped(_WHAT_STANDS) from None
-        except click.Abort as abort:
-            if isinstance(abort.__context__, KeyboardInterrupt):
-                raise _Stopped(_WHAT_STANDS) from None
-            raise
-        except (config.ConfigError, AwsError, DeployError, BackendError) as error:
-            if debug.is_on():
-                debug.explain(error)
-            lines = str(error).splitlines()
-            raise click.ClickException("\n".join(map(report.plain, lines))) from None
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gimel")
 @click.option(
     "--config",
@@ -283,16 +253,6 @@ def resume(config_file: Path | None, experiment: str, namespace: str, url: str |
     """Count the events of an EXPERIMENT again."""
     _client(config_file, url).configure(experiment, {"state": "running"}, namespace)
     click.echo("Running. Within a minute, everything is counted again.")
-
-
-@main.command()
-@click.option("--dead-letter", is_flag=True, required=True, help="What was set aside.")
-@click.pass_obj
-def replay(config_file: Path | None, dead_letter: bool) -> None:
-    """Count events again that could not be counted."""
-    settings = config.load(config_file).config
-    moved = queues.redrive(deploy.connect(settings), Names(settings.stack))
-    click.echo(f"{moved} messages are on the queue again.")
 
 
 @main.command(name="sample-size")

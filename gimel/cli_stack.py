@@ -9,14 +9,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from gimel import config, deploy, operate, permissions, preflight, report
+from gimel import config, deploy, operate, permissions, preflight, queues, report
 from gimel import snippet as html
+from gimel.cli_group import Stopped
 from gimel.client import Client
 from gimel.config import Config
 from gimel.stack import Names
-
-# The exit code after Ctrl-C, as shells have it.
-INTERRUPTED = 130
 
 _console = Console(highlight=False, markup=False, emoji=False)
 
@@ -136,7 +134,7 @@ def logs(config_file: Path | None, since: timedelta, follow: bool) -> None:
         for function, line in operate.lines(aws, names, since, follow):
             say(report.plain(f"{function} {line}"))
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.exit(Stopped.exit_code)
 
 
 @click.group()
@@ -169,4 +167,14 @@ def policy(config_file: Path | None) -> None:
     click.echo(json.dumps(permissions.deployer_policy(settings, home), indent=2))
 
 
-COMMANDS = (deploy_command, destroy, rollback, status_command, logs, key, policy)
+@click.command()
+@click.option("--dead-letter", is_flag=True, required=True, help="What was set aside.")
+@click.pass_obj
+def replay(config_file: Path | None, dead_letter: bool) -> None:
+    """Count events again that could not be counted."""
+    settings = config.load(config_file).config
+    moved = queues.redrive(deploy.connect(settings), Names(settings.stack))
+    click.echo(f"{moved} messages are on the queue again.")
+
+
+COMMANDS = (deploy_command, destroy, rollback, status_command, logs, key, policy, replay)

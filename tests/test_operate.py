@@ -171,7 +171,7 @@ def test_the_old_key_is_good_until_the_new_one_is_in_place(stack: Stack) -> None
             assert isinstance(old.experiments(), list)
 
     new = operate.rotate_key(stack.config, aws, look).key
-    assert sum(line.startswith("update alias") for line in after_third(seen)) == 3
+    assert sum(line.startswith("update alias") for line in after_third(seen)) == 4
     assert len(seen) > len(after_third(seen)) + 10
     assert isinstance(Client(old.url, new).experiments(), list)
     with pytest.raises(BackendError) as refused:
