@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import boto3
@@ -102,6 +103,24 @@ class Home:
         return f"arn:{self.partition}:{service}:{region}:{self.account}:{resource}"
 
 
+class _Clients(dict[str, Any]):
+    """boto3's clients by service. Each takes some 50 ms to make: it is made when first used."""
+
+    def __init__(self, session: boto3.Session, settings: BotoConfig) -> None:
+        super().__init__()
+        self._session, self._settings = session, settings
+        self._lock = Lock()
+
+    def __missing__(self, service: str) -> Any:
+        # A session's clients must be made one at a time.
+        with self._lock:
+            if service not in self:
+                make: Any = self._session.client
+                self[service] = make(service, config=self._settings)
+                debug.watch(self[service])
+        return self[service]
+
+
 class Aws:
     """One account in one region. All its methods raise AwsError; several threads may use it."""
 
@@ -113,15 +132,12 @@ class Aws:
         )
         try:
             session = boto3.Session(region_name=region, profile_name=profile)
-            self.clients: dict[str, Any] = {
-                service: session.client(service, config=settings)  # type: ignore[call-overload]
-                for service in SERVICES
-            }
         except BotoCoreError as error:
             raise _explained(error) from None
-        for client in self.clients.values():
-            debug.watch(client)
-        self.region: str = self.clients["lambda"].meta.region_name
+        if session.region_name is None:
+            raise _explained(NoRegionError())
+        self.region: str = session.region_name
+        self.clients = _Clients(session, settings)
 
     def call(
         self, service: str, operation: str, query: str | None = None, /, **arguments: Any

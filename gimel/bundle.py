@@ -17,6 +17,8 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, get_args
 
@@ -101,6 +103,18 @@ def build(runtime: Runtime | None = None) -> Bundle:
         if interpreter:
             _compile(tree, interpreter)
         return Bundle(_zip(tree), chosen, compiled=interpreter is not None)
+
+
+@cache
+def begin(runtime: Runtime | None = None) -> Future[Bundle]:
+    """What `build` will give, a second later; until then there are other things to do.
+
+    It is built once a process.
+    """
+    pool = ThreadPoolExecutor(1)
+    building = pool.submit(build, runtime)
+    pool.shutdown(wait=False)
+    return building
 
 
 def _interpreter(runtime: str) -> str | None:

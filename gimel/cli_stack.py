@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from gimel import config, deploy, operate, permissions, preflight, queues, report
+from gimel import bundle, config, deploy, operate, permissions, preflight, queues, report
 from gimel import snippet as html
 from gimel.cli_group import Stopped
 from gimel.client import Client
@@ -38,6 +38,7 @@ def deploy_command(
     settings = config.load(config_file).config
     if as_json and not dry_run:
         raise click.UsageError("--json goes with --dry-run")
+    bundle.begin(settings.runtime)
     if dry_run:
         sys.exit(_dry_run(settings, as_json, adopt))
     if check and not report.checks(_console, preflight.run(config_file)):

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from gimel.apply import Say, apply
 from gimel.aws import Aws, AwsError, attempts
-from gimel.bundle import build
+from gimel.bundle import begin
 from gimel.change import Change
 from gimel.client import BackendError, Client
 from gimel.config import Config
@@ -102,8 +102,8 @@ def prepare(
     """
     names = Names(config.stack)
     say(f"looking at stack {names.stack} in {aws.region}")
-    with ThreadPoolExecutor(2) as pool:
-        building = pool.submit(build, config.runtime)
+    building = begin(config.runtime)
+    with ThreadPoolExecutor(1) as pool:
         home = pool.submit(aws.home)
         seen = observe(aws, names, config.domain.name if config.domain else None)
     bundle = building.result()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from gimel import config
-from gimel.aws import Aws
+from gimel.aws import SERVICES, Aws
 from gimel.config import Config
 
 REGION = "eu-west-1"
@@ -67,14 +67,15 @@ def emulator(folder: Path) -> Iterator[str]:
             stderr=log,
         )
     try:
-        _await(f"http://127.0.0.1:{port}/_ministack/health", process)
+        await_answer(f"http://127.0.0.1:{port}/_ministack/health", process)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
         process.wait(20)
 
 
-def _await(url: str, process: "subprocess.Popen[bytes]") -> None:
+def await_answer(url: str, process: "subprocess.Popen[bytes]") -> None:
+    """Wait for the URL to answer, the process being what serves it."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         assert process.poll() is None, "the emulator ended at its start"
@@ -106,8 +107,8 @@ class RecordingAws(Aws):
         self.on("before-send", self._record)
 
     def on(self, event: str, handler: Callable[..., Any]) -> None:
-        for client in self.clients.values():
-            client.meta.events.register(event, handler)
+        for service in SERVICES:
+            self.clients[service].meta.events.register(event, handler)
 
     def off(self, event: str, handler: Callable[..., Any]) -> None:
         for client in self.clients.values():

@@ -1,7 +1,6 @@
 """Fixtures that several test modules use: an AWS account, a Redis behind it, a deployed stack."""
 
 import contextlib
-import functools
 import os
 import subprocess
 import sys
@@ -54,8 +53,6 @@ def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             patch.delenv(name)
         for name, value in environment(endpoint).items():
             patch.setenv(name, value)
-        # Building takes a second, and the sources do not change during a run.
-        patch.setattr(deploying, "build", functools.cache(deploying.build))
         yield endpoint
 
 

@@ -498,8 +498,7 @@ def _refusing(aws: RecordingAws, operation: str, code: str, message: str, times:
         response._content = json.dumps({"__type": code, "message": message}).encode()
         return response
 
-    for client in aws.clients.values():
-        client.meta.events.register(f"before-send.*.{operation}", refuse)
+    aws.on(f"before-send.*.{operation}", refuse)
 
 
 @pytest.mark.parametrize(
@@ -582,6 +581,6 @@ def test_client_says_what_it_cannot_reach() -> None:
 def test_plan_is_as_seen(names: Names, first: Deployed, settings: Config) -> None:
     """What was deployed and what the same settings want are one: the plan says so by itself."""
     aws = Aws(REGION)
-    bundle = deploy.build(settings.runtime)
+    bundle = deploy.begin(settings.runtime).result()
     wanted = stack.wanted(settings, aws.home(), first.key, bundle)
     assert plan(wanted, observe(aws, names)) == []
