@@ -21,6 +21,7 @@ from gimel.stack import (
     SeenFunction,
     SeenLegacy,
     SeenLogGroup,
+    SeenMethod,
     SeenParameter,
     SeenRole,
     log_group,
@@ -232,16 +233,40 @@ def _legacy(aws: Aws, names: Names) -> SeenLegacy | None:
         return None
     query = f"items[?name=='{DEFAULT_STACK}'].[id, tags]"
     for id, tags in aws.pages("apigateway", "get_rest_apis", query):
-        if TAG not in (tags or {}) and _leads_here(aws, id, names):
+        methods = () if TAG in (tags or {}) else _methods_to(aws, id, names.function(TRACK))
+        if methods:
             query = f"items[?name=='{DEFAULT_STACK}'].[id, stageKeys]"
             keys = aws.pages("apigateway", "get_api_keys", query, nameQuery=DEFAULT_STACK)
-            return SeenLegacy(
-                id, tuple(key for key, stages in keys if f"{id}/{STAGE}" in (stages or []))
-            )
+            own = tuple(key for key, stages in keys if f"{id}/{STAGE}" in (stages or []))
+            return SeenLegacy(id, own, methods, _served(aws, id))
     return None
 
 
-def _leads_here(aws: Aws, api: str, names: Names) -> bool:
-    query = "items[].values(resourceMethods || `{}`)[].methodIntegration.uri"
-    uris = aws.pages("apigateway", "get_resources", query, restApiId=api, embed=["methods"])
-    return any(f":function:{names.function(TRACK)}" in uri for uri in uris)
+def _methods_to(aws: Aws, api: str, function: str) -> tuple[SeenMethod, ...]:
+    """The methods of a REST API that call the function."""
+    resources = aws.pages(
+        "apigateway", "get_resources", "items[]", restApiId=api, embed=["methods"]
+    )
+    return tuple(
+        _method(resource["id"], verb, method)
+        for resource in resources
+        for verb, method in resource.get("resourceMethods", {}).items()
+        if f":function:{function}" in method.get("methodIntegration", {}).get("uri", "")
+    )
+
+
+def _method(resource: str, verb: str, method: Mapping[str, Any]) -> SeenMethod:
+    responses = method["methodIntegration"].get("integrationResponses", {})
+    # What has no pattern answers what no pattern fits: a function that did not fail.
+    failure = next((code for code, of in responses.items() if of.get("selectionPattern")), None)
+    return SeenMethod(resource, verb, frozenset(method.get("methodResponses", {})), failure)
+
+
+def _served(aws: Aws, api: str) -> str | None:
+    """How the deployment is described that the REST API's stage serves."""
+    named = {"restApiId": api}
+    id = aws.find("apigateway", "get_stage", "deploymentId", **named, stageName=STAGE)
+    if id is None:
+        return None
+    found = aws.find("apigateway", "get_deployment", "description", **named, deploymentId=id)
+    return str(found)

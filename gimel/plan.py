@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from gimel.change import Call, Change, later
-from gimel.plan_api import domains, http_api, invoker, spare_apis
+from gimel.plan_api import domains, http_api, invoker, old_api, spare_apis
 from gimel.plan_owner import listed, missing_tags, refuse_foreign, why_tagged
 from gimel.plan_queue import mapping, queues
 from gimel.plan_role import role
@@ -44,6 +44,7 @@ def plan(wanted: Wanted, seen: Seen, adopt: bool = False) -> list[Change]:
         if name in called(wanted):
             changes += _in_lane(name, invoker(wanted, name, seen))
         changes += _in_lane(name, _old_versions(wanted, name, functions.get(name)))
+    changes += old_api(seen)
     return changes
 
 

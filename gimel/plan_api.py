@@ -14,10 +14,16 @@ from gimel.stack import (
     Seen,
     SeenApi,
     SeenDomain,
+    SeenMethod,
     Wanted,
     alias_arn,
     called,
 )
+
+# What a failed function is answered with by gimel 1.x's REST API, and how the deployment that has
+# it so is described.
+_FAILURE = "503"
+OLD_DEPLOYMENT = "gimel 2: a failed function answers 503"
 
 
 def http_api(wanted: Wanted, seen: SeenApi | None) -> Iterator[Change]:
@@ -227,6 +233,44 @@ def invoker(wanted: Wanted, name: str, seen: Seen) -> Iterator[Change]:
     calls.append(Call("lambda", "add_permission", arguments))
     what = f"permission to invoke function {name}"
     yield Change("replace" if invokers else "create", what, "for this API alone", tuple(calls))
+
+
+def old_api(seen: Seen) -> Iterator[Change]:
+    """Have gimel 1.x's REST API say that a function failed, in which case a page keeps its event.
+
+    Left alone, it answers 200 to whatever a function gave it, an error too: see
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
+    """
+    if seen.legacy is None:
+        return
+    silent = [method for method in seen.legacy.methods if method.failure is None]
+    if silent or seen.legacy.deployment != OLD_DEPLOYMENT:
+        api = {"restApiId": seen.legacy.api}
+        calls = [call for method in silent for call in _failure(api, method)]
+        served = {**api, "stageName": STAGE, "description": OLD_DEPLOYMENT}
+        calls.append(Call("apigateway", "create_deployment", served))
+        why = f"an event that was not counted is answered with {_FAILURE}"
+        yield Change("update", f"REST API {seen.legacy.api}", why, tuple(calls))
+
+
+def _failure(api: Mapping[str, str], method: SeenMethod) -> Iterator[Call]:
+    target = {
+        **api,
+        "resourceId": method.resource,
+        "httpMethod": method.verb,
+        "statusCode": _FAILURE,
+    }
+    allowed = "method.response.header.Access-Control-Allow-Origin"
+    if _FAILURE not in method.statuses:
+        arguments = {**target, "responseParameters": {allowed: False}}
+        yield Call("apigateway", "put_method_response", arguments)
+    mapping = {
+        # Any message of an error, of several lines too.
+        "selectionPattern": "(\\n|.)+",
+        "responseParameters": {allowed: "'*'"},
+        "responseTemplates": {"application/json": '{"error": "not counted: send it again"}'},
+    }
+    yield Call("apigateway", "put_integration_response", {**target, **mapping})
 
 
 def spare_apis(seen: Seen) -> Iterator[Change]:

@@ -2,7 +2,18 @@
 
 from collections.abc import Iterator
 
-from gimel.stack import DEFAULT_STACK, LATEST, TAG, DeployError, Seen, Tags, Wanted, log_group
+from gimel.stack import (
+    DEFAULT_STACK,
+    LATEST,
+    TAG,
+    DeployError,
+    Seen,
+    SeenFunction,
+    SeenRole,
+    Tags,
+    Wanted,
+    log_group,
+)
 
 # The handlers of gimel 1.x's functions, and the name of its role's policy.
 _OLD_HANDLERS = frozenset({"gimel.track", "gimel.all", "gimel.delete"})
@@ -17,6 +28,14 @@ def refuse_foreign(wanted: Wanted, seen: Seen, adopt: bool) -> None:
         raise DeployError(
             f"made by another stack, so left alone: {', '.join(others)}. "
             'Choose another "stack" in config.json'
+        )
+    is_here = seen.legacy or any(map(_has_old_handler, seen.functions.values()))
+    if stack == DEFAULT_STACK and _is_old(seen.role) and not is_here and not adopt:
+        raise DeployError(
+            f"role {wanted.names.role} is gimel 1.x's, of which nothing else is in "
+            f"{wanted.home.region}: in the region where it stands, it would lose its rights. "
+            'Deploy there first, or choose another "stack" in config.json; if it is gone, deploy '
+            "with --adopt"
         )
     old = set(_left_by_gimel_1(wanted, seen))
     strangers = [what for what, tags in _named(wanted, seen) if TAG not in tags and what not in old]
@@ -51,15 +70,23 @@ def _left_by_gimel_1(wanted: Wanted, seen: Seen) -> Iterator[str]:
     """What is gimel 1.x's for certain: its names, and something in it that only it had."""
     if wanted.names.stack != DEFAULT_STACK:
         return
-    if seen.role and OLD_POLICY in seen.role.policies:
+    if _is_old(seen.role):
         yield f"role {wanted.names.role}"
     for name, function in seen.functions.items():
-        old = function.versions[LATEST]["Handler"] in _OLD_HANDLERS
+        old = _has_old_handler(function)
         if old:
             yield f"function {name}"
         # Lambda made the log groups of gimel 1.x's functions.
         if old or TAG in function.tags:
             yield f"log group {log_group(name)}"
+
+
+def _is_old(role: SeenRole | None) -> bool:
+    return role is not None and TAG not in role.tags and OLD_POLICY in role.policies
+
+
+def _has_old_handler(function: SeenFunction) -> bool:
+    return function.versions[LATEST]["Handler"] in _OLD_HANDLERS
 
 
 def missing_tags(wanted: Tags, seen: Tags) -> dict[str, str]:

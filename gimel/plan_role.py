@@ -18,7 +18,7 @@ from gimel.stack import (
 def role(wanted: Wanted, seen: Seen) -> Iterator[Change]:
     """The role that the functions have, and what it may do in this region."""
     found, what = seen.role, f"role {wanted.names.role}"
-    trust = trust_policy(legacy=seen.legacy is not None)
+    trust = trust_policy(legacy=seen.legacy is not None or _needed_elsewhere(wanted, found))
     if found is None:
         arguments: dict[str, Any] = {
             "AssumeRolePolicyDocument": json.dumps(trust),
@@ -30,6 +30,13 @@ def role(wanted: Wanted, seen: Seen) -> Iterator[Change]:
     else:
         yield from _existing(wanted, found, trust)
     yield from _permissions(wanted, seen)
+
+
+def _needed_elsewhere(wanted: Wanted, found: SeenRole | None) -> bool:
+    """Whether gimel 1.x's REST API of another region may need the trust that the role shows."""
+    if found is None or found.trust != trust_policy(legacy=True):
+        return False
+    return bool(wanted.names.policies_elsewhere(wanted.home.region, found.policies))
 
 
 def _existing(wanted: Wanted, found: SeenRole, trust: Mapping[str, Any]) -> Iterator[Change]:

@@ -93,6 +93,11 @@ class Names:
         """All functions."""
         return tuple(map(self.function, _HANDLERS))
 
+    def policies_elsewhere(self, region: str, policies: Collection[str]) -> list[str]:
+        """Those of the role's policies by which the stack lives in other regions."""
+        own = self.policy(region)
+        return [name for name in policies if name.startswith(f"{self.stack}-") and name != own]
+
     @property
     def tags(self) -> dict[str, str]:
         """What everything of the stack is tagged with."""
@@ -292,11 +297,29 @@ class SeenDomain:
 
 
 @dataclass(frozen=True)
+class SeenMethod:
+    """A method of gimel 1.x's REST API by which events come.
+
+    `statuses` are those that it may answer, `failure` the one for a function that failed.
+    """
+
+    resource: str
+    verb: str
+    statuses: frozenset[str]
+    failure: str | None
+
+
+@dataclass(frozen=True)
 class SeenLegacy:
-    """What gimel 1.x left that nothing takes over: its REST API and the keys made for that."""
+    """What gimel 1.x left that nothing takes over: its REST API and the keys made for that.
+
+    `deployment` describes what the API's stage serves.
+    """
 
     api: str
     keys: tuple[str, ...]
+    methods: tuple[SeenMethod, ...]
+    deployment: str | None
 
 
 @dataclass(frozen=True)

@@ -69,9 +69,7 @@ def legacy_teardown(legacy: SeenLegacy | None) -> list[Change]:
 def _role(names: Names, region: str, role: SeenRole) -> Iterator[Change]:
     named, what = {"RoleName": names.role}, f"role {names.role}"
     own = names.policy(region)
-    elsewhere = [
-        policy for policy in role.policies if policy.startswith(f"{names.stack}-") and policy != own
-    ]
+    elsewhere = names.policies_elsewhere(region, role.policies)
     going = [own] if elsewhere else list(role.policies)
     for policy in going:
         if policy in role.policies:

@@ -14,6 +14,7 @@ from gimel.bundle import Bundle
 from gimel.gimel import ROUTES
 from gimel.permissions import permissions_policy, trust_policy
 from gimel.plan import notes, plan
+from gimel.plan_api import OLD_DEPLOYMENT
 from gimel.plan_queue import attributes, removals
 from gimel.stack import (
     DeployError,
@@ -25,6 +26,7 @@ from gimel.stack import (
     SeenLegacy,
     SeenLogGroup,
     SeenMapping,
+    SeenMethod,
     SeenParameter,
     SeenQueue,
     SeenRole,
@@ -109,8 +111,8 @@ def done(wanted: Wanted) -> Seen:
     )
 
 
-def lines(wanted: Wanted, seen: Seen) -> list[str]:
-    return [str(change) for change in plan(wanted, seen)]
+def lines(wanted: Wanted, seen: Seen, adopt: bool = False) -> list[str]:
+    return [str(change) for change in plan(wanted, seen, adopt)]
 
 
 def function(seen: Seen, name: str, **changed: Any) -> Seen:
@@ -277,7 +279,8 @@ def test_the_default_stack_takes_over_gimel_1_and_nothing_else() -> None:
 
 
 def test_while_the_old_rest_api_serves_it_may_take_the_role_and_invoke() -> None:
-    seen = replace(done(wanted()), legacy=SeenLegacy("rest1", ("key1",)))
+    legacy = SeenLegacy("rest1", ("key1",), (), OLD_DEPLOYMENT)
+    seen = replace(done(wanted()), legacy=legacy)
     (trust, permissions) = plan(wanted(), seen)
     assert "apigateway.amazonaws.com" in trust.calls[0].arguments["PolicyDocument"]
     policy = json.loads(permissions.calls[0].arguments["PolicyDocument"])
@@ -289,6 +292,39 @@ def test_while_the_old_rest_api_serves_it_may_take_the_role_and_invoke() -> None
     assert [str(change) for change in legacy_teardown(seen.legacy)] == [
         "delete API key key1: gimel 1.x's; pages with the old URL lose their events",
         "delete REST API rest1: gimel 1.x's; pages with the old URL lose their events",
+    ]
+
+
+def test_the_old_rest_api_is_to_say_what_failed() -> None:
+    served = done(wanted())
+    silent = SeenMethod("r1", "GET", frozenset({"200"}), None)
+    half = replace(silent, statuses=frozenset({"200", "503"}))
+    done_with = replace(half, failure="503")
+    put, respond, serve = "put_method_response", "put_integration_response", "create_deployment"
+    for methods, deployment, operations in [
+        ((silent,), "gimel deployment", [put, respond, serve]),
+        ((silent, half), "gimel deployment", [put, respond, respond, serve]),
+        ((done_with,), "gimel deployment", [serve]),
+        ((silent,), OLD_DEPLOYMENT, [put, respond, serve]),
+        ((done_with,), OLD_DEPLOYMENT, []),
+    ]:
+        seen = replace(served, legacy=SeenLegacy("rest1", (), methods, deployment))
+        changes = [change for change in plan(wanted(), seen) if "REST API" in change.what]
+        assert [call.operation for change in changes for call in change.calls] == operations
+
+
+def test_the_role_of_gimel_1_in_another_region_is_left_alone() -> None:
+    seen, other = done(wanted()), {"policies": ("gimel-eu-west-1", "gimel-us-east-1")}
+    assert seen.role is not None
+    old = replace(seen.role, tags={}, policies=("gimel",))
+    with pytest.raises(DeployError, match=r"nothing else is in eu-west-1.*Deploy there first"):
+        plan(wanted(), replace(NOTHING, role=old))
+    assert "tag role gimel: taken over" in lines(wanted(), replace(NOTHING, role=old), adopt=True)
+    # Taken over there, it is needed as it is: REST APIs may take it.
+    trusting = replace(seen.role, trust=trust_policy(legacy=True))
+    assert lines(wanted(), replace(seen, role=replace(trusting, **other))) == []
+    assert lines(wanted(), replace(seen, role=trusting)) == [
+        "update role gimel: who may take it was otherwise"
     ]
 
 
