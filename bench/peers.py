@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 from bench.harness import BUILD
@@ -54,6 +55,13 @@ def runtime_with_setuptools() -> Path:
 
 def gimel_1() -> Path:
     return python("gimel-1.5.0", "gimel==1.5.0", "redis<4")
+
+
+def gimel_1_deploy() -> Path:
+    """The same with what its deploy needs: boto3 as the project has it, and pkg_resources."""
+    names = ("boto3", "botocore", "s3transfer", "urllib3", "python-dateutil", "six", "jmespath")
+    same = [f"{name}=={version(name)}" for name in (*names, "click")]
+    return python("gimel-1.5.0-deploy", "gimel==1.5.0", "redis<4", "setuptools==65.5.0", *same)
 
 
 def lamed() -> Path:

@@ -85,6 +85,12 @@ def await_answer(url: str, process: "subprocess.Popen[bytes]") -> None:
     raise AssertionError("the emulator does not answer")
 
 
+def empty(endpoint: str) -> None:
+    """Make the account as new."""
+    request = urllib.request.Request(f"{endpoint}/_ministack/reset", method="POST")
+    urllib.request.urlopen(request, timeout=20).close()
+
+
 _numbers = itertools.count(1)
 
 
