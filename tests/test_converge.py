@@ -4,8 +4,13 @@
 kind. Nothing is probed: what is looked at is the account.
 """
 
+import json
+import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
@@ -24,6 +29,8 @@ from tests.test_deploy import end_state, silent
 
 # More than a fresh deploy makes; beyond its last call, nothing is disturbed.
 CALLS = 60
+# A deploy or destroy makes at least so many.
+SURE = 33
 SETTINGS: dict[str, Any] = {
     "domain": {
         "name": "ab.{stack}.example",
@@ -214,6 +221,51 @@ def test_a_destroy_disturbed_anywhere_is_finished_by_the_next(
     config = settings_of(new_stack(), redis_url)
     deploy.deploy(config, silent, aws)
     _disturb(aws, kind, k, lambda aws: operate.destroy(aws, operate.doomed(config, aws), silent))
+    operate.destroy(aws, operate.doomed(config, aws), silent)
+    assert_nothing_is_left(aws, Names(config.stack))
+
+
+def _kill(config: Config, folder: Path, k: int, *command: str) -> None:
+    """Run a command in a process of its own, which is killed at its k-th request, if it has one."""
+    path = folder / "config.json"
+    settings = config.model_dump(mode="json", exclude_none=True, exclude={"redis"})
+    path.write_text(json.dumps({**settings, "redis": {"url": config.redis.address}}))
+    arguments = ["--config", str(path), *command]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.killed", str(k), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL or (k > SURE and done.returncode == 0), done.stderr
+
+
+def _ks(quick: Iterable[int], calls: int) -> list[Any]:
+    return [
+        pytest.param(k, marks=[] if k in quick else [pytest.mark.full]) for k in range(1, calls)
+    ]
+
+
+@pytest.mark.parametrize("k", _ks((22, 31, 40), CALLS))
+def test_a_deploy_whose_process_is_killed_is_finished_by_the_next(
+    aws: RecordingAws, undisturbed: str, redis_url: str, tmp_path: Path, k: int
+) -> None:
+    config = settings_of(new_stack(), redis_url)
+    _kill(config, tmp_path, k, "deploy", "--no-preflight")
+    assert _left(aws, config) == undisturbed
+    assert writes_of_a_deploy(aws, config) == []
+    operate.destroy(aws, operate.doomed(config, aws), silent)
+    assert_nothing_is_left(aws, Names(config.stack))
+
+
+@pytest.mark.parametrize("k", _ks((33,), 48))
+def test_a_destroy_whose_process_is_killed_is_finished_by_the_next(
+    aws: RecordingAws, redis_url: str, tmp_path: Path, k: int
+) -> None:
+    config = settings_of(new_stack(), redis_url)
+    deploy.deploy(config, silent, aws)
+    _kill(config, tmp_path, k, "destroy", "--yes")
     operate.destroy(aws, operate.doomed(config, aws), silent)
     assert_nothing_is_left(aws, Names(config.stack))
 
