@@ -10,6 +10,7 @@
     redis_versions.py  which redis-py, and how to pack it
     billed.py          CPU and memory of an event, as Lambda bills them
     dashboard.py       the page in Chromium: bytes, and time until it obeys
+    deploy.py          a deploy, fresh and without a change; calls.py counts its calls
 
 behind docs/cost.md and docs/scaling.md (`python -m bench --cost`, `--scaling`, `--hot`):
 

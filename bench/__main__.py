@@ -10,6 +10,7 @@ from bench import (
     cold,
     cost,
     dashboard,
+    deploy,
     harness,
     hot,
     imports,
@@ -38,6 +39,7 @@ MEASURED: dict[str, Measure] = {
     "dashboard": lambda port: [("dashboard", dashboard.HEAD, dashboard.measure(port))],
     "billed": lambda port: [("billed", billed.HEAD, billed.measure(port))],
     "starts": lambda port: [("starts", starts.HEAD, starts.measure(port))],
+    "deploy": lambda port: [("deploy", harness.HEAD, deploy.measure(port))],
     "hot": lambda port: [("hot", hot.HEAD, hot.measure())],
 }
 # Where a run's tables are; else in docs/performance.md.
