@@ -478,7 +478,7 @@ def test_redis_out_of_reach_is_one_clear_message(
     monkeypatch.setattr(deploy, "_REDIS_PATIENCE", 0.0)
     away = stack_config(f"redis://:hushhush@127.0.0.1:{free_port()}/0")
     with pytest.raises(
-        DeployError, match=r"503.*do not reach Redis: network: no connection"
+        DeployError, match=r"was queued.*do not reach Redis: network: no connection"
     ) as error:
         deploy.deploy(away, silent)
     assert "\n" not in str(error.value)
