@@ -1,7 +1,7 @@
 """The stack's queues on AWS: what there is of them, how full they are, and sending again."""
 
 from gimel.aws import Aws
-from gimel.stack import REPLAY, DeployError, Names, SeenMapping, SeenQueue
+from gimel.stack import DeployError, Names, SeenMapping, SeenQueue
 
 _ATTRIBUTES = "Attributes || `{}`"
 # Messages that one request may hold, and those that one may ask for.
@@ -26,13 +26,8 @@ def observe_queues(aws: Aws, names: Names) -> dict[str, SeenQueue]:
 
 def observe_mapping(aws: Aws, names: Names) -> SeenMapping | None:
     """What hands the queue's messages to the replay function. Raises AwsError."""
-    found_all = aws.find(
-        "lambda",
-        "list_event_source_mappings",
-        "EventSourceMappings",
-        FunctionName=names.function(REPLAY),
-    )
-    for found in found_all or []:
+    # Not asked for by the function: its plain name finds no mapping to an alias everywhere.
+    for found in aws.pages("lambda", "list_event_source_mappings", "EventSourceMappings[]"):
         # One that was deleted is shown for a while.
         if found["EventSourceArn"].endswith(f":{names.queue}") and found["State"] != "Deleting":
             settings = {
