@@ -1,7 +1,8 @@
 """The control plane on another emulator, moto's server, which errs otherwise than ministack does.
 
 It runs no function, so nothing is probed. It lacks two calls, which are answered here in its place:
-GetAccountSettings, and UpdateStage, for which the stage is made anew.
+GetAccountSettings, and UpdateStage, for which the stage is made anew. Of a mapping to an alias it
+tells to which version that led: the alias is put back.
 """
 
 import contextlib
@@ -22,7 +23,7 @@ from gimel import deploy, operate
 from gimel.change import Change
 from gimel.config import Config
 from gimel.observe import observe
-from gimel.stack import Names
+from gimel.stack import ALIAS, Names
 from tests.aws import (
     RecordingAws,
     await_answer,
@@ -49,6 +50,7 @@ class MotoAws(RecordingAws):
         super().__init__()
         self.on("before-send.lambda.GetAccountSettings", self._account_settings)
         self.on("before-send.apigatewayv2.UpdateStage", self._update_stage)
+        self.on("after-call.lambda.ListEventSourceMappings", _name_the_alias)
 
     def _account_settings(self, request: Any, **_: Any) -> AWSResponse:
         return _answer(request, {"AccountLimit": {"UnreservedConcurrentExecutions": 1000}})
@@ -66,6 +68,12 @@ class MotoAws(RecordingAws):
         )
         self.operations[:] = recorded
         return _answer(request, {})
+
+
+def _name_the_alias(parsed: dict[str, Any], **_: Any) -> None:
+    for mapping in parsed["EventSourceMappings"]:
+        function, _, _ = mapping["FunctionArn"].rpartition(":")
+        mapping["FunctionArn"] = f"{function}:{ALIAS}"
 
 
 def _answer(request: Any, content: dict[str, Any]) -> AWSResponse:
@@ -124,24 +132,24 @@ def test_from_nothing_to_nothing(aws: MotoAws, rich: dict[str, Any]) -> None:
     config = settings(new_stack(), **rich)
     names = Names(config.stack)
     planned = operations(deploy.prepare(config, silent, aws).changes)
-    assert planned["create_function"] == 3
+    assert planned["create_function"] == 4
     assert written(aws, config) == planned
     assert written(aws, config) == Counter()
     operate.destroy(aws, operate.doomed(config, aws), silent)
     seen = observe(aws, names)
     assert (seen.parameter, seen.role, seen.apis, seen.functions) == (None, None, (), {})
-    assert seen.log_groups == {}
+    assert (seen.log_groups, seen.queues, seen.mapping) == ({}, {}, None)
     assert operate.doomed(config, aws) == []
 
 
-FUNCTION = Counter(update_function_configuration=3, publish_version=3, update_alias=3)
+FUNCTION = Counter(update_function_configuration=4, publish_version=4, update_alias=4)
 
 
 @pytest.mark.parametrize(
     ("changed", "calls"),
     [
         ({"memory": 512}, FUNCTION),
-        ({"log_retention_days": 7}, Counter(put_retention_policy=3)),
+        ({"log_retention_days": 7}, Counter(put_retention_policy=4)),
         ({"throttle": {"rate": 10, "burst": 20}}, Counter(update_stage=1)),
         ({"allowed_origins": ["https://shop.example"]}, Counter(update_api=1)),
         ({"event_path": "hello"}, Counter(create_route=2)),
