@@ -150,23 +150,8 @@ def _fitting(wanted: Wanted, name: str, seen: SeenFunction) -> list[str]:
     """The published versions that are as wanted, the newest first."""
     settings = {**wanted.configurations[name], **wanted.code}
     return newest_first(
-        number
-        for number, found in seen.versions.items()
-        if number != LATEST and not _different(settings, found)
+        number for number, found in seen.versions.items() if number != LATEST and found == settings
     )
-
-
-def _different(settings: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """The settings that are not as wanted.
-
-    AWS says of every function how it logs. An emulator that says nothing, as moto's, does not know
-    of it: to set it there again and again would change nothing.
-    """
-    return [
-        field
-        for field, value in settings.items()
-        if found[field] != value and (field, found[field]) != ("LoggingConfig", None)
-    ]
 
 
 def _new_function(wanted: Wanted, name: str) -> Change:
@@ -185,7 +170,7 @@ def _new_function(wanted: Wanted, name: str) -> Change:
 
 def _updates(wanted: Wanted, name: str, latest: Mapping[str, Any]) -> Iterator[Change]:
     configuration = wanted.configurations[name]
-    different = _different(configuration, latest)
+    different = [field for field in configuration if configuration[field] != latest[field]]
     if different:
         arguments = {"FunctionName": name, **{key: configuration[key] for key in different}}
         before = {"FunctionName": name, **{key: latest[key] for key in different}}

@@ -192,10 +192,6 @@ def test_functions_that_log_each_call_are_told_not_to() -> None:
     assert [line.split()[0] for line in said] == ["update", "publish", "update"]
 
 
-def test_an_endpoint_that_knows_nothing_of_logging_is_not_told_again() -> None:
-    assert lines(wanted(), logging("gimel-track", done(wanted()), None)) == []
-
-
 def test_other_code_becomes_a_version() -> None:
     said = lines(wanted(BUNDLE._replace(content=b"other")), done(wanted()))
     assert said[0].startswith("update function gimel-track: Description gimel 2.")

@@ -2,7 +2,7 @@
 
 It runs no function, so nothing is probed. It lacks two calls, which are answered here in its place:
 GetAccountSettings, and UpdateStage, for which the stage is made anew. Of a mapping to an alias it
-tells to which version that led: the alias is put back.
+tells to which version that led: the alias is put back. How functions log it does not keep.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ from gimel import deploy, operate
 from gimel.change import Change
 from gimel.config import Config
 from gimel.observe import observe
-from gimel.stack import ALIAS, Names
+from gimel.stack import ALIAS, LOGGING, Names
 from tests.aws import (
     RecordingAws,
     await_answer,
@@ -51,6 +51,7 @@ class MotoAws(RecordingAws):
         self.on("before-send.lambda.GetAccountSettings", self._account_settings)
         self.on("before-send.apigatewayv2.UpdateStage", self._update_stage)
         self.on("after-call.lambda.ListEventSourceMappings", _name_the_alias)
+        self.on("after-call.lambda.ListVersionsByFunction", _tell_of_logging)
 
     def _account_settings(self, request: Any, **_: Any) -> AWSResponse:
         return _answer(request, {"AccountLimit": {"UnreservedConcurrentExecutions": 1000}})
@@ -74,6 +75,11 @@ def _name_the_alias(parsed: dict[str, Any], **_: Any) -> None:
     for mapping in parsed["EventSourceMappings"]:
         function, _, _ = mapping["FunctionArn"].rpartition(":")
         mapping["FunctionArn"] = f"{function}:{ALIAS}"
+
+
+def _tell_of_logging(parsed: dict[str, Any], **_: Any) -> None:
+    for version in parsed["Versions"]:
+        version["LoggingConfig"] = LOGGING
 
 
 def _answer(request: Any, content: dict[str, Any]) -> AWSResponse:
