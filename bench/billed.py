@@ -8,12 +8,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench import cold, peers
+from bench import cold, harness, peers
 from bench.harness import Lines
 from bench.worker import fields
 from gimel import bundle
 
-HEAD = ("function", "first event, CPU", "warm event, CPU", "memory used")
+HEAD = (
+    *("function", "first event, CPU", "to gimel 1.5.0", "quartiles"),
+    *("warm event, CPU", "memory used"),
+)
+PEER = "gimel 1.5.0"
 ROUNDS = 7
 EVENTS = 400
 
@@ -43,7 +47,7 @@ def measure(port: int) -> Lines:
     own, first = cold.ours("own", bundle.build().content, port), cold.first_gimel(port)
     functions = {
         "Gimel": (own, cold.own_event),
-        "gimel 1.5.0": (replace(first, interpreter=fuller), fields),
+        PEER: (replace(first, interpreter=fuller), fields),
         "gimel 1.5.0, a bare interpreter": (first, fields),
     }
     runs: dict[str, list[Billed]] = {name: [] for name in functions}
@@ -51,7 +55,10 @@ def measure(port: int) -> Lines:
         for name, (function, event) in functions.items():
             runs[name].append(_run(function, event))
     lines: Lines = []
+    base = [start for start, _, _ in runs[PEER]]
     for name, found in runs.items():
-        start, warm, peak = map(statistics.median, zip(*found, strict=True))
-        lines.append((name, f"{start:.0f} ms", f"{warm:.2f} ms", f"{peak:.0f} MB"))
+        starts, warm, peak = zip(*found, strict=True)
+        row = harness.ratio_row(name, starts, base, "ms", "")
+        figures = f"{statistics.median(warm):.2f} ms", f"{statistics.median(peak):.0f} MB"
+        lines.append((name, row.value, row.ratio.strip(), row.spread, *figures))
     return lines
