@@ -199,7 +199,7 @@ def _api(names: Names, home: Home) -> Iterator[dict[str, Any]]:
     yield _allow("ApiTagsAtCreation", "apigateway", ("TagResource",), own)
     if names.stack == DEFAULT_STACK:
         old = [f"{prefix}/{kind}{end}" for kind in ("restapis", "apikeys") for end in ("", "/*")]
-        yield _allow("OldApi", "apigateway", ("DELETE", "GET"), old)
+        yield _allow("OldApi", "apigateway", ("DELETE", "GET", "POST", "PUT"), old)
 
 
 def _allow(

@@ -18,7 +18,9 @@ from gimel.stack import (
 
 # A message is set aside after this many replays in vain: with pauses of up to ten minutes (see
 # `gimel.intake`), Redis may be away for a day and a half.
-_REPLAYS = 200
+_TRIES = 200
+# At once: Redis has few connections to spare, and AWS takes no less.
+REPLAYS = 2
 _KEPT_SECONDS = 14 * 24 * 3600
 # As AWS advises.
 _INVISIBLE_SECONDS = 6 * REPLAY_SECONDS
@@ -29,7 +31,7 @@ def attributes(wanted: Wanted) -> dict[str, dict[str, str]]:
     names = wanted.names
     kept = {"MessageRetentionPeriod": str(_KEPT_SECONDS), "SqsManagedSseEnabled": "true"}
     dead_letters = wanted.home.arn("sqs", names.dead_letters)
-    redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": _REPLAYS}
+    redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": _TRIES}
     return {
         names.dead_letters: kept,
         names.queue: {
@@ -85,8 +87,7 @@ def mapping(wanted: Wanted, seen: Seen) -> Iterator[Change]:
         "BatchSize": 10,
         "Enabled": True,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
-        # Redis has few connections to spare.
-        "ScalingConfig": {"MaximumConcurrency": 2},
+        "ScalingConfig": {"MaximumConcurrency": REPLAYS},
     }
     what = f"mapping of queue {names.queue} to function {names.function(REPLAY)}"
     found = seen.mapping

@@ -28,11 +28,10 @@ from gimel.counters import PARTICIPATE, Counters
 from gimel.http import Event
 from gimel.limits import PREFLIGHT_NAMESPACE
 from gimel.permissions import ELSEWHERE, Refusal, deployer_policy, refusals
+from gimel.plan_queue import REPLAYS
 from gimel.stack import UNRESERVED, Names
 
 _TIMEOUT = 5.0
-# As many as the queue's mapping has at once.
-_REPLAYS = 2
 _POLICY = "`gimel policy` prints the policy to ask for"
 
 Figures = Mapping[str, Any]
@@ -140,9 +139,15 @@ def check_redis(
         )
         return seen
     yield Check("Redis", "ok", f"{place} answers and counts")
-    yield from _safety(client)
     yield _encryption(parts.scheme, parts.hostname or "")
-    return dict(client.info("clients"))
+    try:
+        told: Figures = client.info()
+    except RedisError:
+        unseen = "cannot be seen: this user may not call INFO (eviction, persistence, connections)"
+        yield Check("Safety", "warning", unseen)
+        return None
+    yield from _safety(client, told)
+    return told
 
 
 def _inside(settings: Config, aws: Aws | None) -> Figures | None:
@@ -182,8 +187,8 @@ def check_connections(wanted: Concurrency, executions: int | None, figures: Figu
     """Does Redis take a connection from each execution that there may be at once?"""
     reserved = [wanted.track, wanted.reads, wanted.delete]
     numbers = [number for number in reserved if number is not None]
-    most = sum(numbers) + _REPLAYS
-    cause = f"reserved_concurrency is {' + '.join(map(str, numbers))}, replays are {_REPLAYS}"
+    most = sum(numbers) + REPLAYS
+    cause = f"reserved_concurrency is {' + '.join(map(str, numbers))}, replays are {REPLAYS}"
     cannot = executions is not None and executions - sum(numbers) < UNRESERVED
     if executions is not None and (cannot or len(numbers) < len(reserved)):
         most, cause = executions, f"the account's limit is {executions}, and not all is reserved"
@@ -195,8 +200,8 @@ def check_connections(wanted: Concurrency, executions: int | None, figures: Figu
     return Check(
         "Connections",
         "warning",
-        f"Redis takes {takes} (maxclients), the functions may open {most}: {cause}. Set "
-        "reserved_concurrency in config.json lower, or maxclients higher: events over it fail",
+        f"Redis takes {takes} (maxclients), the functions may open {most}: {cause}. Events over it "
+        "wait in the queue: set reserved_concurrency in config.json lower, or maxclients higher",
     )
 
 
@@ -228,9 +233,9 @@ def cure(error: RedisError) -> str:
     return f"it answers with an error: {text}"
 
 
-def _safety(client: Any) -> Iterator[Check]:
+def _safety(client: Any, told: Figures) -> Iterator[Check]:
     """Warnings on what may lose counts: eviction and missing persistence."""
-    policy = client.info("memory").get("maxmemory_policy", "unknown")
+    policy = told.get("maxmemory_policy", "unknown")
     if policy == "noeviction":
         yield Check("Eviction", "ok", "noeviction: no counter is dropped when memory is full")
     else:
@@ -240,7 +245,7 @@ def _safety(client: Any) -> Iterator[Check]:
             f"the policy is {policy}: a full memory may drop counters in silence. "
             "Set maxmemory-policy to noeviction",
         )
-    if _persists(client):
+    if _persists(client, told):
         yield Check("Persistence", "ok", "on: a restart keeps the counts")
     else:
         yield Check(
@@ -250,9 +255,9 @@ def _safety(client: Any) -> Iterator[Check]:
         )
 
 
-def _persists(client: Any) -> bool:
+def _persists(client: Any, told: Figures) -> bool:
     """AOF or snapshots, as far as the server tells; hosts that hide CONFIG still say AOF."""
-    if client.info("persistence").get("aof_enabled"):
+    if told.get("aof_enabled"):
         return True
     try:
         return bool(client.config_get("save").get("save"))

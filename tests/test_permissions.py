@@ -95,7 +95,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
             key = owner.call("iam", "create_access_key", "AccessKey", UserName="deployer")
             patch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
             patch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-            patch.setattr(deploy, "build", functools.cache(deploy.build))
             yield owner
 
 
