@@ -34,7 +34,7 @@ A deploy's way out:
         config_stack.py the settings of what is deployed
         bundle.py       the zip of the runtime
         stack.py        what a stack is made of: names, settings, JSON documents
-        observe.py      what there is of it on AWS; queues.py: of its queues
+        observe.py      what there is of it on AWS (seen.py); queues.py: of its queues
         plan.py         (wanted, seen) -> changes; plan_role.py, plan_api.py, plan_queue.py: the
                         role's, the API's, the queue's; plan_owner.py: whose a thing is; change.py:
                         what a change is

@@ -20,18 +20,8 @@ from gimel.config import Config
 from gimel.limits import PROBE_NAMESPACE
 from gimel.observe import find_apis, observe, parameter
 from gimel.plan import notes, plan
-from gimel.stack import (
-    ALIAS,
-    READS,
-    STAGE,
-    TRACK,
-    DeployError,
-    Names,
-    Seen,
-    Wanted,
-    log_group,
-    wanted,
-)
+from gimel.seen import Seen
+from gimel.stack import ALIAS, READS, STAGE, TRACK, DeployError, Names, Wanted, log_group, wanted
 
 # Seconds that a new endpoint may take until it answers. Redis gets less: a function that runs and
 # does not reach it will not learn to.

@@ -8,13 +8,7 @@ from typing import Any
 from gimel.aws import Aws
 from gimel.config_stack import Throttle
 from gimel.queues import observe_mapping, observe_queues
-from gimel.stack import (
-    ALIAS,
-    DEFAULT_STACK,
-    STAGE,
-    TAG,
-    TRACK,
-    Names,
+from gimel.seen import (
     Seen,
     SeenApi,
     SeenDomain,
@@ -24,8 +18,8 @@ from gimel.stack import (
     SeenMethod,
     SeenParameter,
     SeenRole,
-    log_group,
 )
+from gimel.stack import ALIAS, DEFAULT_STACK, STAGE, TAG, TRACK, Names, log_group
 
 _VERSION = (
     "[].[Version, {Description: Description, Handler: Handler, Runtime: Runtime, Timeout: Timeout,"

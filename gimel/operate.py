@@ -19,7 +19,8 @@ from gimel.deploy import Backend, Deployed, Planned, deploy, find, look_inside, 
 from gimel.http import DEFAULT_NAMESPACE
 from gimel.observe import observe
 from gimel.plan import alias, newest_first
-from gimel.stack import LATEST, TRACK, DeployError, Names, Seen, key_hash, log_group
+from gimel.seen import Seen
+from gimel.stack import LATEST, TRACK, DeployError, Names, key_hash, log_group
 from gimel.teardown import legacy_teardown, teardown
 
 _RELEASE = re.compile(r"release (\w+)$")

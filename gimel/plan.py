@@ -9,18 +9,8 @@ from gimel.plan_api import domains, http_api, invoker, old_api, spare_apis
 from gimel.plan_owner import listed, missing_tags, refuse_foreign, why_tagged
 from gimel.plan_queue import mapping, queues
 from gimel.plan_role import role
-from gimel.stack import (
-    ALIAS,
-    LATEST,
-    UNRESERVED,
-    VERSIONS_KEPT,
-    Seen,
-    SeenFunction,
-    SeenLogGroup,
-    Wanted,
-    called,
-    log_group,
-)
+from gimel.seen import Seen, SeenFunction, SeenLogGroup
+from gimel.stack import ALIAS, LATEST, UNRESERVED, VERSIONS_KEPT, Wanted, called, log_group
 
 
 def plan(wanted: Wanted, seen: Seen, adopt: bool = False) -> list[Change]:

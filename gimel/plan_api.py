@@ -7,18 +7,8 @@ from typing import Any
 from gimel.change import Call, Change, Later, later
 from gimel.config_stack import Throttle
 from gimel.plan_owner import missing_tags, why_tagged
-from gimel.stack import (
-    ALIAS,
-    INVOKER,
-    STAGE,
-    Seen,
-    SeenApi,
-    SeenDomain,
-    SeenMethod,
-    Wanted,
-    alias_arn,
-    called,
-)
+from gimel.seen import Seen, SeenApi, SeenDomain, SeenMethod
+from gimel.stack import ALIAS, INVOKER, STAGE, Wanted, alias_arn, called
 
 # What a failed function is answered with by gimel 1.x's REST API, and how the deployment that has
 # it so is described.

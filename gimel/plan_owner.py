@@ -2,18 +2,8 @@
 
 from collections.abc import Iterator
 
-from gimel.stack import (
-    DEFAULT_STACK,
-    LATEST,
-    TAG,
-    DeployError,
-    Seen,
-    SeenFunction,
-    SeenRole,
-    Tags,
-    Wanted,
-    log_group,
-)
+from gimel.seen import Seen, SeenFunction, SeenRole
+from gimel.stack import DEFAULT_STACK, LATEST, TAG, DeployError, Tags, Wanted, log_group
 
 # The handlers of gimel 1.x's functions, and the name of its role's policy.
 _OLD_HANDLERS = frozenset({"gimel.track", "gimel.all", "gimel.delete"})

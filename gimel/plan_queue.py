@@ -6,15 +6,8 @@ from typing import Any
 
 from gimel.change import Call, Change
 from gimel.plan_owner import missing_tags, why_tagged
-from gimel.stack import (
-    REPLAY,
-    REPLAY_SECONDS,
-    Names,
-    Seen,
-    SeenQueue,
-    Wanted,
-    alias_arn,
-)
+from gimel.seen import Seen, SeenQueue
+from gimel.stack import REPLAY, REPLAY_SECONDS, Names, Wanted, alias_arn
 
 # A message is set aside after this many replays in vain: with pauses of up to ten minutes (see
 # `gimel.intake`), Redis may be away for a day and a half.

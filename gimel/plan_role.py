@@ -7,12 +7,8 @@ from typing import Any
 from gimel.change import Call, Change
 from gimel.permissions import permissions_policy, trust_policy
 from gimel.plan_owner import OLD_POLICY, listed, missing_tags, why_tagged
-from gimel.stack import (
-    DEFAULT_STACK,
-    Seen,
-    SeenRole,
-    Wanted,
-)
+from gimel.seen import Seen, SeenRole
+from gimel.stack import DEFAULT_STACK, Wanted
 
 
 def role(wanted: Wanted, seen: Seen) -> Iterator[Change]:

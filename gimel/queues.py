@@ -1,7 +1,8 @@
 """The stack's queues on AWS: what there is of them, how full they are, and sending again."""
 
 from gimel.aws import Aws
-from gimel.stack import DeployError, Names, SeenMapping, SeenQueue
+from gimel.seen import SeenMapping, SeenQueue
+from gimel.stack import DeployError, Names
 
 _ATTRIBUTES = "Attributes || `{}`"
 # Messages that one request may hold, and those that one may ask for.

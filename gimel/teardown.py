@@ -9,7 +9,8 @@ from typing import Any
 from gimel.change import Call, Change
 from gimel.plan_api import remove_domain
 from gimel.plan_queue import removals
-from gimel.stack import Names, Seen, SeenLegacy, SeenRole, Tags
+from gimel.seen import Seen, SeenLegacy, SeenRole
+from gimel.stack import Names, Tags
 
 _WHY = "the stack goes"
 

@@ -18,7 +18,8 @@ from gimel.deploy import Deployed
 from gimel.observe import observe
 from gimel.permissions import trust_policy
 from gimel.plan import plan
-from gimel.stack import LOGGING, DeployError, Names, SeenApi, log_group
+from gimel.seen import SeenApi
+from gimel.stack import LOGGING, DeployError, Names, log_group
 from tests.aws import REGION, RecordingAws, free_port, new_stack, stack_config
 from tests.conftest import REDIS_PASSWORD, Deployment
 

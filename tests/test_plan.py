@@ -16,9 +16,7 @@ from gimel.permissions import permissions_policy, trust_policy
 from gimel.plan import notes, plan
 from gimel.plan_api import OLD_DEPLOYMENT
 from gimel.plan_queue import attributes, removals
-from gimel.stack import (
-    DeployError,
-    Names,
+from gimel.seen import (
     Seen,
     SeenApi,
     SeenDomain,
@@ -30,9 +28,8 @@ from gimel.stack import (
     SeenParameter,
     SeenQueue,
     SeenRole,
-    Wanted,
-    log_group,
 )
+from gimel.stack import DeployError, Names, Wanted, log_group
 from gimel.teardown import legacy_teardown, teardown
 from tests.aws import stack_config
 

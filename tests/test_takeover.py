@@ -26,7 +26,8 @@ from gimel.client import Client
 from gimel.config import AwsSettings, Config
 from gimel.observe import observe
 from gimel.permissions import permissions_policy, trust_policy
-from gimel.stack import LATEST, DeployError, Names, SeenFunction, SeenRole
+from gimel.seen import SeenFunction, SeenRole
+from gimel.stack import LATEST, DeployError, Names
 from tests.aws import REGION, RecordingAws, empty, emulator, environment, stack_config
 from tests.servers import port_of, store_fixture  # noqa: F401
 from tests.test_deploy import silent
