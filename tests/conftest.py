@@ -16,6 +16,7 @@ from gimel import deploy as deploying
 from gimel.config import Config
 from tests.aws import emulator, environment, stack_config
 from tests.browsers import browser_fixture, local_fixture  # noqa: F401
+from tests.servers import frozen
 
 REDIS_PASSWORD = "pa:ss/word é"
 REDIS_LOGIN = ":pa%3Ass%2Fword%20%C3%A9@"
@@ -34,12 +35,8 @@ class Deployment(NamedTuple):
     @contextlib.contextmanager
     def redis_down(self) -> Iterator[None]:
         """Redis takes connections and answers none of them, as a host in trouble does."""
-        with redis.Redis.from_url(self.redis_url) as client:
-            client.client_pause(60_000)
-            try:
-                yield
-            finally:
-                client.client_unpause()
+        with redis.Redis.from_url(self.redis_url) as client, frozen(client):
+            yield
 
 
 @pytest.fixture(scope="session")
