@@ -24,10 +24,11 @@ comes on top of it is counted exactly.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import inf
 from typing import Any
 
-from gimel.connection import Addition, Connection, answers
+from gimel.connection import Addition, Command, Connection, answers, heard
 from gimel.counting import (
     EXACT,
     HYPERLOGLOG,
@@ -47,10 +48,10 @@ from gimel.layout import (
     PARTICIPATE,
     Layout,
     as_it_is,
-    ask_for_start,
     deleted,
     escape,
     is_hyperloglog,
+    start_of,
 )
 from gimel.limits import DEFAULT_LIMITS, Limits, Pair
 from gimel.registration import Registration
@@ -86,13 +87,15 @@ class _Found:
     def _is_sharded(self) -> bool:
         return not self.layout.legacy and self.settings.get("counting") != EXACT
 
-    def ask(self, pipeline: Any) -> None:
-        """Queue the commands that count all but sets; `hear` takes their replies."""
+    def commands(self) -> Iterator[Command]:
+        """What counts all but sets; `hear` takes the replies."""
         for key in sorted(self.keys):
-            for shard in range(self.shards if self._is_sharded else 1):
-                pipeline.pfcount(shard_key(key, shard))
-            if not self._is_sharded:
-                ask_for_start(pipeline, key)
+            if self._is_sharded:
+                for shard in range(self.shards):
+                    yield "PFCOUNT", shard_key(key, shard)
+            else:
+                yield "PFCOUNT", key
+                yield start_of(key)
 
     def counted_in(self) -> Iterator[str]:
         """Every key that holds, or may hold, a part of a count."""
@@ -109,7 +112,7 @@ class _Found:
         for _, goal, variant in self.layout.parse(self.keys):
             shards = self.shards if self._is_sharded else 1
             # In the place of a HyperLogLog there may be a number, or a key of another kind.
-            count = sum_of_shards([next(replies) or 0 for _ in range(shards)])
+            count = sum_of_shards(reply or 0 for reply in islice(replies, shards))
             start = b"" if self._is_sharded else next(replies) or b""
             starts.append(start)
             count += int(start) if start.isdigit() else 0
@@ -170,15 +173,15 @@ class Counters:
         Returns the events refused by a limit, as {place in `events`: reason}.
         """
         now = self._clock()
-        trusted = {event[:4]: self._remembered.get(event[:4], _NEVER) for event in events}
+        wanted = [event[:4] for event in events]
+        trusted = {counter: self._remembered.get(counter, _NEVER) for counter in wanted}
         unknown = [counter for counter, (until, _, _) in trusted.items() if until <= now]
         refusals = self._still_refused(unknown, now) if self._refused else {}
         if unknown := [counter for counter in unknown if counter not in refusals]:
             refusals |= self._register(unknown, now, trusted)
         additions: list[Addition] = []
         refused: dict[int, str] = {}
-        for place, event in enumerate(events):
-            counter = event[:4]
+        for place, (counter, event) in enumerate(zip(wanted, events, strict=True)):
             if counter in refusals:
                 refused[place] = refusals[counter]
                 continue
@@ -283,10 +286,8 @@ class Counters:
         if names is None:
             _, names = self.names(namespace)
         experiments = self._find(namespace, names)
-        pipeline = self._connection.pipeline()
-        for found in experiments:
-            found.ask(pipeline)
-        counts = iter(answers(pipeline))
+        commands = [command for found in experiments for command in found.commands()]
+        counts = iter(heard(self._connection.ask(commands)))
         distinct = self._distinct(experiments)
         return [found.hear(counts, distinct) for found in experiments]
 

@@ -21,12 +21,13 @@ a chance of n²/2⁶⁵: 2.7e-8 for a million.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import islice
 from math import expm1, log1p
 from typing import NamedTuple
 from zlib import crc32
 
-from gimel.connection import Addition, Connection
+from gimel.connection import Addition, Connection, heard
 
 HYPERLOGLOG, EXACT = "hyperloglog", "exact"
 METHODS = (HYPERLOGLOG, EXACT)
@@ -73,11 +74,14 @@ def sum_of_shards(counts: Iterable[int]) -> int:
     return round(sum(map(_unrounded, counts)))
 
 
-def _unrounded(count: int) -> float:
-    if count > _LINEAR:
-        return count
+@cache
+def _unrounded_small(count: int) -> float:
     registers = round(_REGISTERS * -expm1(-count / _REGISTERS))
     return -_REGISTERS * log1p(-registers / _REGISTERS)
+
+
+def _unrounded(count: int) -> float:
+    return count if count > _LINEAR else _unrounded_small(count)
 
 
 class HyperLogLogs(NamedTuple):
@@ -146,11 +150,10 @@ def set_keys(counter: str, generations: Iterable[int]) -> Iterator[str]:
 def count_sets(connection: Connection, generations: Generations) -> dict[str, int]:
     """Each exact counter's number of uuids, everything moved into its newest generation."""
     _settle(connection, generations)
-    pipeline = connection.pipeline()
-    for counter, (*_, newest) in generations.items():
-        for key in set_keys(counter, [newest]):
-            pipeline.scard(key)
-    sizes = iter(pipeline.execute())
+    newest_sets = (
+        key for counter, known in generations.items() for key in set_keys(counter, known[-1:])
+    )
+    sizes = iter(heard(connection.ask([("SCARD", key) for key in newest_sets])))
     return {counter: sum(islice(sizes, newest)) for counter, (*_, newest) in generations.items()}
 
 

@@ -70,10 +70,14 @@ def query(event: ProxyEvent) -> dict[str, str]:
     try:
         for pair in (event.get("rawQueryString") or "").split("&"):
             field, _, value = pair.partition("=")
-            fields[unquote_plus(field, errors="strict")] = unquote_plus(value, errors="strict")
+            fields[_decoded(field)] = _decoded(value)
     except UnicodeDecodeError:
         raise HTTPError(400, "the query is not UTF-8", "query") from None
     return fields
+
+
+def _decoded(text: str) -> str:
+    return unquote_plus(text, errors="strict") if "%" in text else text.replace("+", " ")
 
 
 def header(event: ProxyEvent, name: str) -> str:
@@ -98,6 +102,13 @@ def name(fields: Mapping[str, object], field: str, default: str | None = None) -
     value = fields.get(field)
     if value is None:
         value = default
+    if isinstance(value, str) and value.strip() and len(value) <= MAX_NAME and value.isprintable():
+        return value
+    return _scrutinised(value, field)
+
+
+def _scrutinised(value: object, field: str) -> str:
+    """What may be wrong with a name that does not look good at first sight."""
     if value is None:
         raise HTTPError(400, f"{field} is missing", field)
     if not isinstance(value, str):

@@ -6,6 +6,8 @@ from typing import Any
 
 from redis.client import NEVER_DECODE
 
+from gimel.connection import Command
+
 PARTICIPATE = "participate"
 NAMESPACES = "gimel:namespaces"
 
@@ -24,10 +26,15 @@ def as_it_is(name: str) -> str:
     return name if _unescape(name) == name else escape(name)
 
 
+def start_of(key: str) -> Command:
+    """The command that tells what is at an old counter's key: the start of its value."""
+    # 20 digits are the longest integer there is.
+    return "GETRANGE", key, "0", "19"
+
+
 def ask_for_start(pipeline: Any, key: str) -> None:
-    """Queue the command that tells what is at an old counter's key: the start of its value."""
-    # 20 digits are the longest integer there is; a HyperLogLog has bytes that are no text.
-    pipeline.execute_command("GETRANGE", key, 0, 19, **{NEVER_DECODE: True})
+    """Queue that command. A HyperLogLog has bytes that are no text."""
+    pipeline.execute_command(*start_of(key), **{NEVER_DECODE: True})
 
 
 def is_hyperloglog(start: bytes) -> bool:
