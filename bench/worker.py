@@ -1,7 +1,8 @@
 """Runs inside an environment and measures on demand, so that environments can take turns.
 
     python worker.py PORT CONTENDER... reads contenders' names from standard input, one a line, and
-    answers each with the seconds that one event took, mean over EVENTS of them.
+    answers each with the seconds that one event took, mean over EVENTS of them; of a contender that
+reads, with those of one answer. `batch:100` names a contender and what it is given.
 
 Events are made before the clock starts; every uuid is new, since a visitor's first event is what
 costs lamed most.
@@ -21,13 +22,14 @@ from typing import Any
 import redis
 
 EVENTS = 1000
-BATCH = 100
 BITS = random.Random(7)
-KEY = "bare:counters:button color:participate:red"
+# Of 64 shards, as ours has: a HyperLogLog that is dense already takes Redis less time.
+KEYS = [f"bare:counters:button color:participate:red#{shard}" for shard in range(64)]
 
 # what is measured for an event, and how events are made from new uuids
 Prepare = Callable[[list[str]], list[Any]]
 Contender = tuple[Callable[[Any], object], Prepare | None]
+Reader = Callable[[], object]
 
 
 def fields(identity: str, namespace: str = "alephbet") -> dict[str, object]:
@@ -40,24 +42,33 @@ def fields(identity: str, namespace: str = "alephbet") -> dict[str, object]:
     }
 
 
+def in_shards(identities: list[str]) -> list[Any]:
+    """Each with the key of a shard."""
+    return [(KEYS[place % len(KEYS)], one) for place, one in enumerate(identities)]
+
+
 def bare(port: int) -> Contender:
     """redis-py as it comes, on a kept connection."""
     client = redis.Redis(host="127.0.0.1", port=port)
-    return lambda identity: client.pfadd(KEY, identity), None
+    return lambda addition: client.pfadd(*addition), in_shards
 
 
 def raw(port: int) -> Contender:
     """The floor: the same command on a socket, the answer unread but for its bytes."""
     connection = socket.create_connection(("127.0.0.1", port))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    key = KEY.encode()
-    head = b"*3\r\n$5\r\nPFADD\r\n$%d\r\n%b\r\n$36\r\n" % (len(key), key)
 
-    def send(identity: str) -> None:
-        connection.sendall(head + identity.encode() + b"\r\n")
+    def send(command: bytes) -> None:
+        connection.sendall(command)
         connection.recv(64)
 
-    return send, None
+    def pack(identities: list[str]) -> list[Any]:
+        return [
+            f"*3\r\n$5\r\nPFADD\r\n${len(key)}\r\n{key}\r\n$36\r\n{one}\r\n".encode()
+            for key, one in in_shards(identities)
+        ]
+
+    return send, pack
 
 
 def proxy_event(method: str, query: str = "", body: str | None = None) -> dict[str, object]:
@@ -90,11 +101,11 @@ def track(port: int) -> Contender:
     return ours(port, lambda identities: [proxy_event("GET", query % one) for one in identities])
 
 
-def batch(port: int) -> Contender:
-    """The same, BATCH events at a time."""
+def batch(port: int, size: str) -> Contender:
+    """The same, so many events at a time."""
 
     def prepare(identities: list[str]) -> list[Any]:
-        groups = [identities[at : at + BATCH] for at in range(0, len(identities), BATCH)]
+        groups = [identities[at : at + int(size)] for at in range(0, EVENTS, int(size))]
         bodies = [json.dumps([fields(one) for one in group]) for group in groups]
         return [proxy_event("POST", body=body) for body in bodies]
 
@@ -121,7 +132,39 @@ def lamed(port: int) -> Contender:
     return flat(module)
 
 
-def measure(contender: Contender) -> float:
+def reading(port: int) -> None:
+    os.environ["GIMEL_REDIS_URL"] = f"redis://127.0.0.1:{port}"
+    os.environ["GIMEL_KEY_SHA256"] = "none"
+
+
+def reads(port: int, size: str) -> Reader:
+    """Gimel's `/experiments`, of the namespace with so many experiments."""
+    reading(port)
+    from gimel import gimel
+
+    return lambda: gimel.all(proxy_event("GET", f"namespace=reads+{size}"))
+
+
+def counts(port: int, size: str) -> Reader:
+    """The same without inference."""
+    reading(port)
+    from gimel import gimel
+
+    return lambda: gimel.counters().read(f"reads {size}")
+
+
+def reads_1(port: int) -> Reader:
+    """gimel 1.5.0's."""
+    from gimel import gimel
+
+    return lambda: gimel.all({"namespace": "one"}, None)
+
+
+def measure(contender: Contender | Reader) -> float:
+    if callable(contender):
+        began = time.perf_counter()
+        contender()
+        return time.perf_counter() - began
     call, prepare = contender
     identities = [str(uuid.UUID(int=BITS.getrandbits(128))) for _ in range(EVENTS)]
     events = prepare(identities) if prepare else identities
@@ -132,7 +175,10 @@ def measure(contender: Contender) -> float:
 
 
 def main() -> None:
-    contenders = {name: globals()[name](int(sys.argv[1])) for name in sys.argv[2:]}
+    contenders = {}
+    for name in sys.argv[2:]:
+        kind, *given = name.split(":")
+        contenders[name] = globals()[kind](int(sys.argv[1]), *given)
     for contender in contenders.values():
         measure(contender)
     print("ready", flush=True)

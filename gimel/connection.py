@@ -29,8 +29,8 @@ T = TypeVar("T")
 
 # Seconds for one step on the socket: a connect, a piece sent, or an answer.
 _STEP = 0.5
-# Bytes
-_PIECE = 1 << 16
+# Commands
+_PIECE = 1000
 _RAW = {NEVER_DECODE: True}
 
 
@@ -197,12 +197,11 @@ class Connection:
             return self._ask_cluster(commands)
         if self._kept.connection is None:
             self._kept.connection = self._redis.connection_pool.get_connection()
-        packed = _packed(commands)
         try:
-            return _exchange(self._kept.connection, packed, len(commands))
+            return _exchange(self._kept.connection, commands)
         except (ConnectionError, TimeoutError):
             # A freeze may have killed the socket.
-            return _exchange(self._kept.connection, packed, len(commands))
+            return _exchange(self._kept.connection, commands)
 
     def _ask_cluster(self, commands: Sequence[Command]) -> list[Any]:
         if len(commands) == 1:
@@ -249,23 +248,23 @@ class Connection:
             self._redis.connection_pool.disconnect(inuse_connections=False)
 
 
-def _packed(commands: Sequence[Command]) -> list[bytes]:
-    """The commands as the protocol has them, in pieces that one step each can send."""
-    parts: list[bytes] = []
-    for command in commands:
-        parts.append(b"*%d\r\n" % len(command))
-        for argument in command:
-            raw = argument.encode()
-            parts.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
-    packed = b"".join(parts)
-    return [packed[at : at + _PIECE] for at in range(0, len(packed), _PIECE)]
+def _packed(commands: Sequence[Command]) -> Iterator[bytes]:
+    """The commands as the protocol has them, in pieces: Redis works on one as the next is made."""
+    for start in range(0, len(commands), _PIECE):
+        parts: list[bytes] = []
+        for command in commands[start : start + _PIECE]:
+            parts.append(b"*%d\r\n" % len(command))
+            for argument in command:
+                raw = argument.encode()
+                parts.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
+        yield b"".join(parts)
 
 
-def _exchange(connection: Any, packed: list[bytes], replies: int) -> list[Any]:
+def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     found: list[Any] = []
     try:
-        connection.send_packed_command(packed)
-        while len(found) < replies:
+        connection.send_packed_command(_packed(commands))
+        for _ in commands:
             try:
                 found.append(connection.read_response(disable_decoding=True))
             except ResponseError as error:

@@ -1,0 +1,148 @@
+"""Reading `/experiments`: two variants, two goals, 64 shards each; gimel 1.5.0's `all` beside it.
+
+gimel 1.5.0 keeps one HyperLogLog a counter, and infers nothing.
+"""
+
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from multiprocessing import Process, Value
+from queue import SimpleQueue
+from random import Random
+from socket import IPPROTO_TCP, TCP_NODELAY, create_connection, create_server, socket
+from typing import Any
+
+import redis
+
+from bench import harness, peers
+from bench.harness import Row
+from bench.warm import Worker
+from gimel.connection import Connection
+from gimel.counters import Counters
+from gimel.http import Event
+from gimel.limits import Limits
+
+ROUNDS = 7
+SIZES = (10, 100, 1000)
+GOALS, VARIANTS = ("participate", "buy", "sign up"), ("red", "blue")
+# Of each counter. With the commands of 1,000 experiments, what a test can wait for.
+VISITORS = 100
+_ROUND_TRIP = 0.001
+
+HEAD = ("experiments", "PFCOUNTs", "here", "a round trip of 1 ms more", "answer")
+
+
+def _carry(source: socket, target: socket) -> None:
+    """Hand on what comes, each piece half a round trip late."""
+    late: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
+
+    def deliver() -> None:
+        while True:
+            due, data = late.get()
+            time.sleep(max(0.0, due - time.monotonic()))
+            target.sendall(data)
+
+    threading.Thread(target=deliver, daemon=True).start()
+    while data := source.recv(1 << 18):
+        late.put((time.monotonic() + _ROUND_TRIP / 2, data))
+
+
+def _far(port: int, own: Any) -> None:
+    """A proxy in a process of its own: its work is not the client's."""
+    with create_server(("127.0.0.1", 0)) as listener:
+        own.value = listener.getsockname()[1]
+        while True:
+            client, _ = listener.accept()
+            server = create_connection(("127.0.0.1", port))
+            for line in (client, server):
+                line.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+            for ends in ((client, server), (server, client)):
+                threading.Thread(target=_carry, args=ends, daemon=True).start()
+
+
+def far_from(port: int, stack: ExitStack) -> int:
+    """The port of a proxy to this one, a round trip of 1 ms away."""
+    own = Value("i", 0)
+    process = Process(target=_far, args=(port, own), daemon=True)
+    process.start()
+    stack.callback(process.terminate)
+    while not own.value:
+        time.sleep(0.01)
+    return int(own.value)
+
+
+def fill(port: int) -> None:
+    """Namespaces of so many experiments each; for gimel 1.5.0 one of 100."""
+    bits = Random(7)
+    connection = Connection(f"redis://127.0.0.1:{port}")
+    counters = Counters(connection, limits=Limits(experiments=max(SIZES)))
+    for size in SIZES:
+        for name in _names(size):
+            counters.add(
+                [
+                    Event(f"reads {size}", name, goal, variant, f"{bits.getrandbits(128):x}")
+                    for goal in GOALS
+                    for variant in VARIANTS
+                    for _ in range(VISITORS)
+                ]
+            )
+    pipeline = redis.Redis(port=port).pipeline(transaction=False)
+    for name in _names(100):
+        pipeline.sadd("one:experiments", name)
+        for goal in GOALS:
+            for variant in VARIANTS:
+                key = f"one:counters:{name}:{goal}:{variant}"
+                pipeline.sadd(f"one:{name}:counter_keys", key)
+                pipeline.pfadd(key, *(f"{bits.getrandbits(128):x}" for _ in range(VISITORS)))
+    pipeline.execute()
+
+
+def _names(size: int) -> list[str]:
+    return [f"experiment number {number}" for number in range(size)]
+
+
+def _measured(port: int, stack: ExitStack) -> harness.Rounds:
+    contenders = {}
+    for place, where in ((port, "here"), (far_from(port, stack), "far")):
+        reads = [f"reads:{size}" for size in SIZES]
+        own = stack.enter_context(Worker(sys.executable, place, *reads, "counts:100"))
+        first = stack.enter_context(Worker(peers.gimel_1(), place, "reads_1"))
+        contenders |= {f"{name} {where}": own.milliseconds(name) for name in [*reads, "counts:100"]}
+        contenders[f"1 {where}"] = first.milliseconds("reads_1")
+    return harness.in_turn(contenders, ROUNDS)
+
+
+def measure(port: int) -> tuple[list[Row], harness.Lines]:
+    """Against gimel 1.5.0, and how it grows."""
+    fill(port)
+    with ExitStack() as stack:
+        found = _measured(port, stack)
+    return _rows(found), _lines(found)
+
+
+def _rows(found: harness.Rounds) -> list[Row]:
+    rows = []
+    for where, words in (("here", "here"), ("far", "with a round trip of 1 ms more")):
+        first = found[f"1 {where}"]
+        ours = harness.ratio_row
+        rows += [
+            ours(f"gimel 1.5.0's `all`, 600 counters, {words}", first, first, "ms", "1.5.0"),
+            ours(f"the counts of 38,400 shards, {words}", found[f"counts:100 {where}"], first,
+                 "ms", "1.5.0", 0.2 if where == "far" else None),
+            ours(f"`/experiments`, inference and all, {words}", found[f"reads:100 {where}"], first,
+                 "ms", "1.5.0", 0.2 if where == "far" else None),
+        ]  # fmt: skip
+    return rows
+
+
+def _lines(found: harness.Rounds) -> harness.Lines:
+    return [
+        (
+            f"{size:,}",
+            f"{size * len(GOALS) * len(VARIANTS) * 64:,}",
+            *(f"{harness.statistics.median(found[f'reads:{size} {where}']):.0f} ms"
+              for where in ("here", "far")),
+        )
+        for size in SIZES
+    ]  # fmt: skip
