@@ -104,6 +104,11 @@ def _load(browser: Browser, url: str, experiments: int) -> list[float]:
     return times
 
 
+def _bytes(url: str) -> int:
+    """What of the answer goes over the wire, gzipped as for a browser."""
+    return int(requests.get(url, timeout=30).headers["content-length"])
+
+
 def measure(port: int) -> Lines:
     """The median of each over the rounds, the sizes in turn."""
     redis_url = f"redis://127.0.0.1:{port}/0"
@@ -116,11 +121,8 @@ def measure(port: int) -> Lines:
         )
         rounds = [{size: _load(browser, url, size) for size in SIZES} for _ in range(ROUNDS)]
         browser.close()
-        page = len(requests.get(f"{url}/dashboard", timeout=30).content)
-        data = {
-            size: len(requests.get(f"{url}/experiments?namespace={size}", timeout=30).content)
-            for size in SIZES
-        }
+        page = _bytes(f"{url}/dashboard")
+        data = {size: _bytes(f"{url}/experiments?namespace={size}") for size in SIZES}
     return [
         (
             f"{size}",

@@ -178,7 +178,8 @@ def all(event: ProxyEvent) -> Response:
     namespaces, names = counters().names(namespace)
     found = counters().read(namespace, names if wanted is None else wanted)
     meta = {"scope": scope, "namespaces": namespaces}
-    return respond([{"meta": meta}, *(each.describe() for each in found)])
+    answer = respond([{"meta": meta}, *(each.describe() for each in found)])
+    return http.fitted(event, answer)
 
 
 def _names_in(scope: str) -> list[str]:
@@ -236,7 +237,7 @@ def delete(event: ProxyEvent) -> Response:
 @_endpoint(key=False)
 def dashboard(event: ProxyEvent) -> Response:
     """GET /dashboard: the page. It holds no data; its script asks for the key."""
-    return _page()
+    return http.fitted(event, _page())
 
 
 # Concatenated in this order.

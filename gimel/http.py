@@ -7,6 +7,7 @@ one ends in an answer or in an `HTTPError`, which becomes a JSON answer itself.
 import base64
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 from urllib.parse import unquote_plus
@@ -18,6 +19,10 @@ DEFAULT_NAMESPACE = "alephbet"
 MAX_NAME = 256
 MAX_BODY = 1 << 20
 MAX_BATCH = 500
+# What Lambda hands on, in bytes of JSON, less what stands around the body.
+MAX_ANSWER = 6 * 1024 * 1024 - 8192
+# Characters. What fits into few packets is not worth packing.
+_LARGE = 8192
 
 # Control characters end lines of logs and terminals; lone surrogates have no UTF-8.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -59,6 +64,24 @@ def respond(payload: object, status: int = 200) -> Response:
     """A JSON response."""
     body = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return {"statusCode": status, "headers": dict(_HEADERS), "body": body}
+
+
+def fitted(event: ProxyEvent, response: Response) -> Response:
+    """The response, gzipped where it is large and the client takes that.
+
+    Raises HTTPError 413 where Lambda would fail to hand it on.
+    """
+    if len(response["body"]) > _LARGE and "gzip" in header(event, "accept-encoding"):
+        packed = zlib.compress(response["body"].encode(), wbits=zlib.MAX_WBITS | 16)
+        encoding = {"content-encoding": "gzip", "vary": "accept-encoding"}
+        response = response | {
+            "headers": response["headers"] | encoding,
+            "body": base64.b64encode(packed).decode(),
+            "isBase64Encoded": True,
+        }
+    if len(response["body"]) > _LARGE and len(json.dumps(response["body"])) > MAX_ANSWER:
+        raise HTTPError(413, "the answer is over 6 MB: ask for fewer experiments", "scope")
+    return response
 
 
 def query(event: ProxyEvent) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The backend on this machine: the same handlers, on an embedded Valkey whose data stays."""
 
 import hashlib
+import logging
 import os
 import secrets
 import signal
@@ -79,6 +80,8 @@ def _keep(spool: Spool, revive: Callable[[], None], stopping: Event) -> None:
 
 
 def _listen(app: Callable[..., object], host: str, port: int) -> Any:
+    # It warns of every request that finds no thread free: a line each, and time that they lack.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:
         # Of a name with addresses of both kinds the IPv4 one: waitress would open two ports.
         return waitress.create_server(

@@ -34,7 +34,8 @@ def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     if environ["PATH_INFO"] in OPEN_PATHS or not gimel.reads_are_open():
         response["headers"] |= _CORS
     status = response["statusCode"]
-    body = response["body"].encode()
+    text = response["body"]
+    body = base64.b64decode(text) if response.get("isBase64Encoded") else text.encode()
     headers = [*response["headers"].items(), ("content-length", str(len(body)))]
     start_response(f"{status} {HTTPStatus(status).phrase}", headers)
     # A body after HEAD would be read as the start of the next answer.

@@ -1,8 +1,10 @@
 """The routes: what goes in, the exact shape of what comes out, and who may read."""
 
 import base64
+import gzip
 import json
 import re
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +12,7 @@ import redis
 
 import gimel
 from gimel import gimel as handlers
+from gimel import http
 from tests.servers import (
     KEY,
     KEY_SHA256,
@@ -242,6 +245,40 @@ def test_the_dashboard_is_a_page_that_holds_no_data(backend: redis.Redis) -> Non
     assert "unsafe-inline" not in headers["content-security-policy"]
     assert "<style>" in response["body"]
     assert "/*script*/" not in response["body"]
+
+
+def unpacked(response: dict[str, Any]) -> str:
+    assert response["headers"]["content-encoding"] == "gzip"
+    assert response["isBase64Encoded"]
+    return gzip.decompress(base64.b64decode(response["body"])).decode()
+
+
+@pytest.mark.parametrize("path", ["/experiments", "/dashboard"])
+def test_a_large_answer_is_gzipped_for_whoever_takes_that(backend: redis.Redis, path: str) -> None:
+    post([EVENT | {"experiment": f"צבע {n}", "event": g} for n in range(20) for g in "abc"])
+    plain = handlers.handle(request("GET", path))
+    takes = {"accept-encoding": "br, gzip"}
+    packed = handlers.handle(request("GET", path, headers=takes))
+    assert unpacked(packed) == plain["body"]
+    assert len(packed["body"]) < len(plain["body"]) / 2
+    assert "content-encoding" not in plain["headers"]
+    small = handlers.handle(request("GET", "/experiments", {"scope": "צבע 1"}, headers=takes))
+    assert len(json.loads(small["body"])) == 2
+
+
+def test_an_answer_too_large_for_lambda_says_what_to_do(
+    backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post([EVENT | {"experiment": f"e{n}"} for n in range(100)])
+    length = len(json.dumps(handlers.handle(request("GET", "/experiments"))["body"]))
+    monkeypatch.setattr(http, "MAX_ANSWER", length)
+    assert call("GET", "/experiments").status == 200
+    monkeypatch.setattr(http, "MAX_ANSWER", length - 1)
+    answer = call("GET", "/experiments")
+    assert (answer.status, answer.body["field"]) == (413, "scope")
+    assert call("GET", "/experiments", {"scope": "e1,e2"}).status == 200
+    packed = handlers.handle(request("GET", "/experiments", headers={"accept-encoding": "gzip"}))
+    assert len(json.loads(unpacked(packed))) == 101
 
 
 def test_the_handlers_have_the_names_that_gimel_1_gave_them() -> None:

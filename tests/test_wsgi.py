@@ -1,5 +1,6 @@
 """The handlers behind a real HTTP server: the same answers, whatever bytes come in."""
 
+import gzip
 import http.client
 import json
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 import redis
+import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -252,3 +254,12 @@ def test_with_a_key_any_origin_may_ask_and_the_key_decides(
 )  # fmt: skip
 def test_loopback(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
+
+
+def test_a_gzipped_answer_leaves_as_bytes(url: str) -> None:
+    with requests.get(f"{url}/dashboard", timeout=20, stream=True) as answer:
+        packed = answer.raw.read()
+        assert answer.headers["content-encoding"] == "gzip"
+    plain = requests.get(f"{url}/dashboard", headers={"accept-encoding": "identity"}, timeout=20)
+    assert int(answer.headers["content-length"]) == len(packed) < len(plain.content) / 2
+    assert gzip.decompress(packed) == plain.content
