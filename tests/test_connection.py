@@ -238,3 +238,29 @@ def test_a_process_holds_one_connection(backend: redis.Redis) -> None:
         call("DELETE", "/delete", {"experiment": "another"})
     mine = backend.client_id()
     assert len([client for client in backend.client_list() if int(client["id"]) != mine]) == 1
+
+
+def test_a_batch_with_a_key_that_is_in_the_way_fails_and_the_next_is_in_step(
+    store: redis.Redis,
+) -> None:
+    counters = Counters(Connection(url_of(store)), shards=2)
+    batch = [Event("n", "e", goal, "a", "1") for goal in "xyz"]
+    counters.add(batch)
+    keys = [next(store.scan_iter(f"n:counters:e:{goal}:*")) for goal in "xyz"]
+    store.delete(keys[1])
+    store.rpush(keys[1], "in the way")
+    again = [event._replace(uuid="3") for event in batch]
+    assert shard_of("1", 2) == shard_of("3", 2), "the same keys"
+    with pytest.raises(redis.ResponseError, match="WRONGTYPE"):
+        counters.add(again)
+    assert [store.pfcount(key) for key in (keys[0], keys[2])] == [2, 2]
+    (found,) = counters.read("n")
+    assert found.goals == {"x": {"a": 2}, "y": {"a": 0}, "z": {"a": 2}}
+
+
+def test_a_read_of_more_commands_than_are_packed_at_once(store: redis.Redis) -> None:
+    counters = Counters(Connection(url_of(store)), shards=700)
+    events = [Event("n", "e", "צבע", variant, str(n)) for variant in "abc" for n in range(900)]
+    counters.add(events)
+    (found,) = counters.read("n")
+    assert found.goals == {"צבע": {"a": 900, "b": 900, "c": 900}}

@@ -631,3 +631,29 @@ def test_a_gimel_1_experiment_leaves_a_tombstone_too(store: redis.Redis) -> None
     assert counters_of(store).delete("alephbet", "e") is True
     counters_of(store).add(events([1]))
     assert list(store.scan_iter()) == ["alephbet:deleted"]
+
+
+def counted(store: redis.Redis) -> dict[str, object]:
+    """What every counter's keys hold."""
+    return {
+        key: store.pfcount(key) if store.type(key) == "string" else store.smembers(key)
+        for key in store.scan_iter()
+        if not key.endswith(":settings")
+    }
+
+
+@pytest.mark.parametrize("counting", ["hyperloglog", "exact"])
+def test_a_batch_counts_as_its_events_do_one_by_one(store: redis.Redis, counting: str) -> None:
+    events = [
+        Event("n", f"e{n % 3}", f"g{n % 2}", f"v{n % 5}", str(n * n % 997)) for n in range(400)
+    ]
+    limits = Limits(experiments=2, variants=3)
+    single = Counters(Connection(url_of(store)), limits=limits, counting=counting)
+    refused = {place: single.add([event])[0] for place, event in enumerate(events)
+               if single.add([event])}  # fmt: skip
+    expected = counted(store)
+    store.flushall()
+    batch = Counters(Connection(url_of(store)), limits=limits, counting=counting)
+    assert batch.add(events) == refused
+    assert counted(store) == expected
+    assert 100 < len(refused) < 300

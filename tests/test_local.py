@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -226,3 +227,12 @@ def test_a_missing_extra(tmp_path: Path, missing: str, advice: str) -> None:
     (line,) = done.stderr.splitlines()
     assert "pip install 'gimel[local]'" in line
     assert advice in line
+
+
+def test_a_rush_is_no_news(tmp_path: Path) -> None:
+    with Local(tmp_path) as local, ThreadPoolExecutor(40) as pool:
+        asked = [EVENT | {"uuid": str(n)} for n in range(200)]
+        answers = pool.map(lambda event: requests.get(f"{local.url}/e", event, timeout=9), asked)
+        assert {answer.status_code for answer in answers} == {200}
+        assert local.stop() == 0
+    assert "queue" not in local.printed
