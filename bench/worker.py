@@ -137,24 +137,24 @@ def reading(port: int) -> None:
     os.environ["GIMEL_KEY_SHA256"] = "none"
 
 
-def reads(port: int, size: str) -> Reader:
-    """Gimel's `/experiments`, of the namespace with so many experiments."""
+def reads(port: int, namespace: str) -> Reader:
+    """Gimel's `/experiments`."""
     reading(port)
     from gimel import gimel
 
-    return lambda: gimel.all(proxy_event("GET", f"namespace=reads+{size}"))
+    return lambda: gimel.all(proxy_event("GET", f"namespace={namespace.replace(' ', '+')}"))
 
 
-def counts(port: int, size: str) -> Reader:
+def counts(port: int, namespace: str) -> Reader:
     """The same without inference."""
     reading(port)
     from gimel import gimel
 
-    return lambda: gimel.counters().read(f"reads {size}")
+    return lambda: gimel.counters().read(namespace)
 
 
 def reads_1(port: int) -> Reader:
-    """gimel 1.5.0's."""
+    """gimel 1.5.0's `all`."""
     from gimel import gimel
 
     return lambda: gimel.all({"namespace": "one"}, None)
