@@ -81,6 +81,11 @@ def emulator() -> Path:
     return program
 
 
+def hiredis() -> Path:
+    """redis-py of the version that Gimel has, with the parser in C that it takes if it is there."""
+    return python("hiredis", f"redis=={version('redis')}", "hiredis")
+
+
 def gimel_1_zip(port: int) -> bytes:
     """gimel 1.5.0's zip, laid out as its `deploy.prepare_zip` lays it out, redis-py vendored."""
     package = packages(gimel_1()) / "gimel"

@@ -121,7 +121,7 @@ def _measured(port: int, stack: ExitStack) -> harness.Rounds:
     names = [*OURS, *(f"reads:reads {size}" for size in SIZES if size != 100)]
     for place, where in ((port, "here"), (far_from(port, stack), "far")):
         own = stack.enter_context(Worker(sys.executable, place, *names))
-        first = stack.enter_context(Worker(peers.gimel_1(), place, "reads_1"))
+        first = stack.enter_context(Worker(peers.gimel_1(), place, "reads_1", own=False))
         contenders |= {f"{name} {where}": own.milliseconds(name) for name in names}
         contenders[f"1 {where}"] = first.milliseconds("reads_1")
     return harness.in_turn(contenders, ROUNDS)

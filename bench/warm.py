@@ -16,15 +16,16 @@ ROUNDS = 25
 
 
 class Worker:
-    """A `worker.py` in an environment, over its pipes."""
+    """A `worker.py` in an environment, over its pipes; `own`: with Gimel beside it."""
 
-    def __init__(self, interpreter: str | Path, port: int, *contenders: str) -> None:
+    def __init__(
+        self, interpreter: str | Path, port: int, *contenders: str, own: bool = True
+    ) -> None:
         # gimel 1.x and lamed read their settings from the current folder.
         folder = BUILD / f"redis-{port}"
         folder.mkdir(parents=True, exist_ok=True)
         settings = {"redis": {"host": "127.0.0.1", "port": port}}
         (folder / "config.json").write_text(json.dumps(settings))
-        own = str(interpreter) == sys.executable
         self._process = subprocess.Popen(
             [interpreter, Path(__file__).with_name("worker.py"), str(port), *contenders],
             stdin=subprocess.PIPE,
@@ -68,10 +69,12 @@ def measure(port: int) -> list[Row]:
     own_names = ("bare", "raw", "track", "batch:100", "batch:500")
     with ExitStack() as stack:
         own = stack.enter_context(Worker(sys.executable, port, *own_names))
-        first = stack.enter_context(Worker(peers.gimel_1(), port, "bare", "gimel_1"))
-        lamed = stack.enter_context(Worker(peers.lamed(), port, "bare", "lamed"))
+        first = stack.enter_context(Worker(peers.gimel_1(), port, "bare", "gimel_1", own=False))
+        lamed = stack.enter_context(Worker(peers.lamed(), port, "bare", "lamed", own=False))
+        hiredis = stack.enter_context(Worker(peers.hiredis(), port, "track"))
         contenders = {name: own.microseconds(name) for name in own_names}
         contenders |= {"bare 3": first.microseconds("bare"), "1": first.microseconds("gimel_1")}
+        contenders["hiredis"] = hiredis.microseconds("track")
         contenders["lamed"] = lamed.microseconds("lamed")
         found = harness.in_turn(contenders, ROUNDS)
     return _rows(found)
@@ -84,6 +87,9 @@ def _rows(found: harness.Rounds) -> list[Row]:
         harness.ratio_row("raw socket, the floor", found["raw"], bare, "µs", "bare"),
         harness.ratio_row("**warm `track`**", found["track"], bare, "µs", "bare", 1.2),
         harness.ratio_row("warm `track`", found["track"], found["raw"], "µs", "raw socket"),
+        harness.ratio_row(
+            "warm `track` with hiredis", found["hiredis"], found["track"], "µs", "ours"
+        ),
         harness.ratio_row(
             "**an event in a batch of 100**", found["batch:100"], bare, "µs", "bare", 0.25
         ),

@@ -72,6 +72,8 @@ class _BoundedSocket:
         self._sock = sock
         self.sendall = self._bounded(sock.sendall)
         self.recv = self._bounded(sock.recv)
+        # What hiredis's parser calls, where that is installed.
+        self.recv_into = self._bounded(sock.recv_into)
 
     def _bounded(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         sock = self._sock
