@@ -9,12 +9,14 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+import requests
 from playwright.sync_api import Locator, Page, expect
 
 from gimel import results
 from gimel.client import Client
 from gimel.snippet import snippet
 from tests.browsers import LocalBackend
+from tests.conftest import Deployment
 from tests.dashboards import (
     Opener,
     address,
@@ -361,3 +363,10 @@ def test_axe_finds_nothing(shop: LocalBackend, visit: Opener, scheme: str, width
     page.goto(address(shop.url, namespace="none here"))
     expect(page.locator("#snippet")).to_be_visible()
     assert axe(page) == []
+
+
+def test_the_deployed_page_travels_gzipped(deployed: Deployment) -> None:
+    page = requests.get(f"{deployed.url}/dashboard", timeout=20)
+    assert page.headers["content-encoding"] == "gzip"
+    assert int(page.headers["content-length"]) < len(page.content) / 2
+    assert "</html>" in page.text
