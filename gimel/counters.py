@@ -245,7 +245,6 @@ class Counters:
         replies = iter(answers(pipeline))
         for found in registrations:
             found.hear(replies)
-        for found in registrations:
             found.ask_for_starts(pipeline)
         replies = iter(answers(pipeline))
         for found in registrations:
