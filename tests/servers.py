@@ -218,13 +218,13 @@ class Proxy:
     """A TCP proxy on loopback whose line can be cut.
 
     `budget` is how many bytes it still takes from clients: at 0 it closes every connection, and
-    each new one at once. None lets everything through.
+    each new one at once. None lets everything through. New connections lead to the port `target`.
     """
 
     def __init__(self, port: int) -> None:
         self.budget: int | None = None
         self.taken = 0
-        self._target = port
+        self.target = port
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -244,7 +244,7 @@ class Proxy:
                     client.close()
                     continue
                 try:
-                    server = socket.create_connection(("127.0.0.1", self._target))
+                    server = socket.create_connection(("127.0.0.1", self.target))
                 except ConnectionRefusedError:  # it is down, and may come back
                     client.close()
                     continue
