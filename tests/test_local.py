@@ -131,12 +131,12 @@ def test_the_demo_shows_a_winner_a_tie_and_an_early_state(running: tuple[Local, 
 
 
 def test_the_given_redis_counts(tmp_path: Path, store: redis.Redis) -> None:
-    with Local(tmp_path / "unused", "--redis-url", url_of(store)) as local:
+    with Local(tmp_path / "spool", "--redis-url", url_of(store)) as local:
         assert local.children() == []
         requests.get(f"{local.url}/e", EVENT, timeout=9)
         assert "Counters    at the given Redis" in local.printed
     assert store.pfcount(*store.keys("alephbet:counters:*")) == 1
-    assert not (tmp_path / "unused").exists()
+    assert {path.name for path in (tmp_path / "spool").iterdir()} <= {"spool.lock"}
 
 
 def test_beyond_this_machine_reads_ask_for_the_key(tmp_path: Path, store: redis.Redis) -> None:

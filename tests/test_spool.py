@@ -182,10 +182,11 @@ def test_local_outlives_its_valkey(tmp_path: Path) -> None:
 
 
 def test_what_waited_is_counted_at_the_next_start(tmp_path: Path) -> None:
-    with valkey() as lost, local(tmp_path, "--redis-url", url_of(lost)) as url:
+    folder = tmp_path / "made at the start"
+    with valkey() as lost, local(folder, "--redis-url", url_of(lost)) as url:
         kill(lost)
         for n in range(5):
             assert send(url, str(n))["queued"] is True
-    with valkey() as server, local(tmp_path, "--redis-url", url_of(server)) as url:
+    with valkey() as server, local(folder, "--redis-url", url_of(server)) as url:
         assert comes_to(url, 5)
         assert "queued" not in send(url, "5")
