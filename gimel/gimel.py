@@ -217,7 +217,8 @@ def settings(event: ProxyEvent) -> Response:
     counters().configure(namespace, name, changed)
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):
-        raise HTTPError(400, "counting was chosen already: delete the experiment first", "counting")
+        reason = "counting was chosen already: `gimel delete --forget` the experiment first"
+        raise HTTPError(400, reason, "counting")
     return respond(found.describe())
 
 
@@ -306,6 +307,9 @@ def handle(event: ProxyEvent, context: object = None) -> Response:
     if handler is not None:
         return handler(event, context)
     path = route.partition(" ")[2]
-    if any(known.endswith(f" {path}") for known in ROUTES):
-        return HTTPError(405, "this path does not take that method", "method").response()
+    methods = [known.partition(" ")[0] for known in ROUTES if known.endswith(f" {path}")]
+    if methods:
+        refused = HTTPError(405, "this path does not take that method", "method").response()
+        refused["headers"]["allow"] = ", ".join(methods)
+        return refused
     return HTTPError(404, "there is no such path", "path").response()

@@ -77,7 +77,7 @@ def _check_counting(value: object, variants: Names, goals: Names) -> str | None:
     if variants:
         return (
             "cannot be changed any more, for events are counted already: "
-            "delete the experiment, or give the next one another name"
+            "`gimel delete --forget` the experiment, or give the next one another name"
         )
     return None if value in METHODS else f"must be one of {', '.join(METHODS)}"
 

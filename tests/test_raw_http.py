@@ -21,6 +21,7 @@ from tests.servers import backend_fixture, store_fixture  # noqa: F401
 
 many = settings(
     max_examples=int(os.environ.get("GIMEL_EXAMPLES", "150")),
+    derandomize="GIMEL_EXAMPLES" not in os.environ,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
