@@ -12,7 +12,14 @@ MASK = "***"
 # The variables of a function that may be shown; whatever else is added holds a secret until it is
 # named here.
 OPEN_VARIABLES = frozenset(
-    {"GIMEL_COUNTING", "GIMEL_LIMITS", "GIMEL_QUEUE", "GIMEL_REDIS_CLUSTER", "GIMEL_SHARDS"}
+    {
+        "GIMEL_COUNTING",
+        "GIMEL_LIMITS",
+        "GIMEL_QUEUE",
+        "GIMEL_REDIS_CLUSTER",
+        "GIMEL_SHARDS",
+        "RES_OPTIONS",
+    }
 )
 
 

