@@ -7,8 +7,9 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 import redis
@@ -32,7 +33,7 @@ PATIENCE = 20.0  # seconds for what has to be answered
 
 
 class Server(NamedTuple):
-    port: int
+    http: Any
     store: redis.Redis
 
     def exchange(self, raw: bytes, patience: float = PATIENCE) -> tuple[list[int], bool]:
@@ -51,11 +52,20 @@ class Server(NamedTuple):
                 ended = True
         return list(statuses_in(answer)), ended
 
+    @property
+    def port(self) -> int:
+        return int(self.http.effective_port)
+
     def is_well(self) -> bool:
         """Whether it answers others; what was written is forgotten."""
+        answers = self.exchange(LAST)
+        # By now all that was sent before has been read. It may still be at work.
+        tasks = self.http.task_dispatcher
+        while tasks.queue or tasks.active_count:
+            time.sleep(0.001)
         self.store.flushdb()
         handlers.counters().forget()
-        return self.exchange(LAST) == ([404], True)
+        return answers == ([404], True)
 
 
 def statuses_in(answers: bytes) -> Iterator[int]:
@@ -74,7 +84,7 @@ def server_fixture(backend: redis.Redis) -> Iterator[Server]:
     http = local._listen(wsgi.app, "127.0.0.1", 0)
     thread = threading.Thread(target=http.run, daemon=True)
     thread.start()
-    yield Server(http.effective_port, backend)
+    yield Server(http, backend)
     http.trigger.pull_trigger(http.close)
     thread.join(10)
     assert not thread.is_alive(), "no connection is left"

@@ -114,7 +114,8 @@ function askToDelete({ experiment: name }, forget) {
   // Marks that one cannot see or type must not make an experiment undeletable.
   const word = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,60}$/u.test(name) ? name : "delete";
   const content = [
-    h("p", {}, "Its counts and settings are gone then, for everyone; nothing brings them back."),
+    h("p", {}, "Its counts and settings are gone then, for everyone; nothing brings them back. Events of old "
+      + "pages count no more: the name stays taken until ", h("code", {}, "gimel delete --forget"), "."),
     h("label", { class: "field" }, h("span", {}, "To confirm, type ", h("strong", {}, bdi(word))),
       h("input", { name: "confirm", autocomplete: "off", spellcheck: "false", autocapitalize: "off" })),
   ];
