@@ -146,6 +146,7 @@ def verify(pair: Pair, load: Load) -> dict[str, Any]:
         difference = membership.compare(store, SHARDS, load.sure, load.possible)
     return {
         "acknowledged": len(load.sure),
+        "given up": len(load.possible),
         **load.tally,
         **difference._asdict(),
         "p99 of one (s)": load.p99("one"),

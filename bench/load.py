@@ -13,6 +13,7 @@ from gimel.http import Event
 NAMESPACE = "ledger"
 # What an endpoint answers to these events: of status 200, None otherwise.
 Send = Callable[[list[Event]], dict[str, Any] | None]
+TALLIED = ("counted at once", "queued", "answered an error, sent again")
 # Of a hundred requests that get an error for an answer this many are never sent again.
 _GIVEN_UP = 50
 
@@ -41,7 +42,7 @@ class Load:
     ) -> None:
         self.sure: list[Event] = []
         self.possible: list[Event] = []
-        self.tally: Counter[str] = Counter()
+        self.tally = Counter(dict.fromkeys(TALLIED, 0))
         self.seconds: dict[str, list[float]] = {"one": [], "batch": []}
         self._send, self._hurry = send, hurry
         self._sizes = [1] * singles + [batch]
@@ -84,7 +85,6 @@ class Load:
                 self.sure += events
                 return
             if place % 100 < _GIVEN_UP:
-                self.tally["answered an error, given up"] += len(events)
                 self.possible += events
                 return
             self.tally["answered an error, sent again"] += len(events)
