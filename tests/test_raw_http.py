@@ -74,7 +74,8 @@ def statuses_in(answers: bytes) -> Iterator[int]:
         found = re.match(rb"HTTP/1\.[01] (\d{3}) ", head)
         assert found, head
         assert end
-        yield int(found[1])
+        if found[1] != b"100":  # Continue: the answer is still to come
+            yield int(found[1])
         if length := re.search(rb"content-length: (\d+)", head, re.I):
             answers = answers[int(length[1]) :]
 
