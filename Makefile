@@ -14,10 +14,12 @@ test: .venv/installed-test build/browser lint
 	$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
 # The long forms of what `make test` does in short: every call to AWS disturbed in every way,
-# 50,000 requests made up, the ledger (docs/reliability.md). It takes an hour.
+# 50,000 requests of each kind made up, the ledgers, the soak (docs/reliability.md). It takes hours.
 test-full: .venv/installed-test build/browser lint
 	GIMEL_EXAMPLES=50000 $(BIN)/pytest -m "full or not full" $(ARGS)
 	$(BIN)/python -m bench.ledger
+	$(BIN)/python -m bench.ledger --deployed
+	$(BIN)/python -m bench.soak
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
