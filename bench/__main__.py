@@ -1,4 +1,8 @@
-"""`python -m bench [--write]`: the main figures; with a run's name as an option, that run's."""
+"""`python -m bench [--write]`: the main figures; with a run's name as an option, that run's.
+
+What breaks, and how long it takes, is measured by `python -m bench.ledger`, `python -m bench.soak`
+and `python -m bench.patience`.
+"""
 
 import argparse
 from collections.abc import Callable

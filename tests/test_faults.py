@@ -17,8 +17,8 @@ from gimel.connection import Connection
 from gimel.counters import Counters
 from gimel.http import Event
 from gimel.intake import Intake
-from tests.clusters import cluster, is_whole, wait
 from gimel.preflight import check_redis
+from tests.clusters import cluster, is_whole, wait
 from tests.servers import free_port, frozen, port_of, url_of, valkey
 
 SECONDS = 2.0  # the promise itself
