@@ -4,6 +4,8 @@
 PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
+# Much of the tests' time is waiting. A module's tests share their servers: they stay together.
+SIDE_BY_SIDE := -n 3 --dist loadfile
 
 .PHONY: demo test test-full lint bench screenshots clean
 
@@ -11,12 +13,12 @@ demo: .venv/installed-local
 	@exec $(BIN)/gimel local --demo --port $(PORT)
 
 test: .venv/installed-test build/browser lint
-	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=term $(ARGS)
 
 # The long forms of what `make test` does in short: every call to AWS disturbed in every way,
 # 50,000 requests of each kind made up, the ledgers, the soak (docs/reliability.md). It takes hours.
 test-full: .venv/installed-test build/browser lint
-	GIMEL_EXAMPLES=50000 $(BIN)/pytest -m "full or not full" $(ARGS)
+	GIMEL_EXAMPLES=50000 $(BIN)/pytest $(SIDE_BY_SIDE) -m "full or not full" $(ARGS)
 	$(BIN)/python -m bench.ledger
 	$(BIN)/python -m bench.ledger --deployed
 	$(BIN)/python -m bench.soak

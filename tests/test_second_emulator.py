@@ -28,10 +28,10 @@ from tests.aws import (
     RecordingAws,
     await_answer,
     environment,
-    free_port,
     new_stack,
     stack_config,
 )
+from tests.servers import free_port
 from tests.test_deploy import silent
 
 REDIS = "redis://:secret@redis.example:6379/0"
