@@ -477,7 +477,7 @@ def test_redis_out_of_reach_is_one_clear_message(
     first: Deployed, settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deploy, "_REDIS_PATIENCE", 0.0)
-    away = stack_config(f"redis://:hushhush@127.0.0.1:{free_port()}/0")
+    away = stack_config(f"redis://:hushhush@127.0.0.1:{free_port()}/0", stack=settings.stack)
     with pytest.raises(
         DeployError, match=r"was queued.*do not reach Redis: network: no connection"
     ) as error:
