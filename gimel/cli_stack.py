@@ -11,10 +11,11 @@ from rich.console import Console
 
 from gimel import bundle, config, deploy, operate, permissions, preflight, queues, report
 from gimel import snippet as html
+from gimel.aws import Aws
 from gimel.cli_group import Stopped
-from gimel.client import Client
+from gimel.client import BackendError, Client
 from gimel.config import Config
-from gimel.stack import Names
+from gimel.stack import DeployError, Names
 
 _console = Console(highlight=False, markup=False, emoji=False)
 
@@ -86,11 +87,22 @@ def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> No
     if not yes:
         click.confirm("Remove all of this?", abort=True)
     if data:
-        backend = deploy.find(settings, aws)
-        gone = operate.forget_all(Client(backend.url, backend.key))
-        click.echo(f"Forgot {gone} experiments.")
+        _forget_all(settings, aws)
     operate.destroy(aws, changes, say)
     click.echo("Removed." if data or legacy else "Removed. The counts are still in Redis.")
+
+
+def _forget_all(settings: Config, aws: Aws) -> None:
+    try:
+        backend = deploy.find(settings, aws)
+    except DeployError:
+        click.echo("The API is gone, and with it the way to the counts: those left stay.")
+        return
+    try:
+        gone = operate.forget_all(Client(backend.url, backend.key))
+    except BackendError as error:
+        raise DeployError(f"{error}. Without --data, the counts stay") from None
+    click.echo(f"Forgot {gone} experiments.")
 
 
 @click.command()

@@ -21,7 +21,18 @@ from gimel.limits import PROBE_NAMESPACE
 from gimel.observe import find_apis, observe, parameter
 from gimel.plan import notes, plan
 from gimel.seen import Seen
-from gimel.stack import ALIAS, READS, STAGE, TRACK, DeployError, Names, Wanted, log_group, wanted
+from gimel.stack import (
+    ALIAS,
+    READS,
+    STAGE,
+    TAG,
+    TRACK,
+    DeployError,
+    Names,
+    Wanted,
+    log_group,
+    wanted,
+)
 
 # Seconds that a new endpoint may take until it answers. Redis gets less: a function that runs and
 # does not reach it will not learn to.
@@ -83,12 +94,11 @@ def prepare(
     aws: Aws,
     *,
     adopt: bool = False,
-    key: str | None = None,
     also: Collection[str] = (),
 ) -> Planned:
     """Observe and plan; nothing is written. Raises AwsError and DeployError.
 
-    `key`, where given, takes the place of the one that is kept; `also` are good beside it.
+    `also`: read keys that are good beside the one that is kept.
     """
     names = Names(config.stack)
     say(f"looking at stack {names.stack} in {aws.region}")
@@ -99,8 +109,10 @@ def prepare(
     bundle = building.result()
     if not bundle.compiled:
         say(f"no {bundle.runtime} on the PATH: without bytecode, cold starts take 0.2 s longer")
-    kept = seen.parameter.key if seen.parameter else secrets.token_urlsafe(32)
-    asked = wanted(config, home.result(), key or kept, bundle, also)
+    # A key that somebody else chose may be known or short.
+    is_own = seen.parameter is not None and TAG in seen.parameter.tags
+    kept = seen.parameter.key if seen.parameter and is_own else secrets.token_urlsafe(32)
+    asked = wanted(config, home.result(), kept, bundle, also)
     return Planned(asked, seen, plan(asked, seen, adopt), notes(asked, seen))
 
 
@@ -114,7 +126,7 @@ def deploy(config: Config, say: Say = print, aws: Aws | None = None, **options: 
     aws = aws or connect(config)
     planned = prepare(config, say, aws, **options)
     seen, names = planned.seen, planned.wanted.names
-    for line in planned.notes if planned.changes else ["nothing to change"]:
+    for line in [*planned.notes, *([] if planned.changes else ["nothing to change"])]:
         say(line)
     known = {"api": seen.apis[0].id, "endpoint": seen.apis[0].endpoint} if seen.apis else {}
     known = dict(apply(aws, planned.changes, known, say))
@@ -127,7 +139,7 @@ def deploy(config: Config, say: Say = print, aws: Aws | None = None, **options: 
         key=key,
         event_path=config.event_path,
         changes=tuple(planned.changes),
-        key_is_new=seen.parameter is None,
+        key_is_new=seen.parameter is None or seen.parameter.key != key,
         seconds=time.monotonic() - started,
         domain=_domain_target(aws, config),
     )
@@ -146,6 +158,13 @@ def _domain_target(aws: Aws, config: Config) -> tuple[str, str] | None:
     query = "DomainNameConfigurations[0].ApiGatewayDomainName"
     name = config.domain.name
     return name, aws.call("apigatewayv2", "get_domain_name", query, DomainName=name)
+
+
+def redis_of(aws: Aws, names: Names) -> str:
+    """The URL, password and all, of the Redis that the deployed functions have."""
+    query = "Environment.Variables.GIMEL_REDIS_URL"
+    named = {"FunctionName": names.function(READS), "Qualifier": ALIAS}
+    return str(aws.call("lambda", "get_function_configuration", query, **named))
 
 
 def look_inside(aws: Aws, names: Names) -> dict[str, Any]:

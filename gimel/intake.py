@@ -14,6 +14,7 @@ from redis.exceptions import ConnectionError, RedisError, TimeoutError
 from gimel.connection import Connection, Within
 from gimel.counters import Counters
 from gimel.http import Event
+from gimel.limits import PROBE_NAMESPACE
 from gimel.spill import Queue, Spill, SpillError, decode
 
 _REDIS_SECONDS = 1.2
@@ -96,7 +97,9 @@ class Intake:
         away = False
         for record in records:
             try:
-                events = decode(record["body"])
+                # A probe that was queued has told what it was for.
+                sent = decode(record["body"])
+                events = [event for event in sent if event.namespace != PROBE_NAMESPACE]
                 if away:
                     failed.append(record)
                     continue

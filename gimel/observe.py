@@ -7,7 +7,7 @@ from typing import Any
 
 from gimel.aws import Aws
 from gimel.config_stack import Throttle
-from gimel.queues import observe_mapping, observe_queues
+from gimel.queues import observe_mappings, observe_queues
 from gimel.seen import (
     Seen,
     SeenApi,
@@ -44,7 +44,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Seen:
         legacy = pool.submit(_legacy, aws, names)
         unreserved = pool.submit(_unreserved, aws)
         queues = pool.submit(observe_queues, aws, names)
-        mapping = pool.submit(observe_mapping, aws, names)
+        mappings = pool.submit(observe_mappings, aws, names)
         return Seen(
             parameter=kept.result(),
             role=role.result(),
@@ -55,7 +55,8 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Seen:
             legacy=legacy.result(),
             unreserved=unreserved.result(),
             queues=queues.result(),
-            mapping=mapping.result(),
+            mapping=mappings.result()[0],
+            eaters=mappings.result()[1],
         )
 
 

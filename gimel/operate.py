@@ -99,14 +99,18 @@ def rollback(config: Config, aws: Aws, to: str | None, say: Say) -> str:
 
 def _refuse_other_key(seen: Seen, target: Mapping[str, str]) -> None:
     """A key that was rotated away may have leaked: an old version would let it in again."""
-    wanted = key_hash([seen.parameter.key]) if seen.parameter else ""
     for name, version in target.items():
-        variables = seen.functions[name].versions[version]["Environment"]["Variables"]
-        if variables.get("GIMEL_KEY_SHA256") != wanted:
+        if not _knows_key(seen, name, version):
             raise DeployError(
                 f"version {version} knows another read key than today's: `gimel deploy` with an "
                 "earlier Gimel or config.json brings its behaviour back under today's key"
             )
+
+
+def _knows_key(seen: Seen, function: str, version: str) -> bool:
+    variables = seen.functions[function].versions[version]["Environment"]["Variables"]
+    wanted = key_hash([seen.parameter.key]) if seen.parameter else ""
+    return bool(variables.get("GIMEL_KEY_SHA256") == wanted)
 
 
 def rotate_key(config: Config, aws: Aws, say: Say) -> Deployed:
@@ -161,7 +165,11 @@ def status(config: Config, aws: Aws) -> Status:
             backend=backend,
             planned=planned,
             versions={name: function.live for name, function in seen.functions.items()},
-            rollbacks=[of[names.function(TRACK)] for of in choices.values()],
+            rollbacks=[
+                of[names.function(TRACK)]
+                for of in choices.values()
+                if all(_knows_key(seen, name, version) for name, version in of.items())
+            ],
             last_deploy=_last_deploy(aws, names),
             invocations=counts["Invocations"].result(),
             errors=counts["Errors"].result(),
@@ -260,5 +268,5 @@ def forget_all(client: Client) -> int:
     gone = 0
     for namespace in {DEFAULT_NAMESPACE, *client.namespaces()}:
         for found in client.experiments(namespace):
-            gone += client.delete(found["experiment"], namespace)
+            gone += client.delete(found["experiment"], namespace, forget=True)
     return gone

@@ -6,7 +6,7 @@ from typing import Any
 
 from gimel.change import Call, Change, later
 from gimel.plan_api import domains, http_api, invoker, old_api, spare_apis
-from gimel.plan_owner import listed, missing_tags, refuse_foreign, why_tagged
+from gimel.plan_owner import OLD_POLICY, listed, missing_tags, refuse_foreign, why_tagged
 from gimel.plan_queue import mapping, queues
 from gimel.plan_role import role
 from gimel.seen import Seen, SeenFunction, SeenLogGroup
@@ -39,14 +39,31 @@ def plan(wanted: Wanted, seen: Seen, adopt: bool = False) -> list[Change]:
 
 
 def notes(wanted: Wanted, seen: Seen) -> list[str]:
-    """What the configuration asks for and the account cannot give."""
-    if _can_reserve(wanted, seen):
+    """What the account cannot give, and what somebody added that no plan takes away."""
+    found = []
+    if not _can_reserve(wanted, seen):
+        found.append(
+            f"reserved concurrency stays as it is: the account has {seen.unreserved} executions "
+            f"left, and AWS keeps {UNRESERVED} of them free. Ask for more (Service Quotas, Lambda, "
+            "concurrent executions), or set what should be reserved to null"
+        )
+    if more := _policies_of_others(wanted, seen):
+        found.append(f"role {wanted.names.role} has more rights than Gimel gave: {', '.join(more)}")
+    if seen.eaters:
+        found.append(
+            f"events that wait in queue {wanted.names.queue} are also handed to "
+            f"{', '.join(seen.eaters)}: those are lost"
+        )
+    return found
+
+
+def _policies_of_others(wanted: Wanted, seen: Seen) -> list[str]:
+    if seen.role is None:
         return []
-    return [
-        f"no concurrency is reserved: the account has {seen.unreserved} executions left, and AWS "
-        f"keeps {UNRESERVED} of them free. Ask for more (Service Quotas, Lambda, concurrent "
-        "executions), or set what should be reserved to null"
-    ]
+    names, policies = wanted.names, seen.role.policies
+    region = wanted.home.region
+    known = {names.policy(region), OLD_POLICY, *names.policies_elsewhere(region, policies)}
+    return [*seen.role.attached, *(policy for policy in policies if policy not in known)]
 
 
 def _in_lane(lane: str, changes: Iterable[Change]) -> list[Change]:
@@ -89,7 +106,12 @@ def _parameter(wanted: Wanted, seen: Seen) -> Iterator[Change]:
             "Tags": listed(wanted.tags),
         }
         yield Change("create", what, "not there yet", (Call("ssm", "put_parameter", arguments),))
-    elif missing := missing_tags(wanted.tags, seen.parameter.tags):
+        return
+    if seen.parameter.key != wanted.key:
+        secret = {"Name": name, "Value": wanted.key, "Type": "SecureString", "Overwrite": True}
+        call = Call("ssm", "put_parameter", secret)
+        yield Change("update", what, "somebody else chose it: a new one", (call,))
+    if missing := missing_tags(wanted.tags, seen.parameter.tags):
         named = {"ResourceType": "Parameter", "ResourceId": name}
         call = Call("ssm", "add_tags_to_resource", {**named, "Tags": listed(missing)})
         yield Change("tag", what, why_tagged(seen.parameter.tags, missing), (call,))

@@ -151,14 +151,16 @@ def check_redis(
 
 
 def _inside(settings: Config, aws: Aws | None) -> Figures | None:
-    """How the deployed functions see Redis; None where nobody can be asked.
+    """How the deployed functions see this very Redis; None where nobody can be asked.
 
     Before the first deploy into a VPC there is nobody to ask, and out of reach from here is as it
     should be.
     """
     if aws is not None:
+        names = Names(settings.stack)
         with contextlib.suppress(AwsError):
-            return deploy.look_inside(aws, Names(settings.stack))
+            if deploy.redis_of(aws, names) == settings.redis.address:
+                return deploy.look_inside(aws, names)
     return {"trouble": "unseen"} if settings.vpc else None
 
 

@@ -1,8 +1,11 @@
 """The stack's queues on AWS: what there is of them, how full they are, and sending again."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from gimel.aws import Aws
 from gimel.seen import SeenMapping, SeenQueue
-from gimel.stack import DeployError, Names
+from gimel.stack import REPLAY, DeployError, Names
 
 _ATTRIBUTES = "Attributes || `{}`"
 # Messages that one request may hold, and those that one may ask for.
@@ -25,23 +28,37 @@ def observe_queues(aws: Aws, names: Names) -> dict[str, SeenQueue]:
     return {name: queue for name, queue in found.items() if queue}
 
 
-def observe_mapping(aws: Aws, names: Names) -> SeenMapping | None:
-    """What hands the queue's messages to the replay function. Raises AwsError."""
+def observe_mappings(aws: Aws, names: Names) -> tuple[SeenMapping | None, tuple[str, ...]]:
+    """What hands the queue's messages to the replay function, and whom else somebody hands them to.
+
+    The others are functions' ARNs. Raises AwsError.
+    """
     # Not asked for by the function: its plain name finds no mapping to an alias everywhere.
-    for found in aws.pages("lambda", "list_event_source_mappings", "EventSourceMappings[]"):
-        # One that was deleted is shown for a while.
-        if found["EventSourceArn"].endswith(f":{names.queue}") and found["State"] != "Deleting":
-            settings = {
-                "FunctionName": found["FunctionArn"],
-                "BatchSize": found["BatchSize"],
-                "Enabled": found["State"] not in ("Disabled", "Disabling"),
-                "FunctionResponseTypes": found.get("FunctionResponseTypes") or [],
-                "ScalingConfig": found.get("ScalingConfig") or {},
-            }
-            arn = found["EventSourceMappingArn"]
-            tags = aws.call("lambda", "list_tags", "Tags || `{}`", Resource=arn)
-            return SeenMapping(found["UUID"], arn, settings, tags)
-    return None
+    all_of_them = aws.pages("lambda", "list_event_source_mappings", "EventSourceMappings[]")
+    found = [
+        mapping
+        for mapping in all_of_them
+        # Some sources have no ARN; a mapping that was deleted is shown for a while.
+        if mapping.get("EventSourceArn", "").endswith(f":{names.queue}")
+        and mapping["State"] != "Deleting"
+    ]
+    replay = f":function:{names.function(REPLAY)}"
+    own = [each for each in found if replay in each["FunctionArn"]]
+    others = tuple(each["FunctionArn"] for each in found if each not in own)
+    return (_mapping(aws, own[0]) if own else None), others
+
+
+def _mapping(aws: Aws, found: Mapping[str, Any]) -> SeenMapping:
+    settings = {
+        "FunctionName": found["FunctionArn"],
+        "BatchSize": found["BatchSize"],
+        "Enabled": found["State"] not in ("Disabled", "Disabling"),
+        "FunctionResponseTypes": found.get("FunctionResponseTypes") or [],
+        "ScalingConfig": found.get("ScalingConfig") or {},
+    }
+    arn = found["EventSourceMappingArn"]
+    tags = aws.call("lambda", "list_tags", "Tags || `{}`", Resource=arn)
+    return SeenMapping(found["UUID"], arn, settings, tags)
 
 
 def redrive(aws: Aws, names: Names) -> int:

@@ -103,6 +103,8 @@ def status(console: Console, found: Status) -> None:
         api = planned.seen.legacy.api
         console.print(f"gimel 1.x    REST API {api} still serves (`gimel destroy --legacy`)")
     _drift(console, planned.changes)
+    for note in planned.notes:
+        console.print(f"Note         {plain(note)}")
     console.print(f"Redis        {_redis(found)}")
     if limits := found.redis.get("limits"):
         full = {what: f"{there} of {most} {what}" for what, (there, most) in limits.items()}

@@ -132,7 +132,8 @@ class SeenMapping:
 class Seen:
     """What there is of a stack. `apis` are those that bear its tag, the oldest first.
 
-    `unreserved` is how many executions the account has left to reserve from.
+    `unreserved` is how many executions the account has left to reserve from. `eaters` are functions
+    that somebody else hands the queue's messages to.
     """
 
     parameter: SeenParameter | None
@@ -145,3 +146,4 @@ class Seen:
     unreserved: int = 1000
     queues: Mapping[str, SeenQueue] = field(default_factory=dict)
     mapping: SeenMapping | None = None
+    eaters: tuple[str, ...] = ()

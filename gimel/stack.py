@@ -6,6 +6,7 @@ Names follow from the stack's name alone, so AWS itself is the only state.
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,6 +41,7 @@ SETTINGS_OF = {TRACK: "track", READS: "reads", DELETE: "delete"}
 # something failed. What Gimel prints has no timestamp, and counts as INFO for Lambda.
 LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
 LATEST = "$LATEST"
+_REGION = r"-[a-z]{2}(-[a-z]+)+-\d"
 # Executions that AWS keeps for functions that reserve none.
 UNRESERVED = 100
 Tags = Mapping[str, str]
@@ -97,8 +99,10 @@ class Names:
 
     def policies_elsewhere(self, region: str, policies: Collection[str]) -> list[str]:
         """Those of the role's policies by which the stack lives in other regions."""
-        own = self.policy(region)
-        return [name for name in policies if name.startswith(f"{self.stack}-") and name != own]
+        pattern = re.escape(self.stack) + _REGION
+        return [
+            name for name in policies if re.fullmatch(pattern, name) and name != self.policy(region)
+        ]
 
     @property
     def tags(self) -> dict[str, str]:

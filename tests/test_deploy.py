@@ -180,6 +180,21 @@ def test_everything_is_tagged_and_least_privileged(names: Names, first: Deployed
     assert seen.mapping.tags == names.tags
 
 
+def test_somebody_else_at_the_queue_is_seen(names: Names, first: Deployed) -> None:
+    aws = Aws(REGION)
+    _make_stranger(aws, f"{names.stack}-eater")
+    source = aws.home().arn("sqs", names.queue)
+    mapping = {"EventSourceArn": source, "FunctionName": f"{names.stack}-eater"}
+    made = aws.call("lambda", "create_event_source_mapping", "UUID", **mapping, Enabled=False)
+    try:
+        seen = observe(aws, names)
+    finally:
+        aws.call("lambda", "delete_event_source_mapping", UUID=made)
+    assert [arn.rsplit(":", 1)[1] for arn in seen.eaters] == [f"{names.stack}-eater"]
+    assert seen.mapping is not None
+    assert names.function("replay") in seen.mapping.settings["FunctionName"]
+
+
 # Doing it again
 
 

@@ -304,6 +304,7 @@ def test_ctrl_c_during_a_rotation(stack: Stack) -> None:
 def test_destroy_leaves_nothing(stack: Stack) -> None:
     client = stack.client()
     client.track("e", "a", "participate", "1", namespace="shop")
+    client.track("e", "a", "participate", "1")
     assert "Aborted" in stack.run("destroy", code=1)
     assert not stack.is_gone
     said = stack.run("destroy", "--yes", "--data")
@@ -312,6 +313,19 @@ def test_destroy_leaves_nothing(stack: Stack) -> None:
     assert "nothing to remove" in stack.run("destroy", "--yes")
     stack.run("deploy", "--no-preflight")
     assert stack.client().experiments("shop") == []
+    # The name is free again.
+    stack.client().track("e", "a", "participate", "1", namespace="shop")
+    (again,) = stack.client().experiments("shop")
+    assert again["variants"][0]["trials"] == 1
+
+
+def test_a_destroy_that_was_stopped_goes_on(stack: Stack) -> None:
+    aws, names = deploy.connect(stack.config), Names(stack.content["stack"])
+    (api,) = observe(aws, names).apis
+    aws.call("apigatewayv2", "delete_api", ApiId=api.id)
+    said = stack.run("destroy", "--yes", "--data")
+    assert "The API is gone" in said
+    assert stack.is_gone
 
 
 def test_the_policy_is_json_that_allows_no_everything(stack: Stack) -> None:

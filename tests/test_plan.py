@@ -507,3 +507,39 @@ def test_what_is_taken_away_ends_with_the_dead_letters() -> None:
     left = replace(seen, queues={"gimel-events": full})
     *_, last = removals(Names("gimel"), left, "the stack goes")
     assert str(last) == "delete queue gimel-events: the stack goes, 3 messages uncounted"
+
+
+def test_notes_tell_of_what_others_added() -> None:
+    seen = done(wanted())
+    assert notes(wanted(), seen) == []
+    assert seen.role is not None
+    policies = ("gimel", "gimel-eu-west-1", "gimel-us-gov-west-1", "gimel-debugging")
+    admin = "arn:aws:iam::aws:policy/AdministratorAccess"
+    role = replace(seen.role, policies=policies, attached=(admin,))
+    eater = "arn:aws:lambda:eu-west-1:123456789012:function:other"
+    told = notes(wanted(), replace(seen, role=role, eaters=(eater,)))
+    assert told == [
+        f"role gimel has more rights than Gimel gave: {admin}, gimel-debugging",
+        f"events that wait in queue gimel-events are also handed to {eater}: those are lost",
+    ]
+
+
+def test_a_role_with_policies_of_others_goes_all_the_same() -> None:
+    seen = done(wanted())
+    assert seen.role is not None
+    role = replace(seen.role, policies=("gimel-eu-west-1", "gimel-debugging"))
+    said = [
+        str(change) for change in teardown(Names("gimel"), "eu-west-1", replace(seen, role=role))
+    ]
+    assert "delete role gimel: the stack goes" in said
+    assert "delete policy gimel-debugging of role gimel: the stack goes" in said
+
+
+def test_a_read_key_that_is_adopted_is_drawn_anew() -> None:
+    seen = replace(done(wanted()), parameter=SeenParameter({}, "x"))
+    with pytest.raises(DeployError, match="parameter /gimel/read-key"):
+        plan(wanted(), seen)
+    put, tag = plan(wanted(), seen, adopt=True)
+    assert str(put) == "update read key /gimel/read-key: somebody else chose it: a new one"
+    assert put.calls[0].arguments["Type"] == "SecureString"
+    assert str(tag).startswith("tag read key")

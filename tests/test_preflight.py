@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,15 @@ def refusal(inside: Config, url: str) -> str:
     return str(error.value).partition("do not reach Redis: ")[2]
 
 
+def test_the_functions_answer_for_their_own_redis_only(inside: Config) -> None:
+    aws = deploy.connect(inside)
+    other = inside.model_copy(update={"redis": RedisSettings(url="redis://other.invalid:6379/0")})
+    assert preflight._inside(other, aws) is None
+    seen = preflight._inside(inside, aws)
+    assert seen is not None
+    assert seen["trouble"] is None
+
+
 @needs_redis_server
 def test_the_functions_say_that_it_is_tls(inside: Config, tmp_path: Path) -> None:
     with tls_redis(tmp_path) as port:
@@ -222,11 +232,23 @@ def test_the_functions_say_that_it_is_the_acl(inside: Config, locked: redis.Redi
         assert refusal(inside, url).startswith("ACL: ")
 
 
-def test_a_redis_that_only_the_functions_reach(inside: Config, tmp_path: Path) -> None:
+def test_a_redis_that_only_the_functions_reach(
+    inside: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What they were deployed with is fine; this machine cannot get there."""
     deploy.deploy(inside, lambda line: None)
+
+    def unreachable(settings: RedisSettings) -> None:
+        raise redis.ConnectionError("no route to host")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preflight, "_count_one", unreachable)
+        aws = deploy.connect(inside)
+        (check,) = check_redis(inside.redis, partial(preflight._inside, inside, aws))
+    assert check.state == "ok"
+    assert "answers the functions and counts" in check.found
     away = {"url": f"redis://:{URL_SECRET}@127.0.0.1:{free_port()}/0"}
-    assert of_redis(tmp_path, inside, away).startswith("✓ Redis")
+    assert of_redis(tmp_path, inside, away).startswith("✗ Redis")
     refusal(inside, away["url"])
     found = of_redis(tmp_path, inside, away)
     assert found.startswith("! Redis")

@@ -270,6 +270,15 @@ def test_what_is_over_a_limit_is_set_aside(
     aside.client.close()
 
 
+def test_a_probe_that_was_queued_is_let_go(queue: Sqs, backend: redis.Redis) -> None:
+    events = [Event(name, "e", "participate", "a", "1") for name in ("gimel-probe", "alephbet")]
+    for message in encode(events):
+        queue.client.send_message(QueueUrl=queue.url, MessageBody=message)
+    assert handlers.replay({"Records": queue.receive()}) == {"batchItemFailures": []}
+    assert not backend.keys("gimel-probe:*")
+    assert backend.keys("alephbet:*")
+
+
 def test_what_over_a_limit_cannot_be_set_aside_comes_again(
     queue: Sqs, backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
