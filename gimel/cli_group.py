@@ -37,5 +37,8 @@ class Commands(click.Group):
         except (config.ConfigError, AwsError, DeployError, BackendError) as error:
             if debug.is_on():
                 debug.explain(error)
-            lines = str(error).splitlines()
+            # A mistake quotes keys, and these may hold line breaks.
+            lines = (
+                error.mistakes if isinstance(error, config.ConfigError) else str(error).splitlines()
+            )
             raise click.ClickException("\n".join(map(report.plain, lines))) from None

@@ -11,9 +11,10 @@ import re
 import ssl
 from functools import cached_property
 from importlib.resources import files
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -50,6 +51,7 @@ from gimel.gimel import ROUTES
 from gimel.limits import DEFAULT_LIMITS
 
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+_NO_CERTIFICATE = "holds no certificate: -----BEGIN CERTIFICATE----- …"
 # All variables of a function together take 4 KB at most.
 _LARGEST_CA = 3000
 
@@ -76,16 +78,44 @@ def _certificates(given: str | None) -> str | None:
     if "-----BEGIN" not in given:
         try:
             given = Path(given).expanduser().read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ValueError(f"cannot be read: {error}") from None
+        except OSError as error:
+            # Not the name: it may be a password, put into the wrong line.
+            raise ValueError(f"cannot be read: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise ValueError(_NO_CERTIFICATE) from None
+        except (ValueError, RuntimeError):
+            raise ValueError("is neither a certificate nor the path of a file") from None
     found = "\n".join(_CERTIFICATE.findall(given))
     if len(found) > _LARGEST_CA:
         raise ValueError(f"holds over {_LARGEST_CA} bytes: leave the issuer of the server alone")
     try:
-        ssl.create_default_context(cadata=found)
+        # Without any, the context would be the system's.
+        ssl.create_default_context(cadata=found or "-")
     except (ssl.SSLError, ValueError):
-        raise ValueError("holds no certificate: -----BEGIN CERTIFICATE----- …") from None
+        raise ValueError(_NO_CERTIFICATE) from None
     return found
+
+
+def _host(given: str | None) -> str | None:
+    """A host's name, or an IP address without brackets."""
+    if given is None or re.fullmatch(r"\w([\w.-]{0,251}\w)?\.?", given):
+        return given
+    try:
+        if re.fullmatch(r"[\da-fA-F:.]+(%\w+)?", given):
+            ip_address(given)
+            return given
+    except ValueError:
+        pass
+    raise ValueError(
+        "must be a host's name or an IP address alone; a whole URL goes into redis.url"
+    )
+
+
+def _whole(text: object) -> object:
+    """Refuse half of a surrogate pair, which JSON can write and nothing can send."""
+    if isinstance(text, str) and re.search("[\ud800-\udfff]", text):
+        raise ValueError(r"holds half a character, written as \ud800 to \udfff")
+    return text
 
 
 class RedisSettings(Strict):
@@ -95,11 +125,11 @@ class RedisSettings(Strict):
     authority, PEM, or the path of a file that holds it.
     """
 
-    url: Annotated[SecretStr | None, BeforeValidator(_edited)] = None
-    host: Annotated[str | None, BeforeValidator(_edited)] = None
+    url: Annotated[SecretStr | None, BeforeValidator(_whole), BeforeValidator(_edited)] = None
+    host: Annotated[str | None, AfterValidator(_host), BeforeValidator(_edited)] = None
     port: int = Field(6379, ge=1, le=65535)
-    username: str = ""
-    password: SecretStr = SecretStr("")
+    username: Annotated[str, BeforeValidator(_whole)] = ""
+    password: Annotated[SecretStr, BeforeValidator(_whole)] = SecretStr("")
     ssl: bool = False
     db: int = Field(0, ge=0)
     cluster: bool = False
@@ -135,21 +165,47 @@ class RedisSettings(Strict):
         return found
 
 
+# Of redis-py's options, those that a text can set and that a kept connection takes.
+_OPTIONS = {
+    *("client_name", "db", "health_check_interval", "max_connections", "password", "protocol"),
+    *("retry_on_timeout", "socket_connect_timeout", "socket_keepalive", "socket_timeout"),
+    "username",
+}
+_TLS_OPTIONS = {
+    *("ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname"),
+    *("ssl_ciphers", "ssl_keyfile", "ssl_password"),
+}
+# Nothing of the URL is quoted: what cannot be taken apart may be the password.
+_NOT_APART = (
+    "url cannot be taken apart: is the port a number, is the database one, and are / # ? [ ] @ in "
+    "the password written as %2F %23 %3F %5B %5D %40?"
+)
+
+
 def _check_url(url: str) -> None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        # The reason would quote what was typed, and with it the password.
-        raise ValueError(
-            "url cannot be taken apart: is the port a number, and are / # ? [ ] @ in the password "
-            "written as %2F %23 %3F %5B %5D %40?"
-        ) from None
+        raise ValueError(_NOT_APART) from None
     if parts.scheme not in ("redis", "rediss"):
         raise ValueError("url must start with redis:// or, for TLS, rediss://")
     if not host:
         raise ValueError("url names no host: redis://[user:password@]host[:port][/db]")
+    # A password that begins with digits looks like a port up to its first / # or ?
+    if "#" in url or "@" in parts.query or not re.fullmatch(r"(/[0-9]{0,9})?", parts.path):
+        raise ValueError(_NOT_APART)
+    _check_options(parts)
     parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError on a bad option
+
+
+def _check_options(parts: SplitResult) -> None:
+    known = _OPTIONS | _TLS_OPTIONS if parts.scheme == "rediss" else _OPTIONS
+    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+        if name in _TLS_OPTIONS - known:
+            raise ValueError(f'url has the option "{name}", which is for TLS: rediss://')
+        if name not in known:
+            raise ValueError(f'url has the option "{name}", which Gimel does not know')
 
 
 class LimitSettings(Strict):
@@ -253,11 +309,14 @@ def load(given: Path | None = None) -> Source:
     """Read and check the config file. Raises ConfigError."""
     path = locate(given)
     try:
-        text = path.read_text("utf-8")
+        # Some editors of Windows put a byte order mark first.
+        text = path.read_text("utf-8-sig")
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist: `gimel configure` makes one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} cannot be read: it is not UTF-8 text") from None
     return Source(path, parse(text, str(path)))
 
 
@@ -269,6 +328,8 @@ def parse(text: str, place: str = "config.json") -> Config:
         raise ConfigError(
             f"{place}:{error.lineno}:{error.colno}: not JSON here: {error.msg}"
         ) from None
+    except (RecursionError, ValueError):
+        raise ConfigError(f"{place}: is nested too deep, or holds too long a number") from None
     if not isinstance(content, dict):
         raise ConfigError(f"{place}: must hold one JSON object, {{…}}")
     try:
@@ -291,7 +352,8 @@ _MESSAGES = {
 
 def _explain(place: str, details: ErrorDetails) -> str:
     """One mistake in one line: file, key, what is wrong with it."""
-    where = ".".join(str(step) for step in details["loc"])
+    # A URL in the place of a key holds a password.
+    where = ".".join("…" if re.search("://|@", str(step)) else str(step) for step in details["loc"])
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
         message = "unknown key" + _nearest(details["loc"])

@@ -2,6 +2,7 @@
 
 import json
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import redis
 
 from gimel import config
 from gimel.config import Config, ConfigError, load, locate, parse, write_template
+from tests.tooling import run
 
 OLD = {
     "redis": {"host": "redis.example.com", "port": 6379, "password": "hunter2"},
@@ -59,7 +61,13 @@ def test_a_file_of_gimel_1_works_as_it_is() -> None:
         ({"host": "h", "username": "u"}, "redis://u:@h:6379/0"),
         ({"host": "h", "username": "a:b", "password": "p@/ :#%é"},
          "redis://a%3Ab:p%40%2F%20%3A%23%25%C3%A9@h:6379/0"),
+        ({"host": "fe80::1%eth0"}, "redis://[fe80::1%eth0]:6379/0"),
+        ({"host": "10.0.0.1"}, "redis://10.0.0.1:6379/0"),
+        ({"host": "redis_1.shop.example."}, "redis://redis_1.shop.example.:6379/0"),
         ({"url": URL}, URL),
+        ({"url": f"{URL}?ssl_cert_reqs=none"}, f"{URL}?ssl_cert_reqs=none"),
+        ({"url": "redis://h/?db=1&socket_timeout=2"}, "redis://h/?db=1&socket_timeout=2"),
+        ({"url": "redis://12:12%2F%23%3F@h"}, "redis://12:12%2F%23%3F@h"),
     ],
 )  # fmt: skip
 def test_the_address(settings: dict[str, object], address: str) -> None:
@@ -90,6 +98,14 @@ MISTAKES = [
     (with_redis(url="http://h"), ["redis: url must start with redis:// or, for TLS, rediss://"]),
     (with_redis(url="redis://"),
      ["redis: url names no host: redis://[user:password@]host[:port][/db]"]),
+    (with_redis(url="redis://h?foo=hunter2"),
+     ['redis: url has the option "foo", which Gimel does not know']),
+    (with_redis(url="redis://h?foo"),
+     ['redis: url has the option "foo", which Gimel does not know']),
+    (with_redis(url="redis://h?timeout=2"),
+     ['redis: url has the option "timeout", which Gimel does not know']),
+    (with_redis(url="redis://h?ssl_cert_reqs=none"),
+     ['redis: url has the option "ssl_cert_reqs", which is for TLS: rediss://']),
     (with_redis(host="h", port=0), ["redis.port: Input should be greater than or equal to 1"]),
     (with_redis(host="h") | {"shards": 0, "memory": 64},
      ["shards: Input should be greater than or equal to 1",
@@ -125,6 +141,89 @@ def test_what_is_not_json_is_named_with_line_and_column(text: str, place: str) -
     assert len(raised.value.mistakes) == 1
 
 
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"shards": 1' + "0" * 5000 + "}"])
+def test_json_that_python_cannot_take(text: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse(text, "here.json")
+    assert raised.value.mistakes == ("here.json: is nested too deep, or holds too long a number",)
+
+
+HOSTS = ["redis://u:hunter2@h:6379", "h:6379", "u:hunter2@h", "a b", "", "[::1]", "::1%]/", "h\n"]
+
+
+@pytest.mark.parametrize("host", [*HOSTS, "hunter2/", "1:2", "\ud800", "hunter2\0"])
+def test_a_host_that_is_none(host: str) -> None:
+    (line,) = mistakes(with_redis(host=host))
+    assert line.startswith("redis.host: ")
+    assert "redis.url" in line or host == "\ud800"
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("place", ["username", "password", "url"])
+def test_half_a_character_is_refused(place: str) -> None:
+    settings = {"url": "redis://u:\ud800@h"} if place == "url" else {"host": "h", place: "\udfff"}
+    assert mistakes(with_redis(**settings)) == [
+        rf"redis.{place}: holds half a character, written as \ud800 to \udfff"
+    ]
+
+
+def test_whole_characters_are_taken() -> None:
+    assert parsed(with_redis(host="h", password="\U0001f600")).redis.address.startswith(
+        "redis://:%F0"
+    )
+
+
+# Certificates
+
+
+def authority(folder: Path) -> str:
+    """A certificate that signs itself, and its key, in one PEM text."""
+    files = ["-keyout", folder / "key.pem", "-out", folder / "ca.pem"]
+    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test"]
+    subprocess.run([*request, *files], check=True, capture_output=True)
+    return (folder / "key.pem").read_text() + (folder / "ca.pem").read_text()
+
+
+def test_of_a_file_only_the_certificates_are_kept(tmp_path: Path) -> None:
+    both = authority(tmp_path)
+    (tmp_path / "both.pem").write_text(both)
+    for given in (both, str(tmp_path / "both.pem")):
+        kept = parsed(with_redis(host="h", ca=given)).redis.ca
+        assert kept == (tmp_path / "ca.pem").read_text().strip()
+
+
+@pytest.mark.parametrize("name", ["empty", "host", "key", "binary", "cut"])
+def test_a_file_without_a_certificate_is_refused(tmp_path: Path, name: str) -> None:
+    holds = {
+        "empty": b"",
+        "host": b"hunter2\n",
+        "key": b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        "binary": b"\x30\x82\xff",
+        "cut": b"-----BEGIN CERTIFICATE-----\nAAAA\n",
+    }[name]
+    path = tmp_path / "ca.pem"
+    path.write_bytes(holds)
+    given = [str(path), *([holds.decode()] if b"BEGIN" in holds else [])]
+    for ca in given:
+        assert mistakes(with_redis(host="h", ca=ca)) == [
+            "redis.ca: holds no certificate: -----BEGIN CERTIFICATE----- …"
+        ]
+
+
+@pytest.mark.parametrize(
+    ("ca", "said"),
+    [
+        ("hunter2", "cannot be read: No such file or directory"),
+        ("/", "cannot be read: Is a directory"),
+        ("hunter2\0", "is neither a certificate nor the path of a file"),
+        ("hunter2\ud800", "is neither a certificate nor the path of a file"),
+        ("~hunter2/ca.pem", "is neither a certificate nor the path of a file"),
+    ],
+)
+def test_what_was_put_into_ca_by_mistake_is_not_quoted(ca: str, said: str) -> None:
+    assert mistakes(with_redis(host="h", ca=ca)) == [f"redis.ca: {said}"]
+
+
 @pytest.mark.parametrize("place", ["host", "url"])
 def test_what_a_template_left_to_fill_in_is_refused(place: str) -> None:
     (line,) = mistakes(with_redis(**{place: f"ENTER YOUR REDIS {place.upper()}"}))
@@ -151,14 +250,25 @@ LEAKY_URLS = [
     "redis://gimel:[hunter2@h",
     "redis://gimel:hunter2\u2100@h",
     "gimel:hunter2@h",
+    "redis://gimel:12/hunter2@h",
+    "redis://gimel:12#hunter2@h",
+    "redis://gimel:12?hunter2@h",
+    "redis://gimel:12?hunter2=1@h",
+    "redis://:12/34hunter2@h",
+    "redis://gimel:x@12/hunter2@h",
+    "redis://h/hunter2",
+    "redis://h/1/hunter2",
+    "redis://h/1#hunter2",
+    "redis://h/1?db=hunter2",
 ]
 
 
 @pytest.mark.parametrize("url", LEAKY_URLS)
 def test_a_wrong_url_is_not_told_to_the_terminal(url: str) -> None:
     (line,) = mistakes(with_redis(url=url))
-    assert line.startswith("redis: url ")
+    assert line.startswith(("redis: url ", "redis: Invalid value for 'db'"))
     assert "hunter2" not in line
+    assert "12" not in line
 
 
 WITH_SECRETS = [
@@ -169,6 +279,11 @@ WITH_SECRETS = [
     with_redis(url=["hunter2"]),
     with_redis(url=URL, host="hunter2"),
     {"redis": "redis://:hunter2@h"},
+    {"redis://:hunter2@h": {}},
+    with_redis(**{"redis://:hunter2@h": 1}),
+    with_redis(**{"gimel:hunter2@h": 1}),
+    with_redis(host="h") | {"tags": {"redis://:hunter2@h": 1}},
+    with_redis(host="h", ca="hunter2"),
     with_redis(url=URL) | {"stack": "HUNTER2 hunter2"},
 ]
 
@@ -242,12 +357,32 @@ def test_a_mistake_names_the_file(places: dict[str, Path]) -> None:
     assert raised.value.mistakes == (f"{places['home']}: redis: missing",)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", None])
-def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
+@pytest.mark.parametrize(
+    ("content", "said"), [(b"\xff\xfe", "it is not UTF-8 text"), (None, "Is a directory")]
+)
+def test_a_file_that_cannot_be_read(tmp_path: Path, content: bytes | None, said: str) -> None:
     path = tmp_path / "config.json"
     path.mkdir() if content is None else path.write_bytes(content)
-    with pytest.raises(ConfigError, match=rf"^{path} cannot be read: "):
+    with pytest.raises(ConfigError) as raised:
         load(path)
+    assert str(raised.value) == f"{path} cannot be read: {said}"
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(OLD), "utf-8-sig")
+    assert load(path).config == parsed(OLD)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "a\u2028b", "a\rb"])
+def test_a_key_cannot_break_a_mistake_into_two_lines(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(with_redis(host="h") | {key: 1, "shards": 0}))
+    done = run("--config", str(path), "status")
+    assert done.exit_code == 1
+    lines = done.stderr.removeprefix("Error: ").splitlines()
+    assert [line.startswith(f"{path}: ") for line in lines] == [True, True]
+    assert f"a\\u{{{ord(key[1]):x}}}b: unknown key" in done.stderr
 
 
 def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
