@@ -23,27 +23,32 @@ def plain(name: str) -> str:
     )
 
 
+def _line(console: Console, text: str | Text) -> None:
+    """Print one line. A terminal wraps it; in a pipe it stays one, to be searched and copied."""
+    console.print(text, soft_wrap=True)
+
+
 def checks(console: Console, found: Iterable[Check]) -> bool:
     """Print each check as it is made. Returns whether none failed."""
     passed = True
     for check in found:
         mark, colour = _MARKS[check.state]
-        console.print(Text.assemble((mark, colour), f" {check.name:<12} {plain(check.found)}"))
+        _line(console, Text.assemble((mark, colour), f" {check.name:<12} {plain(check.found)}"))
         passed = passed and check.state != "failed"
     return passed
 
 
 def deployed(console: Console, done: Deployed) -> None:
     """Print what a deploy came to and what to do with it."""
-    console.print(Text(f"✓ A probe event came through ({done.seconds:.0f} s in all).", "green"))
+    _line(console, Text(f"✓ A probe event came through ({done.seconds:.0f} s in all).", "green"))
     if not done.changes:
-        console.print("Nothing was changed: all was as the configuration wants it.")
-    console.print(f"Events      {done.url}/{done.event_path}")
-    console.print(f"Dashboard   {done.url}/dashboard (`gimel dashboard` opens it, with the key)")
+        _line(console, "Nothing was changed: all was as the configuration wants it.")
+    _line(console, f"Events      {done.url}/{done.event_path}")
+    _line(console, f"Dashboard   {done.url}/dashboard (`gimel dashboard` opens it, with the key)")
     if done.domain:
         name, target = done.domain
-        console.print(f"Domain      https://{name}, once its DNS has: {name} CNAME {target}")
-    console.print("Paste this into your page; `gimel snippet --help` tells how to name things:\n")
+        _line(console, f"Domain      https://{name}, once its DNS has: {name} CNAME {target}")
+    _line(console, "Paste this into your page; `gimel snippet --help` tells how to name things:\n")
 
 
 def migrated(found: Finding, dry_run: bool) -> str:
@@ -69,15 +74,15 @@ _VERBS = {"create": ("+", "green"), "delete": ("-", "red"), "detach": ("-", "red
 def plan(console: Console, changes: list[Change], notes: list[str]) -> None:
     """Print what would be done, field by field."""
     for note in notes:
-        console.print(f"! {plain(note)}")
+        _line(console, f"! {plain(note)}")
     for change in changes:
         mark, colour = _VERBS.get(change.verb, ("~", "yellow"))
-        console.print(Text.assemble((mark, colour), f" {plain(str(change))}"))
+        _line(console, Text.assemble((mark, colour), f" {plain(str(change))}"))
         for call in change.calls:
             for name, (before, after) in call.fields().items():
                 was = "" if before is None else f"{_value(before)} → "
-                console.print(f"      {plain(name)}: {was}{_value(after)}", soft_wrap=True)
-    console.print(f"{len(changes)} changes." if changes else "Nothing to change.")
+                _line(console, f"      {plain(name)}: {was}{_value(after)}")
+    _line(console, f"{len(changes)} changes." if changes else "Nothing to change.")
 
 
 def _value(value: Any) -> str:
@@ -88,30 +93,28 @@ def _value(value: Any) -> str:
 def status(console: Console, found: Status) -> None:
     """Print how a stack stands and fares."""
     backend, planned = found.backend, found.planned
-    console.print(f"Stack        {planned.wanted.names.stack} in {planned.wanted.home.region}")
-    console.print(f"Events       {backend.url}/{backend.event_path}")
-    console.print(f"Dashboard    {backend.url}/dashboard")
+    _line(console, f"Stack        {planned.wanted.names.stack} in {planned.wanted.home.region}")
+    _line(console, f"Events       {backend.url}/{backend.event_path}")
+    _line(console, f"Dashboard    {backend.url}/dashboard")
     for domain in planned.seen.domains:
-        console.print(f"Domain       {domain.name} (CNAME {domain.target})")
+        _line(console, f"Domain       {domain.name} (CNAME {domain.target})")
     if found.last_deploy:
-        console.print(f"Last change  {found.last_deploy:%Y-%m-%d %H:%M} UTC")
+        _line(console, f"Last change  {found.last_deploy:%Y-%m-%d %H:%M} UTC")
     for name, version in found.versions.items():
         calls = f"{found.invocations[name]} calls, {found.errors[name]} errors in 24 hours"
-        console.print(f"  {name}: version {version}, {calls}")
-    console.print(f"Versions     {', '.join(found.rollbacks)} (`gimel rollback --to N`)")
+        _line(console, f"  {name}: version {version}, {calls}")
+    _line(console, f"Versions     {', '.join(found.rollbacks)} (`gimel rollback --to N`)")
     if planned.seen.legacy:
         api = planned.seen.legacy.api
-        console.print(f"gimel 1.x    REST API {api} still serves (`gimel destroy --legacy`)")
+        _line(console, f"gimel 1.x    REST API {api} still serves (`gimel destroy --legacy`)")
     _drift(console, planned.changes)
     for note in planned.notes:
-        console.print(f"Note         {plain(note)}")
-    console.print(f"Redis        {_redis(found)}")
+        _line(console, f"Note         {plain(note)}")
+    _line(console, f"Redis        {_redis(found)}")
     if limits := found.redis.get("limits"):
         full = {what: f"{there} of {most} {what}" for what, (there, most) in limits.items()}
-        console.print(
-            f"Limits       {full['namespaces']}; the fullest: {full['experiments']}, ", end=""
-        )
-        console.print(f"{full['variants']}, {full['goals']}")
+        fullest = ", ".join(full[what] for what in ("experiments", "variants", "goals"))
+        _line(console, f"Limits       {full['namespaces']}; the fullest: {fullest}")
     _queues(console, found)
 
 
@@ -121,18 +124,18 @@ def _queues(console: Console, found: Status) -> None:
         name: queues[name].waiting if name in queues else 0
         for name in (names.queue, names.dead_letters)
     }
-    console.print(f"Queue        {waiting[names.queue]} messages wait to be counted")
+    _line(console, f"Queue        {waiting[names.queue]} messages wait to be counted")
     if aside := waiting[names.dead_letters]:
-        console.print(f"  {aside} messages are set aside (`gimel replay --dead-letter`)")
+        _line(console, f"  {aside} messages are set aside (`gimel replay --dead-letter`)")
 
 
 def _drift(console: Console, changes: list[Change]) -> None:
     if not changes:
-        console.print("Drift        none: all is as the configuration wants it")
+        _line(console, "Drift        none: all is as the configuration wants it")
         return
-    console.print(f"Drift        {len(changes)} changes; `gimel deploy` makes them:")
+    _line(console, f"Drift        {len(changes)} changes; `gimel deploy` makes them:")
     for change in changes:
-        console.print(f"  {plain(str(change))}")
+        _line(console, f"  {plain(str(change))}")
 
 
 def _redis(found: Status) -> str:

@@ -115,6 +115,24 @@ def test_a_dry_run_says_what_the_deploy_then_does(stack: Stack) -> None:
     assert deploy.find(stack.config).key not in stack.printed
 
 
+def test_in_a_pipe_no_line_is_broken(stack: Stack) -> None:
+    stack.save(memory=512)
+    planned = json.loads(stack.run("deploy", "--dry-run", "--json", code=2))["changes"]
+    shown = stack.run("deploy", "--dry-run", code=2).splitlines()
+    status = stack.run("status").splitlines()
+    for change in planned:
+        (line,) = [line for line in shown if f"{change['change']} {change['what']}" in line]
+        assert line.endswith(change["why"])
+        assert any(line.endswith(change["why"]) and change["what"] in line for line in status)
+    assert max(map(len, shown)) > 80
+    assert max(map(len, status)) > 80
+    url = deploy.find(stack.config).url
+    assert f"Dashboard    {url}/dashboard" in status
+    deployed = stack.run("deploy", "--no-preflight").splitlines()
+    opens = "(`gimel dashboard` opens it, with the key)"
+    assert f"Dashboard   {url}/dashboard {opens}" in deployed
+
+
 def test_back_to_an_earlier_version_and_forth(stack: Stack) -> None:
     track = Names(stack.content["stack"]).function("track")
 

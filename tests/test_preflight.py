@@ -424,6 +424,9 @@ def test_the_command_shows_every_check_and_fails(
     marks = [line.split()[:2] for line in done.stdout.splitlines() if line[0] in "✓✗!"]
     assert marks == [["✓", "Config"], ["✗", "AWS"], ["✗", "Redis"]]
     assert "\x1b" not in done.stdout
+    # In a pipe, a check is one line, however long.
+    assert len(done.stdout.splitlines()) == len(marks)
+    assert max(map(len, done.stdout.splitlines())) > 80
 
 
 def test_a_wrong_config_ends_the_checks(tmp_path: Path) -> None:
