@@ -132,7 +132,11 @@ def _ago(ctx: click.Context, parameter: click.Parameter, value: str) -> timedelt
     found = re.fullmatch(r"(\d{1,5})([smhd])", value)
     if not found:
         raise click.BadParameter("must look like 90s, 15m, 2h or 7d")
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    ago = timedelta(**{_UNITS[found[2]]: int(found[1])})
+    # CloudWatch takes no time before 1970, and keeps nothing of Gimel's longer than a year.
+    if ago > timedelta(days=3650):
+        raise click.BadParameter("must be at most 3650d")
+    return ago
 
 
 @click.command()

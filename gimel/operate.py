@@ -79,6 +79,10 @@ def rollback(config: Config, aws: Aws, to: str | None, say: Say) -> str:
     choices = list(releases(seen, names).values())
     live = seen.functions[track].live if track in seen.functions else None
     numbers = [choice[track] for choice in choices]
+    if not numbers:
+        raise DeployError(
+            f"no stack called {names.stack} in region {aws.region}: `gimel deploy` makes it"
+        )
     if to is None:
         earlier = [number for number in numbers if live and int(number) < int(live)]
         to = earlier[0] if earlier else None
@@ -230,7 +234,8 @@ def lines(aws: Aws, names: Names, since: timedelta, follow: bool) -> Iterator[tu
     start = int((time.time() - since.total_seconds()) * 1000)
     shown: set[str] = set()
     while True:
-        events = sorted(_events(aws, names, start))
+        # Within a millisecond, the order is the one that AWS gives.
+        events = sorted(_events(aws, names, start), key=lambda event: event[0])
         for moment, name, id, message in events:
             if id not in shown:
                 yield name, f"{datetime.fromtimestamp(moment / 1000, UTC):%H:%M:%S} {message}"

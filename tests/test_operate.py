@@ -158,6 +158,17 @@ def test_back_to_an_earlier_version_and_forth(stack: Stack) -> None:
     assert live() != before
 
 
+@pytest.mark.parametrize("to", [(), ("--to", "1")])
+def test_back_to_an_earlier_version_of_nothing(
+    aws_endpoint: str, redis_url: str, tmp_path: Path, to: tuple[str, ...]
+) -> None:
+    nothing = Stack(tmp_path, redis_url)
+    name = nothing.content["stack"]
+    assert nothing.run("rollback", *to, code=1) == (
+        f"Error: no stack called {name} in region {REGION}: `gimel deploy` makes it\n"
+    )
+
+
 def test_another_key(stack: Stack) -> None:
     old = stack.client()
     assert stack.run("key", "show").strip() == deploy.find(stack.config).key
@@ -251,6 +262,25 @@ def test_logs_go_back_as_far_as_asked(stack: Stack) -> None:
     )
     assert done.returncode == 2
     assert "must look like 90s, 15m, 2h or 7d" in done.stderr
+
+
+@pytest.mark.parametrize("since", ["99999d", "3651d", "99999h"])
+def test_logs_of_before_there_was_a_cloud(since: str) -> None:
+    done = run("logs", "--since", since)
+    assert done.exit_code == 2
+    assert done.stderr.endswith("Error: Invalid value for '--since': must be at most 3650d\n")
+
+
+def test_logs_of_one_millisecond_stay_in_order(stack: Stack) -> None:
+    aws, group = deploy.connect(stack.config), log_group(f"{stack.content['stack']}-track")
+    named = {"logGroupName": group, "logStreamName": "by-hand"}
+    aws.call("logs", "create_log_stream", **named)
+    moment = int(time.time() * 1000)
+    told = [f"told {number}." for number in range(20)]
+    events = [{"timestamp": moment, "message": message} for message in told]
+    aws.call("logs", "put_log_events", **named, logEvents=events)
+    shown = stack.run("logs", "--since", "3650d").splitlines()
+    assert [line[line.index("told") :] for line in shown if "told" in line] == told
 
 
 def test_logs_that_are_followed(stack: Stack) -> None:
