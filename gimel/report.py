@@ -131,7 +131,7 @@ def _queues(console: Console, found: Status) -> None:
 
 def _drift(console: Console, changes: list[Change]) -> None:
     if not changes:
-        _line(console, "Drift        none: all is as the configuration wants it")
+        _line(console, "Drift        none: a deploy would change nothing")
         return
     _line(console, f"Drift        {len(changes)} changes; `gimel deploy` makes them:")
     for change in changes:
