@@ -24,9 +24,9 @@ ACCOUNT_CONCURRENCY, NEW_ACCOUNT_CONCURRENCY = 1_000, 10
 # https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/BestPractices.Clients.Redis.Connections.html
 CONNECTIONS_A_NODE = 65_000
 FREE_REDIS_COMMANDS, FREE_REDIS_CONNECTIONS = 100, 30
-# A server's CPU for a PFADD that comes by itself, in µs: `python -m bench --hot`, one key. A node
-# that is busy for half of its time answers at once.
-PFADD_US = 17
+# A server's CPU for a PFADD that comes by itself, in µs: `python -m bench --hot`, one key on one
+# node, and all nodes of a cluster. One that is busy for half of its time answers at once.
+PFADD_US, PFADD_IN_A_CLUSTER_US = 17, 23
 BUSY = 0.5
 EVENT_SECONDS = cost.warm_ms(cost.OURS) / 1000
 RARE = 1e-6
@@ -69,7 +69,9 @@ def commands(rate: float) -> float:
 
 def nodes(rate: float) -> int:
     """Nodes of Redis, each with a core, that are busy for no more than half of their time."""
-    return ceil(commands(rate) * PFADD_US / 1e6 / BUSY)
+    if commands(rate) * PFADD_US / 1e6 <= BUSY:
+        return 1
+    return ceil(commands(rate) * PFADD_IN_A_CLUSTER_US / 1e6 / BUSY)
 
 
 def _quotas() -> list[tuple[float, str, str]]:

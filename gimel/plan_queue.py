@@ -10,7 +10,7 @@ from gimel.seen import Seen, SeenQueue
 from gimel.stack import REPLAY, REPLAY_SECONDS, Names, Wanted, alias_arn
 
 # A message is set aside after this many replays in vain: with pauses of up to ten minutes (see
-# `gimel.intake`), Redis may be away for a day and a half.
+# `gimel.intake`), Redis may be away for 32 hours.
 _TRIES = 200
 # At once: Redis has few connections to spare, and AWS takes no less.
 REPLAYS = 2

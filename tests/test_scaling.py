@@ -38,7 +38,9 @@ def test_points_worked_out_by_hand() -> None:
     assert scaling.commands(25_000) == pytest.approx(25_000 + 151 * 100 / 60 * 10)
     # 27,517 times 17 µs are 0.468 of a core
     assert scaling.nodes(25_000) == 1
+    # 32,500 or so times 23 µs are 0.75 of a core
     assert scaling.nodes(30_000) == 2
+    assert scaling.nodes(50_000) == 3
 
 
 def test_a_slow_function_needs_more_than_a_tenth_of_the_rate(
