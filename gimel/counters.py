@@ -245,10 +245,10 @@ class Counters:
         replies = iter(answers(pipeline))
         for found in registrations:
             found.hear(replies)
-            found.ask_for_starts(pipeline)
+            found.ask_again(pipeline)
         replies = iter(answers(pipeline))
         for found in registrations:
-            found.hear_starts(replies)
+            found.hear_again(replies)
         return registrations
 
     def _create(self, registrations: list[Registration], pairs: dict[Pair, list[Pair]]) -> None:
@@ -280,7 +280,8 @@ class Counters:
     def read(self, namespace: str, names: Sequence[str] | None = None) -> list[Experiment]:
         """The named experiments, or all of them by name.
 
-        In at most 3 round trips; exact counters take 3 more, and while they grow a few.
+        In at most 3 round trips, 4 for old experiments; exact counters take 3 more, and while they
+        grow a few.
         """
         if names is None:
             _, names = self.names(namespace)
@@ -329,21 +330,33 @@ class Counters:
         return {what: (number, getattr(self._limits, what)) for what, number in there.items()}
 
     def _find(self, namespace: str, names: Sequence[str]) -> list[_Found]:
-        """What there is of each experiment, in one round trip."""
+        """What there is of each experiment, in one round trip; of an old one in two."""
         pairs = [(Layout(namespace, name), Layout(namespace, name, legacy=True)) for name in names]
         pipeline = self._connection.pipeline()
         for new, old in pairs:
             pipeline.smembers(new.counters)
             pipeline.sismember(old.experiments, old.name)
             pipeline.smembers(old.counters)
-            # Last, for they are written first.
             pipeline.hgetall(new.settings)
         replies = answers(pipeline)
-        found = zip(pairs, *(replies[start::4] for start in range(4)), strict=True)
+        new_keys, is_old, old_keys, settings = (replies[start::4] for start in range(4))
+        # One that was being made may have looked old: of a cluster, each server answers by itself.
+        seem_old = [
+            place
+            for place, known in enumerate(settings)
+            if "shards" not in known and (is_old[place] or new_keys[place])
+        ]
+        for place in seem_old:
+            pipeline.hgetall(pairs[place][0].settings)
+        for place, known in zip(seem_old, answers(pipeline), strict=True):
+            settings[place] = known
         return [
-            _Found(old, settings, old_keys) if legacy else _Found(new, settings, new_keys)
-            for (new, old), new_keys, is_old, old_keys, settings in found
-            for legacy in [is_old and "shards" not in settings]
+            _Found(old, known, keys_of_old)
+            if listed and "shards" not in known
+            else _Found(new, known, keys_of_new)
+            for (new, old), keys_of_new, listed, keys_of_old, known in zip(
+                pairs, new_keys, is_old, old_keys, settings, strict=True
+            )
         ]
 
     def configure(self, namespace: str, name: str, changes: Mapping[str, str | None]) -> None:

@@ -68,9 +68,12 @@ def _starts(connection: Connection, layout: Layout) -> dict[str, bytes] | None:
     is_old, keys, is_new = answers(pipeline)
     if is_new or not is_old:
         return None
+    # Again: of a cluster, the server of one that is being made may have answered too early.
+    pipeline.hexists(layout.settings, "shards")
     for key in sorted(keys):
         ask_for_start(pipeline, key)
-    return dict(zip(sorted(keys), answers(pipeline), strict=True))
+    is_new, *starts = answers(pipeline)
+    return None if is_new else dict(zip(sorted(keys), starts, strict=True))
 
 
 def _makers(starts: Mapping[str, bytes]) -> set[str]:

