@@ -46,7 +46,15 @@ class Spool:
 
         What `count` raises ends it: the next replay begins again, and counts nothing twice. Those
         that it refuses, over a limit, are kept in `spool.aside`: renamed to `spool`, they count.
+        Does nothing while another thread or process replays.
         """
+        try:
+            with self._alone("spool.replay.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
+                return self._replay(count)
+        except BlockingIOError:
+            return 0
+
+    def _replay(self, count: Count) -> int:
         done = 0
         for _ in range(2):  # what an earlier replay left behind, then what is new
             with self._alone():
@@ -54,7 +62,8 @@ class Spool:
                     self._new.rename(self._old)
             if self._old.exists():
                 done += self._replay_old(count)
-                self._old.unlink()
+                with self._alone():
+                    self._old.unlink()
         return done
 
     def _replay_old(self, count: Count) -> int:
@@ -78,10 +87,10 @@ class Spool:
         return [path for path in (self._new, self._old) if path.exists()]
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """No other thread or process writes or takes away meanwhile."""
-        with (self._folder / "spool.lock").open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+    def _alone(self, lock: str = "spool.lock", how: int = fcntl.LOCK_EX) -> Iterator[None]:
+        """No other thread or process does meanwhile what takes this lock: write or take away."""
+        with (self._folder / lock).open("w") as file:
+            fcntl.flock(file, how)
             yield
 
 

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,51 @@ def test_what_is_over_a_limit_is_kept_for_a_higher_one(tmp_path: Path) -> None:
     assert replayed(spool) == []
     (tmp_path / "spool.aside").rename(tmp_path / "spool")
     assert replayed(spool) == [TWO]
+
+
+def test_two_that_replay_lose_nothing(tmp_path: Path) -> None:
+    one, other = Spool(tmp_path), Spool(tmp_path)
+    one.put([ONE])
+    counted: list[Event] = []
+
+    def take(events: list[Event]) -> dict[int, str]:
+        assert other.replay(lambda events: {}) == 0
+        one.put([TWO])
+        assert other.replay(lambda events: {}) == 0
+        counted.extend(events)
+        return {}
+
+    assert one.replay(take) == 2
+    assert counted[:2] == [ONE, TWO]
+    assert replayed(other) == [TWO]
+
+
+def test_what_is_waiting_is_measured_while_nothing_is_taken_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = Spool(tmp_path)
+    spool.put([ONE])
+    counting, measured = threading.Event(), threading.Event()
+
+    def take(events: list[Event]) -> dict[int, str]:
+        counting.set()
+        measured.wait(10)
+        return {}
+
+    replay = threading.Thread(target=lambda: Spool(tmp_path).replay(take))
+    replay.start()
+    counting.wait(10)
+    real = Spool._files
+
+    def files(self: Spool) -> list[Path]:
+        found = real(self)
+        measured.set()
+        replay.join(0.2)
+        return found
+
+    monkeypatch.setattr(Spool, "_files", files)
+    spool.put([TWO])
+    replay.join()
 
 
 def test_many_are_replayed_in_batches(tmp_path: Path) -> None:
