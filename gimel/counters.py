@@ -5,6 +5,8 @@ Every key, `<ns>`, `<experiment>`, `<goal>` and `<variant>` escaped (`:` `#` `%`
     gimel:namespaces                                   set: the namespaces in use, as they are
     <ns>:experiments                                   set: names of experiments, as they are
     <ns>:deleted                                       set: names that count no more, as they are
+    <ns>:<experiment>:deleted                          set: what a deleted one's counters were made
+                                                       of, until its name is forgotten
     <ns>:<experiment>:settings                         hash: counting, shards, created_at, state, …
                                                        `sets <n> <counter>`: it has n sets
     <ns>:<experiment>:counter_keys                     set: the key of every counter's shard 0
@@ -22,24 +24,18 @@ comes on top of it is counted exactly.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import inf
 from typing import Any
 
-from gimel.connection import Addition, Command, Connection, answers, heard
+from gimel.connection import Addition, Connection, answers, heard
 from gimel.counting import (
-    EXACT,
     HYPERLOGLOG,
     Generations,
     Way,
     count_sets,
     generations_in,
-    set_keys,
-    shard_key,
     shard_of,
-    sum_of_shards,
 )
 from gimel.experiments import Experiment
 from gimel.http import DEFAULT_NAMESPACE, Event
@@ -50,12 +46,9 @@ from gimel.layout import (
     as_it_is,
     deleted,
     escape,
-    is_hyperloglog,
-    start_of,
 )
 from gimel.limits import DEFAULT_LIMITS, Limits, Pair
-from gimel.registration import Registration
-from gimel.settings import Settings
+from gimel.registration import Found, Registration, keys_of
 
 __all__ = ["DEFAULT_SHARDS", "PARTICIPATE", "Counters", "shard_of"]
 
@@ -69,77 +62,6 @@ _Counter = tuple[str, str, str, str]
 # when to look again, what its keys begin with, how it is counted (None: the experiment is stopped)
 _Trusted = tuple[float, str, Way | None]
 _NEVER: _Trusted = (-inf, "", None)
-
-
-@dataclass
-class _Found:
-    """What there is of an experiment, but for the counts."""
-
-    layout: Layout
-    settings: dict[str, str]
-    keys: set[str]
-
-    @property
-    def shards(self) -> int:
-        return int(self.settings.get("shards", 1))
-
-    @property
-    def _is_sharded(self) -> bool:
-        return not self.layout.legacy and self.settings.get("counting") != EXACT
-
-    def commands(self) -> Iterator[Command]:
-        """What counts all but sets; `hear` takes the replies."""
-        for key in sorted(self.keys):
-            if self._is_sharded:
-                for shard in range(self.shards):
-                    yield "PFCOUNT", shard_key(key, shard)
-            else:
-                yield "PFCOUNT", key
-                yield start_of(key)
-
-    def counted_in(self) -> Iterator[str]:
-        """Every key that holds, or may hold, a part of a count."""
-        for key in sorted(self.keys):
-            for shard in range(self.shards):
-                yield shard_key(key, shard)
-        for counter, generations in generations_in(self.settings).items():
-            yield from set_keys(counter, generations)
-
-    def hear(self, replies: Iterator[Any], distinct: Mapping[str, int]) -> Experiment:
-        """The experiment, given the exact counters' numbers of distinct members."""
-        by_goal: dict[str, dict[str, int]] = {}
-        starts: list[bytes] = []
-        for _, goal, variant in self.layout.parse(self.keys):
-            shards = self.shards if self._is_sharded else 1
-            # In the place of a HyperLogLog there may be a number, or a key of another kind.
-            count = sum_of_shards(reply or 0 for reply in islice(replies, shards))
-            start = b"" if self._is_sharded else next(replies) or b""
-            starts.append(start)
-            count += int(start) if start.isdigit() else 0
-            count += distinct.get(self.layout.sets(goal, variant), 0)
-            by_goal.setdefault(goal, {})[variant] = count
-        return self._experiment(by_goal, self._method(starts))
-
-    def _method(self, starts: list[bytes]) -> str:
-        if not self.layout.legacy:
-            return self.settings.get("counting", HYPERLOGLOG)
-        return EXACT if any(starts) and not any(map(is_hyperloglog, starts)) else HYPERLOGLOG
-
-    def _experiment(self, by_goal: dict[str, dict[str, int]], method: str) -> Experiment:
-        labels = sorted({variant for variants in by_goal.values() for variant in variants})
-        filled = {
-            goal: {label: variants.get(label, 0) for label in labels}
-            for goal, variants in by_goal.items()
-        }
-        return Experiment(
-            name=self.layout.name,
-            shards=self.shards,
-            created_at=self.settings.get("created_at"),
-            settings=Settings.of(self.settings | {"counting": method}),
-            trials=filled.pop(PARTICIPATE, dict.fromkeys(labels, 0)),
-            goals=filled,
-            ambiguous=self.layout.ambiguous(self.keys),
-        )
 
 
 class Counters:
@@ -291,7 +213,7 @@ class Counters:
         distinct = self._distinct(experiments)
         return [found.hear(counts, distinct) for found in experiments]
 
-    def _distinct(self, experiments: list[_Found]) -> dict[str, int]:
+    def _distinct(self, experiments: list[Found]) -> dict[str, int]:
         """Each exact counter's number of uuids."""
         generations = _generations(found.settings for found in experiments)
         while generations:
@@ -329,7 +251,7 @@ class Counters:
         there = {"namespaces": len(namespaces), **most}
         return {what: (number, getattr(self._limits, what)) for what, number in there.items()}
 
-    def _find(self, namespace: str, names: Sequence[str]) -> list[_Found]:
+    def _find(self, namespace: str, names: Sequence[str]) -> list[Found]:
         """What there is of each experiment, in one round trip; of an old one in two."""
         pairs = [(Layout(namespace, name), Layout(namespace, name, legacy=True)) for name in names]
         pipeline = self._connection.pipeline()
@@ -351,9 +273,9 @@ class Counters:
         for place, known in zip(seem_old, answers(pipeline), strict=True):
             settings[place] = known
         return [
-            _Found(old, known, keys_of_old)
+            Found(old, known, keys_of_old)
             if listed and "shards" not in known
-            else _Found(new, known, keys_of_new)
+            else Found(new, known, keys_of_new)
             for (new, old), keys_of_new, listed, keys_of_old, known in zip(
                 pairs, new_keys, is_old, old_keys, settings, strict=True
             )
@@ -383,12 +305,20 @@ class Counters:
         """
         (found,) = self._find(namespace, [name])
         layout = found.layout
+        late = f"{escape(namespace)}:{escape(name)}:deleted"
         pipeline = self._connection.pipeline()
+        pipeline.smembers(late)
+        parts = [*found.parts(), *answers(pipeline)[0]]
         if found.keys or found.settings or forget:
             mark = pipeline.srem if forget else pipeline.sadd
             mark(deleted(namespace), name)
-        for key in found.counted_in():
+        if parts and not forget:
+            # Who still remembers the counters writes on, under keys that nothing else would name.
+            pipeline.sadd(late, *parts)
+        for key in keys_of(parts):
             pipeline.unlink(key)
+        if forget:
+            pipeline.unlink(late)
         for key in sorted(found.keys):
             pipeline.srem(layout.all_counters, key)
         pipeline.unlink(layout.counters)

@@ -1,10 +1,12 @@
-"""Registering counters: what Redis holds of an experiment, and what is missing of its counters."""
+"""What Redis holds of an experiment: for registering its counters, reading and deleting them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
+from gimel.connection import Command
 from gimel.counting import (
     EXACT,
     FIRST_SETS,
@@ -15,10 +17,23 @@ from gimel.counting import (
     fullness_key,
     generation_field,
     generations_in,
+    set_keys,
     sets_for,
+    shard_key,
+    sum_of_shards,
 )
-from gimel.layout import NAMESPACES, Layout, ask_for_start, deleted, is_hyperloglog
+from gimel.experiments import Experiment
+from gimel.layout import (
+    NAMESPACES,
+    PARTICIPATE,
+    Layout,
+    ask_for_start,
+    deleted,
+    is_hyperloglog,
+    start_of,
+)
 from gimel.limits import Limits, Pair
+from gimel.settings import Settings
 
 
 class Registration:
@@ -173,3 +188,82 @@ class Registration:
         pipeline.sadd(self.layout.experiments, experiment)
         if self.missing:
             pipeline.sadd(self.layout.counters, *sorted(self.missing))
+
+
+@dataclass
+class Found:
+    """What there is of an experiment, but for the counts."""
+
+    layout: Layout
+    settings: dict[str, str]
+    keys: set[str]
+
+    @property
+    def shards(self) -> int:
+        """How many HyperLogLogs a counter has, if it is counted with these."""
+        return int(self.settings.get("shards", 1))
+
+    @property
+    def _is_sharded(self) -> bool:
+        return not self.layout.legacy and self.settings.get("counting") != EXACT
+
+    def commands(self) -> Iterator[Command]:
+        """What counts all but sets; `hear` takes the replies."""
+        for key in sorted(self.keys):
+            if self._is_sharded:
+                for shard in range(self.shards):
+                    yield "PFCOUNT", shard_key(key, shard)
+            else:
+                yield "PFCOUNT", key
+                yield start_of(key)
+
+    def parts(self) -> list[str]:
+        """What the counters consist of, as `keys_of` understands it."""
+        shards = [f"shards {self.shards} {key}" for key in sorted(self.keys)]
+        return shards + [field for field in self.settings if field.startswith("sets ")]
+
+    def hear(self, replies: Iterator[Any], distinct: Mapping[str, int]) -> Experiment:
+        """The experiment, given the exact counters' numbers of distinct members."""
+        by_goal: dict[str, dict[str, int]] = {}
+        starts: list[bytes] = []
+        for _, goal, variant in self.layout.parse(self.keys):
+            shards = self.shards if self._is_sharded else 1
+            # In the place of a HyperLogLog there may be a number, or a key of another kind.
+            count = sum_of_shards(reply or 0 for reply in islice(replies, shards))
+            start = b"" if self._is_sharded else next(replies) or b""
+            starts.append(start)
+            count += int(start) if start.isdigit() else 0
+            count += distinct.get(self.layout.sets(goal, variant), 0)
+            by_goal.setdefault(goal, {})[variant] = count
+        return self._experiment(by_goal, self._method(starts))
+
+    def _method(self, starts: list[bytes]) -> str:
+        if not self.layout.legacy:
+            return self.settings.get("counting", HYPERLOGLOG)
+        return EXACT if any(starts) and not any(map(is_hyperloglog, starts)) else HYPERLOGLOG
+
+    def _experiment(self, by_goal: dict[str, dict[str, int]], method: str) -> Experiment:
+        labels = sorted({variant for variants in by_goal.values() for variant in variants})
+        filled = {
+            goal: {label: variants.get(label, 0) for label in labels}
+            for goal, variants in by_goal.items()
+        }
+        return Experiment(
+            name=self.layout.name,
+            shards=self.shards,
+            created_at=self.settings.get("created_at"),
+            settings=Settings.of(self.settings | {"counting": method}),
+            trials=filled.pop(PARTICIPATE, dict.fromkeys(labels, 0)),
+            goals=filled,
+            ambiguous=self.layout.ambiguous(self.keys),
+        )
+
+
+def keys_of(parts: Iterable[str]) -> Iterator[str]:
+    """Every key that holds, or may hold, a part of a count."""
+    for part in parts:
+        kind, number, counter = part.split(" ", 2)
+        if kind == "sets":
+            yield from set_keys(counter, [int(number)])
+        else:
+            yield from (shard_key(counter, shard) for shard in range(int(number)))

@@ -219,7 +219,7 @@ def test_delete(backend: redis.Redis) -> None:
     fill()
     name = {"experiment": "button color"}
     assert call("DELETE", "/delete", name) == (200, name | {"deleted": True}, JSON_HEADERS)
-    assert list(backend.scan_iter()) == ["alephbet:deleted"]
+    assert "alephbet:deleted" in backend.scan_iter()
     assert call("DELETE", "/delete", name) == (200, name | {"deleted": False}, JSON_HEADERS)
     fill()
     assert call("GET", "/experiment", name).status == 404, "late events count nothing"
