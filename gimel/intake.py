@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from redis.exceptions import ConnectionError, RedisError, TimeoutError
+from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
 
 from gimel.connection import Connection, Within
 from gimel.counters import Counters
@@ -24,11 +24,27 @@ _REPLAY_SECONDS = 2.5
 _REST_SECONDS = 2.0
 # How long a message waits that could not be replayed: doubled each time, up to ten minutes.
 _FIRST_WAIT, _LONGEST_WAIT = 1, 600
+# What Redis and Valkey say of a key of another type, of a broken one, and of one that the user of
+# GIMEL_REDIS_URL may not touch; as redis-py has it.
+_ABOUT_ONE_KEY = (
+    "WRONGTYPE",
+    "INVALIDOBJ",
+    "No permissions to access a key",
+    "this user has no permissions to access one of the keys",
+)
+_IN_THE_WAY = "its keys cannot be used"
 
 
 def log(level: str, **fields: str | int) -> None:
     """Write a line of JSON: what happened, how often, in how many milliseconds; never to whom."""
     print(json.dumps({"level": level, **fields}))
+
+
+def _is_about_one_key(error: ResponseError) -> bool:
+    """Whether it says that a key may not be used, or not so; and nothing of the server."""
+    # redis-py puts the command before it, with names that anybody may have chosen.
+    _, _, text = f"of pipeline caused error: {error}".rpartition("of pipeline caused error: ")
+    return text.startswith(_ABOUT_ONE_KEY)
 
 
 def _milliseconds(since: float) -> int:
@@ -75,6 +91,28 @@ class Intake:
         with Within(seconds):
             return self._connection.patiently(lambda: self._add(events))
 
+    def count_apart(self, events: Sequence[Event]) -> dict[int, str]:
+        """Count the events, whatever is wrong with single ones: these are returned as refused.
+
+        Nobody waits for an answer. Raises redis.RedisError while Redis is out of order as a whole.
+        """
+        refused = self._count_apart(events)
+        if bad := sum(reason == _IN_THE_WAY for reason in refused.values()):
+            log("error", set_aside=bad, redis=_IN_THE_WAY)
+        return refused
+
+    def _count_apart(self, events: Sequence[Event]) -> dict[int, str]:
+        try:
+            return self.count(events)
+        except ResponseError as error:
+            if not _is_about_one_key(error):
+                raise
+        if len(events) == 1:
+            return {0: _IN_THE_WAY}
+        half = len(events) // 2
+        second = self._count_apart(events[half:])
+        return self._count_apart(events[:half]) | {half + n: why for n, why in second.items()}
+
     def _add(self, events: Sequence[Event]) -> dict[int, str]:
         try:
             return self._counters.add(events)
@@ -87,8 +125,8 @@ class Intake:
         """Count the events of messages from the queue. Returns the ids of those to come again.
 
         A message may be replayed any number of times: its events count once. One that is none
-        comes again until the queue sets it aside. Events over a limit are set aside at once: they
-        were answered 200, and a limit can be raised.
+        comes again until the queue sets it aside. Events over a limit, and those whose keys
+        are in the way, are set aside at once: they were answered 200, and both can be helped.
         """
         started = time.monotonic()
         self._counters.forget()
@@ -103,7 +141,7 @@ class Intake:
                 if away:
                     failed.append(record)
                     continue
-                over = self.count(events)
+                over = self.count_apart(events)
                 if over:
                     queue.set_aside([events[place] for place in over])
             except (RedisError, SpillError, ValueError) as error:

@@ -74,7 +74,7 @@ def _keep(spool: Spool, revive: Callable[[], None], stopping: Event) -> None:
     while not stopping.is_set():
         revive()
         try:
-            spool.replay(gimel.intake().count)
+            spool.replay(gimel.intake().count_apart)
         except (RedisError, OSError) as error:
             log("warning", replay=type(error).__name__)
         stopping.wait(_PAUSE)

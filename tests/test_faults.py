@@ -1,11 +1,13 @@
 """Faults of real servers: each event succeeds after one retry or is spilt, within 2 s."""
 
+import json
 import shutil
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -21,8 +23,9 @@ from gimel.http import Event
 from gimel.intake import Intake
 from gimel.layout import Layout
 from gimel.preflight import check_redis
+from gimel.spool import Spool
 from tests.clusters import cluster, is_whole, wait
-from tests.servers import black_hole, free_port, frozen, port_of, url_of, valkey
+from tests.servers import black_hole, debian_redis, free_port, frozen, port_of, url_of, valkey
 
 SECONDS = 2.0  # the promise itself
 
@@ -155,6 +158,43 @@ def test_full_at_the_first_event() -> None:
         server.config_set("maxmemory", 0)
         assert sender.send()
         assert sender.all_counted()
+
+
+@pytest.mark.parametrize("make", [valkey, debian_redis])
+def test_one_event_whose_keys_cannot_be_used_holds_up_no_other(
+    make: Callable[[], AbstractContextManager[redis.Redis]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with make() as server:
+        allowed = ["~n:*", "~gimel:*", "+@all"]
+        server.execute_command("ACL", "SETUSER", "g", "on", ">p", *allowed)
+        server.set("n:counters:broken:participate:a", "in the way")
+        connection = Connection(f"redis://g:p@127.0.0.1:{port_of(server)}/0")
+        counters = Counters(connection, shards=1)
+        spool = Spool(tmp_path)
+        bad = [Event("n", "broken", "participate", "a", "1"), event(0)._replace(namespace="other")]
+        spool.put([event(1), bad[0], event(2), event(3), bad[1], event(4)])
+        assert spool.replay(Intake(counters, connection, spool).count_apart) == 6
+        (found,) = counters.read("n", ["e"])
+        assert found.trials == {"a": 4}
+        lines = capsys.readouterr().out.splitlines()
+        assert [json.loads(line)["set_aside"] for line in lines] == [2]
+        assert "broken" not in lines[0]
+        (tmp_path / "spool.aside").rename(tmp_path / "spool")
+        kept: list[Event] = []
+        spool.replay(lambda events: kept.extend(events) or {})
+        assert kept == bad
+
+
+@pytest.mark.parametrize("name", ["e", "of pipeline caused error: WRONGTYPE"])
+def test_what_is_wrong_with_the_server_sets_nothing_aside(name: str) -> None:
+    with valkey() as server:
+        server.config_set("maxmemory", 1)
+        connection = Connection(url_of(server))
+        intake = Intake(Counters(connection), connection, Kept())
+        with pytest.raises(redis.exceptions.OutOfMemoryError):
+            intake.count_apart([event(1)._replace(experiment=name), event(2)])
 
 
 def test_loading() -> None:
