@@ -64,6 +64,7 @@ def _mapping(aws: Aws, found: Mapping[str, Any]) -> SeenMapping:
 def redrive(aws: Aws, names: Names) -> int:
     """Put what was set aside back onto the queue. Returns how many messages. Raises AwsError.
 
+    No more than there are at the start: what a limit still refuses is set aside again at once.
     Each is deleted only when it is on the queue: broken off in between, it is there twice, which
     counts nothing twice.
     """
@@ -71,15 +72,18 @@ def redrive(aws: Aws, names: Names) -> int:
     if len(queues) < 2:
         raise DeployError(f"stack {names.stack} has no queue: `gimel deploy` makes it")
     source, target = queues[names.dead_letters].url, queues[names.queue].url
+    there = queues[names.dead_letters].waiting
     moved = 0
-    while messages := aws.call(
-        "sqs",
-        "receive_message",
-        "Messages || `[]`",
-        QueueUrl=source,
-        MaxNumberOfMessages=_AT_ONCE,
-        VisibilityTimeout=60,
-        WaitTimeSeconds=1,
+    while moved < there and (
+        messages := aws.call(
+            "sqs",
+            "receive_message",
+            "Messages || `[]`",
+            QueueUrl=source,
+            MaxNumberOfMessages=min(_AT_ONCE, there - moved),
+            VisibilityTimeout=60,
+            WaitTimeSeconds=1,
+        )
     ):
         for message in messages:
             aws.call("sqs", "send_message", QueueUrl=target, MessageBody=message["Body"])

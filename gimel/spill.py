@@ -130,6 +130,9 @@ class Queue:
             parts = urlsplit(self._endpoint)
             made = HTTPSConnection if parts.scheme == "https" else HTTPConnection
             line = self._kept.line = made(parts.netloc)
+        if line.sock is not None and not fresh:
+            # A line that a freeze killed may not say so: half of the time is for a fresh one.
+            deadline -= _left(deadline) / 2
         line.timeout = _left(deadline)
         if line.sock is not None:
             line.sock.settimeout(line.timeout)

@@ -1,6 +1,8 @@
 """Events that Redis does not take: on the queue when they are answered 200, counted afterwards."""
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +25,7 @@ from gimel.client import Client
 from gimel.counters import Counters
 from gimel.http import Event
 from gimel.intake import Intake
-from gimel.queues import observe_queues
+from gimel.queues import observe_queues, redrive
 from gimel.spill import Queue, SpillError, decode, encode, signed
 from gimel.stack import Names
 from tests.aws import REGION
@@ -365,3 +367,49 @@ def test_dead_letters_are_sent_again(aws_endpoint: str, deployed: Deployment) ->
         time.sleep(0.2)
     assert counted(client, "dead", 20) == 20
     client.delete("e", "dead")
+
+
+def test_what_is_set_aside_again_is_not_sent_again_for_ever(
+    aws_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = Names("over-a-limit")
+    target, source = Sqs(names.queue), Sqs(names.dead_letters)
+    for n in range(3):
+        source.client.send_message(QueueUrl=source.url, MessageBody=str(n))
+    real = Aws.call
+
+    def call(self: Aws, service: str, operation: str, *rest: Any, **fields: Any) -> Any:
+        answer = real(self, service, operation, *rest, **fields)
+        if operation == "send_message":
+            # The replay meanwhile, over a limit still.
+            source.client.send_message(QueueUrl=source.url, MessageBody=fields["MessageBody"])
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Aws, "call", call)
+        assert redrive(Aws(REGION), names) == 3
+    assert waiting(Aws(REGION), names.dead_letters) == 3
+    for each in (target, source):
+        each.client.delete_queue(QueueUrl=each.url)
+        each.client.close()
+
+
+def test_a_kept_line_that_is_half_open_leaves_time_for_a_fresh_one() -> None:
+    lines: list[socket.socket] = []
+
+    def serve() -> None:
+        for _ in range(2):
+            lines.append(listener.accept()[0])
+            lines[-1].recv(65536)
+            lines[-1].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve)
+        server.start()
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        spill = Queue("arn:aws:sqs:x:1:q", CREDENTIALS | {"AWS_ENDPOINT_URL": endpoint})
+        for n in "12":
+            spill.put([Event("n", "e", "g", "v", n)])
+        server.join()
+    for line in lines:
+        line.close()
