@@ -20,6 +20,8 @@ from gimel.spill import Queue, Spill, SpillError, decode
 _REDIS_SECONDS = 1.2
 # For the events of one message, with nobody waiting for an answer.
 _REPLAY_SECONDS = 2.5
+# Looking up 10 experiments of 1,000 counters each, as many as may be, takes 0.6 s at 256 MB.
+_EXPERIMENTS_AT_ONCE = 20
 # How long Redis is left alone after it failed, where the events have another place to go to.
 _REST_SECONDS = 2.0
 # How long a message waits that could not be replayed: doubled each time, up to ten minutes.
@@ -38,6 +40,16 @@ _IN_THE_WAY = "its keys cannot be used"
 def log(level: str, **fields: str | int) -> None:
     """Write a line of JSON: what happened, how often, in how many milliseconds; never to whom."""
     print(json.dumps({"level": level, **fields}))
+
+
+def _of_few_experiments(events: Sequence[Event]) -> int:
+    """How many of the events, from the first on, are of so few experiments as fit into the time."""
+    experiments: set[tuple[str, ...]] = set()
+    for place, event in enumerate(events):
+        experiments.add(event[:2])
+        if len(experiments) > _EXPERIMENTS_AT_ONCE:
+            return place
+    return len(events)
 
 
 def _is_about_one_key(error: ResponseError) -> bool:
@@ -96,7 +108,13 @@ class Intake:
 
         Nobody waits for an answer. Raises redis.RedisError while Redis is out of order as a whole.
         """
-        refused = self._count_apart(events)
+        refused: dict[int, str] = {}
+        start = 0
+        while start < len(events):
+            end = start + _of_few_experiments(events[start:])
+            part = self._count_apart(events[start:end])
+            refused |= {start + place: reason for place, reason in part.items()}
+            start = end
         if bad := sum(reason == _IN_THE_WAY for reason in refused.values()):
             log("error", set_aside=bad, redis=_IN_THE_WAY)
         return refused

@@ -56,10 +56,12 @@ def _message(part: list[str]) -> str:
 def decode(message: str) -> list[Event]:
     """The events of a message. Raises ValueError on what `encode` did not write."""
     try:
-        events = [Event(*fields) for fields in json.loads(message)["events"]]
-    except (KeyError, TypeError) as error:
+        found = json.loads(message)["events"]
+        events = [Event(*fields) for fields in found]
+    except (KeyError, TypeError, RecursionError) as error:
         raise ValueError("not a message of events") from error
-    if not all(isinstance(field, str) for event in events for field in event):
+    strings = all(isinstance(field, str) for event in events for field in event)
+    if not strings or any(isinstance(fields, str) for fields in found):
         raise ValueError("not a message of events")
     return events
 

@@ -22,6 +22,7 @@ from gimel.counters import Counters
 from gimel.http import Event
 from gimel.intake import Intake
 from gimel.layout import Layout
+from gimel.limits import Limits
 from gimel.preflight import check_redis
 from gimel.spool import Spool
 from tests.clusters import cluster, is_whole, wait
@@ -185,6 +186,26 @@ def test_one_event_whose_keys_cannot_be_used_holds_up_no_other(
         kept: list[Event] = []
         spool.replay(lambda events: kept.extend(events) or {})
         assert kept == bad
+
+
+def test_a_batch_of_many_experiments_is_replayed_a_few_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent = [Event("n", f"e{n // 2}", "participate", "a", str(n)) for n in range(120)]
+    sizes: list[int] = []
+    real = Intake.count
+
+    def count(self: Intake, events: Sequence[Event]) -> dict[int, str]:
+        sizes.append(len({event.experiment for event in events}))
+        return real(self, events)
+
+    monkeypatch.setattr(Intake, "count", count)
+    with valkey() as server:
+        connection = Connection(url_of(server))
+        counters = Counters(connection, limits=Limits(experiments=50))
+        assert list(Intake(counters, connection, None).count_apart(sent)) == list(range(100, 120))
+        assert sizes == [20, 20, 20]
+        assert [found.trials for found in counters.read("n")] == [{"a": 2}] * 50
 
 
 @pytest.mark.parametrize("name", ["e", "of pipeline caused error: WRONGTYPE"])

@@ -104,7 +104,17 @@ def test_a_message_is_filled() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["", "{", "null", "[]", '{"events": 1}', '{"events": [["a"]]}', '{"events": [[1,2,3,4,5]]}'],
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        '{"events": 1}',
+        '{"events": [["a"]]}',
+        '{"events": [[1,2,3,4,5]]}',
+        '{"events": ["abcde"]}',
+        "[" * 100_000,
+    ],
 )
 def test_what_is_no_message_is_a_value_error(body: str) -> None:
     with pytest.raises(ValueError):
