@@ -25,6 +25,7 @@ MAX_ANSWER = 6 * 1024 * 1024 - 8192
 _LARGE = 8192
 
 # Control characters end lines of logs and terminals; lone surrogates have no UTF-8.
+_GZIP = re.compile(r"gzip(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _HEADERS = {
     "content-type": "application/json",
@@ -71,7 +72,7 @@ def fitted(event: ProxyEvent, response: Response) -> Response:
 
     Raises HTTPError 413 where Lambda would fail to hand it on.
     """
-    if len(response["body"]) > _LARGE and "gzip" in header(event, "accept-encoding"):
+    if len(response["body"]) > _LARGE and _GZIP.search(header(event, "accept-encoding")):
         packed = zlib.compress(response["body"].encode(), wbits=zlib.MAX_WBITS | 16)
         encoding = {"content-encoding": "gzip", "vary": "accept-encoding"}
         response = response | {

@@ -262,6 +262,8 @@ def test_a_large_answer_is_gzipped_for_whoever_takes_that(backend: redis.Redis, 
     assert unpacked(packed) == plain["body"]
     assert len(packed["body"]) < len(plain["body"]) / 2
     assert "content-encoding" not in plain["headers"]
+    for refuses in ("gzip;q=0", "gzip; q=0.0, br"):
+        assert handlers.handle(request("GET", path, headers={"accept-encoding": refuses})) == plain
     small = handlers.handle(request("GET", "/experiments", {"scope": "צבע 1"}, headers=takes))
     assert len(json.loads(small["body"])) == 2
 
