@@ -336,7 +336,7 @@ def test_delete_without_asking(url: str, store: redis.Redis) -> None:
     count("kept", {"a": 2}, namespace="n")
     assert said(run("delete", "e", "--yes", "--url", url, "--namespace", "n")) == "Deleted.\n"
     assert [each["experiment"] for each in Client(url).experiments("n")] == ["kept"]
-    assert not store.keys("*:e:*")
+    assert store.keys("*:e:*") == ["n:e:deleted"]
     assert store.smembers("n:deleted") == {"e"}
 
 

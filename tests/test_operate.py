@@ -62,7 +62,13 @@ class Stack:
         """A command that goes on."""
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            [*self.command, *arguments], stdin=pipe, stdout=pipe, stderr=pipe, text=True
+            [*self.command, *arguments],
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            # Who runs the tests in the background has them, and all that they start, ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
     def interrupt(self, moment: str, *arguments: str, at_prompt: bool = False) -> str:
