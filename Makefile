@@ -31,6 +31,10 @@ lint: .venv/installed-test
 
 bench: .venv/installed-test
 	$(BIN)/python -m bench $(ARGS)
+ifeq ($(ARGS),)
+	$(BIN)/python -m bench.reads
+	$(BIN)/python -m bench.throughput
+endif
 
 # Of every view of the dashboard, into build/screenshots; two of them into docs/images.
 screenshots: .venv/installed-test build/browser
