@@ -55,7 +55,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Seen:
             legacy=legacy.result(),
             unreserved=unreserved.result(),
             queues=queues.result(),
-            mapping=mappings.result()[0],
+            mappings=mappings.result()[0],
             eaters=mappings.result()[1],
         )
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from gimel.change import Call, Change
 from gimel.plan_owner import missing_tags, why_tagged
-from gimel.seen import Seen, SeenQueue
+from gimel.seen import Seen, SeenMapping, SeenQueue
 from gimel.stack import REPLAY, REPLAY_SECONDS, Names, Wanted, alias_arn
 
 # A message is set aside after this many replays in vain: with pauses of up to ten minutes (see
@@ -97,15 +97,21 @@ def mapping(wanted: Wanted, seen: Seen) -> Iterator[Change]:
         before = {"UUID": found.uuid, **{name: found.settings[name] for name in changed}}
         call = Call("lambda", "update_event_source_mapping", arguments, before=before)
         yield Change("update", what, ", ".join(changed), (call,))
+    # A creation that took effect though its answer was lost may leave a second one.
+    for spare in seen.mappings[1:]:
+        yield _unmap(names, spare, "the queue has another")
+
+
+def _unmap(names: Names, mapping: SeenMapping, why: str) -> Change:
+    call = Call("lambda", "delete_event_source_mapping", {"UUID": mapping.uuid}, if_exists=True)
+    return Change("delete", f"mapping of queue {names.queue}", why, (call,))
 
 
 def removals(names: Names, seen: Seen, why: str) -> Iterator[Change]:
     """What takes all of this away again: the mapping first, and what bears the stack's tag."""
-    if seen.mapping and names.tags.items() <= seen.mapping.tags.items():
-        call = Call(
-            "lambda", "delete_event_source_mapping", {"UUID": seen.mapping.uuid}, if_exists=True
-        )
-        yield Change("delete", f"mapping of queue {names.queue}", why, (call,))
+    for found in seen.mappings:
+        if names.tags.items() <= found.tags.items():
+            yield _unmap(names, found, why)
     for name, queue in seen.queues.items():
         if names.tags.items() <= queue.tags.items():
             call = Call("sqs", "delete_queue", {"QueueUrl": queue.url}, if_exists=True)

@@ -28,7 +28,7 @@ def observe_queues(aws: Aws, names: Names) -> dict[str, SeenQueue]:
     return {name: queue for name, queue in found.items() if queue}
 
 
-def observe_mappings(aws: Aws, names: Names) -> tuple[SeenMapping | None, tuple[str, ...]]:
+def observe_mappings(aws: Aws, names: Names) -> tuple[tuple[SeenMapping, ...], tuple[str, ...]]:
     """What hands the queue's messages to the replay function, and whom else somebody hands them to.
 
     The others are functions' ARNs. Raises AwsError.
@@ -45,7 +45,7 @@ def observe_mappings(aws: Aws, names: Names) -> tuple[SeenMapping | None, tuple[
     replay = f":function:{names.function(REPLAY)}"
     own = [each for each in found if replay in each["FunctionArn"]]
     others = tuple(each["FunctionArn"] for each in found if each not in own)
-    return (_mapping(aws, own[0]) if own else None), others
+    return tuple(_mapping(aws, each) for each in own), others
 
 
 def _mapping(aws: Aws, found: Mapping[str, Any]) -> SeenMapping:

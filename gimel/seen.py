@@ -145,5 +145,10 @@ class Seen:
     legacy: SeenLegacy | None = None
     unreserved: int = 1000
     queues: Mapping[str, SeenQueue] = field(default_factory=dict)
-    mapping: SeenMapping | None = None
+    mappings: tuple[SeenMapping, ...] = ()
     eaters: tuple[str, ...] = ()
+
+    @property
+    def mapping(self) -> SeenMapping | None:
+        """The one mapping that there should be."""
+        return self.mappings[0] if self.mappings else None

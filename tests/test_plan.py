@@ -93,17 +93,19 @@ def done(wanted: Wanted) -> Seen:
             name: SeenQueue(f"https://sqs/{name}", settings, tags)
             for name, settings in attributes(wanted).items()
         },
-        mapping=SeenMapping(
-            "uuid1",
-            "arn:mapping",
-            {
-                "FunctionName": stack.alias_arn(HOME, names.function("replay")),
-                "BatchSize": 10,
-                "Enabled": True,
-                "FunctionResponseTypes": ["ReportBatchItemFailures"],
-                "ScalingConfig": {"MaximumConcurrency": 2},
-            },
-            tags,
+        mappings=(
+            SeenMapping(
+                "uuid1",
+                "arn:mapping",
+                {
+                    "FunctionName": stack.alias_arn(HOME, names.function("replay")),
+                    "BatchSize": 10,
+                    "Enabled": True,
+                    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                    "ScalingConfig": {"MaximumConcurrency": 2},
+                },
+                tags,
+            ),
         ),
     )
 
@@ -484,7 +486,7 @@ def test_a_mapping_switched_off_is_switched_on() -> None:
     seen = done(wanted())
     assert seen.mapping is not None
     off = replace(seen.mapping, settings={**seen.mapping.settings, "Enabled": False})
-    (change,) = plan(wanted(), replace(seen, mapping=off))
+    (change,) = plan(wanted(), replace(seen, mappings=(off,)))
     assert change.calls[0].arguments == {"UUID": "uuid1", "Enabled": True}
 
 
@@ -543,3 +545,14 @@ def test_a_read_key_that_is_adopted_is_drawn_anew() -> None:
     assert str(put) == "update read key /gimel/read-key: somebody else chose it: a new one"
     assert put.calls[0].arguments["Type"] == "SecureString"
     assert str(tag).startswith("tag read key")
+
+
+def test_a_second_mapping_goes() -> None:
+    seen = done(wanted())
+    (mapping,) = seen.mappings
+    twice = replace(seen, mappings=(mapping, replace(mapping, uuid="uuid2")))
+    (change,) = plan(wanted(), twice)
+    assert str(change) == "delete mapping of queue gimel-events: the queue has another"
+    assert change.calls[0].arguments == {"UUID": "uuid2"}
+    said = [change.what for change in removals(Names("gimel"), twice, "the stack goes")]
+    assert said.count("mapping of queue gimel-events") == 2
