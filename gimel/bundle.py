@@ -43,6 +43,7 @@ RUNTIME_MODULES = (
     "intake.py",
     "layout.py",
     "limits.py",
+    "line.py",
     "posterior.py",
     "registration.py",
     "settings.py",

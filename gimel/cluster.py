@@ -1,14 +1,17 @@
-"""redis-py's cluster client, made to look like its plain client where Gimel uses it."""
+"""redis-py's cluster client, made to look like one line where Gimel uses it."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from redis.backoff import NoBackoff
-from redis.cluster import ClusterPipeline, RedisCluster
-from redis.exceptions import ConnectionError, RedisClusterException
+from redis.cluster import RedisCluster
+from redis.exceptions import ConnectionError, RedisClusterException, ResponseError
 from redis.retry import Retry
 
+from gimel.line import Command, Single, singles, together
 
-class Cluster(RedisCluster):
+
+class Cluster:
     """A Redis or Valkey Cluster, found through one of its servers.
 
     Its calls raise redis.RedisError alone: redis-py has errors of clusters that are none.
@@ -16,7 +19,7 @@ class Cluster(RedisCluster):
 
     def __init__(self, url: str, pool_class: type, options: dict[str, Any]) -> None:
         try:
-            super().__init__(
+            self._client: Any = RedisCluster(
                 url=url,
                 connection_pool_class=pool_class,
                 retry=Retry(NoBackoff(), 1),
@@ -29,38 +32,26 @@ class Cluster(RedisCluster):
         except RedisClusterException as error:
             raise ConnectionError(str(error)) from None
 
-    def execute_command(self, *arguments: Any, **options: Any) -> Any:
-        """Send a command to the server that has its key."""
+    def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies to commands of one key each, in one round trip to each server asked."""
         try:
-            return super().execute_command(*arguments, **options)  # type: ignore[no-untyped-call]
+            return together(commands, self._replies(list(singles(commands))))
         except RedisClusterException as error:
             raise ConnectionError(str(error)) from None
 
-    def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> "Pipeline":
-        """An empty pipeline: one round trip to each server that has keys of it."""
-        return Pipeline(
-            nodes_manager=self.nodes_manager,
-            commands_parser=self.commands_parser,
-            startup_nodes=list(self.nodes_manager.startup_nodes.values()),
-            result_callbacks=self.result_callbacks,
-            cluster_response_callbacks=self.cluster_response_callbacks,
-            reinitialize_steps=self.reinitialize_steps,
-            retry=self.retry,
-            lock=self._lock,
-        )
-
-
-class Pipeline(ClusterPipeline):
-    """A pipeline whose commands have one key each."""
-
-    def pfcount(self, *sources: bytes | str | memoryview) -> Any:
-        """Count one HyperLogLog. redis-py blocks this because several may be on several servers."""
-        return self.execute_command("PFCOUNT", *sources)  # type: ignore[no-untyped-call]
-
-    def execute(self, raise_on_error: bool = True) -> list[Any]:
-        """Send what was queued."""
-        try:
-            replies: list[Any] = super().execute(raise_on_error)
-        except RedisClusterException as error:
-            raise ConnectionError(str(error)) from None
+    def _replies(self, commands: list[Single]) -> list[Any]:
+        if len(commands) == 1:
+            try:
+                return [self._client.execute_command(*commands[0])]
+            except ResponseError as error:
+                return [error]
+        pipeline = self._client.pipeline()
+        for command in commands:
+            pipeline.execute_command(*command)
+        replies: list[Any] = pipeline.execute(raise_on_error=False)
         return replies
+
+    def scan(self, pattern: str, kind: str) -> Iterator[bytes]:
+        """The keys of this type that match, of all servers."""
+        keys: Iterator[bytes] = self._client.scan_iter(match=pattern, count=1000, _type=kind)
+        return keys

@@ -149,13 +149,13 @@ class Comparison:
         """The lifts that `p_value` does not reject at 5 %."""
         return self._lifts(_Z)
 
-    @property
+    @cached_property
     def p_value_always_valid(self) -> float:
         """Two-sided, for any number of looks: the least alpha whose boundary is reached."""
         spent = self.time * _TUNING
         return min(1.0, sqrt(spent + 1) * exp(-(self.score**2) / 2 * spent / (spent + 1)))
 
-    @property
+    @cached_property
     def interval_always_valid(self) -> Interval | None:
         """The lifts that `p_value_always_valid` does not reject at 5 %."""
         return self._lifts(boundary(self.time))

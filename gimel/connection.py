@@ -5,147 +5,28 @@ a cluster (MOVED) cost one more try; all else that Redis may answer ends as redi
 """
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from math import inf
-from types import TracebackType
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
 from redis.backoff import NoBackoff
-from redis.client import NEVER_DECODE, Pipeline, Redis
-from redis.connection import Connection as Line
-from redis.connection import ConnectionPool, SSLConnection, UnixDomainSocketConnection
-from redis.exceptions import (
-    AskError,
-    ConnectionError,
-    ReadOnlyError,
-    ResponseError,
-    TimeoutError,
-)
+from redis.exceptions import AskError, ConnectionError, ReadOnlyError, TimeoutError
 from redis.retry import Retry
+
+from gimel.line import BoundedPool, Command, Series, Within, exchange, reconnects
+
+__all__ = ["Addition", "Command", "Connection", "Series", "Within", "heard"]
 
 T = TypeVar("T")
 
-# Seconds for one step on the socket: a connect, a piece sent, or an answer.
-_STEP = 0.5
-# Commands
-_PIECE = 1000
-_RAW = {NEVER_DECODE: True}
-
-
-class _Budget(threading.local):
-    """Until when a thread's work may go on."""
-
-    until = inf
-
-
-_budget = _Budget()
-
-
-class Within:
-    """A context in which all work with Redis together ends, one way or another, in `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-
-    def __enter__(self) -> None:
-        _budget.until = time.monotonic() + self._seconds
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
-    ) -> None:
-        _budget.until = inf
-
-
-def _seconds_for_a_step() -> float:
-    left = _budget.until - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("no time is left")
-    return min(_STEP, left)
-
-
-class _BoundedSocket:
-    """A socket each step of which ends in time, whoever retries how often above."""
-
-    def __init__(self, sock: Any) -> None:
-        self._sock = sock
-        self.sendall = self._bounded(sock.sendall)
-        self.recv = self._bounded(sock.recv)
-        # What hiredis's parser calls, where that is installed.
-        self.recv_into = self._bounded(sock.recv_into)
-
-    def _bounded(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        sock = self._sock
-
-        def bounded(argument: Any) -> Any:
-            # A timeout of 0 is redis-py's way to ask whether anything has come.
-            if set_to := sock.gettimeout():
-                seconds = _seconds_for_a_step()
-                # Setting it is a system call.
-                if seconds != set_to:
-                    sock.settimeout(seconds)
-            return step(argument)
-
-        return bounded
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._sock, name)
-
-
-class _Bounded:
-    """Makes a redis-py connection one of bounded steps."""
-
-    socket_timeout: float | None
-    # in this process, of all
-    reconnects: ClassVar[int] = 0
-    _was_connected = False
-
-    # Asked for anew for each of the addresses that a name has. An error would leave a socket open.
-    socket_connect_timeout: Any = property(
-        lambda _: min(_STEP, max(_budget.until - time.monotonic(), 0.001)), lambda _, __: None
-    )
-
-    def _connect(self) -> Any:
-        self.socket_timeout = _seconds_for_a_step()
-        sock = super()._connect()  # type: ignore[misc]
-        _Bounded.reconnects += self._was_connected
-        self._was_connected = True
-        return _BoundedSocket(sock)
-
-
-class _Tcp(_Bounded, Line):
-    pass
-
-
-class _Tls(_Bounded, SSLConnection):
-    pass
-
-
-class _Unix(_Bounded, UnixDomainSocketConnection):
-    pass
-
-
-_BOUNDED: dict[type, type] = {Line: _Tcp, SSLConnection: _Tls, UnixDomainSocketConnection: _Unix}
-
-
-class BoundedPool(ConnectionPool):
-    """redis-py's pool, of bounded connections."""
-
-    def __init__(self, connection_class: type = Line, **options: Any) -> None:
-        super().__init__(_BOUNDED[connection_class], **options)
-
-
 # command, key, element
 Addition = tuple[str, str, str]
-# what the command is called, its arguments
-Command = tuple[str, ...]
 
 
 class _Kept(threading.local):
     """The connection that a thread keeps."""
 
-    connection: Any = None
+    line: Any = None
 
 
 class Connection:
@@ -158,14 +39,14 @@ class Connection:
 
     def __init__(self, url: str, *, cluster: bool = False, ca: str | None = None) -> None:
         self._url = url
-        self._cluster = cluster
+        self._is_cluster = cluster
         self._ca = ca
         self._kept = _Kept()
 
     @property
     def reconnects(self) -> int:
         """How often a line was made anew: who answers may then be another, with less in it."""
-        return _Bounded.reconnects
+        return reconnects()
 
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> "Connection":
@@ -176,74 +57,77 @@ class Connection:
             ca=environ.get("GIMEL_REDIS_CA"),
         )
 
-    @cached_property
-    def _redis(self) -> Any:
-        options: dict[str, Any] = {
-            "decode_responses": True,
-            # Without these, each connection starts with two commands that some hosts bill.
-            "lib_name": None,
-            "lib_version": None,
-        }
+    @property
+    def _options(self) -> dict[str, Any]:
+        # Without these, each connection starts with two commands that some hosts bill.
+        options: dict[str, Any] = {"lib_name": None, "lib_version": None}
         if self._ca:
             options["ssl_ca_data"] = self._ca
-        if self._cluster:
-            from gimel.cluster import Cluster
+        return options
 
-            return Cluster(self._url, BoundedPool, options)
-        pool = BoundedPool.from_url(self._url, retry=Retry(NoBackoff(), 1), **options)
-        return Redis.from_pool(pool)
+    @cached_property
+    def _pool(self) -> Any:
+        return BoundedPool.from_url(self._url, retry=Retry(NoBackoff(), 1), **self._options)
+
+    @cached_property
+    def _cluster(self) -> Any:
+        # Here, for redis-py's client costs a cold start an eighth, and one server needs none.
+        from gimel.cluster import Cluster
+
+        return Cluster(self._url, BoundedPool, self._options)
 
     def add(self, additions: list[Addition]) -> None:
         """Do all the additions in one round trip (of a cluster: one a node)."""
         together: dict[tuple[str, str], list[str]] = {}
         for command, key, element in additions:
             together.setdefault((command, key), []).append(element)
-        for reply in self.ask([(*what, *elements) for what, elements in together.items()]):
-            if isinstance(reply, Exception):
-                raise reply
+        self.tell([(*what, *elements) for what, elements in together.items()])
 
     def ask(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies, in one round trip: numbers, bytes, and the errors that Redis answered.
+        """The replies, in one round trip (of a cluster: one a node), and errors among them.
 
-        redis-py's pipeline takes three times as long to write and read tens of thousands of
-        commands, its client half as long again to take a connection and give it back.
+        A set is one of texts, a hash a dict of them; other than that there are numbers and bytes.
         """
         if not commands:
             return []
-        if self._cluster:
-            return self._ask_cluster(commands)
-        if self._kept.connection is None:
-            self._kept.connection = self._redis.connection_pool.get_connection()
+        ask = self._cluster.ask if self._is_cluster else self._exchange
+        replies: list[Any] = ask(commands)
+        for place, reply in enumerate(replies):
+            if type(reply) is not int:
+                replies[place] = _shaped(commands[place], reply)
+        return replies
+
+    def tell(self, commands: Sequence[Command]) -> list[Any]:
+        """The replies; the first error among them is raised when all are done."""
+        replies = self.ask(commands)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise reply
+        return replies
+
+    def _exchange(self, commands: Sequence[Command]) -> list[Any]:
+        if self._kept.line is None:
+            # Kept out of the pool: to take it and give it back costs half as much as an event.
+            self._kept.line = self._pool.get_connection()
         try:
-            return _exchange(self._kept.connection, commands)
+            return exchange(self._kept.line, commands)
         except (ConnectionError, TimeoutError):
             # A freeze may have killed the socket.
-            return _exchange(self._kept.connection, commands)
-
-    def _ask_cluster(self, commands: Sequence[Command]) -> list[Any]:
-        if len(commands) == 1:
-            try:
-                return [self._redis.execute_command(*commands[0], **_RAW)]
-            except ResponseError as error:
-                return [error]
-        pipeline: Any = self.pipeline()
-        for command in commands:
-            pipeline.execute_command(*command, **_RAW)
-        replies: list[Any] = pipeline.execute(raise_on_error=False)
-        return replies
+            return exchange(self._kept.line, commands)
 
     def scan(self, pattern: str, kind: str) -> Iterator[str]:
         """The keys of this type that match, in no order. Reads the whole key space."""
-        keys: Iterator[str] = self._redis.scan_iter(match=pattern, count=1000, _type=kind)
-        return keys
+        found = self._cluster.scan(pattern, kind) if self._is_cluster else self._scan(pattern, kind)
+        return (key.decode() for key in found)
 
-    def pipeline(self) -> Pipeline:
-        """An empty pipeline. It takes the kept connection over: a process holds only one."""
-        kept, self._kept.connection = self._kept.connection, None
-        if kept is not None and not self._cluster:
-            self._redis.connection_pool.release(kept)
-        pipeline: Pipeline = self._redis.pipeline(transaction=False)
-        return pipeline
+    def _scan(self, pattern: str, kind: str) -> Iterator[bytes]:
+        options = ("MATCH", pattern, "COUNT", "1000", "TYPE", kind)
+        cursor = b"0"
+        while True:
+            ((cursor, keys),) = self.tell([("SCAN", cursor.decode(), *options)])
+            yield from keys
+            if cursor == b"0":
+                return
 
     def patiently(self, work: Callable[[], T]) -> T:
         """What the work returns; it is done again once where another server has the keys now."""
@@ -254,48 +138,28 @@ class Connection:
             self.disconnect()
         except AskError:  # MovedError is one too
             self.disconnect()
-            self._cluster = True
-            self.__dict__.pop("_redis", None)
+            self._is_cluster = True
+            self.__dict__.pop("_cluster", None)
         return work()
 
     def disconnect(self) -> None:
-        """Close this thread's connection and those that no thread keeps."""
-        self.pipeline()
-        if not self._cluster:
-            self._redis.connection_pool.disconnect(inuse_connections=False)
+        """Close this thread's connection."""
+        if self._kept.line is not None:
+            self._kept.line.disconnect()
 
 
-def _packed(commands: Sequence[Command]) -> Iterator[bytes]:
-    """The commands as the protocol has them, in pieces: Redis works on one as the next is made."""
-    for start in range(0, len(commands), _PIECE):
-        parts: list[bytes] = []
-        for command in commands[start : start + _PIECE]:
-            parts.append(b"*%d\r\n" % len(command))
-            for argument in command:
-                raw = argument.encode()
-                parts.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
-        yield b"".join(parts)
-
-
-def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    found: list[Any] = []
-    try:
-        connection.send_packed_command(_packed(commands))
-        for _ in commands:
-            try:
-                found.append(connection.read_response(disable_decoding=True))
-            except ResponseError as error:
-                found.append(error)
-    except BaseException:
-        # Nobody may take what is still to come for his answer.
-        connection.disconnect()
-        raise
-    return found
-
-
-def answers(pipeline: Pipeline) -> list[Any]:
-    """Run the pipeline: what `heard` says of its replies."""
-    return heard(pipeline.execute(raise_on_error=False))
+def _shaped(command: Command, reply: Any) -> Any:
+    if command[0] == "SMEMBERS" and isinstance(reply, list | set):
+        return {member.decode() for member in reply}
+    if command[0] == "HGETALL" and isinstance(reply, list):
+        return {
+            field.decode(): value.decode()
+            for field, value in zip(reply[::2], reply[1::2], strict=True)
+        }
+    if command[0] == "HGETALL" and isinstance(reply, dict):
+        # redis-py's cluster client has made a dict of it.
+        return {field.decode(): value.decode() for field, value in reply.items()}
+    return reply
 
 
 def heard(replies: list[Any]) -> list[Any]:
@@ -305,7 +169,9 @@ def heard(replies: list[Any]) -> list[Any]:
     redis.RedisError on any other error.
     """
     for place, reply in enumerate(replies):
-        if isinstance(reply, Exception):
+        if isinstance(reply, list):
+            heard(reply)
+        elif isinstance(reply, Exception):
             if not str(reply).startswith("WRONGTYPE"):
                 raise reply
             replies[place] = set()

@@ -24,11 +24,12 @@ comes on top of it is counted exactly.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from math import inf
 from typing import Any
 
-from gimel.connection import Addition, Connection, answers, heard
+from gimel.connection import Addition, Command, Connection, heard
 from gimel.counting import (
     HYPERLOGLOG,
     Generations,
@@ -174,43 +175,40 @@ class Counters:
 
     def _look_up(self, experiments: list[Pair]) -> list[Registration]:
         registrations = [Registration(*names) for names in experiments]
-        pipeline = self._connection.pipeline()
-        for found in registrations:
-            found.ask(pipeline)
-        replies = iter(answers(pipeline))
+        replies = self._answers(found.commands() for found in registrations)
         for found in registrations:
             found.hear(replies)
-            found.ask_again(pipeline)
-        replies = iter(answers(pipeline))
+        replies = self._answers(found.commands_again() for found in registrations)
         for found in registrations:
             found.hear_again(replies)
         return registrations
+
+    def _answers(self, commands: Iterable[Iterable[Command]]) -> Iterator[Any]:
+        """The replies to all of them in one round trip, one after the other."""
+        return iter(heard(self._connection.ask(list(chain.from_iterable(commands)))))
 
     def _create(self, registrations: list[Registration], pairs: dict[Pair, list[Pair]]) -> None:
         """Write what is missing, and read the settings that hold once they are written."""
         written = [found for found in registrations if found.lacks(pairs[found.names])]
         if not written:
             return
-        pipeline = self._connection.pipeline()
-        for found in written:
-            found.write_settings(pipeline, self._shards, self._counting)
-        settings = [reply for reply in pipeline.execute() if isinstance(reply, dict)]
+        firsts = (found.first_settings(self._shards, self._counting) for found in written)
+        replies = self._connection.tell(list(chain.from_iterable(firsts)))
+        settings = [reply for reply in replies if isinstance(reply, dict)]
         for found, current in zip(written, settings, strict=True):
             found.settings = current
-            found.write_names(pipeline)
-        pipeline.execute()
+        self._connection.tell([command for found in written for command in found.listing()])
 
     def _grow(self, wanted: list[tuple[Registration, Pair]]) -> None:
         """See to it that exact counters have as many sets as they need."""
         exact = [
             (found, pair) for found, pair in wanted if found.is_running and found.is_exact(pair)
         ]
-        pipeline = self._connection.pipeline()
-        for found, pair in exact:
-            found.ask_for_fullness(pipeline, pair)
-        for (found, pair), members in zip(exact, pipeline.execute(), strict=True):
-            found.grow(pipeline, pair, members)
-        pipeline.execute()
+        sizes = self._connection.tell([found.fullness(pair) for found, pair in exact])
+        growths = (
+            found.growth(pair, members) for (found, pair), members in zip(exact, sizes, strict=True)
+        )
+        self._connection.tell(list(chain.from_iterable(growths)))
 
     def read(self, namespace: str, names: Sequence[str] | None = None) -> list[Experiment]:
         """The named experiments, or all of them by name.
@@ -221,8 +219,7 @@ class Counters:
         if names is None:
             _, names = self.names(namespace)
         experiments = self._find(namespace, names)
-        commands = [command for found in experiments for command in found.commands()]
-        counts = iter(heard(self._connection.ask(commands)))
+        counts = self._answers(found.commands() for found in experiments)
         distinct = self._distinct(experiments)
         return [found.hear(counts, distinct) for found in experiments]
 
@@ -231,10 +228,8 @@ class Counters:
         generations = _generations(found.settings for found in experiments)
         while generations:
             distinct = count_sets(self._connection, generations)
-            pipeline = self._connection.pipeline()
-            for found in experiments:
-                pipeline.hgetall(found.layout.settings)
-            now = _generations(answers(pipeline))
+            settings = [("HGETALL", found.layout.settings) for found in experiments]
+            now = _generations(heard(self._connection.ask(settings)))
             if now == generations:
                 return distinct
             # A newer one may have taken members away before they were counted.
@@ -243,11 +238,9 @@ class Counters:
 
     def names(self, namespace: str) -> tuple[list[str], list[str]]:
         """All namespaces, and the names of one's experiments, in one round trip."""
-        pipeline = self._connection.pipeline()
-        pipeline.smembers(NAMESPACES)
-        for space in {escape(namespace), as_it_is(namespace)}:
-            pipeline.smembers(f"{space}:experiments")
-        namespaces, *experiments = answers(pipeline)
+        spaces = {escape(namespace), as_it_is(namespace)}
+        keys = [NAMESPACES, *(f"{space}:experiments" for space in spaces)]
+        namespaces, *experiments = heard(self._connection.ask([("SMEMBERS", key) for key in keys]))
         return sorted(namespaces), sorted(set().union(*experiments))
 
     def fullness(self) -> dict[str, tuple[int, int]]:
@@ -267,13 +260,16 @@ class Counters:
     def _find(self, namespace: str, names: Sequence[str]) -> list[Found]:
         """What there is of each experiment, in one round trip; of an old one in two."""
         pairs = [(Layout(namespace, name), Layout(namespace, name, legacy=True)) for name in names]
-        pipeline = self._connection.pipeline()
-        for new, old in pairs:
-            pipeline.smembers(new.counters)
-            pipeline.sismember(old.experiments, old.name)
-            pipeline.smembers(old.counters)
-            pipeline.hgetall(new.settings)
-        replies = answers(pipeline)
+        questions: Iterator[list[Command]] = (
+            [
+                ("SMEMBERS", new.counters),
+                ("SISMEMBER", old.experiments, old.name),
+                ("SMEMBERS", old.counters),
+                ("HGETALL", new.settings),
+            ]
+            for new, old in pairs
+        )
+        replies = list(self._answers(questions))
         new_keys, is_old, old_keys, settings = (replies[start::4] for start in range(4))
         # One that was being made may have looked old: of a cluster, each server answers by itself.
         seem_old = [
@@ -281,9 +277,8 @@ class Counters:
             for place, known in enumerate(settings)
             if "shards" not in known and (is_old[place] or new_keys[place])
         ]
-        for place in seem_old:
-            pipeline.hgetall(pairs[place][0].settings)
-        for place, known in zip(seem_old, answers(pipeline), strict=True):
+        again = self._answers([("HGETALL", pairs[place][0].settings)] for place in seem_old)
+        for place, known in zip(seem_old, again, strict=True):
             settings[place] = known
         return [
             Found(old, known, keys_of_old)
@@ -300,15 +295,14 @@ class Counters:
         The way of counting is chosen once: a second choice changes nothing.
         """
         key = Layout(namespace, name).settings
-        pipeline = self._connection.pipeline()
+        commands: list[Command] = []
         for field, value in changes.items():
             if value is None:
-                pipeline.hdel(key, field)
-            elif field == "counting":
-                pipeline.hsetnx(key, field, value)
+                commands.append(("HDEL", key, field))
             else:
-                pipeline.hset(key, field, value)
-        pipeline.execute()
+                write = "HSETNX" if field == "counting" else "HSET"
+                commands.append((write, key, field, value))
+        self._connection.tell(commands)
 
     def delete(self, namespace: str, name: str, *, forget: bool = False) -> bool:
         """Delete an experiment. Returns whether there was anything to delete.
@@ -319,30 +313,28 @@ class Counters:
         (found,) = self._find(namespace, [name])
         layout = found.layout
         late = f"{escape(namespace)}:{escape(name)}:deleted"
-        pipeline = self._connection.pipeline()
-        pipeline.smembers(late)
-        parts = [*found.parts(), *answers(pipeline)[0]]
+        ((*parts,),) = heard(self._connection.ask([("SMEMBERS", late)]))
+        parts += found.parts()
+        commands: list[Command] = []
         if found.keys or found.settings or forget:
-            mark = pipeline.srem if forget else pipeline.sadd
-            mark(deleted(namespace), name)
+            commands.append(("SREM" if forget else "SADD", deleted(namespace), name))
         if parts and not forget:
             # Who still remembers the counters writes on, under keys that nothing else would name.
-            pipeline.sadd(late, *parts)
-        for key in keys_of(parts):
-            pipeline.unlink(key)
+            commands.append(("SADD", late, *parts))
+        commands += [("UNLINK", key) for key in keys_of(parts)]
         if forget:
-            pipeline.unlink(late)
-        for key in sorted(found.keys):
-            pipeline.srem(layout.all_counters, key)
-        pipeline.unlink(layout.counters)
-        pipeline.unlink(layout.settings)
-        pipeline.srem(layout.experiments, name)
+            commands.append(("UNLINK", late))
+        commands += [("SREM", layout.all_counters, key) for key in sorted(found.keys)]
+        commands += [
+            ("UNLINK", layout.counters),
+            ("UNLINK", layout.settings),
+            ("SREM", layout.experiments, name),
+        ]
         for legacy in (False, True):
-            pipeline.scard(Layout(namespace, name, legacy=legacy).experiments)
-        marked, *_, removed, new_left, old_left = answers(pipeline)
+            commands.append(("SCARD", Layout(namespace, name, legacy=legacy).experiments))
+        marked, *_, removed, new_left, old_left = heard(self._connection.ask(commands))
         if not new_left and not old_left:
-            pipeline.srem(NAMESPACES, namespace)
-            pipeline.execute()
+            self._connection.tell([("SREM", NAMESPACES, namespace)])
         self.forget()
         return bool(removed or found.keys or found.settings or (forget and marked))
 

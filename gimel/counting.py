@@ -22,12 +22,11 @@ a chance of n²/2⁶⁵: 2.7e-8 for a million.
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
-from itertools import islice
 from math import expm1, log1p
 from typing import NamedTuple
 from zlib import crc32
 
-from gimel.connection import Addition, Connection, heard
+from gimel.connection import Addition, Connection, Series, heard
 
 HYPERLOGLOG, EXACT = "hyperloglog", "exact"
 METHODS = (HYPERLOGLOG, EXACT)
@@ -55,9 +54,15 @@ def member_of(uuid: str) -> int:
     return int.from_bytes(hashlib.blake2b(uuid.encode(), digest_size=8).digest(), signed=True)
 
 
-def shard_key(counter: str, shard: int) -> str:
-    """The key of one HyperLogLog of a counter."""
-    return f"{counter}#{shard}" if shard else counter
+@cache
+def shard_endings(shards: int) -> tuple[str, ...]:
+    """How the keys of a counter's HyperLogLogs end; they begin with the counter's."""
+    return ("", *[f"#{shard}" for shard in range(1, shards)])
+
+
+@cache
+def _set_endings(sets: int) -> tuple[str, ...]:
+    return tuple([f"#{sets}:{place}" for place in range(sets)])
 
 
 def _set_key(counter: str, sets: int, member: int) -> str:
@@ -71,17 +76,13 @@ def sum_of_shards(counts: Iterable[int]) -> int:
     sum at 6,000 uuids. While few registers are set, their number k tells the estimate as it was,
     m·ln(m/(m − k)) for m registers (linear counting, Whang et al. 1990), and follows from it.
     """
-    return round(sum(map(_unrounded, counts)))
+    return round(sum([_unrounded(each) if each <= _LINEAR else each for each in counts if each]))
 
 
 @cache
-def _unrounded_small(count: int) -> float:
+def _unrounded(count: int) -> float:
     registers = round(_REGISTERS * -expm1(-count / _REGISTERS))
     return -_REGISTERS * log1p(-registers / _REGISTERS)
-
-
-def _unrounded(count: int) -> float:
-    return count if count > _LINEAR else _unrounded_small(count)
 
 
 class HyperLogLogs(NamedTuple):
@@ -91,7 +92,7 @@ class HyperLogLogs(NamedTuple):
 
     def addition(self, counter: str, uuid: str) -> Addition:
         """What counts this uuid."""
-        return "PFADD", shard_key(counter, shard_of(uuid, self.shards)), uuid
+        return "PFADD", counter + shard_endings(self.shards)[shard_of(uuid, self.shards)], uuid
 
 
 class IntegerSets(NamedTuple):
@@ -143,18 +144,21 @@ def sets_for(members: int, sets: int) -> int:
 def set_keys(counter: str, generations: Iterable[int]) -> Iterator[str]:
     """The keys of all sets of these generations."""
     for sets in generations:
-        for place in range(sets):
-            yield _set_key(counter, sets, place)
+        yield from (counter + ending for ending in _set_endings(sets))
 
 
 def count_sets(connection: Connection, generations: Generations) -> dict[str, int]:
     """Each exact counter's number of uuids, everything moved into its newest generation."""
     _settle(connection, generations)
-    newest_sets = (
-        key for counter, known in generations.items() for key in set_keys(counter, known[-1:])
-    )
-    sizes = iter(heard(connection.ask([("SCARD", key) for key in newest_sets])))
-    return {counter: sum(islice(sizes, newest)) for counter, (*_, newest) in generations.items()}
+    newest = [
+        Series("SCARD", counter, _set_endings(sets)) for counter, (*_, sets) in generations.items()
+    ]
+    sizes = heard(connection.ask(newest))
+    return {
+        # In the place of a set there may be a key of gimel 1.x, whose names are as they are.
+        counter: sum(size or 0 for size in found)
+        for counter, found in zip(generations, sizes, strict=True)
+    }
 
 
 def _settle(connection: Connection, generations: Generations) -> None:
@@ -169,10 +173,8 @@ def _settle(connection: Connection, generations: Generations) -> None:
             for counter, known in generations.items()
             for key in set_keys(counter, known[age:-1][:1])
         ]
-        pipeline = connection.pipeline()
-        for key, _, _ in older:
-            pipeline.smembers(key)
-        for place, members in zip(older, pipeline.execute(), strict=True):
+        replies = connection.tell([("SMEMBERS", key) for key, _, _ in older])
+        for place, members in zip(older, replies, strict=True):
             if members:
                 found.append((*place, sorted(members)))
     while found:
@@ -188,11 +190,6 @@ def _move(connection: Connection, batch: list[tuple[str, str, int, list[str]]]) 
     for _, counter, newest, members in batch:
         for member in members:
             arriving.setdefault(_set_key(counter, newest, int(member)), []).append(member)
-    pipeline = connection.pipeline()
-    for key, members in arriving.items():
-        pipeline.sadd(key, *members)
-    pipeline.execute()
+    connection.tell([("SADD", key, *members) for key, members in arriving.items()])
     # Only now: whoever stops here leaves them in both places, and they count once all the same.
-    for key, _, _, members in batch:
-        pipeline.srem(key, *members)
-    pipeline.execute()
+    connection.tell([("SREM", key, *members) for key, _, _, members in batch])

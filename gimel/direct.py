@@ -15,7 +15,6 @@ import ssl
 from collections.abc import Mapping
 from typing import Any
 
-from redis.client import Redis
 from redis.exceptions import (
     AuthenticationError,
     ConnectionError,
@@ -90,6 +89,9 @@ def look_at_redis(environ: Mapping[str, str]) -> dict[str, Any]:
     `trouble` is null, or network, tls, password or acl. Memory is in bytes, of a cluster the
     memory of the server that the URL names.
     """
+    # Here, for it costs a cold start an eighth, and events have no use for it.
+    from redis.client import Redis
+
     ca = environ.get("GIMEL_REDIS_CA")
     try:
         client: Any = Redis.from_url(

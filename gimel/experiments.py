@@ -76,25 +76,26 @@ class Experiment:
         # Here, for it costs a cold start 7 ms, and events need no inference.
         from gimel.stats import analyse
 
+        baseline, strays = self.baseline, self.strays
         analysis = analyse(
             self.trials,
             self.goals,
-            baseline=self.baseline,
+            baseline=baseline,
             relative_error=self.relative_error,
             weights=self.settings.weights,
             equivalence=self.settings.equivalence,
             totals=self.settings.totals,
-            strays=self.strays - {self.baseline},
+            strays=strays - {baseline},
         )
         return {
             "experiment": self.name,
             "created_at": self.created_at,
             "state": self.settings.state,
-            "baseline": self.baseline,
+            "baseline": baseline,
             "primary_goal": self.primary_goal,
             "equivalence": self.settings.equivalence,
             "variants": [
-                {"label": label, "trials": count, "stray": label in self.strays}
+                {"label": label, "trials": count, "stray": label in strays}
                 for label, count in sorted(self.trials.items())
             ],
             "counting": {

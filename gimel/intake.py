@@ -54,9 +54,7 @@ def _of_few_experiments(events: Sequence[Event]) -> int:
 
 def _is_about_one_key(error: ResponseError) -> bool:
     """Whether it says that a key may not be used, or not so; and nothing of the server."""
-    # redis-py puts the command before it, with names that anybody may have chosen.
-    _, _, text = f"of pipeline caused error: {error}".rpartition("of pipeline caused error: ")
-    return text.startswith(_ABOUT_ONE_KEY)
+    return str(error).startswith(_ABOUT_ONE_KEY)
 
 
 def _milliseconds(since: float) -> int:

@@ -2,9 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
-from typing import Any
-
-from redis.client import NEVER_DECODE
 
 from gimel.connection import Command
 
@@ -30,11 +27,6 @@ def start_of(key: str) -> Command:
     """The command that tells what is at an old counter's key: the start of its value."""
     # 20 digits are the longest integer there is.
     return "GETRANGE", key, "0", "19"
-
-
-def ask_for_start(pipeline: Any, key: str) -> None:
-    """Queue that command. A HyperLogLog has bytes that are no text."""
-    pipeline.execute_command(*start_of(key), **{NEVER_DECODE: True})
 
 
 def is_hyperloglog(start: bytes) -> bool:

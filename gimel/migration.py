@@ -9,11 +9,11 @@ is: it is read and goes on counting all the same.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gimel.connection import Connection, answers
+from gimel.connection import Command, Connection, heard
 from gimel.counters import Counters
 from gimel.counting import EXACT, HYPERLOGLOG
 from gimel.experiments import Experiment
-from gimel.layout import NAMESPACES, Layout, ask_for_start, escape, is_hyperloglog
+from gimel.layout import NAMESPACES, Layout, escape, is_hyperloglog, start_of
 
 _EXPERIMENTS = ":experiments"
 
@@ -53,26 +53,24 @@ def _namespaces(connection: Connection) -> list[str]:
     """All namespaces; gimel 1.x and lamed kept no list of them."""
     suffix = len(_EXPERIMENTS)
     old = {key[:-suffix] for key in connection.scan(f"*{_EXPERIMENTS}", "set")}
-    pipeline = connection.pipeline()
-    pipeline.smembers(NAMESPACES)
-    (listed,) = answers(pipeline)
+    (listed,) = heard(connection.ask([("SMEMBERS", NAMESPACES)]))
     return sorted((old - set(map(escape, listed))) | listed)
 
 
 def _starts(connection: Connection, layout: Layout) -> dict[str, bytes] | None:
     """How each counter starts, by key; None where the experiment is in today's layout."""
-    pipeline = connection.pipeline()
-    pipeline.sismember(layout.experiments, layout.name)
-    pipeline.smembers(layout.counters)
-    pipeline.hexists(layout.settings, "shards")
-    is_old, keys, is_new = answers(pipeline)
+    ask_whether_new: Command = ("HEXISTS", layout.settings, "shards")
+    commands: list[Command] = [
+        ("SISMEMBER", layout.experiments, layout.name),
+        ("SMEMBERS", layout.counters),
+        ask_whether_new,
+    ]
+    is_old, keys, is_new = heard(connection.ask(commands))
     if is_new or not is_old:
         return None
     # Again: of a cluster, the server of one that is being made may have answered too early.
-    pipeline.hexists(layout.settings, "shards")
-    for key in sorted(keys):
-        ask_for_start(pipeline, key)
-    is_new, *starts = answers(pipeline)
+    again = [ask_whether_new, *map(start_of, sorted(keys))]
+    is_new, *starts = heard(connection.ask(again))
     return None if is_new else dict(zip(sorted(keys), starts, strict=True))
 
 
@@ -99,11 +97,11 @@ def _move(
     connection: Connection, namespace: str, layout: Layout, starts: Mapping[str, bytes]
 ) -> None:
     counting = EXACT if "lamed" in _makers(starts) else HYPERLOGLOG
-    pipeline = connection.pipeline()
-    pipeline.sadd(NAMESPACES, namespace)
-    pipeline.hsetnx(layout.settings, "counting", counting)
-    # The move itself. What comes after it is tidying.
-    pipeline.hsetnx(layout.settings, "shards", "1")
-    for key in starts:
-        pipeline.srem(layout.all_counters, key)
-    pipeline.execute()
+    commands: list[Command] = [
+        ("SADD", NAMESPACES, namespace),
+        ("HSETNX", layout.settings, "counting", counting),
+        # The move itself. What comes after it is tidying.
+        ("HSETNX", layout.settings, "shards", "1"),
+        *(("SREM", layout.all_counters, key) for key in starts),
+    ]
+    connection.tell(commands)

@@ -60,11 +60,11 @@ def standings(beliefs: Mapping[str, Posterior], kind: Kind) -> dict[str, Standin
     points = sorted(b.mean + b.error * step for b in beliefs.values() for step in _STEPS)
     below = [belief.below(points) for belief in beliefs.values()]
     all_below = [prod(column) for column in zip(*below, strict=True)]
-    rates = _rates(points, kind)
+    widths = _widths(_rates(points, kind))
     chances = [_chance(own, all_below) for own in below]
-    total, highest = sum(chances), _integral(all_below, rates)
+    total, highest = sum(chances), _integral(all_below, widths)
     return {
-        label: Standing(chance / total, max(0.0, _integral(own, rates) - highest))
+        label: Standing(chance / total, max(0.0, _integral(own, widths) - highest))
         for label, chance, own in zip(beliefs, chances, below, strict=True)
     }
 
@@ -78,10 +78,15 @@ def _rates(angles: list[float], kind: Kind) -> list[float]:
 def _chance(own: list[float], all_below: list[float]) -> float:
     """∫ of the product of the others over the own distribution, to be normalised."""
     others = [every / one if one else 0.0 for every, one in zip(all_below, own, strict=True)]
-    return _integral(others, own)
+    return _integral(others, _widths(own))
 
 
-def _integral(values: list[float], over: list[float]) -> float:
-    """Trapezoid rule; the ends, where nothing happens, are left out. map() costs half a loop."""
-    total: float = sum(map(mul, map(sub, over[2:], over), values[1:]))
+def _widths(over: list[float]) -> list[float]:
+    """What lies between each point's neighbours, but for the ends. map() costs half a loop."""
+    return list(map(sub, over[2:], over))
+
+
+def _integral(values: list[float], widths: list[float]) -> float:
+    """Trapezoid rule; the ends, where nothing happens, are left out."""
+    total: float = sum(map(mul, widths, values[1:]))
     return total / 2

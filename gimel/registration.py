@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
-from gimel.connection import Command
+from gimel.connection import Command, Series
 from gimel.counting import (
     EXACT,
     FIRST_SETS,
@@ -19,7 +19,7 @@ from gimel.counting import (
     generations_in,
     set_keys,
     sets_for,
-    shard_key,
+    shard_endings,
     sum_of_shards,
 )
 from gimel.experiments import Experiment
@@ -27,7 +27,6 @@ from gimel.layout import (
     NAMESPACES,
     PARTICIPATE,
     Layout,
-    ask_for_start,
     deleted,
     is_hyperloglog,
     start_of,
@@ -47,20 +46,20 @@ class Registration:
         self.names = (namespace, experiment)
         self._layouts = [Layout(*self.names, legacy=legacy) for legacy in (False, True)]
 
-    def ask(self, pipeline: Any) -> None:
-        """Queue the commands whose replies `hear` takes."""
+    def commands(self) -> Iterator[Command]:
+        """What to ask first; `hear` takes the replies."""
         namespace, experiment = self.names
-        pipeline.sismember(NAMESPACES, namespace)
-        pipeline.scard(NAMESPACES)
-        pipeline.sismember(deleted(namespace), experiment)
+        yield "SISMEMBER", NAMESPACES, namespace
+        yield "SCARD", NAMESPACES
+        yield "SISMEMBER", deleted(namespace), experiment
         for layout in self._layouts:
-            pipeline.sismember(layout.experiments, experiment)
-            pipeline.scard(layout.experiments)
-            pipeline.smembers(layout.counters)
-        pipeline.hgetall(self._layouts[0].settings)
+            yield "SISMEMBER", layout.experiments, experiment
+            yield "SCARD", layout.experiments
+            yield "SMEMBERS", layout.counters
+        yield "HGETALL", self._layouts[0].settings
 
     def hear(self, replies: Iterator[Any]) -> None:
-        """Take the replies to `ask`."""
+        """Take the replies to `commands`."""
         self.in_namespaces: int = next(replies)
         self.namespaces: int = next(replies)
         self.is_deleted: int = next(replies)
@@ -89,15 +88,14 @@ class Registration:
         """
         return "shards" not in self.settings and any(is_listed for is_listed, *_ in self._heard)
 
-    def ask_again(self, pipeline: Any) -> None:
-        """Queue what tells old experiments from new ones, and lamed's counters from gimel 1.x's."""
+    def commands_again(self) -> Iterator[Command]:
+        """What tells old experiments from new ones, and lamed's counters from gimel 1.x's."""
         if self._seems_old:
-            pipeline.hgetall(self._layouts[0].settings)
-        for key in self._old_counters():
-            ask_for_start(pipeline, key)
+            yield "HGETALL", self._layouts[0].settings
+        yield from map(start_of, self._old_counters())
 
     def hear_again(self, replies: Iterator[Any]) -> None:
-        """Take the replies to `ask_again`."""
+        """Take the replies to `commands_again`."""
         settings = next(replies) if self._seems_old else self.settings
         self.starts = dict(zip(self._old_counters(), replies, strict=False))
         self._choose(settings)
@@ -132,18 +130,18 @@ class Registration:
         known = generations_in(self.settings).get(self.layout.sets(*pair))
         return known[-1] if known else 0
 
-    def ask_for_fullness(self, pipeline: Any, pair: Pair) -> None:
-        """Queue the one command whose reply `grow` takes: how full the counter's sets are."""
-        pipeline.scard(fullness_key(self.layout.sets(*pair), self._newest(pair) or FIRST_SETS))
+    def fullness(self, pair: Pair) -> Command:
+        """What asks how full the counter's sets are; `growth` takes the reply."""
+        return "SCARD", fullness_key(self.layout.sets(*pair), self._newest(pair) or FIRST_SETS)
 
-    def grow(self, pipeline: Any, pair: Pair, members: int) -> None:
-        """Queue a new generation of sets where there is none, or where the newest is full."""
+    def growth(self, pair: Pair, members: int) -> Iterator[Command]:
+        """What makes a new generation of sets where there is none, or where the newest is full."""
         known = self._newest(pair)
         wanted = sets_for(members, known or FIRST_SETS)
         if wanted != known:
             field = generation_field(self.layout.sets(*pair), wanted)
-            pipeline.hset(self.layout.settings, field, "")
             self.settings[field] = ""
+            yield "HSET", self.layout.settings, field, ""
 
     def refusals(
         self, limits: Limits, pairs: list[Pair], begun: "list[Registration]"
@@ -169,25 +167,25 @@ class Registration:
         there = not self.missing and self.in_experiments and self.in_namespaces
         return bool(pairs) and self.is_running and not there
 
-    def write_settings(self, pipeline: Any, shards: int, counting: str) -> None:
-        """Queue the settings and the question which of them hold, as the last command."""
+    def first_settings(self, shards: int, counting: str) -> Iterator[Command]:
+        """What writes the settings and, as the last, asks which of them hold."""
         if not self.layout.legacy:
             # Another process may be first, with another way of counting: what it wrote holds. What
             # was made before there was a choice is counted with HyperLogLogs.
             way = HYPERLOGLOG if "shards" in self.settings else counting
-            pipeline.hsetnx(self.layout.settings, "counting", way)
-            pipeline.hsetnx(self.layout.settings, "shards", str(shards))
+            yield "HSETNX", self.layout.settings, "counting", way
+            yield "HSETNX", self.layout.settings, "shards", str(shards)
             now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-            pipeline.hsetnx(self.layout.settings, "created_at", now)
-        pipeline.hgetall(self.layout.settings)
+            yield "HSETNX", self.layout.settings, "created_at", now
+        yield "HGETALL", self.layout.settings
 
-    def write_names(self, pipeline: Any) -> None:
-        """Queue the names, once the settings are there: without them, gimel 1.x made it."""
+    def listing(self) -> Iterator[Command]:
+        """What lists the names, once the settings are there: without them, gimel 1.x made it."""
         namespace, experiment = self.names
-        pipeline.sadd(NAMESPACES, namespace)
-        pipeline.sadd(self.layout.experiments, experiment)
+        yield "SADD", NAMESPACES, namespace
+        yield "SADD", self.layout.experiments, experiment
         if self.missing:
-            pipeline.sadd(self.layout.counters, *sorted(self.missing))
+            yield "SADD", self.layout.counters, *sorted(self.missing)
 
 
 @dataclass
@@ -207,15 +205,15 @@ class Found:
     def _is_sharded(self) -> bool:
         return not self.layout.legacy and self.settings.get("counting") != EXACT
 
-    def commands(self) -> Iterator[Command]:
+    def commands(self) -> list[Command]:
         """What counts all but sets; `hear` takes the replies."""
+        found: list[Command] = []
         for key in sorted(self.keys):
-            if self._is_sharded:
-                for shard in range(self.shards):
-                    yield "PFCOUNT", shard_key(key, shard)
-            else:
-                yield "PFCOUNT", key
-                yield start_of(key)
+            shards = self.shards if self._is_sharded else 1
+            found.append(Series("PFCOUNT", key, shard_endings(shards)))
+            if not self._is_sharded:
+                found.append(start_of(key))
+        return found
 
     def parts(self) -> list[str]:
         """What the counters consist of, as `keys_of` understands it."""
@@ -227,9 +225,7 @@ class Found:
         by_goal: dict[str, dict[str, int]] = {}
         starts: list[bytes] = []
         for _, goal, variant in self.layout.parse(self.keys):
-            shards = self.shards if self._is_sharded else 1
-            # In the place of a HyperLogLog there may be a number, or a key of another kind.
-            count = sum_of_shards(reply or 0 for reply in islice(replies, shards))
+            count = sum_of_shards(next(replies))
             start = b"" if self._is_sharded else next(replies) or b""
             starts.append(start)
             count += int(start) if start.isdigit() else 0
@@ -266,4 +262,4 @@ def keys_of(parts: Iterable[str]) -> Iterator[str]:
         if kind == "sets":
             yield from set_keys(counter, [int(number)])
         else:
-            yield from (shard_key(counter, shard) for shard in range(int(number)))
+            yield from (counter + ending for ending in shard_endings(int(number)))

