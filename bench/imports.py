@@ -16,12 +16,10 @@ _LINE = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \|\s+([\w.]+)")
 # Each with all that it is the first to import; indented ones are parts of redis-py's.
 _MODULES = {
     "gimel.start": "all",
-    "redis.client": "redis-py's client and what it pulls in",
+    "redis.connection": "redis-py's connections and what they pull in",
     "asyncio": "… asyncio, whose exceptions and `timeout` its parsers import",
     "importlib.metadata": "… importlib.metadata, for redis-py's version",
-    "redis.commands": "… its commands",
-    "redis.connection": "… its connections",
-    "redis.lock": "… its locks, with uuid and platform",
+    "redis.cache": "… its cache, with dataclasses and inspect",
     "ssl": "ssl, for TLS",
     "socket": "socket",
     "gimel.gimel": "Gimel's handlers and what they pull in",

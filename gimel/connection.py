@@ -170,7 +170,9 @@ def heard(replies: list[Any]) -> list[Any]:
     """
     for place, reply in enumerate(replies):
         if isinstance(reply, list):
-            heard(reply)
+            # Numbers alone, nearly always.
+            if set(map(type, reply)) != {int}:
+                heard(reply)
         elif isinstance(reply, Exception):
             if not str(reply).startswith("WRONGTYPE"):
                 raise reply

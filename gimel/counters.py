@@ -184,8 +184,14 @@ class Counters:
         return registrations
 
     def _answers(self, commands: Iterable[Iterable[Command]]) -> Iterator[Any]:
-        """The replies to all of them in one round trip, one after the other."""
-        return iter(heard(self._connection.ask(list(chain.from_iterable(commands)))))
+        """The replies to all of them in one round trip, one after the other.
+
+        The same question, as where the keys of both layouts are the same, is asked once.
+        """
+        wanted = list(chain.from_iterable(commands))
+        once = list(dict.fromkeys(wanted))
+        replies = dict(zip(once, heard(self._connection.ask(once)), strict=True))
+        return map(replies.__getitem__, wanted)
 
     def _create(self, registrations: list[Registration], pairs: dict[Pair, list[Pair]]) -> None:
         """Write what is missing, and read the settings that hold once they are written."""

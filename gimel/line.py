@@ -239,7 +239,8 @@ def exchange(line: Any, commands: Sequence[Command]) -> list[Any]:
     Raises redis.RedisError where the line breaks. It is closed then: nobody may take what is still
     to come for his answer.
     """
-    wanted = sum(len(each.endings) if isinstance(each, Series) else 1 for each in commands)
+    series = [each for each in commands if isinstance(each, Series)]
+    wanted = len(commands) + sum([len(each.endings) - 1 for each in series])
     try:
         line.send_packed_command(_packed(commands))
         found: list[Any] = _numbers(line, wanted)
@@ -251,7 +252,7 @@ def exchange(line: Any, commands: Sequence[Command]) -> list[Any]:
     except BaseException:
         line.disconnect()
         raise
-    return together(commands, found)
+    return together(commands, found) if series else found
 
 
 def _numbers(line: Any, wanted: int) -> list[int]:

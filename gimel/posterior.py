@@ -61,12 +61,23 @@ def standings(beliefs: Mapping[str, Posterior], kind: Kind) -> dict[str, Standin
     below = [belief.below(points) for belief in beliefs.values()]
     all_below = [prod(column) for column in zip(*below, strict=True)]
     widths = _widths(_rates(points, kind))
-    chances = [_chance(own, all_below) for own in below]
-    total, highest = sum(chances), _integral(all_below, widths)
+    highest = _integral(all_below, widths)
+    chances = _chances(list(beliefs.values()), below, all_below)
     return {
-        label: Standing(chance / total, max(0.0, _integral(own, widths) - highest))
+        label: Standing(chance, max(0.0, _integral(own, widths) - highest))
         for label, chance, own in zip(beliefs, chances, below, strict=True)
     }
+
+
+def _chances(
+    beliefs: list[Posterior], below: list[list[float]], all_below: list[float]
+) -> list[float]:
+    """Each one's chance to be the best."""
+    if len(beliefs) == 2:
+        chance = chance_to_beat(*beliefs)
+        return [chance, 1 - chance]
+    chances = [_chance(own, all_below) for own in below]
+    return [chance / sum(chances) for chance in chances]
 
 
 def _rates(angles: list[float], kind: Kind) -> list[float]:
@@ -76,7 +87,7 @@ def _rates(angles: list[float], kind: Kind) -> list[float]:
 
 
 def _chance(own: list[float], all_below: list[float]) -> float:
-    """∫ of the product of the others over the own distribution, to be normalised."""
+    """∫ of the product of the others over the own distribution; those of all sum to nearly 1."""
     others = [every / one if one else 0.0 for every, one in zip(all_below, own, strict=True)]
     return _integral(others, _widths(own))
 

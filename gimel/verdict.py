@@ -51,7 +51,8 @@ def judge(evidence: Evidence) -> Verdict:
             f"No variant's lift over {evidence.baseline} can be more than "
             f"{100 * (evidence.equivalence or 0):.3g}% either way, which is not worth finding.",
         )
-    return _decided(evidence) or _undecided(evidence)
+    sure = _sure(evidence)
+    return _decided(evidence, sure) or _undecided(evidence, sure)
 
 
 def _verdict(
@@ -100,9 +101,9 @@ def _sure(evidence: Evidence) -> list[str]:
     return [label for label, p in zip(tests, p_values, strict=True) if p < ALPHA]
 
 
-def _decided(evidence: Evidence) -> Verdict | None:
+def _decided(evidence: Evidence, sure: list[str]) -> Verdict | None:
     """Winner or loser, if the tests say so."""
-    tests, sure = evidence.comparisons, _sure(evidence)
+    tests = evidence.comparisons
     better = [label for label in sure if tests[label].log_ratio > 0]
     if better:
         best = max(better, key=lambda label: tests[label].log_ratio)
@@ -124,9 +125,9 @@ def _range(whose: str, test: Comparison) -> str:
     return f": {whose} is between {found[0]:+,.1%} and {found[1]:+,.1%}" if found else ""
 
 
-def _undecided(evidence: Evidence) -> Verdict:
+def _undecided(evidence: Evidence, sure: list[str]) -> Verdict:
     """What the open comparison that is nearest to an end would still take."""
-    tests, sure = evidence.comparisons, _sure(evidence)
+    tests = evidence.comparisons
     leader = max(tests.keys() - sure, key=lambda label: (abs(tests[label].score), label))
     opening = f"The difference between {leader} and {evidence.baseline} may still be chance"
     if sure:
