@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gimel.connection import Addition, Command, Connection, heard
 from gimel.counting import (
@@ -38,7 +38,6 @@ from gimel.counting import (
     generations_in,
     shard_of,
 )
-from gimel.experiments import Experiment
 from gimel.http import DEFAULT_NAMESPACE, Event
 from gimel.layout import (
     NAMESPACES,
@@ -50,6 +49,9 @@ from gimel.layout import (
 )
 from gimel.limits import DEFAULT_LIMITS, Limits, Pair
 from gimel.registration import Found, Registration, keys_of
+
+if TYPE_CHECKING:
+    from gimel.experiments import Experiment
 
 __all__ = ["DEFAULT_SHARDS", "PARTICIPATE", "Counters", "shard_of"]
 
@@ -216,7 +218,7 @@ class Counters:
         )
         self._connection.tell(list(chain.from_iterable(growths)))
 
-    def read(self, namespace: str, names: Sequence[str] | None = None) -> list[Experiment]:
+    def read(self, namespace: str, names: Sequence[str] | None = None) -> "list[Experiment]":
         """The named experiments, or all of them by name.
 
         In at most 3 round trips, 4 for old experiments; exact counters take 3 more, and while they

@@ -16,7 +16,7 @@ import hmac
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
@@ -24,12 +24,13 @@ from gimel import http
 from gimel.connection import Connection
 from gimel.counters import DEFAULT_SHARDS, Counters
 from gimel.counting import HYPERLOGLOG
-from gimel.experiments import Experiment
 from gimel.http import Event, HTTPError, ProxyEvent, Response, respond
 from gimel.intake import Intake, log
 from gimel.limits import Limits
-from gimel.settings import changes
 from gimel.spill import Queue, Spill, SpillError
+
+if TYPE_CHECKING:
+    from gimel.experiments import Experiment
 
 LambdaHandler = Callable[..., Response]
 
@@ -195,7 +196,7 @@ def experiment(event: ProxyEvent) -> Response:
     return respond(_one(http.namespace(fields), name).describe())
 
 
-def _one(namespace: str, name: str) -> Experiment:
+def _one(namespace: str, name: str) -> "Experiment":
     (found,) = counters().read(namespace, [name])
     if not found.exists:
         raise HTTPError(404, "there is no such experiment in this namespace", "experiment")
@@ -213,6 +214,9 @@ def settings(event: ProxyEvent) -> Response:
     body = http.json_body(event)
     chooses = isinstance(body, dict) and "counting" in body
     (found,) = counters().read(namespace, [name]) if chooses else (_one(namespace, name),)
+    # Here, for it costs a cold start a millisecond, and events need none.
+    from gimel.settings import changes
+
     changed = changes(body, sorted(found.trials), sorted(found.goals))
     counters().configure(namespace, name, changed)
     (found,) = counters().read(namespace, [name])

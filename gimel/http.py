@@ -25,8 +25,9 @@ MAX_ANSWER = 6 * 1024 * 1024 - 8192
 _LARGE = 8192
 
 # Control characters end lines of logs and terminals; lone surrogates have no UTF-8.
-_GZIP = re.compile(r"gzip(?!\s*;\s*q=0(\.0*)?\s*(,|$))", re.IGNORECASE)
-_FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# Compiled when needed, which is by no good event: it takes longer than the rest of this module.
+_GZIP = r"(?i)gzip(?!\s*;\s*q=0(\.0*)?\s*(,|$))"
+_FORBIDDEN = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _HEADERS = {
     "content-type": "application/json",
     "cache-control": "no-store",
@@ -72,7 +73,7 @@ def fitted(event: ProxyEvent, response: Response) -> Response:
 
     Raises HTTPError 413 where Lambda would fail to hand it on.
     """
-    if len(response["body"]) > _LARGE and _GZIP.search(header(event, "accept-encoding")):
+    if len(response["body"]) > _LARGE and re.search(_GZIP, header(event, "accept-encoding")):
         packed = zlib.compress(response["body"].encode(), wbits=zlib.MAX_WBITS | 16)
         encoding = {"content-encoding": "gzip", "vary": "accept-encoding"}
         response = response | {
@@ -141,7 +142,7 @@ def _scrutinised(value: object, field: str) -> str:
         raise HTTPError(400, f"{field} is empty", field)
     if len(value) > MAX_NAME:
         raise HTTPError(400, f"{field} is over {MAX_NAME} characters", field)
-    if _FORBIDDEN.search(value):
+    if re.search(_FORBIDDEN, value):
         raise HTTPError(400, f"{field} holds a control character", field)
     return value
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gimel.http import DEFAULT_NAMESPACE
 
@@ -15,8 +15,7 @@ Pair = tuple[str, str]
 RESERVED = (DEFAULT_NAMESPACE, PROBE_NAMESPACE, PREFLIGHT_NAMESPACE, DEMO_NAMESPACE)
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """The most there may be of each: in all, a namespace, an experiment, an experiment."""
 
     namespaces: int = 20

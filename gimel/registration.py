@@ -1,10 +1,9 @@
 """What Redis holds of an experiment: for registering its counters, reading and deleting them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gimel.connection import Command, Series
 from gimel.counting import (
@@ -22,7 +21,6 @@ from gimel.counting import (
     shard_endings,
     sum_of_shards,
 )
-from gimel.experiments import Experiment
 from gimel.layout import (
     NAMESPACES,
     PARTICIPATE,
@@ -32,7 +30,9 @@ from gimel.layout import (
     start_of,
 )
 from gimel.limits import Limits, Pair
-from gimel.settings import Settings
+
+if TYPE_CHECKING:
+    from gimel.experiments import Experiment
 
 
 class Registration:
@@ -188,8 +188,7 @@ class Registration:
             yield "SADD", self.layout.counters, *sorted(self.missing)
 
 
-@dataclass
-class Found:
+class Found(NamedTuple):
     """What there is of an experiment, but for the counts."""
 
     layout: Layout
@@ -220,7 +219,7 @@ class Found:
         shards = [f"shards {self.shards} {key}" for key in sorted(self.keys)]
         return shards + [field for field in self.settings if field.startswith("sets ")]
 
-    def hear(self, replies: Iterator[Any], distinct: Mapping[str, int]) -> Experiment:
+    def hear(self, replies: Iterator[Any], distinct: Mapping[str, int]) -> "Experiment":
         """The experiment, given the exact counters' numbers of distinct members."""
         by_goal: dict[str, dict[str, int]] = {}
         starts: list[bytes] = []
@@ -238,7 +237,11 @@ class Found:
             return self.settings.get("counting", HYPERLOGLOG)
         return EXACT if any(starts) and not any(map(is_hyperloglog, starts)) else HYPERLOGLOG
 
-    def _experiment(self, by_goal: dict[str, dict[str, int]], method: str) -> Experiment:
+    def _experiment(self, by_goal: dict[str, dict[str, int]], method: str) -> "Experiment":
+        # Here, for it costs a cold start 2 ms, and events need none.
+        from gimel.experiments import Experiment
+        from gimel.settings import Settings
+
         labels = sorted({variant for variants in by_goal.values() for variant in variants})
         filled = {
             goal: {label: variants.get(label, 0) for label in labels}
