@@ -18,6 +18,7 @@ from bench import (
     harness,
     hot,
     imports,
+    on_cluster,
     redis_versions,
     scaling,
     starts,
@@ -44,6 +45,7 @@ MEASURED: dict[str, Measure] = {
     "billed": lambda port: [("billed", billed.HEAD, billed.measure(port))],
     "starts": lambda port: [("starts", starts.HEAD, starts.measure(port))],
     "deploy": lambda port: [("deploy", harness.HEAD, deploy.measure(port))],
+    "cluster": on_cluster.measure,
     "hot": lambda port: [("hot", hot.HEAD, hot.measure())],
 }
 # Where a run's tables are; else in docs/performance.md.

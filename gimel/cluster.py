@@ -1,14 +1,46 @@
-"""redis-py's cluster client, made to look like one line where Gimel uses it."""
+"""A cluster: each server is asked for its own keys, on a kept line, all of them at once.
 
+redis-py's cluster client says which server that is, and does again what went wrong: it knows how to
+ask on for keys that are on their way to another server, or have moved there, and what to do about
+servers that are gone. Asked for all, it takes a third longer for an event, and for a read four times.
+"""
+
+import threading
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from redis.backoff import NoBackoff
 from redis.cluster import RedisCluster
-from redis.exceptions import ConnectionError, RedisClusterException, ResponseError
+from redis.exceptions import (
+    AskError,
+    ClusterDownError,
+    ConnectionError,
+    RedisClusterException,
+    ResponseError,
+    TimeoutError,
+    TryAgainError,
+)
 from redis.retry import Retry
 
-from gimel.line import Command, Single, singles, together
+from gimel.line import Command, Single, receive, send, singles, together
+
+# Replies that say: ask elsewhere, or later. MOVED is an AskError too.
+_ELSEWHERE = (AskError, ClusterDownError, TryAgainError)
+
+
+class _Kept(threading.local):
+    """The lines that a thread keeps, by the server's name."""
+
+    def __init__(self) -> None:
+        self.lines: dict[str, Any] = {}
+
+
+class _Share(NamedTuple):
+    """What one server is asked: its places among all commands, and the commands."""
+
+    node: Any
+    places: list[int]
+    commands: list[Single]
 
 
 class Cluster:
@@ -18,6 +50,7 @@ class Cluster:
     """
 
     def __init__(self, url: str, pool_class: type, options: dict[str, Any]) -> None:
+        self._kept = _Kept()
         try:
             self._client: Any = RedisCluster(
                 url=url,
@@ -34,12 +67,59 @@ class Cluster:
 
     def ask(self, commands: Sequence[Command]) -> list[Any]:
         """The replies to commands of one key each, in one round trip to each server asked."""
+        wanted = list(singles(commands))
         try:
-            return together(commands, self._replies(list(singles(commands))))
+            replies = self._ask_directly(wanted)
+            left = [place for place in range(len(wanted)) if place not in replies]
+            if left:
+                others = self._ask_by_client([wanted[place] for place in left])
+                replies |= zip(left, others, strict=True)
         except RedisClusterException as error:
             raise ConnectionError(str(error)) from None
+        return together(commands, map(replies.__getitem__, range(len(wanted))))
 
-    def _replies(self, commands: list[Single]) -> list[Any]:
+    def _ask_directly(self, commands: list[Single]) -> dict[int, Any]:
+        """The replies by place, as far as the servers had them."""
+        replies: dict[int, Any] = {}
+        shares = self._shares(commands)
+        try:
+            for share in [share for share in shares if self._is_sent(share)]:
+                replies |= self._heard(share)
+        except BaseException:
+            # Others' answers may be on their way.
+            for line in self._kept.lines.values():
+                line.disconnect()
+            raise
+        return replies
+
+    def _shares(self, commands: list[Single]) -> list[_Share]:
+        shares: dict[str, _Share] = {}
+        for place, command in enumerate(commands):
+            node = self._client.get_node_from_key(command[1])
+            share = shares.setdefault(node.name, _Share(node, [], []))
+            share.places.append(place)
+            share.commands.append(command)
+        return list(shares.values())
+
+    def _is_sent(self, share: _Share) -> bool:
+        try:
+            if share.node.name not in self._kept.lines:
+                pool = self._client.get_redis_connection(share.node).connection_pool
+                self._kept.lines[share.node.name] = pool.get_connection()
+            send(self._kept.lines[share.node.name], share.commands)
+        except (ConnectionError, TimeoutError):
+            return False
+        return True
+
+    def _heard(self, share: _Share) -> dict[int, Any]:
+        try:
+            replies = receive(self._kept.lines[share.node.name], share.commands)
+        except (ConnectionError, TimeoutError):
+            return {}
+        found = zip(share.places, replies, strict=True)
+        return {place: reply for place, reply in found if not isinstance(reply, _ELSEWHERE)}
+
+    def _ask_by_client(self, commands: list[Single]) -> list[Any]:
         if len(commands) == 1:
             try:
                 return [self._client.execute_command(*commands[0])]

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AskError, ConnectionError, ReadOnlyError, TimeoutError
 from redis.retry import Retry
 
-from gimel.line import BoundedPool, Command, Series, Within, exchange, reconnects
+from gimel.line import BoundedPool, Command, Series, Within, receive, reconnects, send
 
 __all__ = ["Addition", "Command", "Connection", "Series", "Within", "heard"]
 
@@ -110,10 +110,14 @@ class Connection:
             # Kept out of the pool: to take it and give it back costs half as much as an event.
             self._kept.line = self._pool.get_connection()
         try:
-            return exchange(self._kept.line, commands)
+            return self._try(commands)
         except (ConnectionError, TimeoutError):
             # A freeze may have killed the socket.
-            return exchange(self._kept.line, commands)
+            return self._try(commands)
+
+    def _try(self, commands: Sequence[Command]) -> list[Any]:
+        send(self._kept.line, commands)
+        return receive(self._kept.line, commands)
 
     def scan(self, pattern: str, kind: str) -> Iterator[str]:
         """The keys of this type that match, in no order. Reads the whole key space."""

