@@ -2,7 +2,8 @@
 
 redis-py's cluster client says which server that is, and does again what went wrong: it knows how to
 ask on for keys that are on their way to another server, or have moved there, and what to do about
-servers that are gone. Asked for all, it takes a third longer for an event, and for a read four times.
+servers that are gone. Asked for all, it takes a third longer for an event and four times as long
+for a read.
 """
 
 import threading
