@@ -26,7 +26,7 @@ _STEP = 0.5
 # Commands, or series of them
 _PIECE = 100
 # Bytes
-_READ = 1 << 16
+_READ = _SEND = 1 << 16
 _OF_NUMBERS = b":0123456789\r\n"
 # where the key of a series goes
 _KEY = b"\0"
@@ -208,7 +208,10 @@ def together(commands: Iterable[Command], replies: Iterable[Any]) -> list[Any]:
 def _packed(commands: Sequence[Command]) -> Iterator[bytes]:
     """The commands as the protocol has them, in pieces: Redis works on one as the next is made."""
     for start in range(0, len(commands), _PIECE):
-        yield b"".join(map(_pack, commands[start : start + _PIECE]))
+        piece = b"".join(map(_pack, commands[start : start + _PIECE]))
+        # A series may be of thousands: each step has time for so much, not for all of them.
+        for place in range(0, len(piece), _SEND):
+            yield piece[place : place + _SEND]
 
 
 def _pack(command: Command) -> bytes:

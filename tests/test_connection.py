@@ -1,6 +1,7 @@
 """Redis away, slow, or back: what the sender sees. And what one event costs on the wire."""
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 
@@ -8,7 +9,7 @@ import pytest
 import redis
 
 from gimel import gimel as handlers
-from gimel.connection import Connection
+from gimel.connection import Connection, Series
 from gimel.counters import Counters, shard_of
 from gimel.http import Event
 from tests.servers import (
@@ -264,3 +265,15 @@ def test_a_read_of_more_commands_than_are_packed_at_once(store: redis.Redis) -> 
     counters.add(events)
     (found,) = counters.read("n")
     assert found.goals == {"צבע": {"a": 900, "b": 900, "c": 900}}
+
+
+def test_a_series_longer_than_what_is_taken_in_one_step(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    series = Series("STRLEN", "k", tuple(f"#{n:01000}" for n in range(8000)))
+    with proxy_of(store) as slow:
+        slow._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        take = slow._meter
+        monkeypatch.setattr(slow, "_meter", lambda data: (time.sleep(0.01), take(data))[1])
+        (lengths,) = Connection(f"redis://127.0.0.1:{slow.port}").ask([series])
+    assert lengths == [0] * 8000
