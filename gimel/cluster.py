@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from redis.backoff import NoBackoff
+from redis.client import NEVER_DECODE
 from redis.cluster import RedisCluster
 from redis.exceptions import (
     AskError,
@@ -42,6 +43,9 @@ class _Share(NamedTuple):
     node: Any
     places: list[int]
     commands: list[Single]
+
+# Whatever the URL says of decoding.
+_RAW = {NEVER_DECODE: True}
 
 
 class Cluster:
@@ -123,16 +127,18 @@ class Cluster:
     def _ask_by_client(self, commands: list[Single]) -> list[Any]:
         if len(commands) == 1:
             try:
-                return [self._client.execute_command(*commands[0])]
+                return [self._client.execute_command(*commands[0], **_RAW)]
             except ResponseError as error:
                 return [error]
         pipeline = self._client.pipeline()
         for command in commands:
-            pipeline.execute_command(*command)
+            pipeline.execute_command(*command, **_RAW)
         replies: list[Any] = pipeline.execute(raise_on_error=False)
         return replies
 
     def scan(self, pattern: str, kind: str) -> Iterator[bytes]:
         """The keys of this type that match, of all servers."""
-        keys: Iterator[bytes] = self._client.scan_iter(match=pattern, count=1000, _type=kind)
-        return keys
+        try:
+            yield from self._client.scan_iter(match=pattern, count=1000, _type=kind, **_RAW)
+        except RedisClusterException as error:
+            raise ConnectionError(str(error)) from None

@@ -20,7 +20,7 @@ from gimel.line import Single
 from gimel.preflight import check_redis
 from tests.clusters import cluster, is_whole, wait
 from tests.senders import Sender, event
-from tests.servers import counting_sends, frozen, port_of, url_of
+from tests.servers import counting_sends, frozen, kill, port_of, url_of
 
 
 @pytest.mark.parametrize("told", [True, False])
@@ -202,3 +202,23 @@ def test_a_server_of_the_cluster_dies() -> None:
         wait(lambda: all(map(is_whole, nodes)))
         sender.send(20)
         assert sender.all_counted()
+
+
+def test_a_search_of_a_cluster_that_is_gone() -> None:
+    with cluster() as nodes:
+        connection = Connection(url_of(nodes[0]), cluster=True)
+        assert list(connection.scan("*", "set")) == []
+        for node in nodes:
+            kill(node)
+        with pytest.raises(redis.RedisError):
+            list(connection.scan("*", "set"))
+
+
+def test_a_url_that_asks_for_texts_changes_nothing_in_a_cluster() -> None:
+    with cluster() as nodes:
+        sender = Sender(f"{url_of(nodes[0])}?decode_responses=True", cluster=True)
+        assert sender.send(2)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Cluster, "_ask_directly", lambda *_: {})
+            assert sender.all_counted(), "as where a server does not answer"
+        assert list(sender.connection.scan("*:experiments", "set")) == ["n:experiments"]
