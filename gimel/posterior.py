@@ -74,8 +74,8 @@ def _chances(
 ) -> list[float]:
     """Each one's chance to be the best."""
     if len(beliefs) == 2:
-        chance = chance_to_beat(*beliefs)
-        return [chance, 1 - chance]
+        one, other = beliefs
+        return [chance_to_beat(one, other), chance_to_beat(other, one)]
     chances = [_chance(own, all_below) for own in below]
     return [chance / sum(chances) for chance in chances]
 

@@ -184,6 +184,13 @@ class TestAgainstStatsmodelsAndScipy:
         chance = chance_to_beat(beliefs["b"], beliefs["a"])
         assert chance == pytest.approx((draws[1] > draws[0]).mean(), abs=0.012)
 
+    @pytest.mark.parametrize("baseline", ["a", "b"])
+    def test_of_two_the_best_is_who_beats_the_other_however_sure(self, baseline):
+        trials, goals = {"a": 10_000, "b": 10_000}, {"buy": {"a": 5000, "b": 4000}}
+        (goal,) = analyse(trials, goals, baseline=baseline, relative_error=0)["goals"]
+        (row,) = [row for row in goal["results"] if row["label"] != baseline]
+        assert row["chance_to_be_best"] == row["chance_to_beat_baseline"] > 0
+
 
 class TestCountingError:
     def test_it_widens_every_interval(self):
