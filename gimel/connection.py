@@ -107,8 +107,11 @@ class Connection:
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         if self._kept.line is None:
-            # Kept out of the pool: to take it and give it back costs half as much as an event.
-            self._kept.line = self._pool.get_connection()
+            # Not taken from the pool: to take it and give it back costs half as much as an event,
+            # and what is taken and not given back stays open when the thread ends.
+            line = self._pool.make_connection()
+            line.connect()
+            self._kept.line = line
         try:
             return self._try(commands)
         except (ConnectionError, TimeoutError):

@@ -1,7 +1,9 @@
 """Redis away, slow, or back: what the sender sees. And what one event costs on the wire."""
 
+import gc
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 
@@ -12,6 +14,7 @@ from gimel import gimel as handlers
 from gimel.connection import Connection, Series
 from gimel.counters import Counters, shard_of
 from gimel.http import Event
+from tests.clusters import wait
 from tests.servers import (
     backend_fixture,  # noqa: F401
     black_hole,
@@ -277,3 +280,14 @@ def test_a_series_longer_than_what_is_taken_in_one_step(
         monkeypatch.setattr(slow, "_meter", lambda data: (time.sleep(0.01), take(data))[1])
         (lengths,) = Connection(f"redis://127.0.0.1:{slow.port}").ask([series])
     assert lengths == [0] * 8000
+
+
+def test_a_thread_that_ends_closes_its_connection(store: redis.Redis) -> None:
+    counters = Counters(Connection(url_of(store)))
+    before = len(store.client_list())
+    for n in range(5):
+        thread = threading.Thread(target=counters.add, args=([Event("n", "e", "x", "a", str(n))],))
+        thread.start()
+        thread.join()
+    gc.collect()
+    wait(lambda: len(store.client_list()) == before)
