@@ -24,7 +24,7 @@ from redis.exceptions import (
 )
 from redis.retry import Retry
 
-from gimel.line import Command, Single, receive, send, singles, together
+from gimel.line import Command, Single, count_reconnect, receive, send, singles, together
 
 # Replies that say: ask elsewhere, or later. MOVED is an AskError too.
 _ELSEWHERE = (AskError, ClusterDownError, TryAgainError)
@@ -43,6 +43,7 @@ class _Share(NamedTuple):
     node: Any
     places: list[int]
     commands: list[Single]
+
 
 # Whatever the URL says of decoding.
 _RAW = {NEVER_DECODE: True}
@@ -77,6 +78,8 @@ class Cluster:
             replies = self._ask_directly(wanted)
             left = [place for place in range(len(wanted)) if place not in replies]
             if left:
+                # On a line of the client's: who answers may have been started empty.
+                count_reconnect()
                 others = self._ask_by_client([wanted[place] for place in left])
                 replies |= zip(left, others, strict=True)
         except RedisClusterException as error:
@@ -110,7 +113,9 @@ class Cluster:
         try:
             if share.node.name not in self._kept.lines:
                 pool = self._client.get_redis_connection(share.node).connection_pool
-                self._kept.lines[share.node.name] = pool.get_connection()
+                line = pool.make_connection()
+                line.connect()
+                self._kept.lines[share.node.name] = line
             send(self._kept.lines[share.node.name], share.commands)
         except (ConnectionError, TimeoutError):
             return False

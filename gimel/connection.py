@@ -119,8 +119,13 @@ class Connection:
             return self._try(commands)
 
     def _try(self, commands: Sequence[Command]) -> list[Any]:
-        send(self._kept.line, commands)
-        return receive(self._kept.line, commands)
+        try:
+            send(self._kept.line, commands)
+            return receive(self._kept.line, commands)
+        except BaseException:
+            # Of an interrupt between the two, neither knows.
+            self.disconnect()
+            raise
 
     def scan(self, pattern: str, kind: str) -> Iterator[str]:
         """The keys of this type that match, in no order. Reads the whole key space."""

@@ -222,3 +222,15 @@ def test_a_url_that_asks_for_texts_changes_nothing_in_a_cluster() -> None:
             patch.setattr(Cluster, "_ask_directly", lambda *_: {})
             assert sender.all_counted(), "as where a server does not answer"
         assert list(sender.connection.scan("*:experiments", "set")) == ["n:experiments"]
+
+
+def test_servers_of_a_cluster_with_nothing_in_them_any_more_are_told_the_counters_anew() -> None:
+    with cluster() as nodes:
+        counters = Counters(Connection(url_of(nodes[0]), cluster=True))
+        counters.add([event(1)])
+        for node in nodes:
+            node.flushall()
+            node.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        counters.add([event(2)])
+        (found,) = Counters(Connection(url_of(nodes[0]), cluster=True)).read("n")
+        assert found.trials == {"a": 1}

@@ -291,3 +291,12 @@ def test_a_thread_that_ends_closes_its_connection(store: redis.Redis) -> None:
         thread.join()
     gc.collect()
     wait(lambda: len(store.client_list()) == before)
+
+
+def test_an_interrupt_before_the_answer_leaves_it_to_nobody(store: redis.Redis) -> None:
+    connection = Connection(url_of(store))
+    store.set("seven", "1234567")
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(ZeroDivisionError):
+        patch.setattr("gimel.connection.receive", lambda *_: 1 // 0)
+        connection.ask([("STRLEN", "seven")])
+    assert connection.ask([("STRLEN", "none")]) == [0]
