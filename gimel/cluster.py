@@ -28,6 +28,8 @@ from gimel.line import Command, Single, count_reconnect, receive, send, singles,
 
 # Replies that say: ask elsewhere, or later. MOVED is an AskError too.
 _ELSEWHERE = (AskError, ClusterDownError, TryAgainError)
+# Whatever the URL says of decoding.
+_RAW = {NEVER_DECODE: True}
 
 
 class _Kept(threading.local):
@@ -43,10 +45,6 @@ class _Share(NamedTuple):
     node: Any
     places: list[int]
     commands: list[Single]
-
-
-# Whatever the URL says of decoding.
-_RAW = {NEVER_DECODE: True}
 
 
 class Cluster:
@@ -113,18 +111,18 @@ class Cluster:
         try:
             if share.node.name not in self._kept.lines:
                 pool = self._client.get_redis_connection(share.node).connection_pool
-                line = pool.make_connection()
-                line.connect()
-                self._kept.lines[share.node.name] = line
+                self._kept.lines[share.node.name] = pool.line()
             send(self._kept.lines[share.node.name], share.commands)
         except (ConnectionError, TimeoutError):
             return False
         return True
 
     def _heard(self, share: _Share) -> dict[int, Any]:
+        line = self._kept.lines[share.node.name]
         try:
-            replies = receive(self._kept.lines[share.node.name], share.commands)
+            replies = receive(line, share.commands)
         except (ConnectionError, TimeoutError):
+            line.disconnect()
             return {}
         found = zip(share.places, replies, strict=True)
         return {place: reply for place, reply in found if not isinstance(reply, _ELSEWHERE)}

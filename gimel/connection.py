@@ -107,11 +107,8 @@ class Connection:
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         if self._kept.line is None:
-            # Not taken from the pool: to take it and give it back costs half as much as an event,
-            # and what is taken and not given back stays open when the thread ends.
-            line = self._pool.make_connection()
-            line.connect()
-            self._kept.line = line
+            # To take it from the pool and give it back costs half as much as an event.
+            self._kept.line = self._pool.line()
         try:
             return self._try(commands)
         except (ConnectionError, TimeoutError):
@@ -123,7 +120,6 @@ class Connection:
             send(self._kept.line, commands)
             return receive(self._kept.line, commands)
         except BaseException:
-            # Of an interrupt between the two, neither knows.
             self.disconnect()
             raise
 

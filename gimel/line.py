@@ -130,6 +130,8 @@ class _BoundedSocket:
                 break
             whole, _, rest = data.rpartition(b"\r\n")
             found += map(int, whole.replace(b":", b"").split())
+            if len(found) > wanted:
+                raise exceptions.ConnectionError("more answers than questions")
         return found
 
 
@@ -191,6 +193,12 @@ class BoundedPool(ConnectionPool):
     def __init__(self, connection_class: type = Connection, **options: Any) -> None:
         super().__init__(_BOUNDED[connection_class], **options)
 
+    def line(self) -> Any:
+        """A connection beside the pool's own, which ends with the thread that keeps it."""
+        line: Any = self.make_connection()
+        line.connect()
+        return line
+
 
 def singles(commands: Iterable[Command]) -> Iterator[Single]:
     """The commands, each series taken apart."""
@@ -249,21 +257,17 @@ def send(line: Any, commands: Sequence[Command]) -> None:
 def receive(line: Any, commands: Sequence[Command]) -> list[Any]:
     """A reply for each command sent: number, bytes, list, or the error that Redis answered.
 
-    Raises redis.RedisError where the line breaks. It is closed then: nobody may take what is still
-    to come for his answer.
+    Whatever it raises, redis.RedisError where the line breaks: close the line then, or somebody
+    takes what is still to come for his answer.
     """
     series = [each for each in commands if isinstance(each, Series)]
     wanted = len(commands) + sum([len(each.endings) - 1 for each in series])
-    try:
-        found: list[Any] = _numbers(line, wanted)
-        while len(found) < wanted:
-            try:
-                found.append(line.read_response(disable_decoding=True))
-            except exceptions.ResponseError as error:
-                found.append(error)
-    except BaseException:
-        line.disconnect()
-        raise
+    found: list[Any] = _numbers(line, wanted)
+    while len(found) < wanted:
+        try:
+            found.append(line.read_response(disable_decoding=True))
+        except exceptions.ResponseError as error:
+            found.append(error)
     return together(commands, found) if series else found
 
 

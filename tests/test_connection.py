@@ -296,7 +296,29 @@ def test_a_thread_that_ends_closes_its_connection(store: redis.Redis) -> None:
 def test_an_interrupt_before_the_answer_leaves_it_to_nobody(store: redis.Redis) -> None:
     connection = Connection(url_of(store))
     store.set("seven", "1234567")
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(ZeroDivisionError):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("gimel.connection.receive", lambda *_: 1 // 0)
-        connection.ask([("STRLEN", "seven")])
+        with pytest.raises(ZeroDivisionError):
+            connection.ask([("STRLEN", "seven")])
     assert connection.ask([("STRLEN", "none")]) == [0]
+
+
+def test_an_answer_too_many_is_an_error_and_nobodys() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def answer() -> None:
+            for replies in (b":5\r\n:99\r\n", b":5\r\n:99\r\n", b":7\r\n"):
+                line, _ = listener.accept()
+                with line:
+                    line.recv(1000)
+                    line.sendall(replies)
+                    line.recv(1000)  # until the other end closes
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        connection = Connection(f"redis://127.0.0.1:{listener.getsockname()[1]}")
+        with pytest.raises(redis.ConnectionError, match="more answers"):
+            connection.ask([("EXISTS", "a key")])
+        assert connection.ask([("EXISTS", "a key")]) == [7]
+        connection.disconnect()
+        thread.join()
