@@ -23,8 +23,6 @@ from redis.connection import (
 
 # Seconds for one step on the socket: a connect, a piece sent, or an answer.
 _STEP = 0.5
-# Commands, or series of them
-_PIECE = 100
 # Bytes
 _READ = _SEND = 1 << 16
 _OF_NUMBERS = b":0123456789\r\n"
@@ -220,11 +218,14 @@ def together(commands: Iterable[Command], replies: Iterable[Any]) -> list[Any]:
 
 def _packed(commands: Sequence[Command]) -> Iterator[bytes]:
     """The commands as the protocol has them, in pieces: Redis works on one as the next is made."""
-    for start in range(0, len(commands), _PIECE):
-        piece = b"".join(map(_pack, commands[start : start + _PIECE]))
-        # A series may be of thousands: each step has time for so much, not for all of them.
-        for place in range(0, len(piece), _SEND):
-            yield piece[place : place + _SEND]
+    # A piece that is no larger can be sent in one step's time, where a series may be a megabyte.
+    piece = bytearray()
+    for command in commands:
+        piece += _pack(command)
+        while len(piece) > _SEND:
+            yield bytes(piece[:_SEND])
+            del piece[:_SEND]
+    yield bytes(piece)
 
 
 def _pack(command: Command) -> bytes:
@@ -239,7 +240,8 @@ def _pack(command: Command) -> bytes:
     return b"".join(parts)
 
 
-@lru_cache(1000)
+# Few, for those of great exact counters are large: with 16,384 endings a megabyte.
+@lru_cache(64)
 def _template(name: str, size: int, endings: tuple[str, ...]) -> bytes:
     """A series, packed, for any key of this size."""
     return b"".join(
