@@ -111,7 +111,8 @@ class Running(NamedTuple):
                 connection.request("POST", _PATH, json.dumps(event))
                 answer = connection.getresponse().read().decode()
                 break
-            except ConnectionRefusedError:
+            except (ConnectionRefusedError, ConnectionResetError):
+                # It does not listen yet, or listens and is not ready.
                 if time.perf_counter() > until:
                     raise
                 time.sleep(0.001)

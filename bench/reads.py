@@ -27,7 +27,7 @@ from gimel.counters import Counters
 from gimel.http import Event
 from gimel.limits import Limits
 
-ROUNDS = 5
+ROUNDS = 9
 SIZES = (10, 100, 1000)
 GOALS, VARIANTS = ("participate", "buy", "sign up"), ("red", "blue")
 # Of each counter. With the commands of 1,000 experiments, what a test can wait for.

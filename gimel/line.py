@@ -24,7 +24,7 @@ from redis.connection import (
 # Seconds for one step on the socket: a connect, a piece sent, or an answer.
 _STEP = 0.5
 # Bytes
-_READ = _SEND = 1 << 16
+_READ, _SEND = 1 << 16, 1 << 18
 _OF_NUMBERS = b":0123456789\r\n"
 # where the key of a series goes
 _KEY = b"\0"

@@ -6,7 +6,7 @@ cost a hundred times as much; `docs/statistics.md` has the differences. No rando
 """
 
 from collections.abc import Mapping
-from math import asin, erfc, pi, prod, sin, sqrt
+from math import asin, erfc, pi, sin, sqrt
 from operator import mul, sub
 from typing import NamedTuple
 
@@ -59,7 +59,9 @@ def standings(beliefs: Mapping[str, Posterior], kind: Kind) -> dict[str, Standin
     """
     points = sorted(b.mean + b.error * step for b in beliefs.values() for step in _STEPS)
     below = [belief.below(points) for belief in beliefs.values()]
-    all_below = [prod(column) for column in zip(*below, strict=True)]
+    all_below = [1.0] * len(points)
+    for own in below:
+        all_below = list(map(mul, all_below, own))
     widths = _widths(_rates(points, kind))
     highest = _integral(all_below, widths)
     chances = _chances(list(beliefs.values()), below, all_below)
