@@ -7,13 +7,23 @@ a cluster (MOVED) cost one more try; all else that Redis may answer ends as redi
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeVar
 
 from redis.backoff import NoBackoff
 from redis.exceptions import AskError, ConnectionError, ReadOnlyError, TimeoutError
 from redis.retry import Retry
 
-from gimel.line import BoundedPool, Command, Series, Within, receive, reconnects, send
+from gimel.line import (
+    BoundedPool,
+    Command,
+    Series,
+    Within,
+    receive,
+    receive_in_turn,
+    reconnects,
+    send,
+)
 
 __all__ = ["Addition", "Command", "Connection", "Series", "Within", "heard"]
 
@@ -96,6 +106,33 @@ class Connection:
             if type(reply) is not int:
                 replies[place] = _shaped(commands[place], reply)
         return replies
+
+    def count_in_turn(self, parts: Sequence[Sequence[Command]]) -> Iterator[list[Any]]:
+        """The replies to each part, numbers and bytes, while Redis works on the next."""
+        if self._is_cluster:
+            yield from map(self.ask, parts)
+            return
+        # Out of others' reach: until the end there are answers on their way.
+        line, self._kept.line = self._kept.line or self._pool.line(), None
+        try:
+            yield from self._count_in_turn(line, parts)
+        except BaseException:
+            line.disconnect()
+            raise
+        finally:
+            self._kept.line = line
+
+    def _count_in_turn(self, line: Any, parts: Sequence[Sequence[Command]]) -> Iterator[list[Any]]:
+        done = 0
+        try:
+            send(line, list(chain.from_iterable(parts)))
+            for replies in receive_in_turn(line, parts):
+                done += 1
+                yield replies
+        except (ConnectionError, TimeoutError):
+            line.disconnect()
+            send(line, list(chain.from_iterable(parts[done:])))
+            yield from receive_in_turn(line, parts[done:])
 
     def tell(self, commands: Sequence[Command]) -> list[Any]:
         """The replies; the first error among them is raised when all are done."""

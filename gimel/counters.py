@@ -60,6 +60,8 @@ _REMEMBERED_SECONDS = 60.0
 # A flood of events that a limit refuses costs Redis one look at each counter in so many seconds.
 _REFUSED_SECONDS = 5.0
 _REMEMBERED_COUNTERS = 10_000
+# Experiments, of those that are read
+_AT_ONCE = 10
 # namespace, experiment, goal, variant: what Event starts with
 _Counter = tuple[str, str, str, str]
 # when to look again, what its keys begin with, how it is counted (None: the experiment is stopped)
@@ -224,12 +226,21 @@ class Counters:
         In at most 3 round trips, 4 for old experiments; exact counters take 3 more, and while they
         grow a few.
         """
+        return list(self.read_in_turn(namespace, names))
+
+    def read_in_turn(
+        self, namespace: str, names: Sequence[str] | None = None
+    ) -> "Iterator[Experiment]":
+        """The same, a few at a time, while Redis counts the next."""
         if names is None:
             _, names = self.names(namespace)
         experiments = self._find(namespace, names)
-        counts = self._answers(found.commands() for found in experiments)
         distinct = self._distinct(experiments)
-        return [found.hear(counts, distinct) for found in experiments]
+        parts = [experiments[at : at + _AT_ONCE] for at in range(0, len(experiments), _AT_ONCE)]
+        commands = [[each for found in part for each in found.commands()] for part in parts]
+        for part, replies in zip(parts, self._connection.count_in_turn(commands), strict=True):
+            counts = iter(heard(replies))
+            yield from (found.hear(counts, distinct) for found in part)
 
     def _distinct(self, experiments: list[Found]) -> dict[str, int]:
         """Each exact counter's number of uuids."""

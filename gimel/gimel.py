@@ -177,7 +177,7 @@ def all(event: ProxyEvent) -> Response:
     namespace, scope = http.namespace(fields), fields.get("scope") or None
     wanted = None if scope is None else _names_in(scope)
     namespaces, names = counters().names(namespace)
-    found = counters().read(namespace, names if wanted is None else wanted)
+    found = counters().read_in_turn(namespace, names if wanted is None else wanted)
     meta = {"scope": scope, "namespaces": namespaces}
     answer = respond([{"meta": meta}, *(each.describe() for each in found)])
     return http.fitted(event, answer)

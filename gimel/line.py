@@ -116,21 +116,26 @@ class _BoundedSocket:
     def numbers(self, wanted: int) -> list[int]:
         """So many replies, or those before a piece with one that is no number.
 
-        That piece is put back: redis-py reads it, and all that follow.
+        That piece is put back: redis-py reads it, and all that follow. So is what is left over.
         """
         found: list[int] = []
         rest = b""
         while len(found) < wanted:
-            piece = self._receive(_READ)
+            piece = self.recv(_READ)
             data = rest + piece
             if not piece or data.translate(None, _OF_NUMBERS):
                 self._unread = data
                 break
-            whole, _, rest = data.rpartition(b"\r\n")
-            found += map(int, whole.replace(b":", b"").split())
-            if len(found) > wanted:
-                raise exceptions.ConnectionError("more answers than questions")
+            *whole, rest = data.split(b"\r\n", wanted - len(found))
+            found += map(int, b"".join(whole).split(b":")[1:])
+        else:
+            self._unread = rest
         return found
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether more has come than was asked for."""
+        return bool(self._unread)
 
 
 class _Bounded:
@@ -262,15 +267,27 @@ def receive(line: Any, commands: Sequence[Command]) -> list[Any]:
     Whatever it raises, redis.RedisError where the line breaks: close the line then, or somebody
     takes what is still to come for his answer.
     """
-    series = [each for each in commands if isinstance(each, Series)]
-    wanted = len(commands) + sum([len(each.endings) - 1 for each in series])
-    found: list[Any] = _numbers(line, wanted)
-    while len(found) < wanted:
-        try:
-            found.append(line.read_response(disable_decoding=True))
-        except exceptions.ResponseError as error:
-            found.append(error)
-    return together(commands, found) if series else found
+    (replies,) = receive_in_turn(line, [commands])
+    return replies
+
+
+def receive_in_turn(line: Any, parts: Iterable[Sequence[Command]]) -> Iterator[list[Any]]:
+    """The same for each part of the commands sent, as its replies come."""
+    by_number = True
+    for commands in parts:
+        series = [each for each in commands if isinstance(each, Series)]
+        wanted = len(commands) + sum([len(each.endings) - 1 for each in series])
+        found: list[Any] = _numbers(line, wanted) if by_number else []
+        # What redis-py's parser has begun to read, it has read ahead.
+        by_number = len(found) == wanted
+        while len(found) < wanted:
+            try:
+                found.append(line.read_response(disable_decoding=True))
+            except exceptions.ResponseError as error:
+                found.append(error)
+        yield together(commands, found) if series else found
+    if by_number and line.bounded.is_ahead:
+        raise exceptions.ConnectionError("more answers than questions")
 
 
 def _numbers(line: Any, wanted: int) -> list[int]:

@@ -14,6 +14,7 @@ from gimel import gimel as handlers
 from gimel.connection import Connection, Series
 from gimel.counters import Counters, shard_of
 from gimel.http import Event
+from gimel.line import Single
 from tests.clusters import wait
 from tests.servers import (
     backend_fixture,  # noqa: F401
@@ -322,3 +323,51 @@ def test_an_answer_too_many_is_an_error_and_nobodys() -> None:
         assert connection.ask([("EXISTS", "a key")]) == [7]
         connection.disconnect()
         thread.join()
+
+
+def parts_of(store: redis.Redis, number: int) -> tuple[list[list[Single]], list[list[object]]]:
+    """Questions whose answers differ, and these: numbers, some parts with texts among them."""
+    for length in range(10):
+        store.set(f"key {length}", "x" * length)
+    parts: list[list[Single]] = []
+    answers: list[list[object]] = []
+    for part in range(number):
+        lengths = [(part * 7 + place) % 10 for place in range(1 + part % 5 * 900)]
+        with_text = part % 13 == 12
+        parts.append([("STRLEN", f"key {each}") for each in lengths])
+        parts[-1] += [("GET", "key 3")] * with_text
+        answers.append(lengths + [b"xxx"] * with_text)
+    return parts, answers
+
+
+@pytest.mark.parametrize("number", [0, 1, 12, 40])
+def test_answers_in_turn_are_to_their_questions(store: redis.Redis, number: int) -> None:
+    parts, answers = parts_of(store, number)
+    connection = Connection(url_of(store))
+    assert list(connection.count_in_turn(parts)) == answers
+    assert connection.ask([("STRLEN", "key 7")]) == [7]
+
+
+def test_a_line_that_breaks_between_answers_in_turn_costs_one_more_try(store: redis.Redis) -> None:
+    parts, answers = parts_of(store, 200)
+    connection = Connection(url_of(store))
+    connection.ask([("STRLEN", "key 7")])
+    before = connection.reconnects
+    found = connection.count_in_turn(parts)
+    first = next(found)
+    store.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert [first, *found] == answers
+    assert connection.reconnects == before + 1
+    assert connection.ask([("STRLEN", "key 7")]) == [7]
+
+
+def test_answers_that_nobody_waits_for_any_more_answer_nothing_else(store: redis.Redis) -> None:
+    parts, _ = parts_of(store, 40)
+    connection = Connection(url_of(store))
+    connection.ask([("STRLEN", "key 7")])
+    found = connection.count_in_turn(parts)
+    next(found)
+    assert connection.ask([("STRLEN", "key 7")]) == [7]
+    found.close()
+    assert connection.ask([("STRLEN", "key 7")]) == [7]
+    assert list(connection.count_in_turn(parts[:2])) == [[0], [(7 + n) % 10 for n in range(901)]]
