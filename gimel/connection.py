@@ -7,7 +7,6 @@ a cluster (MOVED) cost one more try; all else that Redis may answer ends as redi
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import chain
 from typing import Any, TypeVar
 
 from redis.backoff import NoBackoff
@@ -19,8 +18,8 @@ from gimel.line import (
     Command,
     Series,
     Within,
+    exchange_in_turn,
     receive,
-    receive_in_turn,
     reconnects,
     send,
 )
@@ -125,14 +124,12 @@ class Connection:
     def _count_in_turn(self, line: Any, parts: Sequence[Sequence[Command]]) -> Iterator[list[Any]]:
         done = 0
         try:
-            send(line, list(chain.from_iterable(parts)))
-            for replies in receive_in_turn(line, parts):
+            for replies in exchange_in_turn(line, parts):
                 done += 1
                 yield replies
         except (ConnectionError, TimeoutError):
             line.disconnect()
-            send(line, list(chain.from_iterable(parts[done:])))
-            yield from receive_in_turn(line, parts[done:])
+            yield from exchange_in_turn(line, parts[done:])
 
     def tell(self, commands: Sequence[Command]) -> list[Any]:
         """The replies; the first error among them is raised when all are done."""

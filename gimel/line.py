@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import islice
+from itertools import chain, islice
 from math import inf
 from types import TracebackType
 from typing import Any, ClassVar, NamedTuple
@@ -25,6 +25,9 @@ from redis.connection import (
 _STEP = 0.5
 # Bytes
 _READ, _SEND = 1 << 16, 1 << 18
+# Parts of what is received in turn. All at once would not fit between here and there: who sends
+# would have to wait, and could work on no answer meanwhile.
+_AHEAD = 10
 _OF_NUMBERS = b":0123456789\r\n"
 # where the key of a series goes
 _KEY = b"\0"
@@ -267,12 +270,24 @@ def receive(line: Any, commands: Sequence[Command]) -> list[Any]:
     Whatever it raises, redis.RedisError where the line breaks: close the line then, or somebody
     takes what is still to come for his answer.
     """
-    (replies,) = receive_in_turn(line, [commands])
+    (replies,) = _receive_in_turn(line, [commands])
     return replies
 
 
-def receive_in_turn(line: Any, parts: Iterable[Sequence[Command]]) -> Iterator[list[Any]]:
-    """The same for each part of the commands sent, as its replies come."""
+def exchange_in_turn(line: Any, parts: Sequence[Sequence[Command]]) -> Iterator[list[Any]]:
+    """Send the parts, some ahead of what is received, and yield the replies to each.
+
+    Of what it raises and the line, `receive` has the words.
+    """
+    ahead = iter(parts)
+    send(line, list(chain.from_iterable(islice(ahead, _AHEAD))))
+    for replies in _receive_in_turn(line, parts):
+        for part in islice(ahead, 1):
+            send(line, part)
+        yield replies
+
+
+def _receive_in_turn(line: Any, parts: Iterable[Sequence[Command]]) -> Iterator[list[Any]]:
     by_number = True
     for commands in parts:
         series = [each for each in commands if isinstance(each, Series)]
