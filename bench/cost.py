@@ -47,7 +47,7 @@ class Stack:
 # cpu, cold_cpu: `python -m bench --billed`, gimel 1.x's on a bare interpreter. wait: round trips of
 # 1 ms, inside a region: ours 1; gimel 1.x's connection, password and transaction 3. Lambda writes
 # START, END and REPORT, which are 330 bytes, unless it is told not to.
-OURS = Stack("Gimel", "http_api", "arm64", 256, 0.35, 1, 130, 0, 450, spilled=0)
+OURS = Stack("Gimel", "http_api", "arm64", 256, 0.33, 1, 115, 0, 450, spilled=0)
 SPILLING = replace(OURS, name="Gimel, a tenth spilled", spilled=0.1)
 FIRST = Stack("gimel 1.x", "rest_api", "x86_64", 128, 0.5, 3, 95, 330, 600)
 # What the queue's answer takes, and Redis's failure to: its whole time, if the process gets less
