@@ -7,6 +7,7 @@ a cluster (MOVED) cost one more try; all else that Redis may answer ends as redi
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from redis.backoff import NoBackoff
@@ -109,7 +110,8 @@ class Connection:
     def count_in_turn(self, parts: Sequence[Sequence[Command]]) -> Iterator[list[Any]]:
         """The replies to each part, numbers and bytes, while Redis works on the next."""
         if self._is_cluster:
-            yield from map(self.ask, parts)
+            replies = iter(self.ask(list(chain.from_iterable(parts))))
+            yield from (list(islice(replies, len(part))) for part in parts)
             return
         # Out of others' reach: until the end there are answers on their way.
         line, self._kept.line = self._kept.line or self._pool.line(), None

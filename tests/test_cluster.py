@@ -154,6 +154,16 @@ def test_a_cluster_is_asked_directly_and_all_servers_at_once(
         assert found.trials == {"a": 200}
 
 
+def test_a_read_of_a_cluster_asks_each_server_twice_however_much_there_is() -> None:
+    with cluster() as nodes:
+        counters = Counters(Connection(url_of(nodes[0]), cluster=True))
+        names = [f"experiment {number}" for number in range(25)]
+        counters.add([event(0)._replace(experiment=name) for name in names])
+        with counting_sends() as sends:
+            assert [found.trials for found in counters.read("n", names)] == [{"a": 1}] * 25
+        assert len(sends) == 2 * 3
+
+
 def test_a_server_that_answered_before_another_broke_off_answers_no_later_question() -> None:
     with cluster() as nodes:
         connection = Connection(url_of(nodes[0]), cluster=True)
