@@ -116,7 +116,7 @@ def test_whatever_comes_is_answered_and_nothing_is_written(
 
 
 # What the document cannot say: of a list the right events count whatever the others are, and what
-# an experiment may be told goes by what it holds. A key left out of a request is put in here.
+# an experiment may be told goes by what it holds. A wrong key is replaced by the right one here.
 BEYOND: defaultdict[str, list[Any]] = defaultdict(
     list,
     {
@@ -142,6 +142,10 @@ def test_what_follows_the_document_and_what_does_not(
     case: schemathesis.Case, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     point_handlers_at(monkeypatch, url_of(store), KEY_SHA256)
-    case.call_and_validate(headers={"x-api-key": KEY}, excluded_checks=BEYOND[case.operation.label])
+    # The client here does not unpack what is gzipped.
+    headers = {"accept-encoding": "identity"}
+    if "x-api-key" in (case.headers or {}):
+        headers["x-api-key"] = KEY
+    case.call_and_validate(headers=headers, excluded_checks=BEYOND[case.operation.label])
     store.flushdb()
     handlers.forget_connection()
