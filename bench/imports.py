@@ -8,14 +8,14 @@ from pathlib import Path
 from bench import peers
 from bench.cold import unpack
 from bench.harness import Lines
-from gimel import bundle
+from gimel.stack import bundle
 
-HEAD = ("imported by `gimel.start`", "ms", "of all")
+HEAD = ("imported by `gimel.aws_lambda`", "ms", "of all")
 ROUNDS = 11
 _LINE = re.compile(r"import time:\s+(\d+) \|\s+(\d+) \|\s+([\w.]+)")
 # Each with all that it is the first to import; indented ones are parts of redis-py's.
 _MODULES = {
-    "gimel.start": "all",
+    "gimel.aws_lambda": "all",
     "redis.connection": "redis-py's connections and what they pull in",
     "asyncio": "… asyncio, whose exceptions and `timeout` its parsers import",
     "importlib.metadata": "… importlib.metadata, for redis-py's version",
@@ -36,7 +36,15 @@ def _times(folder: Path) -> Times:
     """
     statement = f"import sys, awslambdaric.bootstrap; sys.path.insert(0, {str(folder)!r})"
     done = subprocess.run(
-        [peers.runtime(), "-I", "-B", "-X", "importtime", "-c", f"{statement}; import gimel.start"],
+        [
+            peers.runtime(),
+            "-I",
+            "-B",
+            "-X",
+            "importtime",
+            "-c",
+            f"{statement}; import gimel.aws_lambda",
+        ],
         stderr=subprocess.PIPE,
         text=True,
         check=True,

@@ -30,9 +30,9 @@ from bench import ledger_deployed, membership
 from bench.faults import Pair
 from bench.load import NAMESPACE, Load, body_of
 from gimel import gimel, wsgi
-from gimel.counting import EXACT
-from gimel.http import Event
-from gimel.spool import Spool
+from gimel.backend.counting.ways import EXACT
+from gimel.backend.spool import Spool
+from gimel.backend.wire import Event
 
 SHARDS = 1024
 

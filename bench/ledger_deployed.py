@@ -14,13 +14,13 @@ import requests
 
 from bench.load import NAMESPACE, body_of
 from gimel import deploy
-from gimel.aws import Aws
+from gimel.backend.counting.ways import EXACT
+from gimel.backend.wire import Event
 from gimel.client import Client
-from gimel.config import parse
-from gimel.counting import EXACT
-from gimel.http import Event
-from gimel.queues import observe_queues
-from gimel.stack import Names
+from gimel.config.file import parse
+from gimel.stack.aws import Aws
+from gimel.stack.queues import observe_queues
+from gimel.stack.wanted import Names
 from tests.aws import REGION, emulator, environment
 
 # A message that was replayed in vain comes back twice as late each time.

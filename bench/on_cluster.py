@@ -9,11 +9,11 @@ from redis.cluster import RedisCluster
 
 from bench import harness
 from bench.reads import GOALS, VARIANTS, VISITORS
-from gimel.connection import Connection
-from gimel.counters import Counters
-from gimel.counting import shard_endings
-from gimel.http import Event
-from gimel.layout import Layout
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import Layout
+from gimel.backend.counting.ways import shard_endings
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
 from tests.clusters import cluster
 from tests.servers import url_of
 

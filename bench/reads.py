@@ -22,10 +22,10 @@ from bench import harness, peers
 from bench.harness import Row
 from bench.warm import Worker
 from bench.worker import proxy_event, reading
-from gimel.connection import Connection
-from gimel.counters import Counters
-from gimel.http import Event
-from gimel.limits import Limits
+from gimel.backend.counting.counters import Counters
+from gimel.backend.limits import Limits
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
 
 ROUNDS = 9
 SIZES = (10, 100, 1000)

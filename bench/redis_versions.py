@@ -15,7 +15,7 @@ from bench import harness, peers
 from bench.cold import Function, empty, ours, unpack
 from bench.harness import BUILD
 from bench.warm import Worker
-from gimel import bundle
+from gimel.stack import bundle
 
 VERSIONS = ("4.6.0", "5.2.1", "6.4.0", "7.1.0", "8.1.0")
 PINNED = "6.4.0"
@@ -55,7 +55,7 @@ def _packed(content: bytes, *, keep: Callable[[str], bool], level: int = 9) -> b
 
 
 def _zip_of(version: str) -> bytes:
-    """redis-py alone, sources and bytecode, compiled as `gimel.bundle` does it."""
+    """redis-py alone, sources and bytecode, compiled as `gimel.stack.bundle` does it."""
     installed = peers.packages(peers.python(f"redis-{version}", f"redis=={version}")) / "redis"
     folder = BUILD / f"only-redis-{version}"
     shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,7 @@ from scipy.stats import poisson
 
 from bench import cost
 from bench.harness import Lines, Section
-from gimel.config_stack import Concurrency, Throttle
+from gimel.config.stack import Concurrency, Throttle
 
 RATES = (1, 10, 100, 1_000, 5_000, 10_000, 50_000, 100_000)
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html

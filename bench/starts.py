@@ -16,7 +16,7 @@ import redis
 from bench import cold, harness
 from bench.cold import Function
 from bench.harness import BUILD, Lines
-from gimel import bundle
+from gimel.stack import bundle
 
 HEAD = ("the zip", "CPU of a start", "to today's", "quartiles")
 ROUNDS = 21
@@ -85,7 +85,7 @@ def _functions(port: int) -> dict[str, Function]:
     found = {
         "as it is": own,
         "with all of redis-py": cold.ours("starts-whole", content, port),
-        "without the collector at rest": replace(own, handler="gimel.direct.track"),
+        "without the collector at rest": replace(own, handler="gimel.aws_lambda.track"),
         "without bytecode": cold.ours("starts-sources", content, port),
         "with bytecode of no docstrings": cold.ours("starts-terse", content, port),
         "redis-py's client alone, one command": _handler(_CLIENT, "starts-client", own),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 
-from gimel.stats import analyse
+from gimel.backend.results.analysis import analyse
 
 TARGET_MS = 100
 

@@ -11,23 +11,22 @@ from uuid import uuid4
 
 import click
 from redis.exceptions import RedisError
-from rich.console import Console
 
-from gimel import __version__, config, debug, deploy, preflight, report, results
+from gimel import __version__
 from gimel import snippet as html
-from gimel.cli_group import Commands
-from gimel.cli_stack import COMMANDS, say
-from gimel.client import Client
-from gimel.connection import Connection
-from gimel.counting import METHODS
-from gimel.deploy import Backend
-from gimel.experiments import relative_error
-from gimel.http import DEFAULT_NAMESPACE
-from gimel.migration import migrate
-from gimel.power import sample_size
-from gimel.settings import FIELDS
-
-_console = Console(highlight=False, markup=False, emoji=False)
+from gimel.backend.counting.migration import migrate
+from gimel.backend.counting.ways import METHODS
+from gimel.backend.experiment.definition import FIELDS
+from gimel.backend.redis.connection import Connection
+from gimel.backend.results.experiment import relative_error
+from gimel.backend.wire import DEFAULT_NAMESPACE
+from gimel.client import Backend, Client
+from gimel.config import file
+from gimel.terminal import report, results
+from gimel.terminal.group import Commands
+from gimel.terminal.sample_size import sample_size
+from gimel.terminal.stack_commands import COMMANDS
+from gimel.terminal.text import console, plain, say
 
 _namespace = click.option(
     "--namespace",
@@ -74,7 +73,9 @@ def main(ctx: click.Context, config_file: Path | None, chatty: bool) -> None:
     """A/B testing on your own AWS account: deploy, track, read."""
     ctx.obj = config_file
     if chatty:
-        debug.switch_on()
+        from gimel.stack import trace
+
+        trace.switch_on()
 
 
 for _command in COMMANDS:
@@ -87,14 +88,14 @@ for _command in COMMANDS:
 @click.pass_obj
 def configure(config_file: Path | None, redis_url: str | None, edit: bool) -> None:
     """Make the config file, edit it, check it."""
-    path = config.locate(config_file)
-    if config.write_template(path, redis_url):
+    path = file.locate(config_file)
+    if file.write_template(path, redis_url):
         click.echo(f"Wrote {path}, readable by you alone.")
     elif redis_url is not None:
         raise click.ClickException(f"{path} exists: edit it there, --redis-url is for a new file")
     if edit:
         click.edit(filename=str(path))
-    config.load(path)
+    file.load(path)
     click.echo(f"{path} is valid.")
 
 
@@ -102,7 +103,10 @@ def configure(config_file: Path | None, redis_url: str | None, edit: bool) -> No
 @click.pass_obj
 def preflight_command(config_file: Path | None) -> None:
     """Check all that a deploy needs."""
-    if not report.checks(_console, preflight.run(config_file)):
+
+    from gimel.stack import preflight
+
+    if not report.checks(console, preflight.run(config_file)):
         sys.exit(1)
 
 
@@ -175,20 +179,20 @@ def results_command(
     client = _client(config_file, url)
     found = client.read(experiment, namespace)
     if goal is not None and goal not in (each["goal"] for one in found for each in one["goals"]):
-        raise click.ClickException(f"no experiment here has the goal {report.plain(goal)}")
+        raise click.ClickException(f"no experiment here has the goal {plain(goal)}")
     if form == "json":
         # A terminal may obey what a file only holds.
         click.echo(json.dumps(found, indent=2, ensure_ascii=sys.stdout.isatty()))
     elif form == "csv":
         results.write_csv(sys.stdout, found, goal)
     elif not found:
-        click.echo(f"There is no experiment in namespace {report.plain(namespace)} yet.")
-        in_use = ", ".join(map(report.plain, client.namespaces()))
+        click.echo(f"There is no experiment in namespace {plain(namespace)} yet.")
+        in_use = ", ".join(map(plain, client.namespaces()))
         click.echo(f"Namespaces in use: {in_use or 'none'}")
     else:
-        results.show(_console, found, goal)
+        results.show(console, found, goal)
         if matrix:
-            results.show_matrix(_console, found, goal)
+            results.show_matrix(console, found, goal)
 
 
 @main.command(name="settings")
@@ -230,7 +234,7 @@ def settings_command(
         found = client.configure(experiment, changes, namespace)
     else:
         found = client.experiment(experiment, namespace)
-    results.show_settings(_console, found)
+    results.show_settings(console, found)
 
 
 @main.command()
@@ -269,7 +273,7 @@ def sample_size_command(shards: int, visitors_per_day: int | None, **design: Any
         needed = sample_size(**design, relative_error=relative_error(shards))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    results.show_sample_size(_console, needed, visitors_per_day)
+    results.show_sample_size(console, needed, visitors_per_day)
 
 
 @main.command()
@@ -307,12 +311,12 @@ def migrate_command(
     if redis_url:
         connection = Connection(redis_url)
     else:
-        of = config.load(config_file).config.redis
+        of = file.load(config_file).config.redis
         connection = Connection.of(of.environment)
     try:
         findings = list(migrate(connection, namespace, dry_run=dry_run))
     except RedisError as error:
-        raise click.ClickException(f"Redis: {report.plain(str(error))}") from None
+        raise click.ClickException(f"Redis: {plain(str(error))}") from None
     for found in findings:
         click.echo(report.migrated(found, dry_run))
     if not findings:
@@ -337,7 +341,7 @@ def delete(
     """Delete an EXPERIMENT and its counts; its late events count no more."""
     client = _client(config_file, url)
     if not yes:
-        click.confirm(f"Delete {report.plain(experiment)} and all its counts?", abort=True)
+        click.confirm(f"Delete {plain(experiment)} and all its counts?", abort=True)
     if not client.delete(experiment, namespace, forget=forget):
         raise click.ClickException(f"there is no experiment of this name in {namespace}")
     click.echo("Deleted.")
@@ -357,20 +361,19 @@ def delete(
 def local(host: str, port: int, data_dir: Path, redis_url: str | None, demo: bool) -> None:
     """Run the backend on this machine."""
     try:
-        from gimel.local import LocalError, serve
+        from gimel.local.server import serve
     except ImportError:
         raise click.ClickException("this needs `pip install 'gimel[local]'`") from None
-    try:
-        serve(host=host, port=port, data_dir=data_dir, redis_url=redis_url, with_demo=demo, say=say)
-    except LocalError as error:
-        raise click.ClickException(str(error)) from None
+    serve(host=host, port=port, data_dir=data_dir, redis_url=redis_url, with_demo=demo, say=say)
 
 
 def _backend(config_file: Path | None, url: str | None) -> Backend:
     """The backend that a command talks to: the one at `url`, else the deployed one."""
     if url is not None:
         return Backend(url.rstrip("/"), os.environ.get("GIMEL_KEY", ""))
-    return deploy.find(config.load(config_file).config)
+    from gimel.stack.deployed import find
+
+    return find(file.load(config_file).config)
 
 
 def _client(config_file: Path | None, url: str | None) -> Client:

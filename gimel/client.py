@@ -1,17 +1,19 @@
 """The client of a backend, deployed or local: the wire's routes as methods."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import requests
 
-from gimel.http import DEFAULT_NAMESPACE
+from gimel.backend.errors import GimelError
+from gimel.backend.wire import DEFAULT_NAMESPACE
 
 # Seconds to connect, and to wait for an answer: API Gateway gives up after 30.
 _TIMEOUT = (5.0, 30.0)
 
 
-class BackendError(Exception):
+class BackendError(GimelError):
     """The backend did not do what it was asked; the message is one line.
 
     `status` is the HTTP status, None where there was no answer.
@@ -20,6 +22,15 @@ class BackendError(Exception):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where a backend is: its URL, its read key (may be empty), and the path that takes events."""
+
+    url: str
+    key: str = field(repr=False)
+    event_path: str = "e"
 
 
 class Client:
@@ -78,7 +89,7 @@ class Client:
     def configure(
         self, name: str, settings: Mapping[str, Any], namespace: str = DEFAULT_NAMESPACE
     ) -> dict[str, Any]:
-        """Tell the engine something about an experiment: see `gimel.settings`. Answers with it."""
+        """Change fields of an experiment's definition. Return the experiment as it is then."""
         found: dict[str, Any] = self._ask(
             "POST",
             "/settings",

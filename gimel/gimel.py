@@ -1,15 +1,19 @@
-"""The Lambda handlers. Each is thin: fields in, one call to the counters, JSON out.
+"""The backend's routes and the handlers that they lead to.
 
-They serve API Gateway, `gimel local` and any WSGI server alike. Their settings are environment
-variables: GIMEL_REDIS_URL, GIMEL_KEY_SHA256 (the read key's SHA-256 in hex, of several keys with
-commas between; `none` opens the reads, which only `gimel local` on loopback does; unset, every read
-is refused), GIMEL_SHARDS, GIMEL_COUNTING (`hyperloglog` or `exact`), the way of counting of
-experiments to come, GIMEL_LIMITS (JSON: see `gimel.limits`), GIMEL_REDIS_CLUSTER and GIMEL_REDIS_CA
-(see `gimel.connection`); and where events go that Redis does not take: GIMEL_QUEUE (the ARN of an
-SQS queue) or GIMEL_SPOOL (a folder), neither of which there need be.
+API Gateway, `gimel local` and any WSGI server call the same handlers. A handler takes the fields
+from the request, asks the counters once, and answers with JSON.
+
+Environment variables are the handlers' settings:
+
+GIMEL_REDIS_URL, GIMEL_REDIS_CLUSTER, GIMEL_REDIS_CA    see `gimel.backend.redis.connection`
+GIMEL_KEY_SHA256    the read keys' SHA-256 in hex, separated by commas. `none` opens the reads; only
+                    `gimel local` on loopback does that. Without it, every read is refused.
+GIMEL_SHARDS, GIMEL_COUNTING    how new experiments are counted: `hyperloglog` or `exact`
+GIMEL_LIMITS        JSON: see `gimel.backend.limits`
+GIMEL_QUEUE         the ARN of an SQS queue for events that Redis does not take
+GIMEL_SPOOL         a folder for these events, where there is no queue
 """
 
-import base64
 import functools
 import hashlib
 import hmac
@@ -20,17 +24,18 @@ from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
-from gimel import http
-from gimel.connection import Connection
-from gimel.counters import DEFAULT_SHARDS, Counters
-from gimel.counting import HYPERLOGLOG
-from gimel.http import Event, HTTPError, ProxyEvent, Response, respond
-from gimel.intake import Intake, log
-from gimel.limits import Limits
-from gimel.spill import Queue, Spill, SpillError
+from gimel.backend import wire
+from gimel.backend.counting.counters import DEFAULT_SHARDS, Counters
+from gimel.backend.counting.ways import HYPERLOGLOG
+from gimel.backend.intake import Intake, log
+from gimel.backend.limits import Limits
+from gimel.backend.page import page
+from gimel.backend.queue import NotQueuedError, Queue, Spill
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
 
 if TYPE_CHECKING:
-    from gimel.experiments import Experiment
+    from gimel.backend.results.experiment import Experiment
 
 LambdaHandler = Callable[..., Response]
 
@@ -63,7 +68,7 @@ def intake() -> Intake:
 def spill() -> Spill | None:
     """Where events go that Redis does not take."""
     if folder := os.environ.get("GIMEL_SPOOL"):
-        from gimel.spool import Spool
+        from gimel.backend.spool import Spool
 
         return Spool(Path(folder))
     queue = os.environ.get("GIMEL_QUEUE")
@@ -86,7 +91,7 @@ def _check_key(event: ProxyEvent) -> None:
     if reads_are_open():
         return
     good = os.environ.get("GIMEL_KEY_SHA256", "").split(",")
-    given = hashlib.sha256(http.header(event, "x-api-key").encode("utf-8", "replace")).hexdigest()
+    given = hashlib.sha256(wire.header(event, "x-api-key").encode("utf-8", "replace")).hexdigest()
     if not any(hmac.compare_digest(given.encode(), wanted.encode()) for wanted in good):
         raise HTTPError(403, "the read key is missing or wrong: header x-api-key", "x-api-key")
 
@@ -104,7 +109,7 @@ def _endpoint(*, key: bool) -> Callable[[Callable[[ProxyEvent], Response]], Lamb
                 return connection().patiently(lambda: answer(event))
             except HTTPError as error:
                 return error.response()
-            except (RedisError, SpillError) as error:
+            except (RedisError, NotQueuedError) as error:
                 # The message may quote a name or an address: the class says enough.
                 log("error", failed=type(error).__name__)
                 return HTTPError(503, "the counters are out of reach, try again").response()
@@ -118,27 +123,27 @@ def _endpoint(*, key: bool) -> Callable[[Callable[[ProxyEvent], Response]], Lamb
 def track(event: ProxyEvent) -> Response:
     """GET and POST /e, /track: count one event or a batch. 200 only when it is safe."""
     if event["requestContext"]["http"]["method"] == "GET":
-        return _track_one(http.query(event))
-    body = http.json_body(event)
+        return _track_one(wire.query(event))
+    body = wire.json_body(event)
     return _track_batch(body) if isinstance(body, list) else _track_one(body)
 
 
 def _track_one(fields: object) -> Response:
-    refused, queued = intake().take([http.event_of(fields)])
+    refused, queued = intake().take([wire.event_of(fields)])
     if refused:
         raise HTTPError(429, refused[0])
     return _QUEUED if queued else _COUNTED
 
 
 def _track_batch(items: list[object]) -> Response:
-    if len(items) > http.MAX_BATCH:
-        raise HTTPError(413, f"a batch holds at most {http.MAX_BATCH} events", "body")
+    if len(items) > wire.MAX_BATCH:
+        raise HTTPError(413, f"a batch holds at most {wire.MAX_BATCH} events", "body")
     events: list[Event] = []
     places: list[int] = []
     errors: dict[int, HTTPError] = {}
     for index, fields in enumerate(items):
         try:
-            events.append(http.event_of(fields))
+            events.append(wire.event_of(fields))
             places.append(index)
         except HTTPError as error:
             errors[index] = error
@@ -173,27 +178,27 @@ def replay(event: ProxyEvent, context: object = None) -> dict[str, Any]:
 @_endpoint(key=True)
 def all(event: ProxyEvent) -> Response:
     """GET /experiments: every experiment of a namespace, or those of the scope."""
-    fields = http.query(event)
-    namespace, scope = http.namespace(fields), fields.get("scope") or None
+    fields = wire.query(event)
+    namespace, scope = wire.namespace(fields), fields.get("scope") or None
     wanted = None if scope is None else _names_in(scope)
     namespaces, names = counters().names(namespace)
     found = counters().read_in_turn(namespace, names if wanted is None else wanted)
     meta = {"scope": scope, "namespaces": namespaces}
     answer = respond([{"meta": meta}, *(each.describe() for each in found)])
-    return http.fitted(event, answer)
+    return wire.fitted(event, answer)
 
 
 def _names_in(scope: str) -> list[str]:
     """The experiments of a comma-separated scope. Raises HTTPError 400 on what is no name."""
-    return [http.name({"scope": part}, "scope") for part in scope.split(",") if part]
+    return [wire.name({"scope": part}, "scope") for part in scope.split(",") if part]
 
 
 @_endpoint(key=True)
 def experiment(event: ProxyEvent) -> Response:
     """GET /experiment: one experiment."""
-    fields = http.query(event)
-    name = http.name(fields, "experiment")
-    return respond(_one(http.namespace(fields), name).describe())
+    fields = wire.query(event)
+    name = wire.name(fields, "experiment")
+    return respond(_one(wire.namespace(fields), name).describe())
 
 
 def _one(namespace: str, name: str) -> "Experiment":
@@ -209,13 +214,13 @@ def settings(event: ProxyEvent) -> Response:
 
     The way of counting is told before the first event, when there is no experiment yet.
     """
-    fields = http.query(event)
-    namespace, name = http.namespace(fields), http.name(fields, "experiment")
-    body = http.json_body(event)
+    fields = wire.query(event)
+    namespace, name = wire.namespace(fields), wire.name(fields, "experiment")
+    body = wire.json_body(event)
     chooses = isinstance(body, dict) and "counting" in body
     (found,) = counters().read(namespace, [name]) if chooses else (_one(namespace, name),)
     # Here, for it costs a cold start a millisecond, and events need none.
-    from gimel.settings import changes
+    from gimel.backend.experiment.definition import changes
 
     changed = changes(body, sorted(found.trials), sorted(found.goals))
     counters().configure(namespace, name, changed)
@@ -232,63 +237,17 @@ def delete(event: ProxyEvent) -> Response:
 
     Its late events are taken and not counted; `forget=1` allows the name to be used anew.
     """
-    fields = http.query(event)
-    name = http.name(fields, "experiment")
+    fields = wire.query(event)
+    name = wire.name(fields, "experiment")
     forget = fields.get("forget") == "1"
-    deleted = counters().delete(http.namespace(fields), name, forget=forget)
+    deleted = counters().delete(wire.namespace(fields), name, forget=forget)
     return respond({"experiment": name, "deleted": deleted})
 
 
 @_endpoint(key=False)
 def dashboard(event: ProxyEvent) -> Response:
     """GET /dashboard: the page. It holds no data; its script asks for the key."""
-    return http.fitted(event, _page())
-
-
-# Concatenated in this order.
-_SCRIPTS = (
-    "dom.js",
-    "format.js",
-    "plot.js",
-    "api.js",
-    "snippet.js",
-    "download.js",
-    "settings.js",
-    "overview.js",
-    "experiment.js",
-    "main.js",
-)
-
-
-@functools.cache
-def _page() -> Response:
-    """The dashboard in one response, its style and script named by hash in the policy."""
-    folder = Path(__file__).parent / "dashboard"
-    html, style, *scripts = (
-        (folder / name).read_text("utf-8") for name in ("index.html", "style.css", *_SCRIPTS)
-    )
-    script = "\n".join(['"use strict";', *scripts])
-    policy = (
-        f"default-src 'none'; style-src {_hash_source(style)}; script-src {_hash_source(script)}; "
-        "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-    )
-    return {
-        "statusCode": 200,
-        "headers": {
-            "content-type": "text/html; charset=utf-8",
-            "cache-control": "no-cache",
-            "content-security-policy": policy,
-            "referrer-policy": "no-referrer",
-            "x-content-type-options": "nosniff",
-        },
-        "body": html.replace("/*style.css*/", style).replace("/*script*/", script),
-    }
-
-
-def _hash_source(text: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-    return f"'sha256-{digest}'"
+    return wire.fitted(event, page())
 
 
 ROUTES: dict[str, LambdaHandler] = {

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 
-from gimel.http import DEFAULT_NAMESPACE, MAX_NAME
+from gimel.backend.wire import DEFAULT_NAMESPACE, MAX_NAME
 
 ALEPHBET_URL = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js"
 ALEPHBET_INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha"

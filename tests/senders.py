@@ -3,10 +3,10 @@
 import time
 from collections.abc import Sequence
 
-from gimel.connection import Connection
-from gimel.counters import Counters
-from gimel.http import Event
-from gimel.intake import Intake
+from gimel.backend.counting.counters import Counters
+from gimel.backend.intake import Intake
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
 
 SECONDS = 2.0  # the promise itself
 

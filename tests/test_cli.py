@@ -19,7 +19,7 @@ import gimel
 from gimel.cli import main
 from gimel.client import Client
 from gimel.gimel import forget_connection
-from gimel.power import sample_size
+from gimel.terminal.sample_size import sample_size
 from tests.servers import (
     KEY,
     KEY_SHA256,

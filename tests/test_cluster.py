@@ -9,15 +9,15 @@ import pytest
 import redis
 from redis.crc import key_slot
 
-from gimel import line
-from gimel.cluster import Cluster
-from gimel.config import RedisSettings
-from gimel.connection import Connection, Within
-from gimel.counters import Counters
-from gimel.http import Event
-from gimel.layout import Layout
-from gimel.line import Single
-from gimel.preflight import check_redis
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import Layout
+from gimel.backend.redis import line
+from gimel.backend.redis.cluster import Cluster
+from gimel.backend.redis.connection import Connection, Within
+from gimel.backend.redis.line import Single
+from gimel.backend.wire import Event
+from gimel.config.redis import RedisSettings
+from gimel.stack.preflight import check_redis
 from tests.clusters import cluster, is_whole, wait
 from tests.senders import Sender, event
 from tests.servers import counting_sends, frozen, kill, port_of, url_of
@@ -48,7 +48,7 @@ class _Meanwhile:
         self._held: list[tuple[Any, Sequence[Single]]] = []
         self._send = line.send
         self._thread = threading.get_ident()
-        patch.setattr("gimel.cluster.send", self.send)
+        patch.setattr("gimel.backend.redis.cluster.send", self.send)
 
     def send(self, line: Any, commands: Sequence[Single]) -> None:
         if threading.get_ident() != self._thread:
@@ -172,7 +172,7 @@ def test_a_server_that_answered_before_another_broke_off_answers_no_later_questi
         with frozen(nodes[0]), pytest.raises(redis.RedisError), Within(0.2):
             connection.ask([("GET", key) for key in keys])
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("gimel.cluster.receive", interrupt)
+            patch.setattr("gimel.backend.redis.cluster.receive", interrupt)
             with pytest.raises(KeyboardInterrupt):
                 connection.ask([("GET", key) for key in keys])
         for key in reversed(keys):

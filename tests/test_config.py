@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from gimel import config
-from gimel.config import Config, ConfigError, load, locate, parse, write_template
+from gimel.config import file
+from gimel.config.file import ConfigError, load, locate, parse, write_template
+from gimel.config.settings import Config
 from tests.tooling import run
 
 OLD = {
@@ -409,7 +410,7 @@ def test_a_setting_cannot_be_changed_once_read() -> None:
 def test_the_template_names_only_known_keys(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     write_template(path, URL)
-    known = config.Config.model_fields
+    known = file.Config.model_fields
     assert json.loads(path.read_text()).keys() <= known.keys()
 
 

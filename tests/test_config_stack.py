@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from gimel import config
-from gimel.config import Config, ConfigError
+from gimel.config import file
+from gimel.config.file import ConfigError
+from gimel.config.settings import Config
 
 CERTIFICATE = "arn:aws:acm:eu-west-1:123456789012:certificate/1"
 NAMED = {"name": "ab.shop.example", "certificate": CERTIFICATE}
@@ -103,7 +104,7 @@ WRONG: list[tuple[str, Any, str, str]] = [
 
 
 def parsed(**settings: Any) -> Config:
-    return config.parse(json.dumps({"redis": {"host": "h"}, **settings}), "here.json")
+    return file.parse(json.dumps({"redis": {"host": "h"}, **settings}), "here.json")
 
 
 @pytest.mark.parametrize(("setting", "value", "place", "cure"), WRONG)

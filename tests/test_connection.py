@@ -11,10 +11,10 @@ import pytest
 import redis
 
 from gimel import gimel as handlers
-from gimel.connection import Connection, Series
-from gimel.counters import Counters, shard_of
-from gimel.http import Event
-from gimel.line import Single
+from gimel.backend.counting.counters import Counters, shard_of
+from gimel.backend.redis.connection import Connection, Series
+from gimel.backend.redis.line import Single
+from gimel.backend.wire import Event
 from tests.clusters import wait
 from tests.servers import (
     backend_fixture,  # noqa: F401
@@ -298,7 +298,7 @@ def test_an_interrupt_before_the_answer_leaves_it_to_nobody(store: redis.Redis) 
     connection = Connection(url_of(store))
     store.set("seven", "1234567")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("gimel.connection.receive", lambda *_: 1 // 0)
+        patch.setattr("gimel.backend.redis.connection.receive", lambda *_: 1 // 0)
         with pytest.raises(ZeroDivisionError):
             connection.ask([("STRLEN", "seven")])
     assert connection.ask([("STRLEN", "none")]) == [0]

@@ -20,12 +20,13 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ConnectionClosedError, ReadTimeoutError
 from botocore.httpsession import URLLib3Session
 
-from gimel import deploy, operate
-from gimel.apply import InterruptedDeployError
-from gimel.aws import Aws, AwsError
-from gimel.config import Config
-from gimel.observe import observe
-from gimel.stack import DeployError, Names
+from gimel import deploy
+from gimel.config.settings import Config
+from gimel.stack import operations
+from gimel.stack.apply import InterruptedDeployError
+from gimel.stack.aws import Aws, AwsError
+from gimel.stack.observe import observe
+from gimel.stack.wanted import DeployError, Names
 from tests.aws import REGION, RecordingAws, new_stack, stack_config
 from tests.test_deploy import end_state, silent
 
@@ -143,7 +144,7 @@ def quick() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deploy, "probe", lambda *_: None)
-        patch.setattr("gimel.aws._WAIT", 0.55)
+        patch.setattr("gimel.stack.aws._WAIT", 0.55)
         patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", _no_delay)
         yield
 
@@ -213,7 +214,7 @@ def test_a_deploy_disturbed_anywhere_is_finished_by_the_next(
         return
     assert _left(aws, config) == undisturbed
     assert writes_of_a_deploy(aws, config) == []
-    operate.destroy(aws, operate.doomed(config, aws), silent)
+    operations.destroy(aws, operations.doomed(config, aws), silent)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -237,9 +238,11 @@ def test_a_destroy_disturbed_anywhere_is_finished_by_the_next(
     config = settings_of(new_stack(), redis_url)
     deploy.deploy(config, silent, aws)
     aws.operations.clear()
-    _disturb(aws, kind, k, lambda aws: operate.destroy(aws, operate.doomed(config, aws), silent))
+    _disturb(
+        aws, kind, k, lambda aws: operations.destroy(aws, operations.doomed(config, aws), silent)
+    )
     assert len(aws.operations) < DESTROYS.stop + ATTEMPTS
-    operate.destroy(aws, operate.doomed(config, aws), silent)
+    operations.destroy(aws, operations.doomed(config, aws), silent)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -276,7 +279,7 @@ def test_a_deploy_whose_process_is_killed_is_finished_by_the_next(
     _kill(aws, config, tmp_path, k, "deploy", "--no-preflight")
     assert _left(aws, config) == undisturbed
     assert writes_of_a_deploy(aws, config) == []
-    operate.destroy(aws, operate.doomed(config, aws), silent)
+    operations.destroy(aws, operations.doomed(config, aws), silent)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -287,7 +290,7 @@ def test_a_destroy_whose_process_is_killed_is_finished_by_the_next(
     config = settings_of(new_stack(), redis_url)
     deploy.deploy(config, silent, aws)
     _kill(aws, config, tmp_path, k, "destroy", "--yes")
-    operate.destroy(aws, operate.doomed(config, aws), silent)
+    operations.destroy(aws, operations.doomed(config, aws), silent)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -310,6 +313,6 @@ def test_ctrl_c_stops_between_calls_and_says_what_stands(aws: RecordingAws, redi
     ) as error:
         deploy.deploy(config, interrupt, aws)
     assert "the last: create HTTP API" in str(error.value)
-    assert "goes on from there" in str(error.value)
+    assert "again to continue" in str(error.value)
     deploy.deploy(config, silent, aws)
     assert writes_of_a_deploy(aws, config) == []

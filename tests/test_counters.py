@@ -13,11 +13,11 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gimel.connection import Connection
-from gimel.counters import Counters, shard_of
-from gimel.experiments import SHARD_ERROR, Experiment
-from gimel.http import Event
-from gimel.limits import Limits
+from gimel.backend.counting.counters import Counters, shard_of
+from gimel.backend.limits import Limits
+from gimel.backend.redis.connection import Connection
+from gimel.backend.results.experiment import SHARD_ERROR, Experiment
+from gimel.backend.wire import Event
 from tests.servers import debian_redis, proxy_of, store_fixture, url_of  # noqa: F401
 
 # The server is kept for all examples; each starts by emptying it.
@@ -299,7 +299,7 @@ def test_shards_are_the_same_for_ever() -> None:
     assert shard_of("123456789", 1 << 32) == 0xCBF43926
     assert [shard_of(each, 64) for each in ("123456789", "", "user-1", "עלמה")] == SHARDS
     assert shard_of("anything", 1) == 0
-    code = "from gimel.counters import shard_of; print(shard_of('עלמה', 64))"
+    code = "from gimel.backend.counting.counters import shard_of; print(shard_of('עלמה', 64))"
     for seed in ("1", "2"):
         environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}
         said = subprocess.check_output([sys.executable, "-c", code], env=environment)

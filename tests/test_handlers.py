@@ -12,7 +12,7 @@ import redis
 
 import gimel
 from gimel import gimel as handlers
-from gimel import http
+from gimel.backend import wire
 from tests.servers import (
     KEY,
     KEY_SHA256,
@@ -273,9 +273,9 @@ def test_an_answer_too_large_for_lambda_says_what_to_do(
 ) -> None:
     post([EVENT | {"experiment": f"e{n}"} for n in range(100)])
     length = len(json.dumps(handlers.handle(request("GET", "/experiments"))["body"]))
-    monkeypatch.setattr(http, "MAX_ANSWER", length)
+    monkeypatch.setattr(wire, "MAX_ANSWER", length)
     assert call("GET", "/experiments").status == 200
-    monkeypatch.setattr(http, "MAX_ANSWER", length - 1)
+    monkeypatch.setattr(wire, "MAX_ANSWER", length - 1)
     answer = call("GET", "/experiments")
     assert (answer.status, answer.body["field"]) == (413, "scope")
     assert call("GET", "/experiments", {"scope": "e1,e2"}).status == 200

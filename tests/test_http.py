@@ -10,8 +10,8 @@ import redis
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from gimel import http
-from gimel.http import HTTPError
+from gimel.backend import wire
+from gimel.backend.wire import HTTPError
 from tests.servers import Answer, backend_fixture, call, post, store_fixture  # noqa: F401
 
 EVENT = {"experiment": "button color", "variant": "red", "event": "signup", "uuid": "u1",
@@ -144,18 +144,18 @@ def test_a_query_without_fields(backend: redis.Redis) -> None:
 
 def test_a_body_over_the_limit(backend: redis.Redis) -> None:
     whole = json.dumps(EVENT)
-    at_limit = whole + " " * (http.MAX_BODY - len(whole))
+    at_limit = whole + " " * (wire.MAX_BODY - len(whole))
     over = at_limit + " "
     assert_refused(backend, call("POST", "/e", body=over), "body", 413)
     in_base64 = base64.b64encode(over.encode()).decode()
     assert_refused(backend, call("POST", "/e", body=in_base64, base64=True), "body", 413)
-    bytes_count = json.dumps("é" * (http.MAX_BODY // 2), ensure_ascii=False)
+    bytes_count = json.dumps("é" * (wire.MAX_BODY // 2), ensure_ascii=False)
     assert_refused(backend, call("POST", "/e", body=bytes_count), "body", 413)
     assert call("POST", "/e", body=at_limit).status == 200
 
 
 def test_a_batch_over_the_limit(backend: redis.Redis) -> None:
-    batch = [EVENT | {"uuid": str(n)} for n in range(http.MAX_BATCH + 1)]
+    batch = [EVENT | {"uuid": str(n)} for n in range(wire.MAX_BATCH + 1)]
     assert_refused(backend, post(batch), "body", 413)
     assert post(batch[1:]).body == {"accepted": 500, "rejected": []}
 
@@ -293,10 +293,10 @@ def test_query_and_body_judge_alike(fields: dict[str, str]) -> None:
     encoded = urlencode(fields, errors="surrogatepass")
 
     def by_query() -> object:
-        return http.event_of(http.query({"rawQueryString": encoded}))
+        return wire.event_of(wire.query({"rawQueryString": encoded}))
 
     def by_body() -> object:
-        return http.event_of(http.json_body({"body": json.dumps(fields)}))
+        return wire.event_of(wire.json_body({"body": json.dumps(fields)}))
 
     def outcome(way: Any) -> object:
         try:

@@ -3,10 +3,10 @@
 import pytest
 import redis
 
-from gimel.connection import Connection
-from gimel.counters import Counters
-from gimel.http import Event
-from gimel.limits import RESERVED, Limits
+from gimel.backend.counting.counters import Counters
+from gimel.backend.limits import RESERVED, Limits
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
 from tests.servers import (
     backend_fixture,  # noqa: F401
     call,

@@ -16,7 +16,7 @@ import redis
 import requests
 
 from gimel.client import BackendError, Client
-from gimel.demo import EXPERIMENTS
+from gimel.local.demo import EXPERIMENTS
 from tests.servers import (
     free_port,
     store_fixture,  # noqa: F401

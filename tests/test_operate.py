@@ -11,12 +11,15 @@ from typing import Any
 
 import pytest
 
-from gimel import deploy, direct, operate
-from gimel.aws import Aws
+from gimel import aws_lambda, deploy
 from gimel.client import BackendError, Client
-from gimel.config import Config, parse
-from gimel.observe import observe, parameter
-from gimel.stack import DeployError, Names, log_group
+from gimel.config.file import parse
+from gimel.config.settings import Config
+from gimel.stack.aws import Aws
+from gimel.stack.deployed import connect, find
+from gimel.stack.observe import observe, parameter
+from gimel.stack.prepare import prepare
+from gimel.stack.wanted import DeployError, Names, log_group
 from tests.aws import REGION, new_stack
 from tests.conftest import REDIS_PASSWORD
 from tests.tooling import run
@@ -88,12 +91,12 @@ class Stack:
         return line
 
     def client(self) -> Client:
-        backend = deploy.find(self.config)
+        backend = find(self.config)
         return Client(backend.url, backend.key)
 
     @property
     def is_gone(self) -> bool:
-        seen = observe(deploy.connect(self.config), Names(self.content["stack"]))
+        seen = observe(connect(self.config), Names(self.content["stack"]))
         left = [seen.parameter, seen.role, seen.functions, seen.log_groups, seen.apis]
         return not any([*left, seen.queues, seen.mapping])
 
@@ -118,7 +121,7 @@ def test_a_dry_run_says_what_the_deploy_then_does(stack: Stack) -> None:
         assert line in done
     assert json.loads(stack.run("deploy", "--dry-run", "--json"))["changes"] == []
     assert REDIS_PASSWORD not in stack.printed
-    assert deploy.find(stack.config).key not in stack.printed
+    assert find(stack.config).key not in stack.printed
 
 
 def test_in_a_pipe_no_line_is_broken(stack: Stack) -> None:
@@ -132,7 +135,7 @@ def test_in_a_pipe_no_line_is_broken(stack: Stack) -> None:
         assert any(line.endswith(change["why"]) and change["what"] in line for line in status)
     assert max(map(len, shown)) > 80
     assert max(map(len, status)) > 80
-    url = deploy.find(stack.config).url
+    url = find(stack.config).url
     assert f"Dashboard    {url}/dashboard" in status
     deployed = stack.run("deploy", "--no-preflight").splitlines()
     opens = "(`gimel dashboard` opens it, with the key)"
@@ -143,11 +146,7 @@ def test_back_to_an_earlier_version_and_forth(stack: Stack) -> None:
     track = Names(stack.content["stack"]).function("track")
 
     def live() -> str | None:
-        return (
-            observe(deploy.connect(stack.config), Names(stack.content["stack"]))
-            .functions[track]
-            .live
-        )
+        return observe(connect(stack.config), Names(stack.content["stack"])).functions[track].live
 
     before = live()
     stack.save(memory=512)
@@ -177,7 +176,7 @@ def test_back_to_an_earlier_version_of_nothing(
 
 def test_another_key(stack: Stack) -> None:
     old = stack.client()
-    assert stack.run("key", "show").strip() == deploy.find(stack.config).key
+    assert stack.run("key", "show").strip() == find(stack.config).key
     stack.run("key", "rotate")
     assert isinstance(stack.client().experiments(), list)
     with pytest.raises(BackendError) as refused:
@@ -189,7 +188,7 @@ def test_another_key(stack: Stack) -> None:
 
 def test_the_old_key_is_good_until_the_new_one_is_in_place(stack: Stack) -> None:
     """Seen at every step of the rotation; refused is the old one only when all is done."""
-    aws, names, old = deploy.connect(stack.config), Names(stack.content["stack"]), stack.client()
+    aws, names, old = connect(stack.config), Names(stack.content["stack"]), stack.client()
     first = kept_key(aws, names)
     seen: list[str] = []
 
@@ -205,7 +204,7 @@ def test_the_old_key_is_good_until_the_new_one_is_in_place(stack: Stack) -> None
         if not any(line.startswith("update alias") for line in after_third(seen)):
             assert isinstance(old.experiments(), list)
 
-    new = operate.rotate_key(stack.config, aws, look).key
+    new = deploy.rotate_key(stack.config, aws, look).key
     assert sum(line.startswith("update alias") for line in after_third(seen)) == 4
     assert len(seen) > len(after_third(seen)) + 10
     assert isinstance(Client(old.url, new).experiments(), list)
@@ -226,7 +225,7 @@ def kept_key(aws: Aws, names: Names) -> str:
 
 @pytest.mark.parametrize("step", ["2 of 3", "3 of 3"])
 def test_a_rotation_that_stops_half_way(stack: Stack, step: str) -> None:
-    aws, names, old = deploy.connect(stack.config), Names(stack.content["stack"]), stack.client()
+    aws, names, old = connect(stack.config), Names(stack.content["stack"]), stack.client()
     first = kept_key(aws, names)
 
     def stop(line: str) -> None:
@@ -234,7 +233,7 @@ def test_a_rotation_that_stops_half_way(stack: Stack, step: str) -> None:
             raise DeployError("the machine went away")
 
     with pytest.raises(DeployError, match="went away"):
-        operate.rotate_key(stack.config, aws, stop)
+        deploy.rotate_key(stack.config, aws, stop)
     kept = kept_key(aws, names)
     assert (kept == first) is (step == "2 of 3")
     for key in {kept, first}:
@@ -251,7 +250,7 @@ def test_a_rotation_that_stops_half_way(stack: Stack, step: str) -> None:
 
 
 def test_logs_go_back_as_far_as_asked(stack: Stack) -> None:
-    aws, group = deploy.connect(stack.config), log_group(f"{stack.content['stack']}-track")
+    aws, group = connect(stack.config), log_group(f"{stack.content['stack']}-track")
     named = {"logGroupName": group, "logStreamName": "by-hand"}
     aws.call("logs", "create_log_stream", **named)
     now = int(time.time() * 1000)
@@ -278,7 +277,7 @@ def test_logs_of_before_there_was_a_cloud(since: str) -> None:
 
 
 def test_logs_of_one_millisecond_stay_in_order(stack: Stack) -> None:
-    aws, group = deploy.connect(stack.config), log_group(f"{stack.content['stack']}-track")
+    aws, group = connect(stack.config), log_group(f"{stack.content['stack']}-track")
     named = {"logGroupName": group, "logStreamName": "by-hand"}
     aws.call("logs", "create_log_stream", **named)
     moment = int(time.time() * 1000)
@@ -295,7 +294,7 @@ def test_logs_that_are_followed(stack: Stack) -> None:
     assert process.stdout
     # The deploy's probe has been logged.
     before = process.stdout.readline()
-    aws, group = deploy.connect(stack.config), log_group(f"{stack.content['stack']}-track")
+    aws, group = connect(stack.config), log_group(f"{stack.content['stack']}-track")
     named = {"logGroupName": group, "logStreamName": "by-hand"}
     aws.call("logs", "create_log_stream", **named)
     event = {"timestamp": int(time.time() * 1000), "message": "a moment\x1b[2J later"}
@@ -316,9 +315,9 @@ def test_logs_that_are_followed(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("moment", "said"),
     [
-        ("looking at stack", "What was done stands; the same command again goes on from there"),
+        ("looking at stack", "What was done stands; run the same command again to continue"),
         ("create function", " changes stand, the last: "),
-        ("sending a probe", "What was done stands; the same command again goes on from there"),
+        ("sending a probe", "What was done stands; run the same command again to continue"),
     ],
 )
 def test_ctrl_c_during_a_deploy(
@@ -328,30 +327,30 @@ def test_ctrl_c_during_a_deploy(
     complaint = stack.interrupt(moment, "deploy", "--no-preflight")
     assert complaint.startswith("Error: stopped")
     assert said in complaint
-    assert "again goes on from there" in complaint
+    assert "again again to continue" in complaint
     deploy.deploy(stack.config, silent)
-    assert deploy.prepare(stack.config, silent, deploy.connect(stack.config)).changes == []
+    assert prepare(stack.config, silent, connect(stack.config)).changes == []
 
 
 def test_ctrl_c_during_a_destroy(stack: Stack) -> None:
     complaint = stack.interrupt("delete function", "destroy", "--yes")
     assert " changes stand" in complaint
-    assert "again goes on from there" in complaint
+    assert "again again to continue" in complaint
     assert not stack.is_gone
     stack.run("destroy", "--yes")
     assert stack.is_gone
 
 
 def test_ctrl_c_at_a_question(stack: Stack) -> None:
-    assert "goes on from there" in stack.interrupt("", "destroy", at_prompt=True)
+    assert "again to continue" in stack.interrupt("", "destroy", at_prompt=True)
     assert not stack.is_gone
 
 
 def test_ctrl_c_during_a_rotation(stack: Stack) -> None:
-    first = deploy.find(stack.config).key
-    assert "goes on from there" in stack.interrupt("2 of 3", "key", "rotate")
-    operate.rotate_key(stack.config, deploy.connect(stack.config), silent)
-    assert deploy.find(stack.config).key != first
+    first = find(stack.config).key
+    assert "again to continue" in stack.interrupt("2 of 3", "key", "rotate")
+    deploy.rotate_key(stack.config, connect(stack.config), silent)
+    assert find(stack.config).key != first
     assert isinstance(stack.client().experiments(), list)
 
 
@@ -374,7 +373,7 @@ def test_destroy_leaves_nothing(stack: Stack) -> None:
 
 
 def test_a_destroy_that_was_stopped_goes_on(stack: Stack) -> None:
-    aws, names = deploy.connect(stack.config), Names(stack.content["stack"])
+    aws, names = connect(stack.config), Names(stack.content["stack"])
     (api,) = observe(aws, names).apis
     aws.call("apigatewayv2", "delete_api", ApiId=api.id)
     said = stack.run("destroy", "--yes", "--data")
@@ -391,14 +390,14 @@ def test_the_policy_is_json_that_allows_no_everything(stack: Stack) -> None:
 
 def test_events_of_the_old_rest_api(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIMEL_REDIS_URL", redis_url)
-    direct.gimel.counters.cache_clear()
+    aws_lambda.gimel.counters.cache_clear()
     event = {"experiment": "old", "variant": "a", "event": "participate", "namespace": "rest"}
-    assert direct.track(event | {"uuid": "1"}) is None
-    meta, found = direct.reads({"namespace": "rest"})
+    assert aws_lambda.track(event | {"uuid": "1"}) is None
+    meta, found = aws_lambda.reads({"namespace": "rest"})
     assert meta == {"meta": {"scope": None}}
     assert found["variants"][0]["trials"] == 1
-    with pytest.raises(direct.NotDoneError, match="uuid is missing"):
-        direct.track(event)
-    assert direct.delete({"namespace": "rest", "experiment": "old"}) is None
-    assert direct.reads({"namespace": "rest"}) == [{"meta": {"scope": None}}]
-    direct.gimel.counters.cache_clear()
+    with pytest.raises(aws_lambda.FailedCallError, match="uuid is missing"):
+        aws_lambda.track(event)
+    assert aws_lambda.delete({"namespace": "rest", "experiment": "old"}) is None
+    assert aws_lambda.reads({"namespace": "rest"}) == [{"meta": {"scope": None}}]
+    aws_lambda.gimel.counters.cache_clear()

@@ -12,11 +12,11 @@ import redis
 from click.testing import CliRunner
 
 from bench import peers
+from gimel.backend.counting.counters import Counters
+from gimel.backend.redis.connection import Connection
+from gimel.backend.results.experiment import Experiment
+from gimel.backend.wire import Event
 from gimel.cli import main
-from gimel.connection import Connection
-from gimel.counters import Counters
-from gimel.experiments import Experiment
-from gimel.http import Event
 from tests.servers import (
     backend_fixture,  # noqa: F401
     call,

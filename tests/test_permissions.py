@@ -18,11 +18,12 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from gimel import config, deploy, permissions, preflight
-from gimel.aws import Aws, Home
-from gimel.config import Config
-from gimel.observe import observe
-from gimel.stack import Names
+from gimel.config import file
+from gimel.config.settings import Config
+from gimel.stack import permissions, preflight
+from gimel.stack.aws import Aws, Home
+from gimel.stack.observe import observe
+from gimel.stack.wanted import Names
 from tests.aws import REGION, RecordingAws, emulator, environment
 from tests.tooling import run
 
@@ -120,7 +121,7 @@ class Life:
 
     @property
     def config(self) -> Config:
-        return config.parse(json.dumps(self.content))
+        return file.parse(json.dumps(self.content))
 
     def set(self, **settings: Any) -> None:
         self.content = {**self.content, **settings}
@@ -149,7 +150,7 @@ def life(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Life:
-    monkeypatch.setattr(deploy, "connect", lambda config: account)
+    monkeypatch.setattr("gimel.stack.deployed.connect", lambda config: account)
     return Life(tmp_path, redis_url, root, account)
 
 
@@ -302,7 +303,7 @@ def test_the_policy_is_what_the_commands_call(life: Life, account: Account) -> N
 
 
 def parsed(**settings: Any) -> Config:
-    return config.parse(json.dumps({"redis": {"host": "h"}, **settings}))
+    return file.parse(json.dumps({"redis": {"host": "h"}, **settings}))
 
 
 def actions(policy: dict[str, Any]) -> set[str]:

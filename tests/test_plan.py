@@ -8,15 +8,10 @@ from typing import Any
 
 import pytest
 
-from gimel import stack
-from gimel.aws import Home
-from gimel.bundle import Bundle
 from gimel.gimel import ROUTES
-from gimel.permissions import permissions_policy, trust_policy
-from gimel.plan import notes, plan
-from gimel.plan_api import OLD_DEPLOYMENT
-from gimel.plan_queue import attributes, removals
-from gimel.seen import (
+from gimel.stack.aws import Home
+from gimel.stack.bundle import Bundle
+from gimel.stack.observed import (
     Seen,
     SeenApi,
     SeenDomain,
@@ -29,8 +24,20 @@ from gimel.seen import (
     SeenQueue,
     SeenRole,
 )
-from gimel.stack import DeployError, Names, Wanted, log_group
-from gimel.teardown import legacy_teardown, teardown
+from gimel.stack.permissions import permissions_policy, trust_policy
+from gimel.stack.plan.api import OLD_DEPLOYMENT
+from gimel.stack.plan.plan import notes, plan
+from gimel.stack.plan.queue import attributes, removals
+from gimel.stack.teardown import legacy_teardown, teardown
+from gimel.stack.wanted import (
+    DeployError,
+    Names,
+    Wanted,
+    alias_arn,
+    called,
+    log_group,
+    wanted_stack,
+)
 from tests.aws import stack_config
 
 KEY = "the-read-key"
@@ -41,13 +48,13 @@ NOTHING = Seen(parameter=None, role=None, functions={}, log_groups={}, apis=())
 
 
 def wanted(bundle: Bundle = BUNDLE, **settings: Any) -> Wanted:
-    return stack.wanted(stack_config(REDIS, **settings), HOME, KEY, bundle)
+    return wanted_stack(stack_config(REDIS, **settings), HOME, KEY, bundle)
 
 
 def done(wanted: Wanted) -> Seen:
     """What is seen once all is as wanted."""
     names, tags = wanted.names, wanted.tags
-    uris = {f"int-{name}": stack.alias_arn(HOME, name) for name in stack.called(wanted)}
+    uris = {f"int-{name}": alias_arn(HOME, name) for name in called(wanted)}
     api = SeenApi(
         id="api1",
         endpoint="https://api1.example",
@@ -98,7 +105,7 @@ def done(wanted: Wanted) -> Seen:
                 "uuid1",
                 "arn:mapping",
                 {
-                    "FunctionName": stack.alias_arn(HOME, names.function("replay")),
+                    "FunctionName": alias_arn(HOME, names.function("replay")),
                     "BatchSize": 10,
                     "Enabled": True,
                     "FunctionResponseTypes": ["ReportBatchItemFailures"],
@@ -151,7 +158,7 @@ def test_from_nothing_each_thing_comes_after_what_it_needs() -> None:
 
 
 def test_no_change_shows_a_secret() -> None:
-    with_other_redis = stack.wanted(stack_config("redis://:hush@h"), HOME, KEY, BUNDLE)
+    with_other_redis = wanted_stack(stack_config("redis://:hush@h"), HOME, KEY, BUNDLE)
     for seen in (NOTHING, done(with_other_redis)):
         changes = plan(wanted(), seen)
         shown = repr(changes) + repr(wanted()) + repr(seen) + "".join(map(str, changes))
@@ -282,7 +289,7 @@ def test_while_the_old_rest_api_serves_it_may_take_the_role_and_invoke() -> None
     assert policy["Statement"][-1] == {
         "Effect": "Allow",
         "Action": ["lambda:InvokeFunction"],
-        "Resource": [stack.alias_arn(HOME, name) for name in Names("gimel").functions],
+        "Resource": [alias_arn(HOME, name) for name in Names("gimel").functions],
     }
     assert [str(change) for change in legacy_teardown(seen.legacy)] == [
         "delete API key key1: gimel 1.x's; pages with the old URL lose their events",

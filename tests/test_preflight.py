@@ -13,11 +13,14 @@ import pytest
 import redis
 import trustme
 
-from gimel import deploy, preflight
-from gimel.config import Config, RedisSettings
-from gimel.config_stack import Concurrency
-from gimel.preflight import Check, check_aws, check_connections, check_redis
-from gimel.stack import DeployError
+from gimel import deploy
+from gimel.config.redis import RedisSettings
+from gimel.config.settings import Config
+from gimel.config.stack import Concurrency
+from gimel.stack import preflight
+from gimel.stack.deployed import connect
+from gimel.stack.preflight import Check, check_aws, check_connections, check_redis
+from gimel.stack.wanted import DeployError
 from tests.aws import REGION, new_stack, stack_config
 from tests.servers import (
     black_hole,
@@ -203,7 +206,7 @@ def refusal(inside: Config, url: str) -> str:
 
 
 def test_the_functions_answer_for_their_own_redis_only(inside: Config) -> None:
-    aws = deploy.connect(inside)
+    aws = connect(inside)
     other = inside.model_copy(update={"redis": RedisSettings(url="redis://other.invalid:6379/0")})
     assert preflight._inside(other, aws) is None
     seen = preflight._inside(inside, aws)
@@ -243,7 +246,7 @@ def test_a_redis_that_only_the_functions_reach(
 
     with monkeypatch.context() as patch:
         patch.setattr(preflight, "_count_one", unreachable)
-        aws = deploy.connect(inside)
+        aws = connect(inside)
         (check,) = check_redis(inside.redis, partial(preflight._inside, inside, aws))
     assert check.state == "ok"
     assert "answers the functions and counts" in check.found

@@ -17,7 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gimel import gimel as handlers
-from gimel import local, wsgi
+from gimel import wsgi
+from gimel.local import server
 from tests.servers import backend_fixture, store_fixture  # noqa: F401
 
 many = settings(
@@ -82,7 +83,7 @@ def statuses_in(answers: bytes) -> Iterator[int]:
 
 @pytest.fixture(name="server")
 def server_fixture(backend: redis.Redis) -> Iterator[Server]:
-    http = local._listen(wsgi.app, "127.0.0.1", 0)
+    http = server._listen(wsgi.app, "127.0.0.1", 0)
     thread = threading.Thread(target=http.run, daemon=True)
     thread.start()
     yield Server(http, backend)

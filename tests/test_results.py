@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from gimel import results
 from gimel.client import Client
-from gimel.report import plain
+from gimel.terminal import results
+from gimel.terminal.report import plain
 from tests.servers import (
     backend_fixture,  # noqa: F401
     store_fixture,  # noqa: F401
@@ -221,8 +221,8 @@ def test_the_csv_holds_the_numbers_of_the_wire(shop: str) -> None:
 
 def _experiment(trials: dict[str, int], name: str = "e", **goals: dict[str, int]) -> dict[str, Any]:
     """An experiment as the wire says it, whatever its size."""
-    from gimel.experiments import Experiment
-    from gimel.settings import Settings
+    from gimel.backend.experiment.definition import Settings
+    from gimel.backend.results.experiment import Experiment
 
     totals = tuple(goal for goal in goals if goal.startswith("total"))
     of = goals or {"g": dict.fromkeys(trials, 0)}

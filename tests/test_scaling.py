@@ -7,11 +7,11 @@ import pytest
 import redis
 
 from bench import harness, hot, scaling
-from gimel.connection import Connection
-from gimel.counters import Counters
-from gimel.counting import shard_endings
-from gimel.http import Event
-from gimel.layout import Layout
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import Layout
+from gimel.backend.counting.ways import shard_endings
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
 from tests.servers import store_fixture, traffic, url_of
 
 __all__ = ["store_fixture"]

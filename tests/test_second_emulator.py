@@ -19,11 +19,13 @@ import pytest
 from botocore import xform_name
 from botocore.awsrequest import AWSResponse
 
-from gimel import deploy, operate
-from gimel.change import Change
-from gimel.config import Config
-from gimel.observe import observe
-from gimel.stack import ALIAS, LOGGING, Names
+from gimel import deploy
+from gimel.config.settings import Config
+from gimel.stack import operations
+from gimel.stack.change import Change
+from gimel.stack.observe import observe
+from gimel.stack.prepare import prepare
+from gimel.stack.wanted import ALIAS, LOGGING, Names
 from tests.aws import (
     RecordingAws,
     await_answer,
@@ -106,7 +108,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoAws]:
         for name, value in environment(f"http://127.0.0.1:{port}").items():
             patch.setenv(name, value)
         patch.setattr(deploy, "probe", lambda *_: None)
-        patch.setattr("gimel.aws._WAIT", 0.05)
+        patch.setattr("gimel.stack.aws._WAIT", 0.05)
         yield MotoAws()
 
 
@@ -114,7 +116,7 @@ def settings(stack: str, **changed: Any) -> Config:
     return stack_config(REDIS, stack=stack, **changed)
 
 
-def operations(changes: list[Change]) -> Counter[str]:
+def calls_of(changes: list[Change]) -> Counter[str]:
     return Counter(call.operation for change in changes for call in change.calls)
 
 
@@ -137,15 +139,15 @@ def stack(aws: MotoAws) -> str:
 def test_from_nothing_to_nothing(aws: MotoAws, rich: dict[str, Any]) -> None:
     config = settings(new_stack(), **rich)
     names = Names(config.stack)
-    planned = operations(deploy.prepare(config, silent, aws).changes)
+    planned = calls_of(prepare(config, silent, aws).changes)
     assert planned["create_function"] == 4
     assert written(aws, config) == planned
     assert written(aws, config) == Counter()
-    operate.destroy(aws, operate.doomed(config, aws), silent)
+    operations.destroy(aws, operations.doomed(config, aws), silent)
     seen = observe(aws, names)
     assert (seen.parameter, seen.role, seen.apis, seen.functions) == (None, None, (), {})
     assert (seen.log_groups, seen.queues, seen.mapping) == ({}, {}, None)
-    assert operate.doomed(config, aws) == []
+    assert operations.doomed(config, aws) == []
 
 
 FUNCTION = Counter(update_function_configuration=4, publish_version=4, update_alias=4)
@@ -168,6 +170,6 @@ def test_one_setting_makes_only_its_calls(
 ) -> None:
     deploy.deploy(settings(stack), silent, aws)
     config = settings(stack, **changed)
-    assert operations(deploy.prepare(config, silent, aws).changes) == calls
+    assert calls_of(prepare(config, silent, aws).changes) == calls
     assert written(aws, config) == calls
     assert written(aws, config) == Counter()

@@ -12,11 +12,14 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from click.testing import CliRunner
 
-from gimel import debug, deploy
-from gimel.aws import Aws, AwsError
-from gimel.change import MASK
+from gimel import deploy
 from gimel.cli import main
-from gimel.config import Config
+from gimel.config.settings import Config
+from gimel.stack import trace
+from gimel.stack.aws import Aws, AwsError
+from gimel.stack.change import MASK
+from gimel.stack.deployed import connect, find
+from gimel.stack.prepare import prepare
 from tests.aws import RecordingAws
 from tests.conftest import REDIS_LOGIN, REDIS_PASSWORD
 from tests.test_operate import Stack, silent
@@ -64,7 +67,7 @@ def stack(deployed_once: Stack) -> Iterator[Stack]:
 @pytest.fixture
 def secrets(stack: Stack) -> Secrets:
     found = Secrets()
-    found.add(deploy.find(stack.config).key)
+    found.add(find(stack.config).key)
     return found
 
 
@@ -89,7 +92,7 @@ def test_debug_tells_of_calls_and_no_secret(stack: Stack, secrets: Secrets) -> N
     said += chatter(stack, "deploy", "--dry-run", "--json", code=2)
     said += chatter(stack, "deploy", "--no-preflight")
     said += chatter(stack, "key", "rotate")
-    secrets.add(deploy.find(stack.config).key)
+    secrets.add(find(stack.config).key)
     said += chatter(stack, "logs")
     for call in ("lambda.UpdateFunctionConfiguration", "ssm.PutParameter", "iam.GetRole"):
         assert call in said
@@ -112,15 +115,15 @@ def test_a_plan_masks_what_it_would_set(
     planned += stack.run("deploy", "--dry-run", *arguments, code=2)
     assert MASK in planned
     secrets.assert_not_in(planned)
-    aws = deploy.connect(stack.config)
-    changes = deploy.prepare(stack.config, silent, aws).changes
+    aws = connect(stack.config)
+    changes = prepare(stack.config, silent, aws).changes
     secrets.assert_not_in(repr(changes) + "".join(map(str, changes)))
 
 
 @pytest.fixture
 def chatty(monkeypatch: pytest.MonkeyPatch) -> None:
     """As --debug leaves it."""
-    monkeypatch.setattr(debug, "_is_on", True)
+    monkeypatch.setattr(trace, "_is_on", True)
 
 
 def quoting(aws: RecordingAws) -> None:
@@ -147,7 +150,7 @@ def test_an_error_of_aws_that_quotes_what_it_got(
 ) -> None:
     aws = RecordingAws()
     quoting(aws)
-    monkeypatch.setattr(deploy, "connect", lambda config: aws)
+    monkeypatch.setattr("gimel.stack.deployed.connect", lambda config: aws)
     secrets.forms.add("hunter2")
     stack.save(redis={"url": "redis://:hunter2@127.0.0.1:1/0"})
     done = CliRunner().invoke(main, ["--config", str(stack.path), "deploy", "--no-preflight"])
@@ -175,9 +178,9 @@ def test_a_call_that_cannot_be_made(stack: Stack, secrets: Secrets) -> None:
 
 def test_what_holds_secrets_does_not_show_them(stack: Stack, secrets: Secrets) -> None:
     settings: Config = stack.config
-    aws = deploy.connect(settings)
-    planned = deploy.prepare(settings, silent, aws)
-    holders = [settings, planned, planned.wanted, planned.seen, deploy.find(settings)]
+    aws = connect(settings)
+    planned = prepare(settings, silent, aws)
+    holders = [settings, planned, planned.wanted, planned.seen, find(settings)]
     secrets.assert_not_in(" ".join(repr(holder) for holder in holders))
 
 

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from gimel.connection import Connection
-from gimel.counters import Counters
+from gimel.backend.counting.counters import Counters
+from gimel.backend.experiment.definition import FIELDS, Settings, changes
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
 from gimel.gimel import forget_connection
-from gimel.http import Event
-from gimel.settings import FIELDS, Settings, changes
 from tests.servers import (
     Answer,
     backend_fixture,  # noqa: F401

@@ -19,15 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gimel import gimel as handlers
-from gimel.aws import Aws
+from gimel.backend.counting.counters import Counters
+from gimel.backend.intake import Intake
+from gimel.backend.queue import NotQueuedError, Queue, decode, encode, signed
+from gimel.backend.wire import Event
 from gimel.cli import main
 from gimel.client import Client
-from gimel.counters import Counters
-from gimel.http import Event
-from gimel.intake import Intake
-from gimel.queues import observe_queues, redrive
-from gimel.spill import Queue, SpillError, decode, encode, signed
-from gimel.stack import Names
+from gimel.stack.aws import Aws
+from gimel.stack.queues import observe_queues, redrive
+from gimel.stack.wanted import Names
 from tests.aws import REGION
 from tests.conftest import Deployment
 from tests.servers import (
@@ -324,7 +324,7 @@ def test_a_message_on_hold_is_not_seen(queue: Sqs) -> None:
     spill.hold({record["ReceiptHandle"]: 600})
     time.sleep(1.2)
     assert queue.receive() == []
-    with pytest.raises(SpillError):
+    with pytest.raises(NotQueuedError):
         Queue(queue.arn + "x").hold({record["ReceiptHandle"]: 1})
 
 

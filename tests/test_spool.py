@@ -18,9 +18,9 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gimel.http import Event
-from gimel.spill import SpillError
-from gimel.spool import Spool
+from gimel.backend.queue import NotQueuedError
+from gimel.backend.spool import Spool
+from gimel.backend.wire import Event
 from tests.servers import free_port, kill, url_of, valkey
 
 ONE, TWO, THREE = (Event("n", "e", "participate", "a", uuid) for uuid in "123")
@@ -161,14 +161,14 @@ def test_it_is_bounded(tmp_path: Path) -> None:
     spool = Spool(tmp_path, largest=1000)
     for _ in range(10):
         spool.put([ONE])
-    with pytest.raises(SpillError, match="full"):
+    with pytest.raises(NotQueuedError, match="full"):
         spool.put([ONE] * 20)
     assert 0 < len(replayed(spool)) < 20
     spool.put([ONE])
 
 
 def test_a_disk_that_fails_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SpillError, match="No such file"):
+    with pytest.raises(NotQueuedError, match="No such file"):
         Spool(tmp_path / "not there").put([ONE])
 
 

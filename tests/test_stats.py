@@ -20,7 +20,8 @@ from statsmodels.stats.proportion import (
     proportions_ztest,
 )
 
-from gimel.comparison import (
+from gimel.backend.results.analysis import analyse, matrix, sample_ratio
+from gimel.backend.results.comparison import (
     Arm,
     Comparison,
     boundary,
@@ -30,9 +31,8 @@ from gimel.comparison import (
     holm,
     intrinsic_time,
 )
-from gimel.posterior import chance_to_beat, posterior, standings
-from gimel.power import power, sample_size
-from gimel.stats import analyse, matrix, sample_ratio
+from gimel.backend.results.posterior import chance_to_beat, posterior, standings
+from gimel.terminal.sample_size import power, sample_size
 
 ONE_SHARD = 0.0081
 SHARDS_64 = ONE_SHARD / 8

@@ -21,13 +21,14 @@ import pytest
 import redis
 
 from bench import peers
-from gimel import deploy, operate
-from gimel.client import Client
-from gimel.config import AwsSettings, Config
-from gimel.observe import observe
-from gimel.permissions import permissions_policy, trust_policy
-from gimel.seen import SeenFunction, SeenRole
-from gimel.stack import LATEST, DeployError, Names
+from gimel import deploy
+from gimel.client import Backend, Client
+from gimel.config.settings import AwsSettings, Config
+from gimel.stack import operations
+from gimel.stack.observe import observe
+from gimel.stack.observed import SeenFunction, SeenRole
+from gimel.stack.permissions import permissions_policy, trust_policy
+from gimel.stack.wanted import LATEST, DeployError, Names
 from tests.aws import REGION, RecordingAws, empty, emulator, environment, stack_config
 from tests.servers import port_of, store_fixture  # noqa: F401
 from tests.test_deploy import silent
@@ -135,7 +136,7 @@ def old(account: RecordingAws, store: redis.Redis, tmp_path: Path) -> OldApi:
     return api
 
 
-def visitors(backend: deploy.Backend) -> int:
+def visitors(backend: Backend) -> int:
     found = Client(backend.url, backend.key).experiment(EVENT["experiment"])
     ((count),) = [variant["trials"] for variant in found["variants"]]
     return int(count)
@@ -177,9 +178,9 @@ def test_what_gimel_1_deployed_is_taken_over_and_goes_on_counting(
     assert (status, meta, found["experiment"]) == (200, {"meta": {"scope": None}}, "button color")
     assert old.get("track", **EVENT)[0] == 503
     assert visitors(deployed) == 5
-    operate.destroy(account, operate.doomed(settings, account), silent)
+    operations.destroy(account, operations.doomed(settings, account), silent)
     assert sorted(left(account)) == sorted([old.id, old.key])
-    operate.destroy(account, operate.doomed(settings, account, legacy=True), silent)
+    operations.destroy(account, operations.doomed(settings, account, legacy=True), silent)
     assert left(account) == []
 
 
@@ -194,10 +195,10 @@ def test_without_the_old_url_the_role_is_for_lambda_alone(
     assert written(account, settings) == []
     assert old.get("track", **EVENT)[0] == 503
     assert "apigateway" in str(role(account).trust)
-    operate.destroy(account, operate.doomed(settings, account, legacy=True), silent)
+    operations.destroy(account, operations.doomed(settings, account, legacy=True), silent)
     assert sorted(set(written(account, settings))) == ["PutRolePolicy", "UpdateAssumeRolePolicy"]
     assert "apigateway" not in str(role(account).trust)
-    operate.destroy(account, operate.doomed(settings, account), silent)
+    operations.destroy(account, operations.doomed(settings, account), silent)
     assert left(account) == []
 
 
@@ -217,12 +218,12 @@ def test_a_deployment_of_gimel_1_in_another_region_keeps_its_role(
     assert "apigateway" in str(role(account).trust)
     assert written(account, settings) == []
     assert old.get("track", **EVENT, uuid="4") == (200, None)
-    operate.destroy(account, operate.doomed(settings, account), silent)
-    operate.destroy(account, operate.doomed(settings, account, legacy=True), silent)
+    operations.destroy(account, operations.doomed(settings, account), silent)
+    operations.destroy(account, operations.doomed(settings, account, legacy=True), silent)
     # What is left is that of the other region, and then nothing.
     deploy.deploy(elsewhere, silent, there)
     assert "apigateway" not in str(role(there).trust)
-    operate.destroy(there, operate.doomed(elsewhere, there), silent)
+    operations.destroy(there, operations.doomed(elsewhere, there), silent)
     assert [*left(account), *left(there)] == []
 
 

@@ -14,8 +14,8 @@ import requests
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gimel.backend.wire import MAX_BODY
 from gimel.gimel import ROUTES
-from gimel.http import MAX_BODY
 from gimel.wsgi import OPEN_PATHS, app, is_loopback
 from tests.servers import (
     KEY,

@@ -1,0 +1,25 @@
+"""The base of every error that Gimel raises on purpose. All of them form one tree:
+
+GimelError                     the message says what is wrong and what to do
+├── HTTPError                  backend/wire.py: a request is refused; this is its answer
+├── NotQueuedError             backend/queue.py: events were not kept; their sender keeps them
+├── FailedCallError            aws_lambda.py: a call by gimel 1.x's REST API failed
+├── BackendError               client.py: a backend refused, or did not answer
+├── ConfigError                config/file.py: config.json is missing or wrong
+├── LocalError                 local/server.py: the backend on this machine cannot start
+├── DeployError                stack/wanted.py: a stack is missing, or is not as it should be
+│   └── InterruptedDeployError stack/apply.py: Ctrl-C stopped a deploy
+└── AwsError                   stack/aws.py: AWS refused a call, or did not answer
+    └── NotFoundError          stack/aws.py: AWS has no such resource
+"""
+
+
+class GimelError(Exception):
+    """An expected error. A command that raises it ends with `exit_code`, after printing `lines`."""
+
+    exit_code = 1
+
+    @property
+    def lines(self) -> list[str]:
+        """The message, one line for each mistake."""
+        return str(self).splitlines()

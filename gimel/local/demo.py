@@ -1,0 +1,88 @@
+"""What `gimel local --demo` adds: a few believable experiments, and a page to click through."""
+
+import random
+from collections.abc import Callable, Iterable, Iterator
+from importlib.resources import files
+from itertools import islice
+from typing import Any, NamedTuple
+
+from gimel.backend.counting.counters import PARTICIPATE, Counters
+from gimel.backend.limits import DEMO_NAMESPACE as NAMESPACE
+from gimel.backend.wire import MAX_BATCH, Event
+from gimel.snippet import snippet
+
+EXPERIMENT = "button colour"
+VARIANTS = ("blue", "green")
+GOALS = ("clicked the button",)
+
+
+class Arm(NamedTuple):
+    """A made-up variant: its visitors, and the rate of each goal."""
+
+    variant: str
+    visitors: int
+    rates: dict[str, float]
+
+
+EXPERIMENTS: dict[str, list[Arm]] = {
+    "signup form": [
+        Arm("control", 11_840, {"signup": 0.084, "paid": 0.0121}),
+        Arm("one field", 11_910, {"signup": 0.101, "paid": 0.0146}),
+    ],
+    "pricing headline": [
+        Arm("control", 6_020, {"plan chosen": 0.118}),
+        Arm("save 20 %", 5_960, {"plan chosen": 0.119}),
+        Arm("pay as you go", 6_090, {"plan chosen": 0.117}),
+    ],
+    "checkout / fewer steps": [
+        Arm("control", 143, {"order": 0.052}),
+        Arm("two steps", 151, {"order": 0.066}),
+    ],
+}
+
+
+def fill(counters: Counters) -> None:
+    """Count the made-up visitors; again, it adds nothing: their uuids are always the same."""
+    events = _events()
+    while batch := list(islice(events, MAX_BATCH)):
+        counters.add(batch)
+
+
+def _events() -> Iterator[Event]:
+    chance = random.Random(3)  # noqa: S311 - the same visitors every time, no secret
+    for experiment, arms in EXPERIMENTS.items():
+        for arm in arms:
+            for number in range(arm.visitors):
+                uuid = f"{arm.variant}-{number}"
+                yield Event(NAMESPACE, experiment, PARTICIPATE, arm.variant, uuid)
+                for goal, rate in arm.rates.items():
+                    if chance.random() < rate:
+                        yield Event(NAMESPACE, experiment, goal, arm.variant, uuid)
+
+
+App = Callable[..., Iterable[bytes]]
+
+
+def with_page(app: App) -> App:
+    """The app with the demo page at `/`."""
+
+    def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) != ("GET", "/"):
+            return app(environ, start_response)
+        # Relative to the page's own address, whatever name it was opened under.
+        body = page(url="").encode()
+        headers = [("content-type", "text/html; charset=utf-8"), ("content-length", str(len(body)))]
+        start_response("200 OK", headers)
+        return [body]
+
+    return wrapped
+
+
+def page(url: str) -> str:
+    """The page: the snippet just as `gimel snippet` prints it, and something to click."""
+    script = snippet(
+        url, namespace=NAMESPACE, experiment=EXPERIMENT, variants=VARIANTS, goals=GOALS
+    )
+    return (
+        (files("gimel.local") / "demo.html").read_text("utf-8").replace("<!-- snippet -->", script)
+    )
