@@ -327,7 +327,7 @@ def test_ctrl_c_during_a_deploy(
     complaint = stack.interrupt(moment, "deploy", "--no-preflight")
     assert complaint.startswith("Error: stopped")
     assert said in complaint
-    assert "again again to continue" in complaint
+    assert "again to continue" in complaint
     deploy.deploy(stack.config, silent)
     assert prepare(stack.config, silent, connect(stack.config)).changes == []
 
@@ -335,7 +335,7 @@ def test_ctrl_c_during_a_deploy(
 def test_ctrl_c_during_a_destroy(stack: Stack) -> None:
     complaint = stack.interrupt("delete function", "destroy", "--yes")
     assert " changes stand" in complaint
-    assert "again again to continue" in complaint
+    assert "again to continue" in complaint
     assert not stack.is_gone
     stack.run("destroy", "--yes")
     assert stack.is_gone

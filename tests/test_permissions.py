@@ -150,7 +150,8 @@ def life(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Life:
-    monkeypatch.setattr("gimel.stack.deployed.connect", lambda config: account)
+    for module in ("deployed", "preflight"):
+        monkeypatch.setattr(f"gimel.stack.{module}.connect", lambda config: account)
     return Life(tmp_path, redis_url, root, account)
 
 
