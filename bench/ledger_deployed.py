@@ -14,7 +14,7 @@ import requests
 
 from bench.load import NAMESPACE, body_of
 from gimel import deploy
-from gimel.backend.counting.ways import EXACT
+from gimel.backend.counting.exact import EXACT
 from gimel.backend.wire import Event
 from gimel.client import Client
 from gimel.config.file import parse

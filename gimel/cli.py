@@ -14,11 +14,10 @@ from redis.exceptions import RedisError
 
 from gimel import __version__
 from gimel import snippet as html
+from gimel.backend.counting.hyperloglog import relative_error
 from gimel.backend.counting.migration import migrate
-from gimel.backend.counting.ways import METHODS
-from gimel.backend.experiment.definition import FIELDS
+from gimel.backend.experiment.definition import FIELDS, METHODS
 from gimel.backend.redis.connection import Connection
-from gimel.backend.results.experiment import relative_error
 from gimel.backend.wire import DEFAULT_NAMESPACE
 from gimel.client import Backend, Client
 from gimel.config import file
@@ -312,7 +311,7 @@ def migrate_command(
         connection = Connection(redis_url)
     else:
         of = file.load(config_file).config.redis
-        connection = Connection.of(of.environment)
+        connection = Connection.from_environment(of.environment)
     try:
         findings = list(migrate(connection, namespace, dry_run=dry_run))
     except RedisError as error:

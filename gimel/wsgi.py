@@ -14,14 +14,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gimel import gimel
-from gimel.backend.wire import MAX_BODY, HTTPError, ProxyEvent, Response
+from gimel.backend.wire import (
+    CORS_HEADERS,
+    CORS_MAX_AGE,
+    CORS_METHODS,
+    MAX_BODY,
+    HTTPError,
+    ProxyEvent,
+    Response,
+)
 
 OPEN_PATHS = ("/e", "/track")
 _CORS = {
     "access-control-allow-origin": "*",
-    "access-control-allow-methods": "GET, POST, DELETE, OPTIONS",
-    "access-control-allow-headers": "content-type, x-api-key",
-    "access-control-max-age": "86400",
+    "access-control-allow-methods": ", ".join(CORS_METHODS),
+    "access-control-allow-headers": ", ".join(CORS_HEADERS),
+    "access-control-max-age": str(CORS_MAX_AGE),
 }
 
 Environ = dict[str, Any]

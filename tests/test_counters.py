@@ -13,10 +13,11 @@ import redis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gimel.backend.counting.counters import Counters, shard_of
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.hyperloglog import SHARD_ERROR, shard_of
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
-from gimel.backend.results.experiment import SHARD_ERROR, Experiment
+from gimel.backend.results.experiment import Experiment
 from gimel.backend.wire import Event
 from tests.servers import debian_redis, proxy_of, store_fixture, url_of  # noqa: F401
 

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from gimel.backend.counting import ways
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.ways import EXACT, IntegerSets, generation_field, member_of
+from gimel.backend.counting.exact import EXACT, IntegerSets, member_of
+from gimel.backend.counting.keys import generation_field
 from gimel.backend.redis.connection import Command, Connection
-from gimel.backend.redis.line import singles, together
+from gimel.backend.redis.protocol import grouped, singles
 from gimel.backend.results.experiment import Experiment
 from gimel.backend.wire import Event
 from tests.clusters import cluster
@@ -83,7 +84,7 @@ class Stepping(Connection):
         for command in singles(commands):
             self.between()
             replies += super().ask([command])
-        return together(commands, replies)
+        return grouped(commands, replies)
 
 
 class Process:

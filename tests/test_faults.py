@@ -111,7 +111,7 @@ def test_one_event_whose_keys_cannot_be_used_holds_up_no_other(
         spool = Spool(tmp_path)
         bad = [Event("n", "broken", "participate", "a", "1"), event(0)._replace(namespace="other")]
         spool.put([event(1), bad[0], event(2), event(3), bad[1], event(4)])
-        assert spool.replay(Intake(counters, connection, spool).count_apart) == 6
+        assert spool.replay(Intake(counters, connection, spool).count) == 6
         (found,) = counters.read("n", ["e"])
         assert found.trials == {"a": 4}
         lines = capsys.readouterr().out.splitlines()
@@ -138,7 +138,7 @@ def test_a_batch_of_many_experiments_is_replayed_a_few_at_a_time(
     with valkey() as server:
         connection = Connection(url_of(server))
         counters = Counters(connection, limits=Limits(experiments=50))
-        assert list(Intake(counters, connection, None).count_apart(sent)) == list(range(100, 120))
+        assert list(Intake(counters, connection, None).count(sent)) == list(range(100, 120))
         assert sizes == [20, 20, 20]
         assert [found.trials for found in counters.read("n")] == [{"a": 2}] * 50
 
@@ -150,7 +150,7 @@ def test_what_is_wrong_with_the_server_sets_nothing_aside(name: str) -> None:
         connection = Connection(url_of(server))
         intake = Intake(Counters(connection), connection, Kept())
         with pytest.raises(redis.exceptions.OutOfMemoryError):
-            intake.count_apart([event(1)._replace(experiment=name), event(2)])
+            intake.count([event(1)._replace(experiment=name), event(2)])
 
 
 def test_loading() -> None:

@@ -9,7 +9,7 @@ import redis
 from bench import ledger, ledger_deployed, membership
 from bench.faults import Pair
 from bench.load import event_of
-from gimel import gimel as handlers
+from gimel.backend import process
 from tests.aws import new_stack
 from tests.servers import store_fixture, url_of  # noqa: F401
 
@@ -21,7 +21,7 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("GIMEL_REDIS_URL", "GIMEL_KEY_SHA256", "GIMEL_SHARDS", "GIMEL_SPOOL"):
         monkeypatch.setenv(name, "")  # and back as it was, afterwards
     yield
-    handlers.forget_connection()
+    process.reset()
 
 
 def test_no_acknowledged_event_is_missing_and_none_is_made_up(tmp_path: Path) -> None:

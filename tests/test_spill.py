@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gimel import gimel as handlers
+from gimel.backend import process
 from gimel.backend.counting.counters import Counters
 from gimel.backend.intake import Intake
 from gimel.backend.queue import NotQueuedError, Queue, decode, encode, signed
@@ -84,7 +85,7 @@ def queue(
     monkeypatch.setenv("GIMEL_QUEUE", sqs.arn)
     yield sqs
     sqs.client.close()
-    handlers.forget_connection()
+    process.reset()
 
 
 @given(st.lists(st.tuples(*[st.text(min_size=1, max_size=8)] * 5).map(lambda each: Event(*each))))
@@ -194,7 +195,7 @@ def test_queue_and_redis_away_the_sender_keeps_its_event(monkeypatch: pytest.Mon
             answer = call("GET", "/e", EVENT)
             assert time.monotonic() - started < 2  # the promise itself
             assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-    handlers.forget_connection()
+    process.reset()
 
 
 def test_a_queue_that_refuses_is_no_success(queue: Sqs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,7 +209,7 @@ def test_a_kept_line_that_died_costs_a_retry(queue: Sqs) -> None:
     spill = Queue(queue.arn)
     event = Event("n", "e", "g", "v", "1")
     spill.put([event])
-    spill._kept.line.sock.shutdown(2)
+    spill._kept.connection.sock.shutdown(2)
     spill.put([event])
     assert len(queue.receive()) == 2
 
@@ -272,7 +273,7 @@ def test_what_is_over_a_limit_is_set_aside(
 ) -> None:
     aside = Sqs(queue.arn.rsplit(":", 1)[1] + "-dead")
     monkeypatch.setenv("GIMEL_LIMITS", '{"variants": 1}')
-    handlers.forget_connection()
+    process.reset()
     events = [Event("alephbet", "e", "participate", variant, "1") for variant in "ab"]
     for message in encode(events):
         queue.client.send_message(QueueUrl=queue.url, MessageBody=message)
@@ -295,7 +296,7 @@ def test_what_over_a_limit_cannot_be_set_aside_comes_again(
     queue: Sqs, backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIMEL_LIMITS", '{"variants": 1}')
-    handlers.forget_connection()
+    process.reset()
     events = [Event("alephbet", "e", "participate", variant, "1") for variant in "ab"]
     for message in encode(events):
         queue.client.send_message(QueueUrl=queue.url, MessageBody=message)
@@ -308,7 +309,7 @@ def test_what_failed_waits_longer_each_time(queue: Sqs, monkeypatch: pytest.Monk
         kill(own)
         Queue(queue.arn).put([Event("n", "e", "g", "v", "1")])
         held: list[dict[str, int]] = []
-        monkeypatch.setattr(Queue, "hold", lambda self, waits: held.append(waits))
+        monkeypatch.setattr(Queue, "delay", lambda self, waits: held.append(waits))
         records = queue.receive()
         for times in ("1", "2", "5", "100"):
             records[0]["attributes"]["ApproximateReceiveCount"] = times
@@ -321,11 +322,11 @@ def test_a_message_on_hold_is_not_seen(queue: Sqs) -> None:
     spill = Queue(queue.arn)
     spill.put([Event("n", "e", "g", "v", "1")])
     (record,) = queue.client.receive_message(QueueUrl=queue.url)["Messages"]
-    spill.hold({record["ReceiptHandle"]: 600})
+    spill.delay({record["ReceiptHandle"]: 600})
     time.sleep(1.2)
     assert queue.receive() == []
     with pytest.raises(NotQueuedError):
-        Queue(queue.arn + "x").hold({record["ReceiptHandle"]: 1})
+        Queue(queue.arn + "x").delay({record["ReceiptHandle"]: 1})
 
 
 # Deployed

@@ -14,9 +14,9 @@ import waitress
 from click.testing import CliRunner, Result
 
 from gimel import wsgi
+from gimel.backend.process import counters
 from gimel.backend.wire import Event
 from gimel.cli import main
-from gimel.gimel import counters
 from tests.servers import backend_fixture, store_fixture  # noqa: F401
 
 DEADLINE = 30

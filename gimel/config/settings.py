@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gimel.backend.counting.counters import DEFAULT_SHARDS
+from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS
 from gimel.backend.limits import DEFAULT_LIMITS
 from gimel.config.redis import RedisSettings
 from gimel.config.stack import (

@@ -6,7 +6,8 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any, NamedTuple
 
-from gimel.backend.counting.counters import PARTICIPATE, Counters
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import DEMO_NAMESPACE as NAMESPACE
 from gimel.backend.wire import MAX_BATCH, Event
 from gimel.snippet import snippet

@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 
 from gimel import gimel, wsgi
 from gimel.backend.errors import GimelError
-from gimel.backend.intake import log
+from gimel.backend.log import log
+from gimel.backend.process import counters, intake
 from gimel.backend.spool import Spool
 from gimel.backend.wire import MAX_BODY
 from gimel.config.redis import advice
@@ -54,7 +55,7 @@ def serve(
         os.environ["GIMEL_KEY_SHA256"] = "none" if wsgi.is_loopback(host) else _key_hash(data_dir)
         server = _listen(_app(with_demo), host, port)
         if with_demo:
-            demo.fill(gimel.counters())
+            demo.fill(counters())
         address = f"http://{f'[{host}]' if ':' in host else host}:{server.effective_port}"
         stopping = Event()
         keeper = Thread(target=_keep, args=(Spool(data_dir), revive, stopping))
@@ -76,7 +77,7 @@ def _keep(spool: Spool, revive: Callable[[], None], stopping: Event) -> None:
     while not stopping.is_set():
         revive()
         try:
-            spool.replay(gimel.intake().count_apart)
+            spool.replay(intake().count)
         except (RedisError, OSError) as error:
             log("warning", replay=type(error).__name__)
         stopping.wait(_PAUSE)

@@ -15,10 +15,11 @@ from redis.exceptions import (
     RedisError,
 )
 
-from gimel.backend.counting.counters import PARTICIPATE, Counters
-from gimel.backend.inspection import trouble
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import PREFLIGHT_NAMESPACE
 from gimel.backend.redis.connection import Connection
+from gimel.backend.redis.errors import trouble
 from gimel.backend.wire import Event
 from gimel.config import file
 from gimel.config.redis import RedisSettings, advice
@@ -208,7 +209,7 @@ def check_connections(wanted: Concurrency, executions: int | None, figures: Figu
 
 def _count_one(settings: RedisSettings) -> None:
     """Count, and forget, an event just as the functions will."""
-    counters = Counters(Connection.of(settings.environment))
+    counters = Counters(Connection.from_environment(settings.environment))
     counters.add([Event(PREFLIGHT_NAMESPACE, "preflight", PARTICIPATE, "a", "1")])
     counters.delete(PREFLIGHT_NAMESPACE, "preflight", forget=True)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from gimel import __version__, gimel
 from gimel.backend.errors import GimelError
+from gimel.backend.wire import CORS_HEADERS, CORS_MAX_AGE, CORS_METHODS
 from gimel.config.settings import Config
 from gimel.config.stack import Domain, Throttle, Vpc
 from gimel.stack.aws import Home
@@ -253,7 +254,7 @@ def cors(origins: Collection[str] = ("*",)) -> dict[str, Any]:
     """
     return {
         "AllowOrigins": list(origins),
-        "AllowMethods": ["GET", "POST", "DELETE", "OPTIONS"],
-        "AllowHeaders": ["content-type", "x-api-key"],
-        "MaxAge": 86400,
+        "AllowMethods": list(CORS_METHODS),
+        "AllowHeaders": list(CORS_HEADERS),
+        "MaxAge": CORS_MAX_AGE,
     }

@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from gimel.backend.counting.ways import HYPERLOGLOG, METHODS
+from gimel.backend.counting.exact import EXACT
+from gimel.backend.counting.hyperloglog import HYPERLOGLOG
 from gimel.backend.wire import HTTPError
 
 Names = Sequence[str]
 
+METHODS = (HYPERLOGLOG, EXACT)
 STATES = ("running", "stopped", "archived")
 
 

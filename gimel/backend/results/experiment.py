@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from gimel.backend.counting.ways import EXACT
+from gimel.backend.counting.exact import EXACT
 from gimel.backend.experiment.definition import Settings
 
 # Redis's documentation: the standard error of one HyperLogLog of 16,384 registers.
