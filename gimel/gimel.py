@@ -220,9 +220,9 @@ def settings(event: ProxyEvent) -> Response:
     chooses = isinstance(body, dict) and "counting" in body
     (found,) = counters().read(namespace, [name]) if chooses else (_one(namespace, name),)
     # Here, for it costs a cold start a millisecond, and events need none.
-    from gimel.backend.experiment.definition import changes
+    from gimel.backend.experiment.definition import parse_changes
 
-    changed = changes(body, sorted(found.trials), sorted(found.goals))
+    changed = parse_changes(body, sorted(found.trials), sorted(found.goals))
     counters().configure(namespace, name, changed)
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):

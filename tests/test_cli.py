@@ -404,7 +404,7 @@ def test_weights_in_short(url: str) -> None:
     [
         ("--baseline", "none", "baseline must be a variant: a, b=1, c"),
         ("--primary-goal", "none", "primary_goal must be a goal: g, h"),
-        ("--weights", "a=1", "weights must name each variant: a, b=1, c"),
+        ("--weights", "a=1", "weights must name every variant and no other: a, b=1, c"),
         ("--weights", '{"a": 0, "b=1, c": 0}', "weights must not all be 0"),
         ("--weights", '{"a": NaN, "b=1, c": 0}', "not every number given is finite"),
         ("--equivalence", "1", "equivalence must be a lift between 0 and 1"),

@@ -239,7 +239,7 @@ class Found(NamedTuple):
 
     def _experiment(self, by_goal: dict[str, dict[str, int]], method: str) -> "Experiment":
         # Here, for it costs a cold start 2 ms, and events need none.
-        from gimel.backend.experiment.definition import Settings
+        from gimel.backend.experiment.definition import ExperimentSettings
         from gimel.backend.results.experiment import Experiment
 
         labels = sorted({variant for variants in by_goal.values() for variant in variants})
@@ -251,7 +251,7 @@ class Found(NamedTuple):
             name=self.layout.name,
             shards=self.shards,
             created_at=self.settings.get("created_at"),
-            settings=Settings.of(self.settings | {"counting": method}),
+            settings=ExperimentSettings.from_hash(self.settings | {"counting": method}),
             trials=filled.pop(PARTICIPATE, dict.fromkeys(labels, 0)),
             goals=filled,
             ambiguous=self.layout.ambiguous(self.keys),

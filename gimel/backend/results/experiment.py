@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gimel.backend.counting.ways import EXACT
-from gimel.backend.experiment.definition import Settings
+from gimel.backend.experiment.definition import ExperimentSettings
 
 # Redis's documentation: the standard error of one HyperLogLog of 16,384 registers.
 SHARD_ERROR = 0.0081
@@ -29,7 +29,7 @@ class Experiment:
     name: str
     shards: int = 1
     created_at: str | None = None
-    settings: Settings = field(default_factory=Settings)
+    settings: ExperimentSettings = field(default_factory=ExperimentSettings)
     trials: dict[str, int] = field(default_factory=dict)
     goals: dict[str, dict[str, int]] = field(default_factory=dict)
     ambiguous: tuple[str, ...] = ()
