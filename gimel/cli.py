@@ -18,7 +18,7 @@ from gimel.backend.counting.migration import migrate
 from gimel.backend.counting.ways import METHODS
 from gimel.backend.experiment.definition import RESETTABLE_FIELDS
 from gimel.backend.redis.connection import Connection
-from gimel.backend.results.experiment import relative_error
+from gimel.backend.results.counts import relative_error
 from gimel.backend.wire import DEFAULT_NAMESPACE
 from gimel.client import Backend, Client
 from gimel.config import file

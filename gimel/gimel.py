@@ -35,7 +35,7 @@ from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
 
 if TYPE_CHECKING:
-    from gimel.backend.results.experiment import Experiment
+    from gimel.backend.results.counts import ExperimentCounts
 
 LambdaHandler = Callable[..., Response]
 
@@ -201,7 +201,7 @@ def experiment(event: ProxyEvent) -> Response:
     return respond(_one(wire.namespace(fields), name).describe())
 
 
-def _one(namespace: str, name: str) -> "Experiment":
+def _one(namespace: str, name: str) -> "ExperimentCounts":
     (found,) = counters().read(namespace, [name])
     if not found.exists:
         raise HTTPError(404, "there is no such experiment in this namespace", "experiment")

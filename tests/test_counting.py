@@ -17,7 +17,7 @@ from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.ways import EXACT, IntegerSets, generation_field, member_of
 from gimel.backend.redis.connection import Command, Connection
 from gimel.backend.redis.line import singles, together
-from gimel.backend.results.experiment import Experiment
+from gimel.backend.results.counts import ExperimentCounts
 from gimel.backend.wire import Event
 from tests.clusters import cluster
 from tests.servers import (
@@ -47,7 +47,7 @@ def event(uuid: object, variant: str = "a", goal: str = "participate") -> Event:
     return Event("alephbet", "e", goal, variant, str(uuid))
 
 
-def only(counters: Counters) -> Experiment:
+def only(counters: Counters) -> ExperimentCounts:
     (found,) = counters.read("alephbet")
     return found
 

@@ -51,7 +51,7 @@ from gimel.backend.redis.connection import Addition, Command, Connection, heard
 from gimel.backend.wire import DEFAULT_NAMESPACE, Event
 
 if TYPE_CHECKING:
-    from gimel.backend.results.experiment import Experiment
+    from gimel.backend.results.counts import ExperimentCounts
 
 __all__ = ["DEFAULT_SHARDS", "PARTICIPATE", "Counters", "shard_of"]
 
@@ -220,7 +220,7 @@ class Counters:
         )
         self._connection.tell(list(chain.from_iterable(growths)))
 
-    def read(self, namespace: str, names: Sequence[str] | None = None) -> "list[Experiment]":
+    def read(self, namespace: str, names: Sequence[str] | None = None) -> "list[ExperimentCounts]":
         """The named experiments, or all of them by name.
 
         In at most 3 round trips, 4 for old experiments; exact counters take 3 more, and while they
@@ -230,7 +230,7 @@ class Counters:
 
     def read_in_turn(
         self, namespace: str, names: Sequence[str] | None = None
-    ) -> "Iterator[Experiment]":
+    ) -> "Iterator[ExperimentCounts]":
         """The same, a few at a time, while Redis counts the next."""
         if names is None:
             _, names = self.names(namespace)

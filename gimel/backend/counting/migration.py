@@ -13,7 +13,7 @@ from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.keys import NAMESPACES, Layout, escape, is_hyperloglog, start_of
 from gimel.backend.counting.ways import EXACT, HYPERLOGLOG
 from gimel.backend.redis.connection import Command, Connection, heard
-from gimel.backend.results.experiment import Experiment
+from gimel.backend.results.counts import ExperimentCounts
 
 _EXPERIMENTS = ":experiments"
 
@@ -23,7 +23,7 @@ class Finding:
     """An experiment, who made it, and why it stays in the old layout (None: it moves)."""
 
     namespace: str
-    experiment: Experiment
+    experiment: ExperimentCounts
     maker: str
     stays: str | None
 
@@ -82,7 +82,7 @@ def _maker(starts: Mapping[str, bytes]) -> str:
     return " and ".join(sorted(_makers(starts))) or "gimel 1.x or lamed"
 
 
-def _obstacle(namespace: str, found: Experiment, starts: Mapping[str, bytes]) -> str | None:
+def _obstacle(namespace: str, found: ExperimentCounts, starts: Mapping[str, bytes]) -> str | None:
     names = [namespace, found.name, *found.trials, *found.goals]
     if found.ambiguous:
         return "its names can be read in more than one way: " + ", ".join(found.ambiguous)

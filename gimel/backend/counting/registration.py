@@ -32,7 +32,7 @@ from gimel.backend.limits import Limits, Pair
 from gimel.backend.redis.connection import Command, Series
 
 if TYPE_CHECKING:
-    from gimel.backend.results.experiment import Experiment
+    from gimel.backend.results.counts import ExperimentCounts
 
 
 class Registration:
@@ -219,7 +219,7 @@ class Found(NamedTuple):
         shards = [f"shards {self.shards} {key}" for key in sorted(self.keys)]
         return shards + [field for field in self.settings if field.startswith("sets ")]
 
-    def hear(self, replies: Iterator[Any], distinct: Mapping[str, int]) -> "Experiment":
+    def hear(self, replies: Iterator[Any], distinct: Mapping[str, int]) -> "ExperimentCounts":
         """The experiment, given the exact counters' numbers of distinct members."""
         by_goal: dict[str, dict[str, int]] = {}
         starts: list[bytes] = []
@@ -237,17 +237,17 @@ class Found(NamedTuple):
             return self.settings.get("counting", HYPERLOGLOG)
         return EXACT if any(starts) and not any(map(is_hyperloglog, starts)) else HYPERLOGLOG
 
-    def _experiment(self, by_goal: dict[str, dict[str, int]], method: str) -> "Experiment":
+    def _experiment(self, by_goal: dict[str, dict[str, int]], method: str) -> "ExperimentCounts":
         # Here, for it costs a cold start 2 ms, and events need none.
         from gimel.backend.experiment.definition import ExperimentSettings
-        from gimel.backend.results.experiment import Experiment
+        from gimel.backend.results.counts import ExperimentCounts
 
         labels = sorted({variant for variants in by_goal.values() for variant in variants})
         filled = {
             goal: {label: variants.get(label, 0) for label in labels}
             for goal, variants in by_goal.items()
         }
-        return Experiment(
+        return ExperimentCounts(
             name=self.layout.name,
             shards=self.shards,
             created_at=self.settings.get("created_at"),
