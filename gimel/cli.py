@@ -16,7 +16,7 @@ from gimel import __version__
 from gimel import snippet as html
 from gimel.backend.counting.hyperloglog import relative_error
 from gimel.backend.counting.migration import migrate
-from gimel.backend.experiment.definition import FIELDS, METHODS
+from gimel.backend.experiment.definition import METHODS, RESETTABLE_FIELDS
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import DEFAULT_NAMESPACE
 from gimel.client import Backend, Client
@@ -212,7 +212,7 @@ def results_command(
     type=click.Choice(METHODS),
     help="Before the first event: how an experiment to come is counted.",
 )
-@click.option("--reset", multiple=True, type=click.Choice(FIELDS), help="Take one back.")
+@click.option("--reset", multiple=True, type=click.Choice(RESETTABLE_FIELDS), help="Take one back.")
 @_namespace
 @_url
 @click.pass_obj

@@ -31,7 +31,7 @@ from gimel.backend.queue import NotQueuedError, Queue
 from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
 
 if TYPE_CHECKING:
-    from gimel.backend.results.experiment import Experiment
+    from gimel.backend.results.counts import ExperimentCounts
 
 LambdaHandler = Callable[..., Response]
 
@@ -159,7 +159,7 @@ def experiment(event: ProxyEvent) -> Response:
     return respond(_one(wire.namespace(fields), name).describe())
 
 
-def _one(namespace: str, name: str) -> "Experiment":
+def _one(namespace: str, name: str) -> "ExperimentCounts":
     (found,) = counters().read(namespace, [name])
     if not found.exists:
         raise HTTPError(404, "there is no such experiment in this namespace", "experiment")
@@ -178,9 +178,9 @@ def settings(event: ProxyEvent) -> Response:
     chooses = isinstance(body, dict) and "counting" in body
     (found,) = counters().read(namespace, [name]) if chooses else (_one(namespace, name),)
     # Imported here: it costs a cold start a millisecond, and events do not need it.
-    from gimel.backend.experiment.definition import changes
+    from gimel.backend.experiment.definition import parse_changes
 
-    changed = changes(body, sorted(found.trials), sorted(found.goals))
+    changed = parse_changes(body, sorted(found.trials), sorted(found.goals))
     counters().configure(namespace, name, changed)
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):

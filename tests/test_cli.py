@@ -404,7 +404,7 @@ def test_weights_in_short(url: str) -> None:
     [
         ("--baseline", "none", "baseline must be a variant: a, b=1, c"),
         ("--primary-goal", "none", "primary_goal must be a goal: g, h"),
-        ("--weights", "a=1", "weights must name each variant: a, b=1, c"),
+        ("--weights", "a=1", "weights must name every variant and no other: a, b=1, c"),
         ("--weights", '{"a": 0, "b=1, c": 0}', "weights must not all be 0"),
         ("--weights", '{"a": NaN, "b=1, c": 0}', "not every number given is finite"),
         ("--equivalence", "1", "equivalence must be a lift between 0 and 1"),
@@ -456,20 +456,20 @@ def test_sample_size() -> None:
     )
     fixed, free = printed.splitlines()
     need = sample_size(0.2, 0.25, relative_error=0.0081 / 8)
-    assert need.fixed
-    assert need.free_looks
-    assert 1030 < need.fixed.per_variant < 1200
-    assert need.fixed.total == 2 * need.fixed.per_variant
+    assert need.fixed_horizon
+    assert need.always_valid
+    assert 1030 < need.fixed_horizon.per_variant < 1200
+    assert need.fixed_horizon.total == 2 * need.fixed_horizon.per_variant
     for line, start, found in (
-        (fixed, "One look, at the end", need.fixed),
-        (free, "A look whenever you like", need.free_looks),
+        (fixed, "One look, at the end", need.fixed_horizon),
+        (free, "A look whenever you like", need.always_valid),
     ):
         days = -(-found.total // 99)
         assert line.startswith(start)
         assert line.endswith(
             f"  {found.per_variant:,} visitors a variant, {found.total:,} in all, {days} days"
         )
-    assert need.free_looks.total > need.fixed.total
+    assert need.always_valid.total > need.fixed_horizon.total
 
 
 def test_sample_size_without_visitors_a_day_names_no_days() -> None:

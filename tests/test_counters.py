@@ -17,7 +17,7 @@ from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.hyperloglog import SHARD_ERROR, shard_of
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
-from gimel.backend.results.experiment import Experiment
+from gimel.backend.results.counts import ExperimentCounts
 from gimel.backend.wire import Event
 from tests.servers import debian_redis, proxy_of, store_fixture, url_of  # noqa: F401
 
@@ -70,12 +70,12 @@ def events(uuids: Iterable[object], **fields: str) -> list[Event]:
     return [event(uuid=str(each), **fields) for each in uuids]
 
 
-def snapshot(store: redis.Redis) -> dict[str, list[Experiment]]:
+def snapshot(store: redis.Redis) -> dict[str, list[ExperimentCounts]]:
     """All counts, whenever their experiments were made."""
     spaces = sorted(store.smembers("gimel:namespaces"))
     return {
         space: [
-            Experiment(found.name, trials=found.trials, goals=found.goals)
+            ExperimentCounts(found.name, trials=found.trials, goals=found.goals)
             for found in counters_of(store).read(space)
         ]
         for space in spaces
@@ -230,7 +230,7 @@ def test_counts_are_distinct_visitors(store: redis.Redis) -> None:
     counters.add(events([1, 4], variant="b"))
     counters.add(events([2], goal="signup"))
     assert counters.read("alephbet") == [
-        Experiment(
+        ExperimentCounts(
             "e", 64, store.hget("alephbet:e:settings", "created_at"),
             trials={"a": 3, "b": 2}, goals={"signup": {"a": 1, "b": 0}},
         )

@@ -18,7 +18,7 @@ from gimel.backend.counting.exact import EXACT, IntegerSets, member_of
 from gimel.backend.counting.keys import generation_field
 from gimel.backend.redis.connection import Command, Connection
 from gimel.backend.redis.protocol import grouped, singles
-from gimel.backend.results.experiment import Experiment
+from gimel.backend.results.counts import ExperimentCounts
 from gimel.backend.wire import Event
 from tests.clusters import cluster
 from tests.servers import (
@@ -48,7 +48,7 @@ def event(uuid: object, variant: str = "a", goal: str = "participate") -> Event:
     return Event("alephbet", "e", goal, variant, str(uuid))
 
 
-def only(counters: Counters) -> Experiment:
+def only(counters: Counters) -> ExperimentCounts:
     (found,) = counters.read("alephbet")
     return found
 
@@ -356,7 +356,7 @@ def test_the_way_stays_once_events_are_counted(backend: redis.Redis, way: str | 
     call("GET", "/e", EVENT)
     answer = choose(way)
     assert (answer.status, answer.body["field"]) == (400, "counting")
-    assert "cannot be changed any more" in answer.body["error"]
+    assert "cannot change after the first event" in answer.body["error"]
     assert call("GET", "/experiment", {"experiment": "e"}).body["counting"]["shards"] == 64
 
 

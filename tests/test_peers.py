@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from bench import peers
 from gimel.backend.counting.counters import Counters
 from gimel.backend.redis.connection import Connection
-from gimel.backend.results.experiment import Experiment
+from gimel.backend.results.counts import ExperimentCounts
 from gimel.backend.wire import Event
 from gimel.cli import main
 from tests.servers import (
@@ -88,7 +88,7 @@ def counters_of(store: redis.Redis) -> Counters:
     return Counters(Connection(url_of(store)))
 
 
-def only(store: redis.Redis, namespace: str = "alephbet") -> Experiment:
+def only(store: redis.Redis, namespace: str = "alephbet") -> ExperimentCounts:
     (found,) = counters_of(store).read(namespace)
     return found
 

@@ -10,7 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from gimel.backend.counting.counters import Counters
-from gimel.backend.experiment.definition import FIELDS, Settings, changes
+from gimel.backend.experiment.definition import RESETTABLE_FIELDS, ExperimentSettings, parse_changes
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from gimel.gimel import forget_connection
@@ -127,7 +127,7 @@ NUMBERS = st.dictionaries(
     st.sampled_from("abc"), st.floats() | st.integers(), min_size=3, max_size=3
 )
 BODIES = st.dictionaries(
-    st.sampled_from(FIELDS) | st.text(max_size=3), ANYTHING | NUMBERS, max_size=3
+    st.sampled_from(RESETTABLE_FIELDS) | st.text(max_size=3), ANYTHING | NUMBERS, max_size=3
 )
 
 
@@ -162,7 +162,9 @@ TOLD = {
 def test_what_is_told_is_kept_and_can_be_taken_back(store: redis.Redis) -> None:
     fresh, stored = read(), store.hgetall(KEY)
     assert tell(TOLD).body == read()
-    assert Settings.of(store.hgetall(KEY)) == Settings(**TOLD | {"totals": ("g",)})
+    assert ExperimentSettings.from_hash(store.hgetall(KEY)) == ExperimentSettings(
+        **TOLD | {"totals": ("g",)}
+    )
     assert tell({}).body == read()
     assert tell(dict.fromkeys(TOLD)).body == fresh
     assert store.hgetall(KEY) == stored
@@ -171,15 +173,19 @@ def test_what_is_told_is_kept_and_can_be_taken_back(store: redis.Redis) -> None:
 def test_one_change_leaves_the_rest(store: redis.Redis) -> None:
     tell(TOLD)
     tell({"equivalence": None})
-    assert Settings.of(store.hgetall(KEY)) == Settings(
+    assert ExperimentSettings.from_hash(store.hgetall(KEY)) == ExperimentSettings(
         **TOLD | {"totals": ("g",), "equivalence": None}
     )
 
 
 def test_every_field_has_a_check() -> None:
     # The way of counting cannot be told to an experiment that counts: test_counting.py.
-    assert set(TOLD) == set(FIELDS) == set(Settings.__dataclass_fields__) - {"counting"}
-    assert set(changes(TOLD, list(VARIANTS), list(GOALS))) == set(FIELDS)
+    assert (
+        set(TOLD)
+        == set(RESETTABLE_FIELDS)
+        == set(ExperimentSettings.__dataclass_fields__) - {"counting"}
+    )
+    assert set(parse_changes(TOLD, list(VARIANTS), list(GOALS))) == set(RESETTABLE_FIELDS)
 
 
 def test_the_answer_follows_the_baseline() -> None:

@@ -20,18 +20,18 @@ from statsmodels.stats.proportion import (
     proportions_ztest,
 )
 
-from gimel.backend.results.analysis import analyse, matrix, sample_ratio
+from gimel.backend.results.analysis import analyse, compare_all_pairs, sample_ratio
 from gimel.backend.results.comparison import (
     Arm,
     Comparison,
     boundary,
     chi_square_tail,
     compare,
-    counting_variance,
+    counter_variance,
     holm,
     intrinsic_time,
 )
-from gimel.backend.results.posterior import chance_to_beat, posterior, standings
+from gimel.backend.results.posterior import chance_to_beat, posterior_of, summarise_posteriors
 from gimel.terminal.sample_size import power, sample_size
 
 ONE_SHARD = 0.0081
@@ -72,7 +72,7 @@ class TestAgainstGbstats:
         theirs = TwoSidedTTest(ProportionStatistic(na, xa), ProportionStatistic(nb, xb))
         found = compare(Arm(xb, nb), Arm(xa, na))
         assert found.p_value == pytest.approx(theirs.p_value, abs=0.005)
-        assert found.interval == pytest.approx(theirs.confidence_interval, abs=0.001)
+        assert found.lift_interval == pytest.approx(theirs.confidence_interval, abs=0.001)
 
     def test_sequential(self):
         found = row(1396, 3000, 2422, 3461)
@@ -118,7 +118,7 @@ class TestAgainstStatsmodelsAndScipy:
     )
     def test_rate_interval_is_wilsons(self, successes, trials):
         theirs = proportion_confint(successes, trials, method="wilson")
-        assert Arm(successes, trials).interval == pytest.approx(theirs, abs=1e-12)
+        assert Arm(successes, trials).rate_interval == pytest.approx(theirs, abs=1e-12)
 
     @pytest.mark.parametrize(
         "counts", [(1000, 10_000, 1080, 10_000), (51_000, 100_000, 51_500, 101_000)]
@@ -127,7 +127,7 @@ class TestAgainstStatsmodelsAndScipy:
         xa, na, xb, nb = counts
         theirs = confint_proportions_2indep(xb, nb, xa, na, compare="ratio", method="log")
         found = compare(Arm(xb, nb), Arm(xa, na))
-        assert found.interval == pytest.approx([bound - 1 for bound in theirs], abs=1e-4)
+        assert found.lift_interval == pytest.approx([bound - 1 for bound in theirs], abs=1e-4)
         assert found.p_value == pytest.approx(proportions_ztest([xb, xa], [nb, na])[1], rel=0.02)
 
     @pytest.mark.parametrize("freedom", range(1, 20))
@@ -165,17 +165,17 @@ class TestAgainstStatsmodelsAndScipy:
     def test_sample_size(self, rate, lift):
         effect = proportion_effectsize(rate * (1 + lift), rate)
         theirs = NormalIndPower().solve_power(effect, power=0.8, alpha=0.05)
-        assert sample_size(rate, lift).fixed.per_variant == pytest.approx(theirs, rel=0.02)
+        assert sample_size(rate, lift).fixed_horizon.per_variant == pytest.approx(theirs, rel=0.02)
 
     @pytest.mark.parametrize("size", [30, 1000, 100_000])
     def test_chances_and_losses_are_nearly_those_of_beta_posteriors(self, size):
         arms = {"a": Arm(size // 10, size), "b": Arm(size // 8, size), "c": Arm(size // 9, size)}
-        beliefs = {label: posterior(arm) for label, arm in arms.items()}
+        beliefs = {label: posterior_of(arm) for label, arm in arms.items()}
         betas = [
             scipy_stats.beta(1 + arm.successes, 1 + size - arm.successes) for arm in arms.values()
         ]
         draws = np.stack([beta.rvs(400_000, random_state=7 + i) for i, beta in enumerate(betas)])
-        best, found = draws.max(axis=0), standings(beliefs, "unique")
+        best, found = draws.max(axis=0), summarise_posteriors(beliefs, "unique")
         losses = [(best - own).mean() for own in draws]
         for index, standing in enumerate(found.values()):
             exact = (draws[index] == best).mean()
@@ -206,12 +206,12 @@ class TestCountingError:
 
     def test_four_full_counters_add_their_variances(self):
         arm = Arm(10**9, 2 * 10**9, ONE_SHARD)
-        assert compare(arm, arm).error == pytest.approx(2 * ONE_SHARD, rel=1e-4)
+        assert compare(arm, arm).standard_error == pytest.approx(2 * ONE_SHARD, rel=1e-4)
 
     def test_a_counter_with_few_elements_errs_less(self):
-        assert counting_variance(100, ONE_SHARD) ** 0.5 == pytest.approx(0.0056, abs=1e-4)
-        assert counting_variance(10**7, ONE_SHARD) ** 0.5 == pytest.approx(ONE_SHARD)
-        assert counting_variance(0, 0.0) == 0
+        assert counter_variance(100, ONE_SHARD) ** 0.5 == pytest.approx(0.0056, abs=1e-4)
+        assert counter_variance(10**7, ONE_SHARD) ** 0.5 == pytest.approx(ONE_SHARD)
+        assert counter_variance(0, 0.0) == 0
 
     def test_it_is_no_noise_that_looks_average_out(self):
         # ten times the visitors with a lift of half a counting error: no nearer to significant
@@ -242,14 +242,14 @@ class TestCountingError:
         assert sample_ratio({"a": 51_000, "b": 49_000}, error)["alarm"]
 
     def test_rate_interval(self):
-        low, high = Arm(10**8, 10**9, ONE_SHARD).interval
+        low, high = Arm(10**8, 10**9, ONE_SHARD).rate_interval
         assert (high - low) / 2 / 0.1 == pytest.approx(1.96 * ONE_SHARD * 2**0.5, rel=0.01)
 
     def test_a_proportion_stays_one(self):
         found = row(100_300, 100_000, 99_000, 100_000, relative_error=ONE_SHARD)
         arm = Arm(100_300, 100_000, ONE_SHARD)
         assert arm.rate == 1
-        assert arm.interval[1] == 1
+        assert arm.rate_interval[1] == 1
         assert found["p_value"] > 0.05
 
 
@@ -264,8 +264,8 @@ class TestOneTest:
     def test_they_never_disagree(self, successes, trials, error):
         found = compare(Arm(successes[1], trials[1], error), Arm(successes[0], trials[0], error))
         for p_value, interval in (
-            (found.p_value, found.interval),
-            (found.p_value_always_valid, found.interval_always_valid),
+            (found.p_value, found.lift_interval),
+            (found.p_value_always_valid, found.lift_interval_always_valid),
         ):
             if interval is not None and abs(p_value - 0.05) > 1e-9:
                 assert (p_value < 0.05) == (not interval[0] <= 0 <= interval[1])
@@ -368,12 +368,12 @@ class TestVerdict:
     @pytest.mark.parametrize(
         ("trials", "successes", "baseline", "reason"),
         [
-            ({}, {}, None, "only one variant"),
-            ({"a": 10}, {"a": 1}, "a", "only one variant"),
+            ({}, {}, None, "fewer than two variants"),
+            ({"a": 10}, {"a": 1}, "a", "fewer than two variants"),
             ({"a": 10, "b": 10}, {"a": 1}, None, "no baseline"),
             ({"a": 0, "b": 10}, {"b": 1}, "a", "has no visitors"),
-            ({"a": 10, "b": 0}, {"a": 1}, "a", "Only a has visitors"),
-            ({"a": 10, "b": 10}, {"a": 0, "b": 0}, "a", "Nobody has reached"),
+            ({"a": 10, "b": 0}, {"a": 1}, "a", "Only the baseline, a, has visitors"),
+            ({"a": 10, "b": 10}, {"a": 0, "b": 0}, "a", "No visitor has reached"),
         ],
     )
     def test_what_is_missing_is_said(self, trials, successes, baseline, reason):
@@ -480,7 +480,7 @@ class TestEdges:
 
     def test_matrix(self):
         counts = {"a": 9000, "b": 9000, "c": 9000}, {"g": {"a": 900, "b": 1000, "c": 1100}}
-        (goal,) = matrix(*counts, relative_error=0)
+        (goal,) = compare_all_pairs(*counts, relative_error=0)
         pairs = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
         assert len(pairs) == 6
         there, back = pairs["c", "a"], pairs["a", "c"]
@@ -492,34 +492,37 @@ class TestEdges:
         )
 
     def test_matrix_leaves_out_who_has_no_visitors(self):
-        (goal,) = matrix({"a": 10, "b": 0}, {"g": {"a": 1}}, relative_error=0)
+        (goal,) = compare_all_pairs({"a": 10, "b": 0}, {"g": {"a": 1}}, relative_error=0)
         assert goal["pairs"] == []
 
 
 class TestSampleSize:
     def test_published(self):
         # Evan Miller's calculator, unpooled: 1,091
-        assert sample_size(0.2, 0.25).fixed.per_variant == pytest.approx(1091, rel=0.012)
+        assert sample_size(0.2, 0.25).fixed_horizon.per_variant == pytest.approx(1091, rel=0.012)
 
     @pytest.mark.parametrize("error", [0.0, SHARDS_64])
     def test_it_inverts_the_power(self, error):
         found = sample_size(0.1, 0.05, power=0.9, alpha=0.01, relative_error=error)
-        for need, free in ((found.fixed, False), (found.free_looks, True)):
-            reached = power(0.1, 0.05, need.per_variant, 0.01, error, free_looks=free)
+        for need, free in ((found.fixed_horizon, False), (found.always_valid, True)):
+            reached = power(0.1, 0.05, need.per_variant, 0.01, error, always_valid=free)
             assert reached == pytest.approx(0.9, abs=1e-4)
 
     def test_counting_error_and_variants_cost_visitors(self):
         plain = sample_size(0.1, 0.02)
         counted = sample_size(0.1, 0.02, relative_error=SHARDS_64)
         four = sample_size(0.1, 0.02, variants=4)
-        assert counted.fixed.per_variant > plain.fixed.per_variant
-        assert counted.free_looks.per_variant > counted.fixed.per_variant
-        assert four.fixed.per_variant == sample_size(0.1, 0.02, alpha=0.05 / 3).fixed.per_variant
-        assert four.fixed.total == 4 * four.fixed.per_variant
+        assert counted.fixed_horizon.per_variant > plain.fixed_horizon.per_variant
+        assert counted.always_valid.per_variant > counted.fixed_horizon.per_variant
+        assert (
+            four.fixed_horizon.per_variant
+            == sample_size(0.1, 0.02, alpha=0.05 / 3).fixed_horizon.per_variant
+        )
+        assert four.fixed_horizon.total == 4 * four.fixed_horizon.per_variant
 
     def test_a_lift_below_the_counting_error_is_never_found(self):
         found = sample_size(0.5, 0.02, relative_error=ONE_SHARD)
-        assert (found.fixed, found.free_looks) == (None, None)
+        assert (found.fixed_horizon, found.always_valid) == (None, None)
 
     @pytest.mark.parametrize(
         "wrong",
@@ -562,7 +565,7 @@ def test_any_counts_have_an_answer(data, variants, error):
     margin = data.draw(st.sampled_from([None, 0.01, 0.5]))
     found = analyse(trials, goals, baseline=baseline, relative_error=error, equivalence=margin)
     assert all(math.isfinite(number) for number in numbers(found))
-    json.dumps([found, matrix(trials, goals, relative_error=error)], allow_nan=False)
+    json.dumps([found, compare_all_pairs(trials, goals, relative_error=error)], allow_nan=False)
     for goal in found["goals"]:
         assert len(goal["results"]) == len(variants)
         chances = [row["chance_to_be_best"] for row in goal["results"] if row["trials"]]
@@ -647,7 +650,9 @@ def test_an_interval_holds_the_lift_and_its_side(arms):
 
 def test_a_stray_takes_no_part():
     trials, successes = {"a": 5000, "b": 5000, "!typo": 1}, {"a": 500, "b": 700, "!typo": 1}
-    found = analyse(trials, {"g": successes}, baseline="a", relative_error=0.001, strays={"!typo"})
+    found = analyse(
+        trials, {"g": successes}, baseline="a", relative_error=0.001, excluded={"!typo"}
+    )
     alone = analyse(
         {"a": 5000, "b": 5000}, {"g": {"a": 500, "b": 700}}, baseline="a", relative_error=0.001
     )
@@ -666,6 +671,24 @@ def test_an_open_comparison_is_named_beside_the_decided_ones():
         relative_error=0.001,
     )["goals"][0]["verdict"]
     assert found["reason"].startswith(
-        "B did worse. The difference between C and A may still be chance"
+        "B does worse than A. The difference between C and A may still be chance"
     )
     assert found["visitors_needed"] is None
+
+
+@pytest.mark.parametrize(
+    ("successes", "opening"),
+    [
+        (
+            {"A": 10_000, "B": 9_000, "C": 9_100, "D": 9_200, "E": 10_010},
+            "B, C and D do worse than A. The difference between E and A may still be chance. ",
+        ),
+        (
+            {"A": 10_000, "B": 9_000, "C": 9_200},
+            "Every variant does worse than A: the lift of the best of them, C, is between -",
+        ),
+    ],
+)
+def test_a_sentence_about_several_variants(successes, opening):
+    trials = dict.fromkeys(successes, 100_000)
+    assert verdict(trials, successes, baseline="A")["reason"].startswith(opening)

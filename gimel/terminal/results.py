@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gimel.backend.results.analysis import GoalMatrix, Pair, matrix
+from gimel.backend.results.analysis import GoalMatrix, PairComparison, compare_all_pairs
 from gimel.backend.results.comparison import ALPHA
-from gimel.terminal.sample_size import Need, SampleSize
+from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
 from gimel.terminal.text import plain
 
 _BAR = 17
@@ -183,7 +183,7 @@ def show_matrix(
 
 
 def _matrix(found: dict[str, Any]) -> list[GoalMatrix]:
-    return matrix(
+    return compare_all_pairs(
         {variant["label"]: variant["trials"] for variant in found["variants"]},
         {
             goal["goal"]: {row["label"]: row["successes"] for row in goal["results"]}
@@ -214,7 +214,7 @@ def _show_pairs(console: Console, experiment: str, goal: GoalMatrix) -> None:
     console.print(Text(note, "dim"))
 
 
-def _pair(pair: Pair | None) -> Text:
+def _pair(pair: PairComparison | None) -> Text:
     if pair is None:
         return Text("·", "dim")
     p_value = pair["p_value_always_valid_adjusted"]
@@ -249,14 +249,14 @@ def _counting(counting: dict[str, Any]) -> str:
 def show_sample_size(console: Console, needed: SampleSize, per_day: int | None) -> None:
     """Print the visitors needed, and the days that they take."""
     plans = {
-        "One look, at the end": needed.fixed,
-        "A look whenever you like": needed.free_looks,
+        "One look, at the end": needed.fixed_horizon,
+        "A look whenever you like": needed.always_valid,
     }
     for name, need in plans.items():
         console.print(Text.assemble((f"{name:<26}", "dim"), _needed(need, per_day)))
 
 
-def _needed(need: Need | None, per_day: int | None) -> str:
+def _needed(need: VisitorsNeeded | None, per_day: int | None) -> str:
     if need is None:
         return "no number of visitors will do: the counters' own error hides this lift"
     days = f", {ceil(need.total / per_day):,} days" if per_day else ""

@@ -32,7 +32,7 @@ from gimel.backend.redis.connection import Addition, Command, Connection
 from gimel.backend.wire import DEFAULT_NAMESPACE, Event
 
 if TYPE_CHECKING:
-    from gimel.backend.results.experiment import Experiment
+    from gimel.backend.results.counts import ExperimentCounts
 
 _REMEMBERED_SECONDS = 60.0
 # While a limit refuses a flood of events, Redis is asked about each counter once in this time.
@@ -163,7 +163,7 @@ class Counters:
         self._known.clear()
         self._refused.clear()
 
-    def read(self, namespace: str, names: Sequence[str] | None = None) -> "list[Experiment]":
+    def read(self, namespace: str, names: Sequence[str] | None = None) -> "list[ExperimentCounts]":
         """Return the named experiments, or all of the namespace by name.
 
         Takes at most 3 round trips, 4 for old experiments. Exact counters take 3 more, and a few
@@ -173,7 +173,7 @@ class Counters:
 
     def read_in_turn(
         self, namespace: str, names: Sequence[str] | None = None
-    ) -> "Iterator[Experiment]":
+    ) -> "Iterator[ExperimentCounts]":
         """Yield what `read` returns, a few at a time, while Redis counts the next."""
         if names is None:
             _, names = self.names(namespace)
@@ -278,12 +278,14 @@ class Counters:
         return bool(removed or found.counters or found.settings or (forget and marked))
 
 
-def _result(counting: "Conversation[Experiment]", replies: list[object]) -> "Experiment":
+def _result(
+    counting: "Conversation[ExperimentCounts]", replies: list[object]
+) -> "ExperimentCounts":
     """Return what a conversation returns after its last replies."""
     try:
         counting.send(replies)
     except StopIteration as end:
-        found: Experiment = end.value
+        found: ExperimentCounts = end.value
         return found
     raise AssertionError("a count asks once")
 

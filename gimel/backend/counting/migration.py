@@ -20,7 +20,7 @@ from gimel.backend.counting.keys import (
     namespace_of,
 )
 from gimel.backend.redis.connection import Command, Connection
-from gimel.backend.results.experiment import Experiment
+from gimel.backend.results.counts import ExperimentCounts
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Finding:
     """An experiment, which program made it, and why it stays in the old layout (None: it moves)."""
 
     namespace: str
-    experiment: Experiment
+    experiment: ExperimentCounts
     maker: str
     stays: str | None
 
@@ -86,7 +86,7 @@ def _maker(starts: Mapping[str, bytes]) -> str:
     return " and ".join(sorted(_makers(starts))) or "gimel 1.x or lamed"
 
 
-def _obstacle(namespace: str, found: Experiment, starts: Mapping[str, bytes]) -> str | None:
+def _obstacle(namespace: str, found: ExperimentCounts, starts: Mapping[str, bytes]) -> str | None:
     names = [namespace, found.name, *found.trials, *found.goals]
     if found.ambiguous:
         return "its names can be read in more than one way: " + ", ".join(found.ambiguous)

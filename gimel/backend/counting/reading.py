@@ -15,7 +15,7 @@ from gimel.backend.counting.keys import PARTICIPATE, Keys, parts, shard_endings
 from gimel.backend.redis.connection import Command, Series
 
 if TYPE_CHECKING:
-    from gimel.backend.results.experiment import Experiment
+    from gimel.backend.results.counts import ExperimentCounts
 
 
 class Found(NamedTuple):
@@ -60,7 +60,7 @@ def find(namespace: str, name: str) -> Conversation[Found]:
     return Found(new, settings, new_counters)
 
 
-def count(found: Found, distinct: Mapping[str, int]) -> Conversation["Experiment"]:
+def count(found: Found, distinct: Mapping[str, int]) -> Conversation["ExperimentCounts"]:
     """Count an experiment's events. `distinct`: what `exact.count_sets` says of exact counters."""
     commands: list[Command] = []
     for key in sorted(found.counters):
@@ -88,21 +88,23 @@ def _method(found: Found, starts: list[bytes]) -> str:
     return EXACT if any(starts) and not any(map(is_hyperloglog, starts)) else HYPERLOGLOG
 
 
-def _experiment(found: Found, by_goal: dict[str, dict[str, int]], method: str) -> "Experiment":
+def _experiment(
+    found: Found, by_goal: dict[str, dict[str, int]], method: str
+) -> "ExperimentCounts":
     # Imported here: they cost a cold start 2 ms, and events do not need them.
-    from gimel.backend.experiment.definition import Settings
-    from gimel.backend.results.experiment import Experiment
+    from gimel.backend.experiment.definition import ExperimentSettings
+    from gimel.backend.results.counts import ExperimentCounts
 
     labels = sorted({variant for variants in by_goal.values() for variant in variants})
     filled = {
         goal: {label: variants.get(label, 0) for label in labels}
         for goal, variants in by_goal.items()
     }
-    return Experiment(
+    return ExperimentCounts(
         name=found.keys.name,
         shards=found.shards,
         created_at=found.settings.get("created_at"),
-        settings=Settings.of(found.settings | {"counting": method}),
+        settings=ExperimentSettings.from_hash(found.settings | {"counting": method}),
         trials=filled.pop(PARTICIPATE, dict.fromkeys(labels, 0)),
         goals=filled,
         ambiguous=found.keys.ambiguous(found.counters),
