@@ -15,8 +15,8 @@ from gimel.backend.counting.counters import PARTICIPATE, Counters
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from tests.browsers import CHROMIUM, QUIET
-from tests.servers import free_port
+from tests.support.chromium import CHROMIUM, QUIET
+from tests.support.servers import free_port
 
 HEAD = (
     "experiments",

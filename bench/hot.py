@@ -20,7 +20,7 @@ from bench.harness import Lines
 from gimel.backend.counting.counters import PARTICIPATE
 from gimel.backend.counting.keys import Layout
 from gimel.backend.counting.ways import shard_endings, shard_of
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 HEAD = (
     "a counter of",

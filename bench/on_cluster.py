@@ -14,8 +14,8 @@ from gimel.backend.counting.keys import Layout
 from gimel.backend.counting.ways import shard_endings
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from tests.clusters import cluster
-from tests.servers import url_of
+from tests.support.servers import url_of
+from tests.support.valkey_cluster import cluster
 
 ROUNDS = 9
 EVENTS = 500

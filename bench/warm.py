@@ -9,8 +9,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from bench import harness, peers
+from bench import harness
 from bench.harness import BUILD, ROOT, Row
+from tests.support import peers
 
 ROUNDS = 25
 

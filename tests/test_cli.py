@@ -20,7 +20,8 @@ from gimel.cli import main
 from gimel.client import Client
 from gimel.gimel import forget_connection
 from gimel.terminal.sample_size import sample_size
-from tests.servers import (
+from tests.support.commands import complaint, count, process, run, said, url_fixture  # noqa: F401
+from tests.support.servers import (
     KEY,
     KEY_SHA256,
     backend_fixture,  # noqa: F401
@@ -32,7 +33,6 @@ from tests.servers import (
     url_of,
     valkey,
 )
-from tests.tooling import complaint, count, process, run, said, url_fixture  # noqa: F401
 
 REDIS_URL = "rediss://u:p%40ss@redis.example.com:6380/1"
 READS = [

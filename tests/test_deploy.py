@@ -22,8 +22,8 @@ from gimel.stack.observed import SeenApi
 from gimel.stack.permissions import trust_policy
 from gimel.stack.plan.plan import plan
 from gimel.stack.wanted import LATEST, LOGGING, DeployError, Names, log_group, wanted_stack
-from tests.aws import REGION, RecordingAws, free_port, new_stack, stack_config
 from tests.conftest import REDIS_PASSWORD, Deployment
+from tests.support.aws_account import REGION, RecordingAws, free_port, new_stack, stack_config
 
 SPACE = "shop at night/é:#%"
 

@@ -8,7 +8,8 @@ import pytest
 import redis
 
 from gimel import gimel as handlers
-from tests.servers import (
+from tests.backend.counting.test_migration import run  # noqa: F401
+from tests.support.servers import (
     KEY,
     KEY_SHA256,
     backend_fixture,  # noqa: F401
@@ -18,7 +19,6 @@ from tests.servers import (
     store_fixture,  # noqa: F401
     url_of,
 )
-from tests.test_peers import run  # noqa: F401
 
 # As AlephBet 0.27.0's GimelAdapter wrote them, in a browser's log.
 TRACKED = [

@@ -20,7 +20,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from gimel import gimel as handlers
 from gimel import wsgi
 from gimel.gimel import ROUTES, handle
-from tests.servers import (
+from tests.support.servers import (
     KEY,
     KEY_SHA256,
     backend_fixture,  # noqa: F401

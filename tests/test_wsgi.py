@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from gimel.backend.wire import MAX_BODY
 from gimel.gimel import ROUTES
 from gimel.wsgi import OPEN_PATHS, app, is_loopback
-from tests.servers import (
+from tests.support.commands import count, url_fixture  # noqa: F401
+from tests.support.servers import (
     KEY,
     KEY_SHA256,
     backend_fixture,  # noqa: F401
@@ -26,7 +27,6 @@ from tests.servers import (
     store_fixture,  # noqa: F401
     url_of,
 )
-from tests.tooling import count, url_fixture  # noqa: F401
 
 EVENT = "experiment=e&variant=a&event=participate&uuid=1"
 KEYED = sorted({route.partition(" ")[2] for route in ROUTES} - {*OPEN_PATHS})
