@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench import cold, harness
+from bench import cold, harness, peers
 from bench.harness import Lines
 from bench.worker import fields
 from gimel.stack import bundle
-from tests.support import peers
 
 HEAD = (
     *("function", "first event, CPU", "to gimel 1.5.0", "quartiles"),

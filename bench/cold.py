@@ -14,11 +14,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from bench import harness
+from bench import harness, peers
 from bench.harness import BUILD, Row
 from bench.worker import fields, proxy_event
 from gimel.stack import bundle
-from tests.support import peers
 from tests.support.servers import free_port
 
 ROUNDS = 25

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench import peers
 from bench.harness import ROOT, Lines, Row, ratio_row
-from tests.support import peers
 from tests.support.aws_account import REGION, empty, emulator, environment
 
 ROUNDS = 7

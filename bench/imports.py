@@ -5,10 +5,10 @@ import statistics
 import subprocess
 from pathlib import Path
 
+from bench import peers
 from bench.cold import unpack
 from bench.harness import Lines
 from gimel.stack import bundle
-from tests.support import peers
 
 HEAD = ("imported by `gimel.aws_lambda`", "ms", "of all")
 ROUNDS = 11

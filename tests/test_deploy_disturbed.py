@@ -28,7 +28,7 @@ from gimel.stack.aws import Aws, AwsError
 from gimel.stack.observe import observe
 from gimel.stack.wanted import DeployError, Names
 from tests.support.aws_account import REGION, RecordingAws, new_stack, stack_config
-from tests.test_deploy import end_state, silent
+from tests.support.deployments import end_state, silent
 
 # More than a fresh deploy makes; beyond its last call, nothing is disturbed.
 CALLS = 70

@@ -33,8 +33,8 @@ from tests.support.aws_account import (
     new_stack,
     stack_config,
 )
+from tests.support.deployments import silent
 from tests.support.servers import free_port
-from tests.test_deploy import silent
 
 REDIS = "redis://:secret@redis.example:6379/0"
 RICH: dict[str, Any] = {

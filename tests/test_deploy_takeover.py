@@ -28,7 +28,7 @@ from gimel.stack.observe import observe
 from gimel.stack.observed import SeenFunction, SeenRole
 from gimel.stack.permissions import permissions_policy, trust_policy
 from gimel.stack.wanted import LATEST, DeployError, Names
-from tests.support import peers
+from tests.support import environments
 from tests.support.aws_account import (
     REGION,
     RecordingAws,
@@ -37,8 +37,8 @@ from tests.support.aws_account import (
     environment,
     stack_config,
 )
-from tests.support.servers import port_of, store_fixture  # noqa: F401
-from tests.test_deploy import silent
+from tests.support.deployments import silent
+from tests.support.servers import port_of
 
 NAMES = Names("gimel")
 # It sleeps for 5 s, until AWS knows the new role everywhere.
@@ -129,7 +129,7 @@ def old(account: RecordingAws, store: redis.Redis, tmp_path: Path) -> OldApi:
     content = {"redis": {"host": "127.0.0.1", "port": port_of(store)}}
     (tmp_path / "config.json").write_text(json.dumps(content))
     subprocess.run(
-        [peers.gimel_1_deploy(), "-c", _AWAKE, "deploy"],
+        [environments.gimel_1_deploy(), "-c", _AWAKE, "deploy"],
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": "", "AWS_DEFAULT_REGION": REGION},
         stderr=subprocess.DEVNULL,

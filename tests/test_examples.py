@@ -1,8 +1,7 @@
-"""The examples of docs/clients.md and docs/self-hosting.md, run as they stand there."""
+"""The examples of docs/clients.md and docs/self-hosting.md, run as they are written there."""
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -14,67 +13,16 @@ from typing import Any
 
 import pytest
 import redis
-from playwright.sync_api import Browser
 
 from gimel.client import BackendError, Client
-from tests.browser.test_snippet import Shop, shop  # noqa: F401
-from tests.support.chromium import LocalBackend
-from tests.support.servers import KEY, free_port, store_fixture, url_of  # noqa: F401
-
-# ruff: noqa: F811 - fixtures are imported by name
-
-DOCS = Path(__file__).parent.parent / "docs"
-ADDRESS = "https://abc.execute-api.eu-west-1.amazonaws.com/prod"
-
-
-def examples(page: str, language: str) -> list[str]:
-    """The blocks of code in a language."""
-    text = (DOCS / page).read_text("utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-
-
-def for_backend(code: str, url: str) -> str:
-    assert ADDRESS in code
-    return code.replace(ADDRESS, url)
-
-
-def successes(client: Client, goal: str, experiment: str = "button color") -> int:
-    found = {each["goal"]: each for each in client.experiment(experiment)["goals"]}
-    return sum(row["successes"] for row in found[goal]["results"])
+from tests.support.documented_examples import examples, for_backend, successes
+from tests.support.gimel_local import LocalBackend
+from tests.support.handler_requests import KEY
+from tests.support.servers import free_port, url_of
 
 
 def visitors(found: dict[str, Any]) -> dict[str, int]:
     return {variant["label"]: variant["trials"] for variant in found["variants"]}
-
-
-def wait_for(client: Client, goal: str, count: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with suppress(BackendError, KeyError):
-            if successes(client, goal) == count:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"{goal} was not counted {count} times")
-
-
-def test_fetch_and_send_beacon(browser: Browser, shop: Shop, local: LocalBackend) -> None:
-    fetch, beacon = [code for code in examples("clients.md", "js") if ADDRESS in code]
-    assert (fetch.startswith("// fetch"), beacon.startswith("// sendBeacon")) == (True, True)
-    shop.html = f"<!doctype html><title>Shop</title><script>{for_backend(fetch, local.url)}"
-    shop.html += f"{for_backend(beacon, local.url)}</script>"
-    page = browser.new_page()
-    preflights = []
-    page.on("request", lambda each: preflights.append(each) if each.method == "OPTIONS" else None)
-    page.goto(shop.url)
-    client = Client(local.url)
-    wait_for(client, "signup", 1)
-    fields = {"experiment": "button color", "variant": "red", "event": "x", "uuid": "1"}
-    assert page.evaluate("fields => track(fields)", fields) is True
-    assert page.evaluate("fields => track(fields)", fields | {"uuid": ""}) is False
-    page.close(run_before_unload=False)
-    # Leaving the page sends the beacon.
-    wait_for(client, "left", 1)
-    assert not preflights
 
 
 @pytest.mark.parametrize("number", range(3))

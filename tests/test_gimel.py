@@ -13,17 +13,8 @@ import redis
 import gimel
 from gimel import gimel as handlers
 from gimel.backend import wire
-from tests.support.servers import (
-    KEY,
-    KEY_SHA256,
-    backend_fixture,  # noqa: F401
-    call,
-    point_handlers_at,
-    post,
-    request,
-    store_fixture,  # noqa: F401
-    url_of,
-)
+from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at, post, request
+from tests.support.servers import url_of
 
 EVENT = {"experiment": "button color", "variant": "red", "event": "participate", "uuid": "u1"}
 ACCEPTED = {"accepted": 1, "rejected": []}

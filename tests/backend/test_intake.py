@@ -28,21 +28,11 @@ from gimel.client import Client
 from gimel.stack.aws import Aws
 from gimel.stack.queues import observe_queues, redrive
 from gimel.stack.wanted import Names
-from tests.conftest import Deployment
 from tests.support.aws_account import REGION
-from tests.support.servers import (
-    backend_fixture,  # noqa: F401
-    black_hole,
-    call,
-    free_port,
-    frozen,
-    kill,
-    point_handlers_at,
-    post,
-    store_fixture,  # noqa: F401
-    url_of,
-    valkey,
-)
+from tests.support.deployments import Deployment
+from tests.support.handler_requests import call, point_handlers_at, post
+from tests.support.proxy import black_hole
+from tests.support.servers import free_port, frozen, kill, url_of, valkey
 
 EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "secret-id"}
 QUEUED = {"accepted": 1, "rejected": [], "queued": True}

@@ -20,16 +20,9 @@ from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
+from tests.support.proxy import black_hole
 from tests.support.sender import SECONDS, Kept, Sender, event
-from tests.support.servers import (
-    black_hole,
-    debian_redis,
-    free_port,
-    frozen,
-    port_of,
-    url_of,
-    valkey,
-)
+from tests.support.servers import debian_redis, free_port, frozen, port_of, url_of, valkey
 from tests.support.valkey_cluster import wait
 
 

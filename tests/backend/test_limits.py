@@ -7,14 +7,9 @@ from gimel.backend.counting.counters import Counters
 from gimel.backend.limits import RESERVED, Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from tests.support.servers import (
-    backend_fixture,  # noqa: F401
-    call,
-    post,
-    store_fixture,  # noqa: F401
-    traffic,
-    url_of,
-)
+from tests.support.handler_requests import call, post
+from tests.support.servers import url_of
+from tests.support.traffic import traffic
 
 LIMITS = Limits(namespaces=2, experiments=3, variants=2, goals=2)
 

@@ -7,23 +7,17 @@ from urllib.parse import quote, urlencode
 
 import pytest
 import redis
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gimel.backend import wire
 from gimel.backend.wire import HTTPError
-from tests.support.servers import Answer, backend_fixture, call, post, store_fixture  # noqa: F401
+from tests.support.handler_requests import Answer, call, post
+from tests.support.hypothesis_settings import on_one_server
 
 EVENT = {"experiment": "button color", "variant": "red", "event": "signup", "uuid": "u1",
          "namespace": "alephbet"}  # fmt: skip
 REQUIRED = ("experiment", "variant", "event", "uuid")
-
-on_one_server = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    deadline=None,
-    derandomize=True,
-    max_examples=150,
-)
 
 
 def assert_refused(
@@ -286,7 +280,7 @@ def test_no_input_makes_an_exception_or_a_write_when_refused(
         assert backend.dbsize() == 0
 
 
-@on_one_server
+@settings(on_one_server, max_examples=150)
 @given(st.dictionaries(FIELD, VALUE, max_size=6))
 def test_query_and_body_judge_alike(fields: dict[str, str]) -> None:
     """The same fields by either way are the same event, or refused for the same field."""

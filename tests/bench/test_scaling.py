@@ -12,9 +12,8 @@ from gimel.backend.counting.keys import Layout
 from gimel.backend.counting.ways import shard_endings
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from tests.support.servers import store_fixture, traffic, url_of
-
-__all__ = ["store_fixture"]
+from tests.support.servers import url_of
+from tests.support.traffic import traffic
 
 PAGE = (harness.DOCS / "scaling.md").read_text("utf-8")
 RED = Event("alephbet", "page", "participate", "red", "1")

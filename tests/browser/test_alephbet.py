@@ -3,8 +3,6 @@
 npm has one version with a GimelAdapter left: 0.27.0.
 """
 
-# ruff: noqa: F811 - fixtures are imported by name
-
 import hashlib
 import json
 from collections import Counter
@@ -17,8 +15,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request
 
 from gimel.client import Client
 from gimel.snippet import ALEPHBET_URL
-from tests.browser.test_snippet import Shop, _serve_alephbet, shop, wait_for_queue  # noqa: F401
-from tests.support.chromium import LocalBackend
+from tests.support.gimel_local import LocalBackend
+from tests.support.shop import Shop, serve_alephbet, wait_for_queue
 
 # What a page of one's own may do. `memory` is a storage that a page without localStorage can give.
 SCRIPT = """
@@ -63,7 +61,7 @@ def visit(
         f"<script>var TRACK = {json.dumps(backend.url + '/e')};{SCRIPT}</script>"
     )
     context = browser.new_context()
-    context.route(ALEPHBET_URL, _serve_alephbet)
+    context.route(ALEPHBET_URL, serve_alephbet)
     if init:
         context.add_init_script(init)
     page = context.new_page()

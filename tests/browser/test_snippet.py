@@ -2,84 +2,18 @@
 
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from playwright.sync_api import Browser, Page, Route
+from playwright.sync_api import Page
 
 from gimel.client import Client
-from gimel.snippet import ALEPHBET_URL
-from tests.support.chromium import LocalBackend
-from tests.support.commands import url_fixture  # noqa: F401
-from tests.support.servers import backend_fixture, point_handlers_at, proxy_of, store_fixture  # noqa: F401
-
-ALEPHBET = Path(__file__).parent.parent.parent / "build/node_modules/alephbet/dist/alephbet.min.js"
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page whose CDN is answered from npm's package. Errors in the page fail the test."""
-    context = browser.new_context()
-    context.route(ALEPHBET_URL, _serve_alephbet)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    # AlephBet leaves a failed fetch unhandled.
-    assert set(errors) <= {"Failed to fetch"}
-
-
-def _serve_alephbet(route: Route) -> None:
-    headers = {"access-control-allow-origin": "*", "content-type": "text/javascript"}
-    route.fulfill(body=ALEPHBET.read_bytes(), headers=headers)
-
-
-class Shop:
-    """The site under test, on an origin of its own: one page that holds the snippet."""
-
-    def __init__(self) -> None:
-        self.html = ""
-        shop = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = shop.html.encode()
-                self.send_response(200)
-                self.send_header("content-type", "text/html; charset=utf-8")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def show(self, snippet: str) -> None:
-        goals = "".join(
-            f"<button data-goal={goal!r}>{goal}</button>" for goal in ("signup", "page view")
-        )
-        self.html = f"<!doctype html><title>Shop</title>{snippet}{goals}"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def shop() -> Iterator[Shop]:
-    shop = Shop()
-    yield shop
-    shop.close()
+from tests.support.gimel_local import LocalBackend
+from tests.support.handler_requests import point_handlers_at
+from tests.support.proxy import proxy_of
+from tests.support.shop import Shop, wait_for_queue
 
 
 def snippet(url: str, experiment: str) -> str:
@@ -87,16 +21,6 @@ def snippet(url: str, experiment: str) -> str:
     command = [sys.executable, "-m", "gimel", "snippet", "--url", url, "--experiment", experiment]
     names = ["--variant", "blue", "--variant", "it's <red>", "--goal", "signup"]
     return subprocess.run([*command, *names], check=True, capture_output=True, text=True).stdout
-
-
-QUEUED = """() => Object.entries(JSON.parse(localStorage.alephbet || "{}"))
-    .filter(([name]) => name.endsWith("_queue"))
-    .flatMap(([, queue]) => JSON.parse(queue)).length"""
-
-
-def wait_for_queue(page: Page, length: int) -> None:
-    """Wait until AlephBet has so many events still to send."""
-    page.wait_for_function(f"length => ({QUEUED})() === length", arg=length)
 
 
 def counts(client: Client, experiment: str) -> tuple[int, int]:

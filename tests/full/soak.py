@@ -1,9 +1,9 @@
 """Memory of a process under load: `python -m tests.full.soak [--minutes 10] [--events 200]`.
 
 `gimel local` on a Valkey of this program's gets so many single events a second, batches and reads
-among them, and once a minute something is done to its Valkey: see tests/full/faults.py. The process'
-resident memory is sampled each second. Flat is: what a straight line through the samples rises by
-over all but the first fifth is under 1 MB.
+among them, and once a minute something is done to its Valkey: see tests/full/faults.py. The
+process's resident memory is sampled each second. Flat is: what a straight line through the samples
+rises by over all but the first fifth is under 1 MB.
 """
 
 import argparse

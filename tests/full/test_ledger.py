@@ -11,7 +11,7 @@ from tests.full import ledger, ledger_deployed, membership
 from tests.full.faults import Pair
 from tests.full.load import event_of
 from tests.support.aws_account import new_stack
-from tests.support.servers import store_fixture, url_of  # noqa: F401
+from tests.support.servers import url_of
 
 RIGHT = membership.Difference(0, 0, 0, 0)._asdict()
 

@@ -17,12 +17,9 @@ import requests
 
 from gimel.client import BackendError, Client
 from gimel.local.demo import EXPERIMENTS
-from tests.support.commands import Local, process
-from tests.support.servers import (
-    free_port,
-    store_fixture,  # noqa: F401
-    url_of,
-)
+from tests.support.commands import process
+from tests.support.gimel_local import LocalBackend
+from tests.support.servers import free_port, url_of
 
 EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
 
@@ -52,16 +49,18 @@ def trials(url: str, namespace: str = "alephbet", key: str | None = None) -> dic
 
 
 @pytest.fixture(scope="module", name="running")
-def running_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Local, Path]]:
+def running_fixture(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[LocalBackend, Path]]:
     """One with the demo, for what changes nothing in it, and its folder."""
     folder = tmp_path_factory.mktemp("local") / "data"
-    with Local(folder, "--demo") as local:
+    with LocalBackend(folder, "--demo") as local:
         yield local, folder
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_was_counted_survives_and_no_process_does(tmp_path: Path, how: signal.Signals) -> None:
-    with Local(tmp_path) as local:
+    with LocalBackend(tmp_path) as local:
         assert requests.get(f"{local.url}/e", EVENT, timeout=9).status_code == 200
         children = local.children()
         assert len(children) == 1
@@ -69,11 +68,11 @@ def test_what_was_counted_survives_and_no_process_does(tmp_path: Path, how: sign
     assert not any(map(is_alive, children))
     assert local.printed.endswith("Stopped.\n")
     assert "Traceback" not in local.printed
-    with Local(tmp_path) as again:
+    with LocalBackend(tmp_path) as again:
         assert trials(again.url) == {"e": 1}
 
 
-def test_what_it_says(running: tuple[Local, Path]) -> None:
+def test_what_it_says(running: tuple[LocalBackend, Path]) -> None:
     local, folder = running
     assert local.printed.splitlines() == [
         f"Demo page   {local.url}/",
@@ -84,14 +83,16 @@ def test_what_it_says(running: tuple[Local, Path]) -> None:
     ]
 
 
-def test_a_second_one_on_the_same_data_is_refused(running: tuple[Local, Path]) -> None:
+def test_a_second_one_on_the_same_data_is_refused(running: tuple[LocalBackend, Path]) -> None:
     local, folder = running
     line = refused("--port", "0", "--data-dir", str(folder))
     assert "another `gimel local` is using it" in line
     assert trials(local.url, "demo")
 
 
-def test_a_port_in_use(running: tuple[Local, Path], store: redis.Redis, tmp_path: Path) -> None:
+def test_a_port_in_use(
+    running: tuple[LocalBackend, Path], store: redis.Redis, tmp_path: Path
+) -> None:
     port = running[0].url.rpartition(":")[2]
     line = refused("--port", port, "--data-dir", str(tmp_path), "--redis-url", url_of(store))
     assert f"cannot listen on 127.0.0.1:{port}" in line
@@ -101,16 +102,16 @@ def test_a_port_in_use(running: tuple[Local, Path], store: redis.Redis, tmp_path
 def test_nothing_stays_of_one_that_could_not_listen(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         refused("--port", str(taken.getsockname()[1]), "--data-dir", str(tmp_path))
-    with Local(tmp_path) as local:
+    with LocalBackend(tmp_path) as local:
         assert trials(local.url) == {}
 
 
 def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
     arguments = ("--demo", "--redis-url", url_of(store))
-    with Local(tmp_path, *arguments) as local:
+    with LocalBackend(tmp_path, *arguments) as local:
         once = trials(local.url, "demo")
         page = requests.get(f"{local.url}/", timeout=9)
-    with Local(tmp_path, *arguments) as again:
+    with LocalBackend(tmp_path, *arguments) as again:
         assert trials(again.url, "demo") == once
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "AlephBet.GimelAdapter" in page.text
@@ -118,7 +119,9 @@ def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
     assert once == {name: pytest.approx(visitors, rel=0.005) for name, visitors in meant.items()}
 
 
-def test_the_demo_shows_a_winner_a_tie_and_an_early_state(running: tuple[Local, Path]) -> None:
+def test_the_demo_shows_a_winner_a_tie_and_an_early_state(
+    running: tuple[LocalBackend, Path],
+) -> None:
     found = {each["experiment"]: each for each in Client(running[0].url).experiments("demo")}
     assert not any(each["srm"]["alarm"] for each in found.values())
     verdicts = {
@@ -131,7 +134,7 @@ def test_the_demo_shows_a_winner_a_tie_and_an_early_state(running: tuple[Local, 
 
 
 def test_the_given_redis_counts(tmp_path: Path, store: redis.Redis) -> None:
-    with Local(tmp_path / "spool", "--redis-url", url_of(store)) as local:
+    with LocalBackend(tmp_path / "spool", "--redis-url", url_of(store)) as local:
         assert local.children() == []
         requests.get(f"{local.url}/e", EVENT, timeout=9)
         assert "Counters    at the given Redis" in local.printed
@@ -142,7 +145,7 @@ def test_the_given_redis_counts(tmp_path: Path, store: redis.Redis) -> None:
 
 def test_beyond_this_machine_reads_ask_for_the_key(tmp_path: Path, store: redis.Redis) -> None:
     arguments = ("--host", "0.0.0.0", "--redis-url", url_of(store))
-    with Local(tmp_path, *arguments) as local:
+    with LocalBackend(tmp_path, *arguments) as local:
         key = (tmp_path / "key").read_text().strip()
         assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
         requests.get(f"{local.url}/e", EVENT, timeout=9)
@@ -153,7 +156,7 @@ def test_beyond_this_machine_reads_ask_for_the_key(tmp_path: Path, store: redis.
         assert trials(local.url, key=key) == {"e": 1}
         listed = process("results", "--url", local.url, "--json", env={"GIMEL_KEY": key})
         assert [each["experiment"] for each in json.loads(listed.stdout)] == ["e"]
-    with Local(tmp_path, *arguments) as again:
+    with LocalBackend(tmp_path, *arguments) as again:
         assert trials(again.url, key=key) == {"e": 1}
     assert len(key) >= 40
     for printed in (local.printed, again.printed):
@@ -162,14 +165,14 @@ def test_beyond_this_machine_reads_ask_for_the_key(tmp_path: Path, store: redis.
 
 
 @pytest.mark.parametrize("path", ["/experiments", "/experiment", "/delete", "/settings"])
-def test_a_foreign_page_cannot_read(running: tuple[Local, Path], path: str) -> None:
+def test_a_foreign_page_cannot_read(running: tuple[LocalBackend, Path], path: str) -> None:
     url = running[0].url + path
     foreign = requests.get(url, headers={"host": "evil.example:8000"}, timeout=9)
     assert foreign.status_code == 403
     assert not [name for name in requests.get(url, timeout=9).headers if "allow-origin" in name]
 
 
-def test_a_foreign_page_can_send(running: tuple[Local, Path]) -> None:
+def test_a_foreign_page_can_send(running: tuple[LocalBackend, Path]) -> None:
     answer = requests.post(
         f"{running[0].url}/e",
         json={"experiment": "x"},
@@ -231,7 +234,7 @@ def test_a_missing_extra(tmp_path: Path, missing: str, advice: str) -> None:
 
 
 def test_a_rush_is_no_news(tmp_path: Path) -> None:
-    with Local(tmp_path) as local, ThreadPoolExecutor(40) as pool:
+    with LocalBackend(tmp_path) as local, ThreadPoolExecutor(40) as pool:
         asked = [EVENT | {"uuid": str(n)} for n in range(200)]
         answers = pool.map(lambda event: requests.get(f"{local.url}/e", event, timeout=9), asked)
         assert {answer.status_code for answer in answers} == {200}

@@ -13,19 +13,18 @@ from typing import Any, NamedTuple
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gimel import gimel as handlers
 from gimel import wsgi
 from gimel.local import server
-from tests.support.servers import backend_fixture, store_fixture  # noqa: F401
+from tests.support.hypothesis_settings import on_one_server
 
 many = settings(
+    on_one_server,
     max_examples=int(os.environ.get("GIMEL_EXAMPLES", "150")),
     derandomize="GIMEL_EXAMPLES" not in os.environ,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
 )
 QUERY = b"experiment=e&variant=a&event=participate&uuid=1"
 EVENT = b'{"experiment":"e","variant":"a","event":"participate","uuid":"1"}'

@@ -4,101 +4,21 @@ import itertools
 import json
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gimel import aws_lambda, deploy
 from gimel.client import BackendError, Client
-from gimel.config.file import parse
-from gimel.config.settings import Config
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect, find
 from gimel.stack.observe import observe, parameter
 from gimel.stack.prepare import prepare
 from gimel.stack.wanted import DeployError, Names, log_group
-from tests.conftest import REDIS_PASSWORD
-from tests.support.aws_account import REGION, new_stack
+from tests.support.aws_account import REGION
 from tests.support.commands import run
-
-
-def silent(line: str) -> None:
-    pass
-
-
-class Stack:
-    """A stack with a config file of its own."""
-
-    def __init__(self, folder: Path, redis_url: str) -> None:
-        self.path = folder / "config.json"
-        self.content: dict[str, Any] = {
-            "redis": {"url": redis_url},
-            "aws": {"region": REGION},
-            "stack": new_stack(),
-        }
-        self.save()
-        self.printed = ""
-
-    def save(self, **settings: Any) -> None:
-        self.content |= settings
-        self.path.write_text(json.dumps(self.content))
-        self.path.chmod(0o600)
-
-    @property
-    def config(self) -> Config:
-        return parse(self.path.read_text())
-
-    def run(self, *arguments: str, code: int = 0) -> str:
-        done = run(*self.command[3:], *arguments)
-        assert done.exit_code == code, done.output
-        self.printed += done.output
-        return done.output if code == 1 else done.stdout
-
-    @property
-    def command(self) -> list[str]:
-        return [sys.executable, "-m", "gimel", "--config", str(self.path)]
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
-        """A command that goes on."""
-        pipe = subprocess.PIPE
-        return subprocess.Popen(
-            [*self.command, *arguments],
-            stdin=pipe,
-            stdout=pipe,
-            stderr=pipe,
-            text=True,
-            # Who runs the tests in the background has them, and all that they start, ignore Ctrl-C.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-
-    def interrupt(self, moment: str, *arguments: str, at_prompt: bool = False) -> str:
-        """Ctrl-C once a line says this. Returns the one line that the command ends with."""
-        process = self.start(*arguments)
-        assert process.stdout
-        if at_prompt:
-            shown = ""
-            while not shown.endswith("[y/N]: "):
-                shown += process.stdout.read(1)
-        else:
-            next(line for line in process.stdout if line.startswith(moment))
-        process.send_signal(signal.SIGINT)
-        _, complaint = process.communicate(timeout=60)
-        assert process.returncode == 130, complaint
-        (line,) = complaint.strip().splitlines()
-        return line
-
-    def client(self) -> Client:
-        backend = find(self.config)
-        return Client(backend.url, backend.key)
-
-    @property
-    def is_gone(self) -> bool:
-        seen = observe(connect(self.config), Names(self.content["stack"]))
-        left = [seen.parameter, seen.role, seen.functions, seen.log_groups, seen.apis]
-        return not any([*left, seen.queues, seen.mapping])
+from tests.support.deployments import REDIS_PASSWORD, Stack, silent
 
 
 @pytest.fixture

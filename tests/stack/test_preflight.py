@@ -23,14 +23,8 @@ from gimel.stack.preflight import Check, check_aws, check_connections, check_red
 from gimel.stack.wanted import DeployError
 from tests.support.aws_account import REGION, new_stack, stack_config
 from tests.support.commands import process, run
-from tests.support.servers import (
-    black_hole,
-    debian_redis,
-    free_port,
-    port_of,
-    store_fixture,  # noqa: F401
-    valkey,
-)
+from tests.support.proxy import black_hole
+from tests.support.servers import debian_redis, free_port, port_of, valkey
 
 SECRET = "hunter2-p@ss"
 URL_SECRET = "hunter2-p%40ss"

@@ -2,14 +2,10 @@
 
 import functools
 import os
-import signal
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
-import pytest
-import redis
 import waitress
 from click.testing import CliRunner, Result
 
@@ -17,7 +13,6 @@ from gimel import wsgi
 from gimel.backend.wire import Event
 from gimel.cli import main
 from gimel.gimel import counters
-from tests.support.servers import backend_fixture, store_fixture  # noqa: F401
 
 DEADLINE = 30
 
@@ -60,17 +55,11 @@ def process(
 
 
 @functools.cache
-def _server_url() -> str:
+def server_url() -> str:
     """One waitress for the whole run, serving whatever Redis the handlers are pointed at."""
     server = waitress.create_server(wsgi.app, host="127.0.0.1", port=0, threads=4)
     threading.Thread(target=server.run, daemon=True).start()
     return f"http://127.0.0.1:{server.effective_port}"
-
-
-@pytest.fixture(name="url")
-def url_fixture(backend: redis.Redis) -> str:
-    """The address of the handlers over HTTP, on an empty Valkey, reads open."""
-    return _server_url()
 
 
 def count(
@@ -89,49 +78,3 @@ def count(
             for number in range(total)
         ]
     )
-
-
-class Local:
-    """`gimel local` as a process, once it is ready."""
-
-    def __init__(self, data_dir: Path, *arguments: str) -> None:
-        command = [sys.executable, "-m", "gimel", "local", "--port", "0"]
-        self._process = subprocess.Popen(
-            [*command, "--data-dir", str(data_dir), *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.printed = ""
-        assert self._process.stdout
-        for line in self._process.stdout:
-            self.printed += line
-            if line.startswith("Events"):
-                self.url = line.split()[1].removesuffix("/e").replace("0.0.0.0", "127.0.0.1")
-            if line.startswith("Ctrl-C"):
-                return
-        self._process.communicate(timeout=DEADLINE)
-        raise AssertionError(self.printed)
-
-    def children(self) -> list[int]:
-        """The processes that it started."""
-        task = Path(f"/proc/{self._process.pid}/task")
-        return [
-            int(child)
-            for thread in task.iterdir()
-            for child in (thread / "children").read_text().split()
-        ]
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """Its exit code."""
-        self._process.send_signal(how)
-        rest, _ = self._process.communicate(timeout=DEADLINE)
-        self.printed += rest
-        return self._process.returncode
-
-    def __enter__(self) -> "Local":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is None:
-            self.stop()

@@ -21,11 +21,7 @@ from rich.console import Console
 from gimel.client import Client
 from gimel.terminal import results
 from gimel.terminal.report import plain
-from tests.support.commands import complaint, count, process, run, said, url_fixture  # noqa: F401
-from tests.support.servers import (
-    backend_fixture,  # noqa: F401
-    store_fixture,  # noqa: F401
-)
+from tests.support.commands import complaint, count, process, run, said
 
 HOSTILE = (
     "[red]red[/red] [/] [bold",

@@ -10,7 +10,7 @@ from threading import Barrier
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gimel.backend.counting.counters import Counters, shard_of
@@ -18,15 +18,9 @@ from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.results.experiment import SHARD_ERROR, Experiment
 from gimel.backend.wire import Event
-from tests.support.servers import debian_redis, proxy_of, store_fixture, url_of  # noqa: F401
-
-# The server is kept for all examples; each starts by emptying it.
-on_one_server = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    deadline=None,
-    derandomize=True,
-    max_examples=60,
-)
+from tests.support.hypothesis_settings import on_one_server
+from tests.support.proxy import proxy_of
+from tests.support.servers import debian_redis, url_of
 
 # Names that look like the keys' own parts, and names of any text there is.
 SPICE = st.lists(

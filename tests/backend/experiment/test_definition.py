@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 import redis
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gimel.backend.counting.counters import Counters
@@ -15,14 +14,9 @@ from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from gimel.gimel import forget_connection
 from tests.support.commands import count
-from tests.support.servers import (
-    Answer,
-    backend_fixture,  # noqa: F401
-    call,
-    post,
-    store_fixture,  # noqa: F401
-    url_of,
-)
+from tests.support.handler_requests import Answer, call, post
+from tests.support.hypothesis_settings import on_one_server
+from tests.support.servers import url_of
 
 KEY = "alephbet:e:settings"
 QUERY = {"experiment": "e"}
@@ -131,12 +125,7 @@ BODIES = st.dictionaries(
 )
 
 
-@hypothesis_settings(
-    max_examples=250,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@settings(on_one_server, max_examples=250)
 @given(BODIES | ANYTHING)
 def test_any_json_is_taken_or_refused_and_reading_goes_on(store: redis.Redis, body: Any) -> None:
     before = store.hgetall(KEY)

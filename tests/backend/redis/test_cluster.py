@@ -19,7 +19,8 @@ from gimel.backend.wire import Event
 from gimel.config.redis import RedisSettings
 from gimel.stack.preflight import check_redis
 from tests.support.sender import Sender, event
-from tests.support.servers import counting_sends, frozen, kill, port_of, url_of
+from tests.support.servers import frozen, kill, port_of, url_of
+from tests.support.traffic import counting_sends
 from tests.support.valkey_cluster import cluster, is_whole, wait
 
 

@@ -15,22 +15,10 @@ from gimel.backend.counting.counters import Counters, shard_of
 from gimel.backend.redis.connection import Connection, Series
 from gimel.backend.redis.line import Single
 from gimel.backend.wire import Event
-from tests.support.servers import (
-    backend_fixture,  # noqa: F401
-    black_hole,
-    call,
-    free_port,
-    frozen,
-    kill,
-    point_handlers_at,
-    port_of,
-    post,
-    proxy_of,
-    store_fixture,  # noqa: F401
-    traffic,
-    url_of,
-    valkey,
-)
+from tests.support.handler_requests import call, point_handlers_at, post
+from tests.support.proxy import black_hole, proxy_of
+from tests.support.servers import free_port, frozen, kill, port_of, url_of, valkey
+from tests.support.traffic import traffic
 from tests.support.valkey_cluster import wait
 
 EVENT = {

@@ -550,7 +550,7 @@ def numbers(value):
     return [value] if isinstance(value, float) else []
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data(), variants=labels, error=st.sampled_from([0.0, 0.0005, SHARDS_64, ONE_SHARD]))
 def test_any_counts_have_an_answer(data, variants, error):
     trials = {label: data.draw(count) for label in variants}
