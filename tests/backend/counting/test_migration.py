@@ -6,11 +6,10 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from gimel.backend.counting.counters import Counters
-from gimel.backend.redis.connection import Connection
 from gimel.backend.results.experiment import Experiment
 from gimel.backend.wire import Event
 from gimel.cli import main
+from tests.support.counting import counters_of, event, events, track_1x
 from tests.support.handler_requests import call
 from tests.support.old_handlers import OldHandlers
 from tests.support.proxy import proxy_of
@@ -18,7 +17,7 @@ from tests.support.servers import url_of
 from tests.support.traffic import traffic
 
 
-def event(uuid: object, event: str = "participate", variant: str = "a", **more: str) -> Any:
+def sent(uuid: object, event: str = "participate", variant: str = "a", **more: str) -> Any:
     fields = {"experiment": "button color", "uuid": str(uuid), "variant": variant, "event": event}
     return "track", fields | more
 
@@ -30,17 +29,13 @@ def ours(call: tuple[str, dict[str, str]]) -> Event:
     )
 
 
-FIRST = [event(uuid, variant=variant) for uuid in range(30) for variant in "ab"] + [
-    event(uuid, "signup") for uuid in range(10)
+FIRST = [sent(uuid, variant=variant) for uuid in range(30) for variant in "ab"] + [
+    sent(uuid, "signup") for uuid in range(10)
 ]
 # ten of each that were sent before, ten that are new
-AGAIN = [event(uuid, variant=variant) for uuid in range(20, 40) for variant in "ab"] + [
-    event(uuid, "signup") for uuid in range(5, 15)
+AGAIN = [sent(uuid, variant=variant) for uuid in range(20, 40) for variant in "ab"] + [
+    sent(uuid, "signup") for uuid in range(5, 15)
 ]
-
-
-def counters_of(store: redis.Redis) -> Counters:
-    return Counters(Connection(url_of(store)))
 
 
 def only(store: redis.Redis, namespace: str = "alephbet") -> Experiment:
@@ -88,7 +83,7 @@ def test_lamed_0_4_3_is_carried_over_exactly(
     assert (found.trials, found.goals) == ({"a": 30, "b": 30}, {"signup": {"a": 10, "b": 0}})
     assert (found.settings.counting, found.relative_error) == ("exact", 0)
     new = [
-        ours(event(f"new {uuid}", goal)) for uuid in range(300) for goal in ("participate", "buy")
+        ours(sent(f"new {uuid}", goal)) for uuid in range(300) for goal in ("participate", "buy")
     ]
     counters = counters_of(store)
     counters.add(new)
@@ -101,7 +96,7 @@ def test_lamed_0_4_3_is_carried_over_exactly(
     assert found.goals == {"signup": {"a": 10, "b": 0}, "buy": {"a": 300, "b": 0}}
     assert found.relative_error == 0
     # Pages that still send to lamed: its numbers go on where they are.
-    run_old("lamed", event("at lamed's"))
+    run_old("lamed", sent("at lamed's"))
     assert only(store).trials == {"a": 331, "b": 30}
     counters.delete("alephbet", "button color", forget=True)
     assert {store.type(key) for key in store.scan_iter()} <= {"string"}  # lamed's flags
@@ -122,16 +117,16 @@ def test_what_lamed_counted_counts_at_most_once_more(
 
 
 def test_both_in_one_redis(store: redis.Redis, run_old: OldHandlers) -> None:
-    run_old("gimel", *(event(uuid, namespace="old") for uuid in range(20)))
-    run_old("lamed", *(event(uuid, namespace="older") for uuid in range(20)))
-    run_old("gimel", *(event(uuid, experiment="mixed") for uuid in range(5)))
-    run_old("lamed", *(event(uuid, "signup", experiment="mixed") for uuid in range(5)))
+    run_old("gimel", *(sent(uuid, namespace="old") for uuid in range(20)))
+    run_old("lamed", *(sent(uuid, namespace="older") for uuid in range(20)))
+    run_old("gimel", *(sent(uuid, experiment="mixed") for uuid in range(5)))
+    run_old("lamed", *(sent(uuid, "signup", experiment="mixed") for uuid in range(5)))
     counters = counters_of(store)
-    counters.add([ours(event(uuid, experiment="new")) for uuid in range(7)])
+    counters.add([ours(sent(uuid, experiment="new")) for uuid in range(7)])
     for _ in range(2):
-        counters.add([ours(event("x", namespace=space)) for space in ("old", "older")])
+        counters.add([ours(sent("x", namespace=space)) for space in ("old", "older")])
         counters.add(
-            [ours(event("x", goal, experiment="mixed")) for goal in ("participate", "signup")]
+            [ours(sent("x", goal, experiment="mixed")) for goal in ("participate", "signup")]
         )
     for _ in range(2):
         assert only(store, "old").trials == {"a": 21}
@@ -148,7 +143,7 @@ def test_both_in_one_redis(store: redis.Redis, run_old: OldHandlers) -> None:
 
 def test_a_dry_run_changes_nothing(store: redis.Redis, run_old: OldHandlers) -> None:
     run_old("gimel", *FIRST)
-    run_old("lamed", *(event(uuid, namespace="n") for uuid in range(3)))
+    run_old("lamed", *(sent(uuid, namespace="n") for uuid in range(3)))
     only(store)  # a HyperLogLog that was counted keeps its count
     before = {key: store.dump(key) for key in store.scan_iter()}
     said = migrate(store, "--dry-run")
@@ -163,7 +158,7 @@ def test_a_move_cut_anywhere_loses_nothing_and_can_be_done_again(
     store: redis.Redis, run_old: OldHandlers
 ) -> None:
     run_old("gimel", *FIRST)
-    run_old("lamed", *(event(uuid, namespace="n") for uuid in range(9)))
+    run_old("lamed", *(sent(uuid, namespace="n") for uuid in range(9)))
     before = {key: store.dump(key) for key in store.scan_iter()}
     with proxy_of(store) as proxy:
         migrate_through(proxy.port)
@@ -195,11 +190,11 @@ def test_names_that_can_be_read_in_two_ways_are_reported(
 ) -> None:
     run_old(
         "gimel",
-        event(1, variant="red: big"),
-        event(1, variant=" big"),
-        event(1, "signup", "red: big"),
-        event(1, "goal: nobody took part", "x", experiment="other"),
-        event(1, "fine", "y", experiment="third"),
+        sent(1, variant="red: big"),
+        sent(1, variant=" big"),
+        sent(1, "signup", "red: big"),
+        sent(1, "goal: nobody took part", "x", experiment="other"),
+        sent(1, "fine", "y", experiment="third"),
     )
     _, *found = call("GET", "/experiments").body
     ambiguous = {each["experiment"]: each["ambiguous"] for each in found}
@@ -218,9 +213,91 @@ def test_names_that_can_be_read_in_two_ways_are_reported(
 def test_a_warm_event_of_an_old_experiment_is_one_command(
     store: redis.Redis, run_old: OldHandlers
 ) -> None:
-    run_old("lamed", event(1))
+    run_old("lamed", sent(1))
     counters = counters_of(store)
-    counters.add([ours(event(2))])
+    counters.add([ours(sent(2))])
     with traffic(store) as seen:
-        counters.add([ours(event(3))])
+        counters.add([ours(sent(3))])
     assert (seen.round_trips, seen.commands) == (1, {"sadd": 1})
+
+
+OLD_NAMES = [
+    ("alephbet", "button color", "signup", "red"),
+    ("alephbet", "my a/b test", "50% off", "#1"),
+    ("alephbet", "page: home", "signup", "red"),
+    ("prod:eu", "e", "signup", "red"),
+    ("alephbet", "e", "signup", "red: big"),
+    ("alephbet", "e", "goal: buy", "red"),
+    ("alephbet", "e", "goal: buy", "red: big"),
+    ("alephbet", "בדיקה", "הרשמה", "אדום"),
+]
+
+
+@pytest.mark.parametrize("names", OLD_NAMES)
+def test_a_redis_of_gimel_1_is_read_counted_on_and_deleted(
+    store: redis.Redis, names: tuple[str, str, str, str]
+) -> None:
+    namespace, experiment, goal, variant = names
+    track_1x(store, namespace, experiment, "participate", variant, "1", "2", "3")
+    track_1x(store, namespace, experiment, goal, variant, "1")
+    keys = set(store.scan_iter())
+    counters = counters_of(store)
+    (found,) = counters.read(namespace)
+    assert (found.name, found.shards, found.created_at) == (experiment, 1, None)
+    assert (found.trials, found.goals) == ({variant: 3}, {goal: {variant: 1}})
+
+    counters.add([Event(namespace, experiment, "participate", variant, n) for n in "345"])
+    counters.add([Event(namespace, experiment, goal, variant, n) for n in "12"])
+    assert set(store.scan_iter()) - {"gimel:namespaces"} == keys
+    (found,) = counters_of(store).read(namespace)
+    assert (found.trials, found.goals) == ({variant: 5}, {goal: {variant: 2}})
+
+    assert counters.delete(namespace, experiment, forget=True)
+    assert store.dbsize() == 0
+
+
+def test_of_two_variants_that_a_key_of_gimel_1_may_end_in_the_longer_is_meant(
+    store: redis.Redis,
+) -> None:
+    for variant in ("red: big", " big"):
+        track_1x(store, "alephbet", "e", "participate", variant, "1")
+    track_1x(store, "alephbet", "e", "signup", "red: big", "1")
+    (found,) = counters_of(store).read("alephbet")
+    assert found.goals == {"signup": {"red: big": 1, " big": 0}}
+
+
+def test_a_new_counter_of_an_old_experiment_has_one_shard(store: redis.Redis) -> None:
+    track_1x(store, "alephbet", "e", "participate", "a", "1")
+    counters_of(store).add(events(range(20), variant="b"))
+    assert "alephbet:e:settings" not in set(store.scan_iter())
+    assert store.pfcount("alephbet:counters:e:participate:b") == 20
+
+
+def test_old_and_new_experiments_live_side_by_side(store: redis.Redis) -> None:
+    track_1x(store, "alephbet", "old", "participate", "a", "1")
+    counters = counters_of(store)
+    counters.add(events([1, 2], experiment="new"))
+    found = {each.name: each for each in counters.read("alephbet")}
+    assert (found["old"].shards, found["old"].trials) == (1, {"a": 1})
+    assert (found["new"].shards, found["new"].trials) == (64, {"a": 2})
+    assert counters.delete("alephbet", "new", forget=True)
+    assert store.smembers("alephbet:counter_keys") == {"alephbet:counters:old:participate:a"}
+    assert [each.name for each in counters.read("alephbet")] == ["old"]
+
+
+def test_a_namespace_is_in_use_while_gimel_1_left_something_in_it(store: redis.Redis) -> None:
+    track_1x(store, "a:b", "old", "participate", "a", "1")
+    counters = counters_of(store)
+    counters.add([event(namespace="a:b")])
+    counters.delete("a:b", "e", forget=True)
+    assert store.smembers("gimel:namespaces") == {"a:b"}
+    assert [found.trials for found in counters.read("a:b")] == [{"a": 1}]
+
+
+def test_a_gimel_1_experiment_leaves_a_tombstone_too(store: redis.Redis) -> None:
+    store.sadd("alephbet:experiments", "e")
+    store.sadd("alephbet:e:counter_keys", "alephbet:counters:e:participate:a")
+    store.pfadd("alephbet:counters:e:participate:a", "1")
+    assert counters_of(store).delete("alephbet", "e") is True
+    counters_of(store).add(events([1]))
+    assert sorted(store.scan_iter()) == ["alephbet:deleted", "alephbet:e:deleted"]
