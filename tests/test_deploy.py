@@ -560,12 +560,6 @@ def test_a_region_that_does_not_answer(aws_endpoint: str, monkeypatch: pytest.Mo
         Aws(REGION).home()
 
 
-def test_client_says_what_it_cannot_reach() -> None:
-    with pytest.raises(BackendError, match="cannot be reached") as error:
-        Client(f"http://127.0.0.1:{free_port()}").experiments()
-    assert error.value.status is None
-
-
 def test_plan_is_as_seen(names: Names, first: Deployed, settings: Config) -> None:
     """What was deployed and what the same settings want are one: the plan says so by itself."""
     aws = Aws(REGION)

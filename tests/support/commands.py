@@ -14,7 +14,17 @@ from gimel.backend.wire import Event
 from gimel.cli import main
 from gimel.gimel import counters
 
-DEADLINE = 30
+SECONDS = 60
+# The commands that ask a backend about an experiment.
+READS = [
+    ("results",),
+    ("results", "e", "--json"),
+    ("settings", "e"),
+    ("settings", "e", "--equivalence", "0.01"),
+    ("stop", "e"),
+    ("resume", "e"),
+    ("delete", "e", "--yes"),
+]
 
 
 def run(*arguments: str, env: dict[str, str | None] | None = None) -> Result:
@@ -48,7 +58,7 @@ def process(
         input=text or "",
         capture_output=True,
         text=True,
-        timeout=DEADLINE,
+        timeout=SECONDS,
         check=False,
         env=os.environ | {"COLUMNS": "80"} | (env or {}),
     )

@@ -186,9 +186,6 @@ def test_redis_counts_as_valkey_does() -> None:
         assert store.dbsize() == 0
 
 
-# Tombstones
-
-
 def counted(store: redis.Redis) -> dict[str, object]:
     """What every counter's keys hold."""
     return {
