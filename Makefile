@@ -19,9 +19,9 @@ test: .venv/installed-test build/browser lint
 # 50,000 requests of each kind made up, the ledgers, the soak (docs/reliability.md). It takes hours.
 test-full: .venv/installed-test build/browser lint
 	GIMEL_EXAMPLES=50000 $(BIN)/pytest $(SIDE_BY_SIDE) -m "full or not full" $(ARGS)
-	$(BIN)/python -m bench.ledger
-	$(BIN)/python -m bench.ledger --deployed
-	$(BIN)/python -m bench.soak
+	$(BIN)/python -m tests.full.ledger
+	$(BIN)/python -m tests.full.ledger --deployed
+	$(BIN)/python -m tests.full.soak
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -1,7 +1,6 @@
 """`python -m bench [--write]`: the main figures; with a run's name as an option, that run's.
 
-What breaks, and how long it takes, is measured by `python -m bench.ledger`, `python -m bench.soak`
-and `python -m bench.patience`.
+`python -m bench.patience` measures how long an event takes while something is wrong with Redis.
 """
 
 import argparse

@@ -18,7 +18,7 @@ from bench import harness, peers
 from bench.harness import BUILD, Row
 from bench.worker import fields, proxy_event
 from gimel.stack import bundle
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 ROUNDS = 25
 _PATH = "/2015-03-31/functions/function/invocations"

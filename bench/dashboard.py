@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import requests
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 from bench.harness import Lines
 from gimel.backend.counting.counters import Counters
@@ -16,8 +16,8 @@ from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from tests.browsers import CHROMIUM, QUIET
-from tests.servers import free_port
+from tests.support.chromium import chromium
+from tests.support.servers import free_port
 
 HEAD = (
     "experiments",
@@ -116,12 +116,9 @@ def measure(port: int) -> Lines:
     counters = Counters(Connection(redis_url), limits=Limits(experiments=max(SIZES)))
     for size in SIZES:
         _fill(counters, size)
-    with _serving(redis_url) as url, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", *QUIET]
-        )
-        rounds = [{size: _load(browser, url, size) for size in SIZES} for _ in range(ROUNDS)]
-        browser.close()
+    with _serving(redis_url) as url:
+        with chromium() as browser:
+            rounds = [{size: _load(browser, url, size) for size in SIZES} for _ in range(ROUNDS)]
         page = _bytes(f"{url}/dashboard")
         data = {size: _bytes(f"{url}/experiments?namespace={size}") for size in SIZES}
     return [

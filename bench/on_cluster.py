@@ -13,8 +13,8 @@ from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.keys import Keys, shard_endings
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from tests.clusters import cluster
-from tests.servers import url_of
+from tests.support.servers import url_of
+from tests.support.valkey_cluster import cluster
 
 ROUNDS = 9
 EVENTS = 500

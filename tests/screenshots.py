@@ -15,10 +15,11 @@ from urllib.parse import quote
 
 import redis
 import requests
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.browsers import CHROMIUM, QUIET, LocalBackend
-from tests.dashboards import send
+from tests.support.chromium import chromium
+from tests.support.dashboard_page import send
+from tests.support.gimel_local import LocalBackend
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "screenshots"
@@ -152,19 +153,12 @@ def visit(browser: Browser, url: str, scheme: str, size: str) -> None:
 def main() -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True)
-    with tempfile.TemporaryDirectory() as data_dir, sync_playwright() as playwright:
-        backend = LocalBackend(Path(data_dir))
-        try:
-            fill(backend.url, Path(data_dir))
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM, args=["--no-sandbox", *QUIET]
-            )
+    with tempfile.TemporaryDirectory() as folder, LocalBackend(Path(folder)) as backend:
+        fill(backend.url, Path(folder))
+        with chromium() as browser:
             for scheme in ("light", "dark"):
                 for size in WIDTHS:
                     visit(browser, backend.url, scheme, size)
-            browser.close()
-        finally:
-            backend.stop()
     print(f"{len(list(FOLDER.iterdir()))} screenshots in {FOLDER.relative_to(ROOT)}")
 
 

@@ -22,14 +22,11 @@ from gimel.stack.observed import SeenApi
 from gimel.stack.permissions import trust_policy
 from gimel.stack.plan.plan import plan
 from gimel.stack.wanted import LATEST, LOGGING, DeployError, Names, log_group, wanted_stack
-from tests.aws import REGION, RecordingAws, free_port, new_stack, stack_config
-from tests.conftest import REDIS_PASSWORD, Deployment
+from tests.support.aws_account import REGION, RecordingAws, new_stack, stack_config
+from tests.support.deployments import REDIS_PASSWORD, Deployment, end_state, silent
+from tests.support.servers import free_port
 
 SPACE = "shop at night/é:#%"
-
-
-def silent(line: str) -> None:
-    pass
 
 
 @pytest.fixture
@@ -388,33 +385,6 @@ def test_half_made_stacks_converge(
     assert is_as_wanted(worn)
 
 
-def end_state(aws: Aws, names: Names) -> dict[str, Any]:
-    """What stands, without what AWS numbers or draws by lot."""
-    seen = observe(aws, names)
-    assert seen.role is not None
-    (api,) = seen.apis
-    targets = dict(api.integrations)
-    functions = {}
-    for name, function in seen.functions.items():
-        assert function.live is not None
-        settings = dict(function.versions[function.live])
-        settings["Environment"] = sorted(settings["Environment"]["Variables"])
-        del settings["Description"]
-        functions[name] = (settings, function.tags, list(function.invokers))
-    return {
-        "role": (seen.role.trust, seen.role.permissions),
-        "functions": functions,
-        "logs": {name: group.retention_days for name, group in seen.log_groups.items()},
-        "cors": {key: api.cors[key] for key in sorted(api.cors)} if api.cors else None,
-        "routes": {key: targets[integration] for key, (_, integration) in api.routes.items()},
-        "integrations": sorted(targets.values()),
-        "auto_deploys": api.auto_deploys,
-        "queues": sorted(seen.queues),
-        "mapping": seen.mapping and seen.mapping.settings,
-        "key": seen.parameter is not None,
-    }
-
-
 # Whose it is
 
 
@@ -588,12 +558,6 @@ def test_a_region_that_does_not_answer(aws_endpoint: str, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(AwsError, match="does not answer in region eu-west-1"):
         Aws(REGION).home()
-
-
-def test_client_says_what_it_cannot_reach() -> None:
-    with pytest.raises(BackendError, match="cannot be reached") as error:
-        Client(f"http://127.0.0.1:{free_port()}").experiments()
-    assert error.value.status is None
 
 
 def test_plan_is_as_seen(names: Names, first: Deployed, settings: Config) -> None:

@@ -1,6 +1,5 @@
 """Requests as clients of gimel 1.x send them, answered by gimel 1.5.0's own code and by ours."""
 
-from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -8,17 +7,9 @@ import pytest
 import redis
 
 from gimel import gimel as handlers
-from tests.servers import (
-    KEY,
-    KEY_SHA256,
-    backend_fixture,  # noqa: F401
-    call,
-    point_handlers_at,
-    request,
-    store_fixture,  # noqa: F401
-    url_of,
-)
-from tests.test_peers import run  # noqa: F401
+from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at, request
+from tests.support.old_handlers import OldHandlers
+from tests.support.servers import url_of
 
 # As AlephBet 0.27.0's GimelAdapter wrote them, in a browser's log.
 TRACKED = [
@@ -63,13 +54,13 @@ def extends(ours: Any, theirs: Any) -> bool:
 @pytest.fixture
 def filled(
     backend: redis.Redis,
-    run: Callable[..., list[Any]],  # noqa: F811
+    run_old: OldHandlers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> list[Any]:
     """What gimel 1.5.0 answered to READ. Ours, on the emptied Redis, has had the same events."""
     events = [("track", dict(parse_qsl(query))) for query in TRACKED]
     reads = [(handler, dict(parse_qsl(query))) for handler, _, _, query in READ]
-    *_, theirs = run("gimel", *events), run("gimel", *reads)
+    *_, theirs = run_old("gimel", *events), run_old("gimel", *reads)
     backend.flushall()
     point_handlers_at(monkeypatch, url_of(backend), KEY_SHA256)
     for query in TRACKED:

@@ -20,15 +20,8 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 from gimel import wsgi
 from gimel.backend import process
 from gimel.gimel import ROUTES, handle
-from tests.servers import (
-    KEY,
-    KEY_SHA256,
-    backend_fixture,  # noqa: F401
-    call,
-    point_handlers_at,
-    store_fixture,  # noqa: F401
-    url_of,
-)
+from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
+from tests.support.servers import url_of
 
 QUICK = "GIMEL_EXAMPLES" not in os.environ
 EXAMPLES = int(os.environ.get("GIMEL_EXAMPLES", "300"))
@@ -82,7 +75,6 @@ BODIES = (
 @settings(
     max_examples=EXAMPLES,
     derandomize=QUICK,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 @given(
@@ -135,7 +127,6 @@ schema.app = wsgi.app
 @settings(
     max_examples=max(8, EXAMPLES // 50),
     derandomize=QUICK,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 def test_what_follows_the_document_and_what_does_not(

@@ -20,9 +20,8 @@ from gimel.stack.aws import Aws, AwsError
 from gimel.stack.change import MASK
 from gimel.stack.deployed import connect, find
 from gimel.stack.prepare import prepare
-from tests.aws import RecordingAws
-from tests.conftest import REDIS_LOGIN, REDIS_PASSWORD
-from tests.test_operate import Stack, silent
+from tests.support.aws_account import RecordingAws
+from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Stack, silent
 
 HASHES = ("md5", "sha1", "sha256", "sha512")
 

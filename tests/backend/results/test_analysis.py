@@ -1,0 +1,220 @@
+"""The analysis of an experiment: sample ratios, edges, and any counts at all."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats as scipy_stats
+
+from gimel.backend.results.analysis import analyse, compare_all_pairs, sample_ratio
+from tests.support.inference import ONE_SHARD, SHARDS_64, row
+
+
+class TestAgainstStatsmodelsAndScipy:
+    @pytest.mark.parametrize(
+        ("counts", "p_value"),
+        [((600, 400), 2.5396e-10), ((505, 495), 0.75183), ((821_588, 815_482), 1.8218e-6)],
+    )
+    def test_sample_ratio(self, counts, p_value):
+        found = sample_ratio(dict(zip("ab", counts, strict=True)), 0.0)
+        assert found["p_value"] == pytest.approx(p_value, rel=1e-4)
+        assert found["alarm"] == (p_value < 0.001)
+
+    def test_no_alarm_at_what_is_merely_unusual(self):
+        found = sample_ratio({"a": 540, "b": 460}, 0.0)
+        assert found["p_value"] == pytest.approx(0.0114, abs=1e-4)
+        assert not found["alarm"]
+
+    def test_sample_ratio_of_several(self):
+        counts, weights = [5100, 2400, 2600], [0.5, 0.25, 0.25]
+        found = sample_ratio(
+            dict(zip("abc", counts, strict=True)), 0.0, dict(zip("abc", weights, strict=True))
+        )
+        theirs = scipy_stats.chisquare(counts, np.array(weights) * sum(counts))
+        assert found["p_value"] == pytest.approx(theirs.pvalue, rel=1e-4)
+
+
+class TestCountingError:
+    def test_sample_ratio_allows_for_it(self):
+        counts = {"a": 1_010_000, "b": 1_000_000}
+        assert sample_ratio(counts, 0.0)["alarm"]
+        assert not sample_ratio(counts, ONE_SHARD)["alarm"]
+        full = {"a": 10**9 + 10**7, "b": 10**9 - 10**7}
+        z = 2e7 / math.hypot(2e9**0.5, ONE_SHARD * 1e9 * 2**0.5)
+        assert sample_ratio(full, ONE_SHARD)["p_value"] == pytest.approx(
+            math.erfc(z / 2**0.5), rel=1e-3
+        )
+
+    @pytest.mark.parametrize("error", [0.0, SHARDS_64])
+    def test_a_skew_is_caught(self, error):
+        assert sample_ratio({"a": 51_000, "b": 49_000}, error)["alarm"]
+
+
+class TestEdges:
+    def test_the_baselines_own_row_has_no_comparison(self):
+        results = analyse(
+            {"a": 100, "b": 100}, {"g": {"a": 10, "b": 20}}, baseline="a", relative_error=0
+        )
+        own = results["goals"][0]["results"][0]
+        compared = (
+            "lift",
+            "lift_interval",
+            "p_value",
+            "p_value_adjusted",
+            "chance_to_beat_baseline",
+        )
+        assert [own[field] for field in compared] == [None] * 5
+        assert own["chance_to_be_best"] < 0.05
+
+    def test_no_visitors(self):
+        found = row(0, 0, 0, 0)
+        assert {
+            found[field] for field in found if field not in ("label", "successes", "trials")
+        } == {None}
+
+    def test_an_interval_that_says_nothing_is_not_given(self):
+        found = row(0, 1, 1, 1)
+        assert found["lift_interval_always_valid"] is None
+        assert found["p_value_always_valid"] == 1
+
+    def test_no_conversions_of_the_baseline(self):
+        found = row(0, 1000, 50, 1000)
+        assert found["lift"] is None
+        assert found["p_value"] < 0.002
+        assert found["lift_interval"][0] > 1
+
+    def test_all_conversions(self):
+        found = row(1000, 1000, 1000, 1000)
+        assert (found["lift"], found["p_value"], found["rate"]) == (0, 1, 1)
+        assert found["chance_to_beat_baseline"] == 0.5
+
+    def test_all_conversions_by_counters_that_err(self):
+        found = row(100_000, 100_000, 100_000, 100_000, relative_error=SHARDS_64)
+        assert found["expected_loss"] < 2 * SHARDS_64
+
+    def test_a_goal_of_one_variant_only(self):
+        found = analyse({"a": 1000, "b": 1000}, {"g": {"b": 30}}, baseline="a", relative_error=0)
+        assert [result["successes"] for result in found["goals"][0]["results"]] == [0, 30]
+
+    def test_many_times_a_visitor(self):
+        found = analyse(
+            {"a": 1000, "b": 1000}, {"g": {"a": 2500, "b": 400}}, baseline="a", relative_error=0
+        )
+        goal = found["goals"][0]
+        assert goal["kind"] == "total"
+        assert [result["rate"] for result in goal["results"]] == [2.5, 0.4]
+        low, high = goal["results"][0]["rate_interval"]
+        # twice a geometric count's variance
+        assert (high - low) / 2 == pytest.approx(1.96 * (2 * 2.5 * 3.5 / 1000) ** 0.5, rel=0.01)
+
+    def test_a_goal_named_as_total_is_one(self):
+        counts = {"a": 1000, "b": 1000}, {"g": {"a": 200, "b": 250}}
+        plain, named = (
+            analyse(*counts, baseline="a", relative_error=0, totals=names)["goals"][0]
+            for names in ((), ("g",))
+        )
+        assert (plain["kind"], named["kind"]) == ("unique", "total")
+        assert named["results"][1]["p_value"] > plain["results"][1]["p_value"]
+
+    def test_counting_error_makes_no_total(self):
+        found = analyse(
+            {"a": 10**6}, {"g": {"a": 10**6 + 20_000}}, baseline="a", relative_error=ONE_SHARD
+        )
+        assert found["goals"][0]["kind"] == "unique"
+        found = analyse(
+            {"a": 10**6}, {"g": {"a": 10**6 + 60_000}}, baseline="a", relative_error=ONE_SHARD
+        )
+        assert found["goals"][0]["kind"] == "total"
+
+    def test_a_variant_without_weight_stays_out_of_the_ratio(self):
+        found = sample_ratio({"a": 500, "b": 510, "c": 90_000}, 0.0, {"a": 1, "b": 1})
+        assert found == {
+            "p_value": pytest.approx(0.753, abs=0.001),
+            "alarm": False,
+            "weights": {"a": 0.5, "b": 0.5},
+        }
+
+    def test_a_weighted_variant_that_never_came_is_a_mismatch(self):
+        assert sample_ratio({"a": 500, "b": 510}, 0.0, {"a": 1, "b": 1, "c": 1})["alarm"]
+
+    def test_too_few_visitors_for_a_ratio(self):
+        assert sample_ratio({"a": 60, "b": 20}, 0.0)["p_value"] is None
+        assert sample_ratio({"a": 60}, 0.0)["p_value"] is None
+
+    def test_matrix(self):
+        counts = {"a": 9000, "b": 9000, "c": 9000}, {"g": {"a": 900, "b": 1000, "c": 1100}}
+        (goal,) = compare_all_pairs(*counts, relative_error=0)
+        pairs = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
+        assert len(pairs) == 6
+        there, back = pairs["c", "a"], pairs["a", "c"]
+        assert (1 + there["lift"]) * (1 + back["lift"]) == pytest.approx(1, abs=1e-4)
+        assert there["p_value"] == back["p_value"]
+        assert there["p_value"] == row(900, 9000, 1100, 9000)["p_value"]
+        assert there["p_value_always_valid_adjusted"] == pytest.approx(
+            3 * there["p_value_always_valid"], rel=1e-4
+        )
+
+    def test_matrix_leaves_out_who_has_no_visitors(self):
+        (goal,) = compare_all_pairs({"a": 10, "b": 0}, {"g": {"a": 1}}, relative_error=0)
+        assert goal["pairs"] == []
+
+
+count = st.one_of(st.integers(0, 20), st.integers(0, 10**9))
+
+
+labels = st.lists(st.text(min_size=1, max_size=4), max_size=12, unique=True)
+
+
+def numbers(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        return [number for item in value for number in numbers(item)]
+    return [value] if isinstance(value, float) else []
+
+
+@settings(max_examples=150)
+@given(data=st.data(), variants=labels, error=st.sampled_from([0.0, 0.0005, SHARDS_64, ONE_SHARD]))
+def test_any_counts_have_an_answer(data, variants, error):
+    trials = {label: data.draw(count) for label in variants}
+    goals = {
+        goal: {label: data.draw(count) for label in variants if data.draw(st.booleans())}
+        for goal in "gh"
+    }
+    baseline = data.draw(st.sampled_from([*variants, None, "not there"]))
+    margin = data.draw(st.sampled_from([None, 0.01, 0.5]))
+    found = analyse(trials, goals, baseline=baseline, relative_error=error, equivalence=margin)
+    assert all(math.isfinite(number) for number in numbers(found))
+    json.dumps([found, compare_all_pairs(trials, goals, relative_error=error)], allow_nan=False)
+    for goal in found["goals"]:
+        assert len(goal["results"]) == len(variants)
+        chances = [each["chance_to_be_best"] for each in goal["results"] if each["trials"]]
+        assert not chances or sum(chances) == pytest.approx(1, abs=1e-3)
+        for each in goal["results"]:
+            for field in ("rate_interval", "lift_interval", "lift_interval_always_valid"):
+                assert each[field] is None or each[field][0] <= each[field][1]
+            if each["rate_interval"]:
+                # to the digits shown
+                low, high = each["rate_interval"]
+                assert low * (1 - 1e-4) <= each["rate"] <= high * (1 + 1e-4) + 1e-12
+            for field in each:
+                if field.startswith(("p_value", "chance")) and each[field] is not None:
+                    assert 0 <= each[field] <= 1
+
+
+def test_a_stray_takes_no_part():
+    trials, successes = {"a": 5000, "b": 5000, "!typo": 1}, {"a": 500, "b": 700, "!typo": 1}
+    found = analyse(
+        trials, {"g": successes}, baseline="a", relative_error=0.001, excluded={"!typo"}
+    )
+    alone = analyse(
+        {"a": 5000, "b": 5000}, {"g": {"a": 500, "b": 700}}, baseline="a", relative_error=0.001
+    )
+    assert found["srm"] == alone["srm"]
+    assert found["goals"][0]["verdict"] == alone["goals"][0]["verdict"]
+    stray, *others = found["goals"][0]["results"]
+    assert others == alone["goals"][0]["results"]
+    assert (stray["trials"], stray["lift"], stray["chance_to_be_best"]) == (1, None, None)

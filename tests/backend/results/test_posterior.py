@@ -1,0 +1,46 @@
+"""Chances and expected losses, against posteriors drawn at random."""
+
+import numpy as np
+import pytest
+from gbstats.bayesian.tests import EffectBayesianABTest
+from gbstats.models.statistics import ProportionStatistic
+from scipy import stats as scipy_stats
+
+from gimel.backend.results.analysis import analyse
+from gimel.backend.results.comparison import Arm
+from gimel.backend.results.posterior import chance_to_beat, posterior_of, summarise_posteriors
+from tests.support.inference import row
+
+
+class TestAgainstStatsmodelsAndScipy:
+    @pytest.mark.parametrize("size", [30, 1000, 100_000])
+    def test_chances_and_losses_are_nearly_those_of_beta_posteriors(self, size):
+        arms = {"a": Arm(size // 10, size), "b": Arm(size // 8, size), "c": Arm(size // 9, size)}
+        beliefs = {label: posterior_of(arm) for label, arm in arms.items()}
+        betas = [
+            scipy_stats.beta(1 + arm.successes, 1 + size - arm.successes) for arm in arms.values()
+        ]
+        draws = np.stack([beta.rvs(400_000, random_state=7 + i) for i, beta in enumerate(betas)])
+        best, found = draws.max(axis=0), summarise_posteriors(beliefs, "unique")
+        losses = [(best - own).mean() for own in draws]
+        for index, standing in enumerate(found.values()):
+            exact = (draws[index] == best).mean()
+            assert standing.chance_to_be_best == pytest.approx(exact, abs=0.015)
+            assert standing.expected_loss == pytest.approx(losses[index], abs=0.05 * max(losses))
+        chance = chance_to_beat(beliefs["b"], beliefs["a"])
+        assert chance == pytest.approx((draws[1] > draws[0]).mean(), abs=0.012)
+
+    @pytest.mark.parametrize("baseline", ["a", "b"])
+    def test_of_two_the_best_is_who_beats_the_other_however_sure(self, baseline):
+        trials, goals = {"a": 10_000, "b": 10_000}, {"buy": {"a": 5000, "b": 4000}}
+        (goal,) = analyse(trials, goals, baseline=baseline, relative_error=0)["goals"]
+        (other,) = [each for each in goal["results"] if each["label"] != baseline]
+        assert other["chance_to_be_best"] == other["chance_to_beat_baseline"] > 0
+
+
+class TestAgainstGbstats:
+    def test_chance_to_beat_the_baseline(self):
+        theirs = EffectBayesianABTest(ProportionStatistic(100, 49), ProportionStatistic(100, 51))
+        chance = row(49, 100, 51, 100)["chance_to_beat_baseline"]
+        assert chance == pytest.approx(0.60918, abs=0.005)
+        assert chance == pytest.approx(theirs.compute_result().chance_to_win, abs=0.005)

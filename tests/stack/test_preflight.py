@@ -1,0 +1,454 @@
+"""What stands in a deploy's way is found, and each ✗ says what to do; against real servers."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+import redis
+import trustme
+
+from gimel import deploy
+from gimel.config.redis import RedisSettings
+from gimel.config.settings import Config
+from gimel.config.stack import Concurrency
+from gimel.stack import preflight
+from gimel.stack.deployed import connect
+from gimel.stack.preflight import Check, check_aws, check_connections, check_redis
+from gimel.stack.wanted import DeployError
+from tests.support.aws_account import REGION, new_stack, stack_config
+from tests.support.commands import process, run
+from tests.support.proxy import black_hole
+from tests.support.servers import debian_redis, free_port, port_of, valkey
+
+SECRET = "hunter2-p@ss"
+URL_SECRET = "hunter2-p%40ss"
+
+
+def checks(**settings: object) -> list[Check]:
+    found = list(check_redis(RedisSettings(**{"host": "127.0.0.1"} | settings)))
+    assert not any(word in str(found) for word in (SECRET, URL_SECRET))
+    return found
+
+
+def failure(**settings: object) -> str:
+    """What the only check, one that failed, says."""
+    (check,) = checks(**settings)
+    assert (check.name, check.state) == ("Redis", "failed")
+    return check.found
+
+
+def states(found: list[Check]) -> dict[str, str]:
+    return {check.name: check.state for check in found}
+
+
+@pytest.fixture(scope="module", name="locked")
+def locked_fixture() -> Iterator[redis.Redis]:
+    """A Valkey with a password, and a user each for what may be forbidden."""
+    with valkey(SECRET) as client:
+        client.connection_pool.reset()
+        client = redis.Redis(port=port_of(client), password=SECRET, decode_responses=True)
+        users = {"reader": ["-pfadd"], "blind": ["-config"], "narrow": ["resetkeys", "~other:*"]}
+        users["silent"] = ["-info"]
+        for user, rules in users.items():
+            client.execute_command(
+                "ACL", "SETUSER", user, "on", f">{SECRET}", "~*", "&*", "+@all", *rules
+            )
+        yield client
+        client.close()
+
+
+def test_a_server_that_is_as_it_should_be_leaves_no_trace(store: redis.Redis) -> None:
+    store.config_set("appendonly", "yes")
+    try:
+        found = checks(port=port_of(store))
+    finally:
+        store.config_set("appendonly", "no")
+    assert states(found) == dict.fromkeys(["Redis", "Eviction", "Persistence", "Encryption"], "ok")
+    assert store.keys() == []
+
+
+def test_a_wrong_password(locked: redis.Redis) -> None:
+    port = port_of(locked)
+    for wrong in ({"password": "wrong"}, {}, {"username": "nobody", "password": SECRET}):
+        assert "correct redis.password" in failure(port=port, **wrong)
+
+
+def test_a_password_where_none_is_wanted(store: redis.Redis) -> None:
+    assert "leave it out" in failure(port=port_of(store), password=SECRET)
+
+
+def test_the_right_password(locked: redis.Redis) -> None:
+    assert states(checks(port=port_of(locked), password=SECRET))["Redis"] == "ok"
+    url = f"redis://:{URL_SECRET}@127.0.0.1:{port_of(locked)}/0"
+    assert states(checks(host=None, url=url))["Redis"] == "ok"
+
+
+def test_a_user_who_may_not_count(locked: redis.Redis) -> None:
+    found = failure(port=port_of(locked), username="reader", password=SECRET)
+    assert "may not do what counting needs" in found
+    assert "pfadd" in found.lower()
+
+
+def test_a_user_who_may_not_write_these_keys(locked: redis.Redis) -> None:
+    found = failure(port=port_of(locked), username="narrow", password=SECRET)
+    assert "may not do what counting needs" in found
+
+
+def test_a_user_who_may_not_see_the_configuration(locked: redis.Redis) -> None:
+    """Hosts that sell Redis forbid CONFIG: persistence is then not to be seen."""
+    found = states(checks(port=port_of(locked), username="blind", password=SECRET))
+    assert (found["Redis"], found["Persistence"]) == ("ok", "warning")
+
+
+def test_a_user_who_may_not_ask_how_the_server_is(locked: redis.Redis) -> None:
+    found = checks(port=port_of(locked), username="silent", password=SECRET)
+    assert states(found) == {"Redis": "ok", "Encryption": "ok", "Safety": "warning"}
+    assert "may not call INFO" in found[-1].found
+
+
+def test_nobody_listens() -> None:
+    assert "check host and port" in failure(port=free_port())
+
+
+def test_no_such_host() -> None:
+    found = failure(host="redis.invalid", port=6379)
+    assert found.startswith("redis.invalid:6379: ")
+    assert "check host and port" in found
+
+
+def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight, "_TIMEOUT", 0.2)
+    with black_hole() as port:
+        assert "is the port open" in failure(port=port)
+
+
+def test_tls_to_a_plain_port(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Valkey waits for the rest of what is no command to it."""
+    monkeypatch.setattr(preflight, "_TIMEOUT", 0.2)
+    assert "any other redis:// (or ssl: true, ssl: false)" in failure(port=port_of(store), ssl=True)
+
+
+needs_redis_server = pytest.mark.skipif(
+    not shutil.which("redis-server"), reason="needs a redis-server: Valkey's wheel has no TLS"
+)
+
+
+@contextmanager
+def tls_redis(folder: Path) -> Iterator[int]:
+    """The port of a redis-server that speaks TLS; folder/ca.pem is the only one to vouch for it."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(
+        folder / "server.pem"
+    )
+    port = free_port()
+    files = ["--tls-cert-file", "server.pem", "--tls-key-file", "server.pem"]
+    files += ["--tls-ca-cert-file", "ca.pem"]
+    options = ["--tls-auth-clients", "no", "--save", "", "--bind", "127.0.0.1"]
+    server = subprocess.Popen(
+        ["redis-server", "--port", "0", "--tls-port", str(port), *files, *options],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout
+        assert any("Ready to accept" in line for line in server.stdout)
+        yield port
+    finally:
+        server.kill()
+        server.communicate()
+
+
+@needs_redis_server
+def test_a_tls_port(tmp_path: Path) -> None:
+    with tls_redis(tmp_path) as port:
+        assert "a TLS port needs rediss://" in failure(port=port)
+        assert "TLS fails" in failure(host="localhost", port=port, ssl=True)
+        url = f"rediss://localhost:{port}/0?ssl_ca_certs={tmp_path / 'ca.pem'}"
+        found = checks(host=None, url=url)
+    assert states(found)["Redis"] == "ok"
+    assert Check("Encryption", "ok", "TLS") in found
+
+
+# Redis as the functions see it
+
+
+@pytest.fixture(scope="module", name="inside")
+def inside_fixture(aws_endpoint: str, redis_url: str) -> Config:
+    """A stack that is deployed and well."""
+    settings = stack_config(redis_url, stack=new_stack())
+    deploy.deploy(settings, lambda line: None)
+    return settings
+
+
+def refusal(inside: Config, url: str) -> str:
+    """What a deploy with this Redis ends with; the functions are asked, not this machine."""
+    other = inside.model_copy(update={"redis": RedisSettings(url=url)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(deploy, "_REDIS_PATIENCE", 0.0)
+        with pytest.raises(DeployError) as error:
+            deploy.deploy(other, lambda line: None)
+    assert not any(word in str(error.value) for word in (SECRET, URL_SECRET))
+    return str(error.value).partition("do not reach Redis: ")[2]
+
+
+def test_the_functions_answer_for_their_own_redis_only(inside: Config) -> None:
+    aws = connect(inside)
+    other = inside.model_copy(update={"redis": RedisSettings(url="redis://other.invalid:6379/0")})
+    assert preflight._inside(other, aws) is None
+    seen = preflight._inside(inside, aws)
+    assert seen is not None
+    assert seen["trouble"] is None
+
+
+@needs_redis_server
+def test_the_functions_say_that_it_is_tls(inside: Config, tmp_path: Path) -> None:
+    with tls_redis(tmp_path) as port:
+        url = f"rediss://localhost:{port}/0"
+        assert refusal(inside, url).startswith("TLS: ")
+        trusting = RedisSettings(url=url, ca=str(tmp_path / "ca.pem"))
+        deploy.deploy(inside.model_copy(update={"redis": trusting}), lambda line: None)
+
+
+def test_the_functions_say_that_it_is_the_password(inside: Config, locked: redis.Redis) -> None:
+    address = f"127.0.0.1:{port_of(locked)}/0"
+    for login in ("", f"nobody:{URL_SECRET}@"):
+        assert refusal(inside, f"redis://{login}{address}").startswith("password: ")
+
+
+def test_the_functions_say_that_it_is_the_acl(inside: Config, locked: redis.Redis) -> None:
+    for user in ("reader", "narrow"):
+        url = f"redis://{user}:{URL_SECRET}@127.0.0.1:{port_of(locked)}/0"
+        assert refusal(inside, url).startswith("ACL: ")
+
+
+def test_a_redis_that_only_the_functions_reach(
+    inside: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What they were deployed with is fine; this machine cannot get there."""
+    deploy.deploy(inside, lambda line: None)
+
+    def unreachable(settings: RedisSettings) -> None:
+        raise redis.ConnectionError("no route to host")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(preflight, "_count_one", unreachable)
+        aws = connect(inside)
+        (check,) = check_redis(inside.redis, partial(preflight._inside, inside, aws))
+    assert check.state == "ok"
+    assert "answers the functions and counts" in check.found
+    away = {"url": f"redis://:{URL_SECRET}@127.0.0.1:{free_port()}/0"}
+    assert of_redis(tmp_path, inside, away).startswith("✗ Redis")
+    refusal(inside, away["url"])
+    found = of_redis(tmp_path, inside, away)
+    assert found.startswith("! Redis")
+    assert "as the functions deployed last see it: network: " in found
+
+
+def test_before_there_is_a_function_to_ask(aws_endpoint: str, tmp_path: Path) -> None:
+    away = {"url": f"redis://127.0.0.1:{free_port()}/0"}
+    settings = stack_config(away["url"], stack=new_stack())
+    assert of_redis(tmp_path, settings, away).startswith("✗ Redis")
+    vpc = {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}
+    found = of_redis(tmp_path, settings, away, vpc=vpc)
+    assert found.startswith("! Redis")
+    assert "the deploy will tell" in found
+
+
+def of_redis(folder: Path, settings: Config, away: dict[str, str], **more: object) -> str:
+    """What `gimel preflight` says of Redis when the configuration has it there."""
+    path = folder / "config.json"
+    path.write_text(
+        json.dumps({"redis": away, "aws": {"region": REGION}, "stack": settings.stack, **more})
+    )
+    path.chmod(0o600)
+    done = run("--config", str(path), "preflight", env={"COLUMNS": "400"})
+    (line,) = [line for line in done.stdout.splitlines() if line[1:].startswith(" Redis")]
+    assert URL_SECRET not in done.output
+    return line
+
+
+# Connections
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "executions", "takes", "state", "said"),
+    [
+        (
+            {},
+            1000,
+            29,
+            "ok",
+            "up to 29 (reserved_concurrency is 20 + 5 + 2, replays are 2) of Redis's 29",
+        ),
+        ({}, 1000, 28, "warning", "takes 28 (maxclients), the functions may open 29"),
+        ({}, None, 26, "warning", "reserved_concurrency is 20 + 5 + 2"),
+        ({}, 10, 30, "ok", "up to 10 (the account's limit is 10"),
+        ({}, 120, 30, "warning", "may open 120: the account's limit is 120"),
+        ({"track": None}, 1000, 30, "warning", "may open 1000: the account's limit is 1000"),
+        ({}, 1000, None, "ok", "Redis tells no limit"),
+    ],
+)
+def test_connections(
+    concurrency: dict[str, int | None],
+    executions: int | None,
+    takes: int | None,
+    state: str,
+    said: str,
+) -> None:
+    figures = {} if takes is None else {"maxclients": takes}
+    check = check_connections(Concurrency(**concurrency), executions, figures)
+    assert (check.name, check.state) == ("Connections", state)
+    assert said in check.found
+    if state == "warning":
+        assert "set reserved_concurrency in config.json lower, or maxclients higher" in check.found
+
+
+def test_a_redis_that_takes_too_few_connections(
+    aws_endpoint: str, locked: redis.Redis, tmp_path: Path
+) -> None:
+    locked.config_set("maxclients", 25)
+    path = tmp_path / "config.json"
+    host = {"host": "127.0.0.1", "port": port_of(locked), "password": SECRET}
+    path.write_text(json.dumps({"redis": host, "aws": {"region": REGION}}))
+    done = run("--config", str(path), "preflight", env={"COLUMNS": "400"})
+    assert done.exit_code == 0
+    assert "! Connections  Redis takes 25 (maxclients), the functions may open 29" in done.stdout
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
+def test_a_policy_that_drops_counters(store: redis.Redis, policy: str) -> None:
+    store.config_set("maxmemory-policy", policy)
+    try:
+        (found,) = [each for each in checks(port=port_of(store)) if each.name == "Eviction"]
+    finally:
+        store.config_set("maxmemory-policy", "noeviction")
+    assert found.state == "warning"
+    assert f"the policy is {policy}" in found.found
+    assert "Set maxmemory-policy to noeviction" in found.found
+
+
+def test_persistence(store: redis.Redis) -> None:
+    (off,) = [each for each in checks(port=port_of(store)) if each.name == "Persistence"]
+    assert off.state == "warning"
+    assert "appendonly yes" in off.found
+    store.config_set("save", "3600 1")
+    try:
+        assert states(checks(port=port_of(store)))["Persistence"] == "ok"
+    finally:
+        store.config_set("save", "")
+
+
+def test_redis_as_debian_has_it() -> None:
+    with debian_redis() as client:
+        assert states(checks(port=port_of(client)))["Redis"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "state"),
+    [
+        ("rediss", "8.8.8.8", "ok"),
+        ("redis", "127.0.0.1", "ok"),
+        ("redis", "10.1.2.3", "ok"),
+        ("redis", "::1", "ok"),
+        ("redis", "fd00::1", "ok"),
+        ("redis", "8.8.8.8", "warning"),
+        ("redis", "2001:4860:4860::8888", "warning"),
+    ],
+)
+def test_encryption(scheme: str, host: str, state: str) -> None:
+    check = preflight._encryption(scheme, host)
+    assert check.state == state
+    assert ("rediss://" in check.found) is (state == "warning")
+
+
+NOWHERE = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/nonexistent",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+}
+
+
+@pytest.fixture(name="no_aws")
+def no_aws_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("AWS_"):
+            monkeypatch.delenv(name)
+    for name, value in NOWHERE.items():
+        monkeypatch.setenv(name, value)
+
+
+def with_aws(**aws: str) -> Config:
+    return Config(redis={"host": "h"}, aws=aws)
+
+
+def test_no_credentials(no_aws: None) -> None:
+    (check,) = check_aws(with_aws(region="eu-west-1"))
+    assert check.state == "failed"
+    assert "aws configure" in check.found
+
+
+def test_no_region(no_aws: None) -> None:
+    (check,) = check_aws(with_aws())
+    assert check.state == "failed"
+    assert "region" in check.found
+
+
+def test_a_profile_that_there_is_not(no_aws: None) -> None:
+    (check,) = check_aws(with_aws(region="eu-west-1", profile="nobody"))
+    assert check.state == "failed"
+    assert "nobody" in check.found
+
+
+def test_the_command_shows_every_check_and_fails(
+    no_aws: None, store: redis.Redis, tmp_path: Path
+) -> None:
+    path = tmp_path / "config.json"
+    host = {"host": "127.0.0.1", "port": port_of(store), "password": SECRET}
+    path.write_text(json.dumps({"redis": host, "aws": {"region": "eu-west-1"}}))
+    path.chmod(0o600)
+    done = process("--config", str(path), "preflight")
+    assert done.returncode == 1
+    assert done.stderr == ""
+    assert SECRET not in done.stdout
+    marks = [line.split()[:2] for line in done.stdout.splitlines() if line[0] in "✓✗!"]
+    assert marks == [["✓", "Config"], ["✗", "AWS"], ["✗", "Redis"]]
+    assert "\x1b" not in done.stdout
+    # In a pipe, a check is one line, however long.
+    assert len(done.stdout.splitlines()) == len(marks)
+    assert max(map(len, done.stdout.splitlines())) > 80
+
+
+def test_a_wrong_config_ends_the_checks(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"redis": {"host": "h", "pasword": SECRET}, "shards": 0}))
+    done = run("--config", str(path), "preflight")
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
+    assert [line[0] for line in lines if not line.startswith(" ")].count("✗") == 2
+    text = " ".join(done.stdout.split())
+    assert 'redis.pasword: unknown key; did you mean "password"?' in text
+    assert "shards: " in text
+    assert SECRET not in done.output
+
+
+def test_no_config_says_how_to_make_one(tmp_path: Path) -> None:
+    done = run("--config", str(tmp_path / "none.json"), "preflight")
+    assert done.exit_code == 1
+    assert "`gimel configure` makes one" in " ".join(done.stdout.split())
+
+
+def test_deploy_checks_first_and_deploys_nothing(no_aws: None, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"redis": {"host": "127.0.0.1", "port": free_port()}}))
+    done = run("--config", str(path), "deploy")
+    assert done.exit_code == 1
+    assert done.stdout.count("✗") == 2
+    assert done.stderr == "Error: not deployed: correct what failed, or use --no-preflight\n"

@@ -1,0 +1,49 @@
+"""Counters on a test's server, and events to count."""
+
+from collections.abc import Iterable
+
+import redis
+
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.hyperloglog import shard_of
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
+from tests.support.servers import url_of
+
+SHARD_0 = [str(n) for n in range(1000) if shard_of(str(n), 64) == 0]
+
+
+def counters_of(store: redis.Redis, shards: int = 64) -> Counters:
+    return Counters(Connection(url_of(store)), shards)
+
+
+def counters_of_proxy(port: int) -> Counters:
+    return Counters(Connection(f"redis://127.0.0.1:{port}"))
+
+
+def event(**fields: str) -> Event:
+    usual = {"namespace": "alephbet", "experiment": "e", "goal": "participate", "variant": "a"}
+    return Event(**(usual | {"uuid": "1"} | fields))
+
+
+def events(uuids: Iterable[object], **fields: str) -> list[Event]:
+    return [event(uuid=str(each), **fields) for each in uuids]
+
+
+def full_experiment(store: redis.Redis, **fields: str) -> Counters:
+    """Count 150 visitors and conversions of two variants. Returns the counters."""
+    counters = counters_of(store)
+    for goal in ("participate", "signup"):
+        for variant in "ab":
+            counters.add(events(range(150), goal=goal, variant=variant, **fields))
+    return counters
+
+
+def track_1x(store: redis.Redis, namespace: str, experiment: str, goal: str, variant: str,
+             *uuids: str) -> None:  # fmt: skip
+    """Send the four commands of gimel 1.5.0's `track`."""
+    key = f"{namespace}:counters:{experiment}:{goal}:{variant}"
+    store.sadd(f"{namespace}:experiments", experiment)
+    store.sadd(f"{namespace}:counter_keys", key)
+    store.sadd(f"{namespace}:{experiment}:counter_keys", key)
+    store.pfadd(key, *uuids)

@@ -1,0 +1,132 @@
+"""The dashboard in a browser that watches it: what every test of it asks for."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import requests
+from playwright.sync_api import Page, Request
+
+from gimel.backend.wire import MAX_BATCH
+from tests.support.servers import free_port
+
+KEY = "the read key / +%20"
+KEYS_IN_URL = (KEY, urlencode({"key": KEY})[4:])
+
+Arms = dict[str, tuple[int, dict[str, int]]]
+
+
+def events(namespace: str, experiment: str, arms: Arms) -> Iterator[dict[str, str]]:
+    """So many visitors of each variant, so many of them reaching each goal."""
+    for variant, (visitors, goals) in arms.items():
+        for goal, number in {"participate": visitors, **goals}.items():
+            for visitor in range(number):
+                yield {
+                    "namespace": namespace,
+                    "experiment": experiment,
+                    "variant": variant,
+                    "event": goal,
+                    "uuid": f"{variant[:200]} {visitor}",
+                }
+
+
+def send(url: str, events: Iterable[dict[str, str]], batch_size: int = MAX_BATCH) -> None:
+    """Send events through the open endpoint, in batches."""
+    remaining = iter(events)
+    with requests.Session() as session:
+        while batch := list(islice(remaining, batch_size)):
+            answer = session.post(f"{url}/e", json=batch, timeout=30)
+            assert answer.json()["rejected"] == []
+
+
+def address(url: str, **fragment: str) -> str:
+    return f"{url}/dashboard#{urlencode(fragment)}"
+
+
+class KeyedBackend:
+    """The handlers as a process that asks for the key, as the deployed functions do."""
+
+    key = KEY
+
+    def __init__(self, redis_url: str) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        digest = hashlib.sha256(KEY.encode()).hexdigest()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "waitress", f"--listen=127.0.0.1:{port}", "gimel.wsgi:app"],
+            env=os.environ | {"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": digest},
+            stderr=subprocess.DEVNULL,
+        )
+        adapter = requests.adapters.HTTPAdapter(
+            max_retries=requests.adapters.Retry(total=9, backoff_factor=0.1)
+        )
+        with requests.Session() as session:
+            session.mount("http://", adapter)
+            session.get(f"{self.url}/dashboard", timeout=10).raise_for_status()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(timeout=20)
+
+
+class Watch:
+    """What must never happen on the page, and the requests that it made."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.wrong: list[str] = []
+
+    def follow(self, page: Page) -> None:
+        page.on("request", self._request)
+        page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
+        page.on("dialog", lambda dialog: self.wrong.append(f"dialog: {dialog.message}"))
+        page.on("console", lambda message: self._console(message.type, message.text))
+
+    def _request(self, request: Request) -> None:
+        self.requests.append(request)
+        if any(key in request.url for key in KEYS_IN_URL):
+            self.wrong.append(f"key in {request.url}")
+
+    def _console(self, kind: str, text: str) -> None:
+        # Chromium reports each answer that is an error, and each that does not come.
+        if kind in ("error", "warning") and not text.startswith("Failed to load resource"):
+            self.wrong.append(f"{kind}: {text}")
+
+    def hosts(self) -> set[str]:
+        return {urlsplit(request.url).netloc for request in self.requests} - {""}
+
+
+Opener = Callable[..., Page]
+
+
+@contextmanager
+def held(page: Page, path: str) -> Iterator[None]:
+    """Let no request for the path through until the context ends."""
+    waiting: list[Any] = []
+    page.route(path, lambda route: waiting.append(route))
+    yield
+    for route in waiting:
+        route.continue_()
+    page.unroute(path)
+
+
+AXE = Path(__file__).parent.parent.parent / "build/node_modules/axe-core/axe.min.js"
+
+
+def axe(page: Page) -> list[str]:
+    """What axe-core finds: rule and element, all rules that it has on by default."""
+    # Not as a script element: the page's policy allows none.
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate("axe.run()")
+    return [
+        f"{violation['id']}: {node['html'][:150]} {[each['message'] for each in node['any']]}"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]

@@ -1,0 +1,146 @@
+"""Stacks on the emulated account: the one that tests share, and one with a config file."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import redis
+
+from gimel.client import Client
+from gimel.config.file import parse
+from gimel.config.settings import Config
+from gimel.stack.aws import Aws
+from gimel.stack.deployed import connect, find
+from gimel.stack.observe import observe
+from gimel.stack.wanted import Names
+from tests.support.aws_account import REGION, new_stack
+from tests.support.commands import run
+from tests.support.servers import frozen
+
+REDIS_PASSWORD = "pa:ss/word é"
+REDIS_LOGIN = ":pa%3Ass%2Fword%20%C3%A9@"
+
+
+class Deployment(NamedTuple):
+    """A stack on the emulator: where it is, what it was made from, what its deploy printed."""
+
+    url: str
+    key: str
+    redis_url: str
+    config: Config
+    output: str
+    config_file: Path
+
+    @contextlib.contextmanager
+    def redis_down(self) -> Iterator[None]:
+        """Redis takes connections and answers none of them, as a host in trouble does."""
+        with redis.Redis.from_url(self.redis_url) as client, frozen(client):
+            yield
+
+
+def silent(line: str) -> None:
+    """Print nothing of a deploy's progress."""
+
+
+class Stack:
+    """A stack with a config file of its own."""
+
+    def __init__(self, folder: Path, redis_url: str) -> None:
+        self.path = folder / "config.json"
+        self.content: dict[str, Any] = {
+            "redis": {"url": redis_url},
+            "aws": {"region": REGION},
+            "stack": new_stack(),
+        }
+        self.save()
+        self.printed = ""
+
+    def save(self, **settings: Any) -> None:
+        self.content |= settings
+        self.path.write_text(json.dumps(self.content))
+        self.path.chmod(0o600)
+
+    @property
+    def config(self) -> Config:
+        return parse(self.path.read_text())
+
+    def run(self, *arguments: str, code: int = 0) -> str:
+        done = run(*self.command[3:], *arguments)
+        assert done.exit_code == code, done.output
+        self.printed += done.output
+        return done.output if code == 1 else done.stdout
+
+    @property
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "gimel", "--config", str(self.path)]
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """A command that goes on."""
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            [*self.command, *arguments],
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            # Who runs the tests in the background has them, and all that they start, ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+
+    def interrupt(self, moment: str, *arguments: str, at_prompt: bool = False) -> str:
+        """Ctrl-C once a line says this. Returns the one line that the command ends with."""
+        process = self.start(*arguments)
+        assert process.stdout
+        if at_prompt:
+            shown = ""
+            while not shown.endswith("[y/N]: "):
+                shown += process.stdout.read(1)
+        else:
+            next(line for line in process.stdout if line.startswith(moment))
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=60)
+        assert process.returncode == 130, complaint
+        (line,) = complaint.strip().splitlines()
+        return line
+
+    def client(self) -> Client:
+        backend = find(self.config)
+        return Client(backend.url, backend.key)
+
+    @property
+    def is_gone(self) -> bool:
+        seen = observe(connect(self.config), Names(self.content["stack"]))
+        left = [seen.parameter, seen.role, seen.functions, seen.log_groups, seen.apis]
+        return not any([*left, seen.queues, seen.mapping])
+
+
+def end_state(aws: Aws, names: Names) -> dict[str, Any]:
+    """What stands, without what AWS numbers or draws by lot."""
+    seen = observe(aws, names)
+    assert seen.role is not None
+    (api,) = seen.apis
+    targets = dict(api.integrations)
+    functions = {}
+    for name, function in seen.functions.items():
+        assert function.live is not None
+        settings = dict(function.versions[function.live])
+        settings["Environment"] = sorted(settings["Environment"]["Variables"])
+        del settings["Description"]
+        functions[name] = (settings, function.tags, list(function.invokers))
+    return {
+        "role": (seen.role.trust, seen.role.permissions),
+        "functions": functions,
+        "logs": {name: group.retention_days for name, group in seen.log_groups.items()},
+        "cors": {key: api.cors[key] for key in sorted(api.cors)} if api.cors else None,
+        "routes": {key: targets[integration] for key, (_, integration) in api.routes.items()},
+        "integrations": sorted(targets.values()),
+        "auto_deploys": api.auto_deploys,
+        "queues": sorted(seen.queues),
+        "mapping": seen.mapping and seen.mapping.settings,
+        "key": seen.parameter is not None,
+    }

@@ -1,0 +1,37 @@
+"""The examples of docs/clients.md and docs/self-hosting.md, as they are written there."""
+
+import re
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from gimel.client import BackendError, Client
+
+DOCS = Path(__file__).parents[2] / "docs"
+ADDRESS = "https://abc.execute-api.eu-west-1.amazonaws.com/prod"
+
+
+def examples(page: str, language: str) -> list[str]:
+    """The blocks of code in a language."""
+    text = (DOCS / page).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def for_backend(code: str, url: str) -> str:
+    assert ADDRESS in code
+    return code.replace(ADDRESS, url)
+
+
+def successes(client: Client, goal: str, experiment: str = "button color") -> int:
+    found = {each["goal"]: each for each in client.experiment(experiment)["goals"]}
+    return sum(row["successes"] for row in found[goal]["results"])
+
+
+def wait_for(client: Client, goal: str, count: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with suppress(BackendError, KeyError):
+            if successes(client, goal) == count:
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{goal} was not counted {count} times")

@@ -1,0 +1,72 @@
+"""`gimel local` as a process."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+SECONDS = 60
+
+
+class LocalBackend:
+    """`gimel local` on a free port, from the moment it is ready until `stop`."""
+
+    key = None
+
+    def __init__(self, data_dir: Path, *arguments: str) -> None:
+        self._arguments = ["--data-dir", str(data_dir), *arguments]
+        self._port = "0"
+        self.start()
+
+    def start(self) -> None:
+        """Start the command, on the port of its last start, and read what it prints at first."""
+        command = [sys.executable, "-m", "gimel", "local", "--port", self._port]
+        self._process = subprocess.Popen(
+            [*command, *self._arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.printed = ""
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self.printed += line
+            if line.startswith("Events"):
+                self.url = line.split()[1].removesuffix("/e").replace("0.0.0.0", "127.0.0.1")
+                self._port = self.url.rpartition(":")[2]
+            if line.startswith("Ctrl-C"):
+                return
+        self._process.communicate(timeout=SECONDS)
+        raise AssertionError(self.printed)
+
+    def children(self) -> list[int]:
+        """The processes that it started."""
+        task = Path(f"/proc/{self._process.pid}/task")
+        return [
+            int(child)
+            for thread in task.iterdir()
+            for child in (thread / "children").read_text().split()
+        ]
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit code."""
+        self._process.send_signal(how)
+        rest, _ = self._process.communicate(timeout=SECONDS)
+        self.printed += rest
+        return self._process.returncode
+
+    @contextmanager
+    def down(self) -> Iterator[None]:
+        """Stop it for the block, then start it again on the same port and the same data."""
+        self.stop()
+        yield
+        self.start()
+
+    def __enter__(self) -> "LocalBackend":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self.stop()

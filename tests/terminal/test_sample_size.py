@@ -1,0 +1,154 @@
+"""`gimel sample-size`: against published figures and other libraries, and what it prints."""
+
+import pytest
+from statsmodels.stats.power import NormalIndPower
+from statsmodels.stats.proportion import proportion_effectsize
+
+from gimel.terminal.sample_size import power, sample_size
+from tests.support.commands import run, said
+from tests.support.inference import ONE_SHARD, SHARDS_64
+
+
+class TestAgainstStatsmodelsAndScipy:
+    @pytest.mark.parametrize(
+        ("rate", "lift"), [(0.2, 0.25), (0.1, 0.05), (0.02, 0.1), (0.5, -0.02)]
+    )
+    def test_sample_size(self, rate, lift):
+        effect = proportion_effectsize(rate * (1 + lift), rate)
+        theirs = NormalIndPower().solve_power(effect, power=0.8, alpha=0.05)
+        assert sample_size(rate, lift).fixed_horizon.per_variant == pytest.approx(theirs, rel=0.02)
+
+
+class TestSampleSize:
+    def test_published(self):
+        # Evan Miller's calculator, unpooled: 1,091
+        assert sample_size(0.2, 0.25).fixed_horizon.per_variant == pytest.approx(1091, rel=0.012)
+
+    @pytest.mark.parametrize("error", [0.0, SHARDS_64])
+    def test_it_inverts_the_power(self, error):
+        found = sample_size(0.1, 0.05, power=0.9, alpha=0.01, relative_error=error)
+        for need, free in ((found.fixed_horizon, False), (found.always_valid, True)):
+            reached = power(0.1, 0.05, need.per_variant, 0.01, error, always_valid=free)
+            assert reached == pytest.approx(0.9, abs=1e-4)
+
+    def test_counting_error_and_variants_cost_visitors(self):
+        plain = sample_size(0.1, 0.02)
+        counted = sample_size(0.1, 0.02, relative_error=SHARDS_64)
+        four = sample_size(0.1, 0.02, variants=4)
+        assert counted.fixed_horizon.per_variant > plain.fixed_horizon.per_variant
+        assert counted.always_valid.per_variant > counted.fixed_horizon.per_variant
+        assert (
+            four.fixed_horizon.per_variant
+            == sample_size(0.1, 0.02, alpha=0.05 / 3).fixed_horizon.per_variant
+        )
+        assert four.fixed_horizon.total == 4 * four.fixed_horizon.per_variant
+
+    def test_a_lift_below_the_counting_error_is_never_found(self):
+        found = sample_size(0.5, 0.02, relative_error=ONE_SHARD)
+        assert (found.fixed_horizon, found.always_valid) == (None, None)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"rate": 0},
+            {"rate": 1.2},
+            {"lift": 0},
+            {"lift": -1},
+            {"lift": 20},
+            {"variants": 1},
+            {"power": 0.01},
+        ],
+    )
+    def test_what_makes_no_sense_is_refused(self, wrong):
+        with pytest.raises(ValueError):
+            sample_size(**{"rate": 0.1, "lift": 0.1} | wrong)
+
+
+class TestAgainstGbstats:
+    def test_power(self):
+        theirs = [0.073, 0.0965, 0.1204, 0.14458, 0.16895]
+        ours = [power(0.1, 0.05, 1500 * week) for week in range(1, 6)]
+        assert ours == pytest.approx(theirs, rel=0.025)
+
+
+def test_sample_size() -> None:
+    """Evan Miller's example, in the unpooled form 1,091; here the log of the ratio is tested."""
+    printed = said(
+        run("sample-size", "--rate", "0.2", "--lift", "0.25", "--visitors-per-day", "99")
+    )
+    fixed, free = printed.splitlines()
+    need = sample_size(0.2, 0.25, relative_error=0.0081 / 8)
+    assert need.fixed_horizon
+    assert need.always_valid
+    assert 1030 < need.fixed_horizon.per_variant < 1200
+    assert need.fixed_horizon.total == 2 * need.fixed_horizon.per_variant
+    for line, start, found in (
+        (fixed, "One look, at the end", need.fixed_horizon),
+        (free, "A look whenever you like", need.always_valid),
+    ):
+        days = -(-found.total // 99)
+        assert line.startswith(start)
+        assert line.endswith(
+            f"  {found.per_variant:,} visitors a variant, {found.total:,} in all, {days} days"
+        )
+    assert need.always_valid.total > need.fixed_horizon.total
+
+
+def test_sample_size_without_visitors_a_day_names_no_days() -> None:
+    assert "days" not in said(run("sample-size", "--rate", "0.2", "--lift", "0.25"))
+
+
+def test_more_of_everything_needs_more_visitors() -> None:
+    def visitors(*more: str) -> int:
+        printed = said(run("sample-size", "--rate", "0.1", "--lift", "0.1", *more))
+        return int(printed.split(" in all")[0].split()[-1].replace(",", ""))
+
+    least = visitors()
+    options = [("--power", "0.9"), ("--alpha", "0.01"), ("--variants", "3"), ("--shards", "1")]
+    assert all(visitors(*more) > least for more in options)
+    assert visitors("--shards", "1024") < least
+    assert visitors("--lift", "-0.2") < least
+
+
+def test_a_lift_that_the_counters_hide() -> None:
+    small = ("sample-size", "--rate", "0.1", "--lift", "0.01")
+    printed = said(run(*small, "--shards", "1"))
+    assert printed.count("no number of visitors will do") == 2
+    assert "no number" not in said(run(*small, "--shards", "1024"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--rate", "0"),
+        ("--rate", "1"),
+        ("--rate", "nan"),
+        ("--rate", "inf"),
+        ("--lift", "0"),
+        ("--lift", "9.5"),
+        ("--lift", "-1"),
+        ("--lift", "nan"),
+        ("--power", "0"),
+        ("--power", "1"),
+        ("--power", "0.05"),
+        ("--power", "nan"),
+        ("--alpha", "0"),
+        ("--alpha", "1"),
+        ("--alpha", "nan"),
+        ("--alpha", "1e-300"),
+        ("--variants", "1"),
+        ("--variants", "-1"),
+        ("--shards", "0"),
+        ("--shards", "2000"),
+        ("--visitors-per-day", "0"),
+        ("--rate", "many"),
+    ],
+)
+def test_impossible_designs(wrong: tuple[str, str]) -> None:
+    result = run("sample-size", "--rate", "0.1", "--lift", "0.05", *wrong)
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    *usage, line = result.stderr.splitlines()
+    assert usage[0].startswith("Usage: ")
+    assert line.startswith("Error: ")

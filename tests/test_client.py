@@ -1,0 +1,124 @@
+"""A backend that is not there, or is none: one line, from the client to the terminal."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+import redis
+
+from gimel.client import BackendError, Client
+from tests.support.commands import READS, complaint, count, process, run
+from tests.support.handler_requests import KEY, KEY_SHA256, point_handlers_at
+from tests.support.servers import free_port, kill, url_of, valkey
+
+NAMES = [" ".join(each) for each in READS]
+
+
+@contextmanager
+def another_server(status: int, body: bytes) -> Iterator[str]:
+    """A server that is no Gimel: the same answer to everything."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("content-length") or 0))
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_DELETE = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize("command", READS, ids=NAMES)
+def test_nobody_listens(command: tuple[str, ...]) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    assert complaint(run(*command, "--url", url)) == f"{url} cannot be reached (ConnectionError)"
+
+
+ELSEWHERE = [
+    (200, b"<html>hello</html>"),
+    (200, b""),
+    (200, b"null"),
+    (200, b"[]"),
+    (200, b"[1]"),
+    (200, b'"text"'),
+    (200, b'{"hello": "world"}'),
+    (404, b'{"message":"Not Found"}'),
+    (404, b"no\nsuch\x1b[31mpage"),
+    (500, b'{"error": ["a", "b"]}'),
+    (502, b"[]"),
+    (204, b""),
+]
+
+
+@pytest.mark.parametrize("answer", ELSEWHERE)
+def test_a_server_that_is_no_gimel(answer: tuple[int, bytes]) -> None:
+    with another_server(*answer) as url:
+        for command in READS:
+            line = complaint(run(*command, "--url", url))
+            assert line.isprintable()
+            assert "is no Gimel" in line if answer[0] == 200 else str(answer[0]) in line
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "http://", "http://[", "ftp://x", "http://a b"])
+def test_a_url_that_is_none(url: str) -> None:
+    assert "cannot be reached" in complaint(run("results", "--url", url))
+
+
+def test_redis_is_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with valkey() as client:
+        point_handlers_at(monkeypatch, url_of(client))
+        count("e", {"a": 1})
+        kill(client)
+        for command in READS:
+            result = run(*command, "--url", url)
+            assert result.exit_code == 1
+            # Its standard output holds the log of the handlers, which are in this process.
+            assert result.stderr == (
+                "Error: the backend answered 503: the counters are out of reach, try again\n"
+            )
+
+
+@pytest.mark.parametrize("command", READS, ids=NAMES)
+def test_the_wrong_key(
+    url: str, store: redis.Redis, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    point_handlers_at(monkeypatch, url_of(store), KEY_SHA256)
+    count("e", {"a": 1})
+    for key in (None, "wrong"):
+        line = complaint(run(*command, "--url", url, env={"GIMEL_KEY": key}))
+        assert line.startswith("the backend answered 403: ")
+    assert run(*command, "--url", url, env={"GIMEL_KEY": KEY}).exit_code == 0
+
+
+@pytest.mark.parametrize("key", ["שלום", "a\nb"])
+def test_a_key_that_no_header_can_carry(url: str, key: str) -> None:
+    complaint(run("results", "--url", url, env={"GIMEL_KEY": key}))
+
+
+def test_a_name_that_is_not_utf8(url: str) -> None:
+    done = process("results", os.fsdecode(b"caf\xe9"), "--url", url)
+    assert done.returncode == 1
+    assert done.stderr == "Error: a name, or the key, holds characters that cannot be sent\n"
+
+
+def test_client_says_what_it_cannot_reach() -> None:
+    with pytest.raises(BackendError, match="cannot be reached") as error:
+        Client(f"http://127.0.0.1:{free_port()}").experiments()
+    assert error.value.status is None

@@ -1,0 +1,175 @@
+"""The control plane on another emulator, moto's server, which errs otherwise than ministack does.
+
+It runs no function, so nothing is probed. It lacks two calls, which are answered here in its place:
+GetAccountSettings, and UpdateStage, for which the stage is made anew. Of a mapping to an alias it
+tells to which version that led: the alias is put back. How functions log it does not keep.
+"""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from botocore import xform_name
+from botocore.awsrequest import AWSResponse
+
+from gimel import deploy
+from gimel.config.settings import Config
+from gimel.stack import operations
+from gimel.stack.change import Change
+from gimel.stack.observe import observe
+from gimel.stack.prepare import prepare
+from gimel.stack.wanted import ALIAS, LOGGING, Names
+from tests.support.aws_account import (
+    RecordingAws,
+    await_answer,
+    environment,
+    new_stack,
+    stack_config,
+)
+from tests.support.deployments import silent
+from tests.support.servers import free_port
+
+REDIS = "redis://:secret@redis.example:6379/0"
+RICH: dict[str, Any] = {
+    "tags": {"team": "shop"},
+    "permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess",
+    "vpc": {"subnets": ["subnet-1"], "security_groups": ["sg-1"]},
+    "allowed_origins": ["https://shop.example"],
+}
+
+
+class MotoAws(RecordingAws):
+    """AWS as moto gives it, with what it lacks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on("before-send.lambda.GetAccountSettings", self._account_settings)
+        self.on("before-send.apigatewayv2.UpdateStage", self._update_stage)
+        self.on("after-call.lambda.ListEventSourceMappings", _name_the_alias)
+        self.on("after-call.lambda.ListVersionsByFunction", _tell_of_logging)
+
+    def _account_settings(self, request: Any, **_: Any) -> AWSResponse:
+        return _answer(request, {"AccountLimit": {"UnreservedConcurrentExecutions": 1000}})
+
+    def _update_stage(self, request: Any, **_: Any) -> AWSResponse:
+        *_, api, _, stage = urlsplit(request.url).path.split("/")
+        client, named = self.clients["apigatewayv2"], {"ApiId": api, "StageName": stage}
+        recorded = list(self.operations)
+        body = json.loads(request.body)
+        tags = client.get_stage(**named).get("Tags", {})
+        client.delete_stage(**named)
+        limits = {name[0].upper() + name[1:]: n for name, n in body["defaultRouteSettings"].items()}
+        client.create_stage(
+            **named, AutoDeploy=body["autoDeploy"], DefaultRouteSettings=limits, Tags=tags
+        )
+        self.operations[:] = recorded
+        return _answer(request, {})
+
+
+def _name_the_alias(parsed: dict[str, Any], **_: Any) -> None:
+    for mapping in parsed["EventSourceMappings"]:
+        function, _, _ = mapping["FunctionArn"].rpartition(":")
+        mapping["FunctionArn"] = f"{function}:{ALIAS}"
+
+
+def _tell_of_logging(parsed: dict[str, Any], **_: Any) -> None:
+    for version in parsed["Versions"]:
+        version["LoggingConfig"] = LOGGING
+
+
+def _answer(request: Any, content: dict[str, Any]) -> AWSResponse:
+    response = AWSResponse(request.url, 200, {}, None)
+    response._content = json.dumps(content).encode()
+    return response
+
+
+@pytest.fixture(scope="module")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoAws]:
+    """A moto server in a process of its own."""
+    port = free_port()
+    with (tmp_path_factory.mktemp("moto") / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "moto.server", "-p", str(port)], stdout=log, stderr=log
+        )
+    with contextlib.ExitStack() as stack:
+        stack.callback(process.wait, 20)
+        stack.callback(process.terminate)
+        await_answer(f"http://127.0.0.1:{port}/moto-api/data.json", process)
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        for name, value in environment(f"http://127.0.0.1:{port}").items():
+            patch.setenv(name, value)
+        patch.setattr(deploy, "probe", lambda *_: None)
+        patch.setattr("gimel.stack.aws._WAIT", 0.05)
+        yield MotoAws()
+
+
+def settings(stack: str, **changed: Any) -> Config:
+    return stack_config(REDIS, stack=stack, **changed)
+
+
+def calls_of(changes: list[Change]) -> Counter[str]:
+    return Counter(call.operation for change in changes for call in change.calls)
+
+
+def written(aws: MotoAws, config: Config) -> Counter[str]:
+    """What a deploy writes, by operation."""
+    aws.operations.clear()
+    deploy.deploy(config, silent, aws)
+    return Counter(map(xform_name, aws.writes))
+
+
+@pytest.fixture(scope="module")
+def stack(aws: MotoAws) -> str:
+    """A stack that stands."""
+    name = new_stack()
+    deploy.deploy(settings(name), silent, aws)
+    return name
+
+
+@pytest.mark.parametrize("rich", [{}, RICH], ids=["plain", "rich"])
+def test_from_nothing_to_nothing(aws: MotoAws, rich: dict[str, Any]) -> None:
+    config = settings(new_stack(), **rich)
+    names = Names(config.stack)
+    planned = calls_of(prepare(config, silent, aws).changes)
+    assert planned["create_function"] == 4
+    assert written(aws, config) == planned
+    assert written(aws, config) == Counter()
+    operations.destroy(aws, operations.doomed(config, aws), silent)
+    seen = observe(aws, names)
+    assert (seen.parameter, seen.role, seen.apis, seen.functions) == (None, None, (), {})
+    assert (seen.log_groups, seen.queues, seen.mapping) == ({}, {}, None)
+    assert operations.doomed(config, aws) == []
+
+
+FUNCTION = Counter(update_function_configuration=4, publish_version=4, update_alias=4)
+
+
+@pytest.mark.parametrize(
+    ("changed", "calls"),
+    [
+        ({"memory": 512}, FUNCTION),
+        ({"log_retention_days": 7}, Counter(put_retention_policy=4)),
+        ({"throttle": {"rate": 10, "burst": 20}}, Counter(update_stage=1)),
+        ({"allowed_origins": ["https://shop.example"]}, Counter(update_api=1)),
+        ({"event_path": "hello"}, Counter(create_route=2)),
+        ({"reserved_concurrency": {"track": 7}}, Counter(put_function_concurrency=1)),
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_one_setting_makes_only_its_calls(
+    aws: MotoAws, stack: str, changed: dict[str, Any], calls: Counter[str]
+) -> None:
+    deploy.deploy(settings(stack), silent, aws)
+    config = settings(stack, **changed)
+    assert calls_of(prepare(config, silent, aws).changes) == calls
+    assert written(aws, config) == calls
+    assert written(aws, config) == Counter()

@@ -1,0 +1,282 @@
+"""A deployment that gimel 1.5.0 made, by its own code in its own environment, and what ours makes
+of it.
+
+The emulator runs no mapping template and knows no selection pattern, by which 1.x's REST API turns
+a query into an event and an error into an answer. So `OldApi` reads what stands there and does it
+as API Gateway would; the function is the emulator's. And it lists the stages of an API key as they
+were sent, where AWS joins them to texts: `_as_aws_lists_keys`.
+"""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from gimel import deploy
+from gimel.client import Backend, Client
+from gimel.config.settings import AwsSettings, Config
+from gimel.stack import operations
+from gimel.stack.observe import observe
+from gimel.stack.observed import SeenFunction, SeenRole
+from gimel.stack.permissions import permissions_policy, trust_policy
+from gimel.stack.wanted import LATEST, DeployError, Names
+from tests.support import environments
+from tests.support.aws_account import (
+    REGION,
+    RecordingAws,
+    empty,
+    emulator,
+    environment,
+    stack_config,
+)
+from tests.support.deployments import silent
+from tests.support.servers import port_of
+
+NAMES = Names("gimel")
+# It sleeps for 5 s, until AWS knows the new role everywhere.
+_AWAKE = """
+import runpy, time
+time.sleep = lambda seconds: None
+runpy.run_module("gimel.cli", run_name="__main__", alter_sys=True)
+"""
+EVENT = {"experiment": "button color", "variant": "red & blue", "event": "participate"}
+
+
+@dataclass(frozen=True)
+class OldApi:
+    """gimel 1.x's REST API: each request goes by what `get_integration` says."""
+
+    aws: RecordingAws
+    id: str
+    key: str
+
+    def get(self, path: str, **query: str) -> tuple[int, Any]:
+        resources = f"items[?path=='/{path}'].id | [0]"
+        resource = self.aws.call("apigateway", "get_resources", resources, restApiId=self.id)
+        method = {"restApiId": self.id, "resourceId": resource, "httpMethod": "GET"}
+        integration = self.aws.call("apigateway", "get_integration", **method)
+        # "$key" : "$queryMap.get($key)" for all keys of the query.
+        assert "$queryMap.keySet()" in integration["requestTemplates"]["application/json"]
+        function = re.search(r":function:([\w-]+):(\w+)/", integration["uri"])
+        assert function is not None
+        answer = self.aws.call(
+            "lambda",
+            "invoke",
+            FunctionName=function[1],
+            Qualifier=function[2],
+            Payload=json.dumps(query).encode(),
+        )
+        content = json.loads(answer["Payload"].read())
+        error = content["errorMessage"] if "FunctionError" in answer else ""
+        return _status(integration["integrationResponses"], error), content
+
+
+def _status(responses: dict[str, dict[str, Any]], error: str) -> int:
+    """The answer whose pattern the error's message fits, else the one without a pattern.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
+    """
+    patterns = {status: response.get("selectionPattern") for status, response in responses.items()}
+    fits = [of for of, pattern in patterns.items() if pattern and re.fullmatch(pattern, error)]
+    return int([*fits, *(of for of, pattern in patterns.items() if not pattern)][0])
+
+
+def _as_aws_lists_keys(parsed: dict[str, Any], **_: Any) -> None:
+    for key in parsed.get("items", []):
+        key["stageKeys"] = ["{restApiId}/{stageName}".format(**of) for of in key["stageKeys"]]
+
+
+@pytest.fixture(scope="module")
+def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An emulator that others do not use."""
+    with emulator(tmp_path_factory.mktemp("takeover")) as address:
+        yield address
+
+
+@pytest.fixture
+def account(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> RecordingAws:
+    """A new account."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in environment(endpoint).items():
+        monkeypatch.setenv(name, value)
+    empty(endpoint)
+    return connect(REGION)
+
+
+def connect(region: str) -> RecordingAws:
+    aws = RecordingAws(region)
+    aws.on("after-call.api-gateway.GetApiKeys", _as_aws_lists_keys)
+    return aws
+
+
+@pytest.fixture
+def settings(store: redis.Redis) -> Config:
+    return stack_config(f"redis://127.0.0.1:{port_of(store)}/0")
+
+
+@pytest.fixture
+def old(account: RecordingAws, store: redis.Redis, tmp_path: Path) -> OldApi:
+    """What gimel 1.5.0 deployed, with three visitors counted."""
+    content = {"redis": {"host": "127.0.0.1", "port": port_of(store)}}
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    subprocess.run(
+        [environments.gimel_1_deploy(), "-c", _AWAKE, "deploy"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": "", "AWS_DEFAULT_REGION": REGION},
+        stderr=subprocess.DEVNULL,
+        check=True,
+    )
+    legacy = observe(account, NAMES).legacy
+    assert legacy is not None
+    api = OldApi(account, legacy.api, *legacy.keys)
+    for uuid in "123":
+        assert api.get("track", **EVENT, uuid=uuid) == (200, None)
+    return api
+
+
+def visitors(backend: Backend) -> int:
+    found = Client(backend.url, backend.key).experiment(EVENT["experiment"])
+    ((count),) = [variant["trials"] for variant in found["variants"]]
+    return int(count)
+
+
+def left(aws: RecordingAws) -> list[Any]:
+    """All that an account holds of what either Gimel makes."""
+    questions = [
+        ("iam", "list_roles", "Roles[].RoleName"),
+        ("lambda", "list_functions", "Functions[].FunctionName"),
+        ("logs", "describe_log_groups", "logGroups[].logGroupName"),
+        ("ssm", "describe_parameters", "Parameters[].Name"),
+        ("apigatewayv2", "get_apis", "Items[].ApiId"),
+        ("apigateway", "get_rest_apis", "items[].id"),
+        ("apigateway", "get_api_keys", "items[].id"),
+        ("sqs", "list_queues", "QueueUrls"),
+        ("lambda", "list_event_source_mappings", "EventSourceMappings[].UUID"),
+    ]
+    return [name for question in questions for name in aws.call(*question) or []]
+
+
+def test_what_gimel_1_deployed_is_taken_over_and_goes_on_counting(
+    account: RecordingAws, old: OldApi, settings: Config
+) -> None:
+    assert old.get("track", **EVENT)[0] == 200, "an event without uuid: 1.x answers so, it is lost"
+    roles = {name: of.versions[LATEST]["Role"] for name, of in functions(account).items()}
+    deployed = deploy.deploy(settings, silent, account)
+    seen = observe(account, NAMES)
+    assert {name: seen.functions[name].versions[LATEST]["Role"] for name in roles} == roles
+    assert [of.tags for of in seen.functions.values()] == [NAMES.tags] * 4
+    assert seen.role is not None
+    assert (seen.role.tags, seen.role.policies) == (NAMES.tags, (NAMES.policy(REGION),))
+    assert written(account, settings) == []
+    # Both doors lead to the counters that were there.
+    assert old.get("track", **EVENT, uuid="4") == (200, None)
+    Client(deployed.url).track(**EVENT, uuid="5")
+    assert visitors(deployed) == 5
+    status, (meta, found) = old.get("experiments")
+    assert (status, meta, found["experiment"]) == (200, {"meta": {"scope": None}}, "button color")
+    assert old.get("track", **EVENT)[0] == 503
+    assert visitors(deployed) == 5
+    operations.destroy(account, operations.doomed(settings, account), silent)
+    assert sorted(left(account)) == sorted([old.id, old.key])
+    operations.destroy(account, operations.doomed(settings, account, legacy=True), silent)
+    assert left(account) == []
+
+
+@pytest.mark.full
+def test_without_the_old_url_the_role_is_for_lambda_alone(
+    account: RecordingAws, old: OldApi, settings: Config
+) -> None:
+    for operation in ("PutMethodResponse", "PutIntegrationResponse", "CreateDeployment"):
+        with pytest.raises(Killed), killing(account, operation):
+            deploy.deploy(settings, silent, account)
+    deploy.deploy(settings, silent, account)
+    assert written(account, settings) == []
+    assert old.get("track", **EVENT)[0] == 503
+    assert "apigateway" in str(role(account).trust)
+    operations.destroy(account, operations.doomed(settings, account, legacy=True), silent)
+    assert sorted(set(written(account, settings))) == ["PutRolePolicy", "UpdateAssumeRolePolicy"]
+    assert "apigateway" not in str(role(account).trust)
+    operations.destroy(account, operations.doomed(settings, account), silent)
+    assert left(account) == []
+
+
+@pytest.mark.full
+def test_a_deployment_of_gimel_1_in_another_region_keeps_its_role(
+    account: RecordingAws, old: OldApi, settings: Config
+) -> None:
+    elsewhere = settings.model_copy(update={"aws": AwsSettings(region="us-east-1")})
+    there = connect("us-east-1")
+    before = role(account)
+    with pytest.raises(DeployError, match=r"role gimel is gimel 1\.x's.*Deploy there first"):
+        deploy.deploy(elsewhere, silent, there)
+    assert there.writes == []
+    assert role(account) == before
+    deploy.deploy(settings, silent, account)
+    deploy.deploy(elsewhere, silent, there)
+    assert "apigateway" in str(role(account).trust)
+    assert written(account, settings) == []
+    assert old.get("track", **EVENT, uuid="4") == (200, None)
+    operations.destroy(account, operations.doomed(settings, account), silent)
+    operations.destroy(account, operations.doomed(settings, account, legacy=True), silent)
+    # What is left is that of the other region, and then nothing.
+    deploy.deploy(elsewhere, silent, there)
+    assert "apigateway" not in str(role(there).trust)
+    operations.destroy(there, operations.doomed(elsewhere, there), silent)
+    assert [*left(account), *left(there)] == []
+
+
+def test_a_role_of_gimel_1_that_nothing_uses_can_be_adopted(
+    account: RecordingAws, settings: Config
+) -> None:
+    trust = json.dumps(trust_policy(legacy=True))
+    policy = json.dumps(permissions_policy(NAMES, account.home()))
+    named = {"RoleName": "gimel"}
+    account.call("iam", "create_role", **named, AssumeRolePolicyDocument=trust)
+    account.call("iam", "put_role_policy", **named, PolicyName="gimel", PolicyDocument=policy)
+    with pytest.raises(DeployError, match="if it is gone, deploy with --adopt"):
+        deploy.deploy(settings, silent, account)
+    deploy.deploy(settings, silent, account, adopt=True)
+    assert role(account).policies == (NAMES.policy(REGION),)
+
+
+def role(aws: RecordingAws) -> SeenRole:
+    found = observe(aws, NAMES).role
+    assert found is not None
+    return found
+
+
+def functions(aws: RecordingAws) -> Mapping[str, SeenFunction]:
+    return observe(aws, NAMES).functions
+
+
+def written(aws: RecordingAws, config: Config) -> list[str]:
+    """What another deploy writes."""
+    aws.operations.clear()
+    deploy.deploy(config, silent, aws)
+    return aws.writes
+
+
+class Killed(BaseException):
+    """The process ends here: no handler of it runs on."""
+
+
+@contextmanager
+def killing(aws: RecordingAws, operation: str) -> Iterator[None]:
+    def kill(**_: Any) -> None:
+        raise Killed
+
+    event = f"before-call.api-gateway.{operation}"
+    aws.on(event, kill)
+    try:
+        yield
+    finally:
+        aws.off(event, kill)
