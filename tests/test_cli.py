@@ -8,9 +8,9 @@ import redis
 from click.testing import CliRunner
 
 import gimel
+from gimel.backend.process import reset
 from gimel.cli import main
 from gimel.client import Client
-from gimel.gimel import forget_connection
 from tests.support.commands import complaint, count, process, run, said
 from tests.support.handler_requests import post
 
@@ -180,12 +180,12 @@ def test_stop_and_resume(told: str) -> None:
     event = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "new"}
     before = Client(told).experiment("e")
     assert said(run("stop", "e", "--url", told)).startswith("Stopped.")
-    forget_connection()  # as a minute later, or in another process
+    reset()  # as a minute later, or in another process
     assert post(event).status == 200
     assert Client(told).experiment("e") == before | {"state": "stopped"}
     assert "stopped, made on" in said(run("results", "e", "--url", told))
     assert said(run("resume", "e", "--url", told)).startswith("Running.")
-    forget_connection()
+    reset()
     post(event)
     visitors = [each["variants"][0]["trials"] for each in (before, Client(told).experiment("e"))]
     assert visitors[1] == visitors[0] + 1

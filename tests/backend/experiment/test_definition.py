@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from gimel.backend.counting.counters import Counters
 from gimel.backend.experiment.definition import RESETTABLE_FIELDS, ExperimentSettings, parse_changes
+from gimel.backend.process import reset
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from gimel.gimel import forget_connection
 from tests.support.commands import count
 from tests.support.handler_requests import Answer, call, post
 from tests.support.hypothesis_settings import on_one_server
@@ -232,14 +232,14 @@ def test_a_stopped_experiment_takes_events_and_counts_none(store: redis.Redis) -
     event = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "new"}
     for state in ("stopped", "archived"):
         assert tell({"state": state}).body["state"] == state
-        forget_connection()  # as a new process, which remembers nothing
+        reset()  # as a new process, which remembers nothing
         assert post(event) == post([event]) == call("GET", "/e", event)
         assert post(event).status == 200
         assert post(event | {"variant": "new"}).status == 200
         assert read()["variants"][0]["trials"] == VARIANTS["a"]
         assert len(read()["variants"]) == 3
     assert tell({"state": "running"}).body["state"] == "running"
-    forget_connection()
+    reset()
     post(event)
     assert read()["variants"][0]["trials"] == VARIANTS["a"] + 1
 
@@ -277,7 +277,7 @@ def test_an_experiment_of_gimel_1_stays_one_after_it_was_told_something(store: r
     for same in ("experiment", "variants", "counting", "created_at"):
         assert answer.body[same] == before[same]
     assert before["counting"]["shards"] == 1
-    forget_connection()
+    reset()
     keys = set(store.keys())
     event = query | {"variant": "red:#1", "event": "participate", "uuid": "new"}
     assert post(event).status == 200
@@ -290,7 +290,7 @@ def test_an_experiment_of_gimel_1_can_be_stopped(store: redis.Redis) -> None:
     legacy(store)
     query = {"experiment": "old 100%"}
     assert call("POST", "/settings", query, body='{"state":"stopped"}').status == 200
-    forget_connection()
+    reset()
     event = query | {"variant": "blue", "event": "participate", "uuid": "new"}
     assert post(event).status == 200
     assert store.pfcount("alephbet:counters:old 100%:participate:blue") == 100
