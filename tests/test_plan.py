@@ -557,7 +557,10 @@ def test_a_read_key_that_is_adopted_is_drawn_anew() -> None:
     with pytest.raises(DeployError, match="parameter /gimel/read-key"):
         plan(wanted(), seen)
     put, tag = plan(wanted(), seen, adopt=True)
-    assert str(put) == "update read key /gimel/read-key: somebody else chose it, so it is replaced"
+    assert (
+        str(put)
+        == "update read key /gimel/read-key: the stack did not create it, so it is replaced"
+    )
     assert put.calls[0].arguments["Type"] == "SecureString"
     assert str(tag).startswith("tag read key")
 

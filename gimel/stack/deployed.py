@@ -65,8 +65,8 @@ def public_url(aws: Aws, api: str, endpoint: str) -> str:
 def deployed_redis_url(aws: Aws, names: Names) -> str:
     """Return the URL, password included, of the Redis that the deployed functions use."""
     query = "Environment.Variables.GIMEL_REDIS_URL"
-    named = {"FunctionName": names.function(READS), "Qualifier": ALIAS}
-    return str(aws.call("lambda", "get_function_configuration", query, **named))
+    target = {"FunctionName": names.function(READS), "Qualifier": ALIAS}
+    return str(aws.call("lambda", "get_function_configuration", query, **target))
 
 
 def inspect_redis(aws: Aws, names: Names) -> dict[str, Any]:

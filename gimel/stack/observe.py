@@ -87,13 +87,13 @@ def _observe_role(aws: Aws, names: Names) -> ObservedRole | None:
     role = aws.find("iam", "get_role", "Role", RoleName=names.role)
     if role is None:
         return None
-    named = {"RoleName": names.role}
-    policies = aws.pages("iam", "list_role_policies", "PolicyNames[]", **named)
+    target = {"RoleName": names.role}
+    policies = aws.pages("iam", "list_role_policies", "PolicyNames[]", **target)
     own, permissions = names.policy(aws.region), None
     if own in policies:
-        permissions = aws.find("iam", "get_role_policy", "PolicyDocument", **named, PolicyName=own)
+        permissions = aws.find("iam", "get_role_policy", "PolicyDocument", **target, PolicyName=own)
     attached = aws.pages(
-        "iam", "list_attached_role_policies", "AttachedPolicies[].PolicyArn", **named
+        "iam", "list_attached_role_policies", "AttachedPolicies[].PolicyArn", **target
     )
     return ObservedRole(
         _tags(role.get("Tags")),
@@ -270,9 +270,9 @@ def _observed_method(resource: str, verb: str, method: Mapping[str, Any]) -> Obs
 
 def _deployment(aws: Aws, api: str) -> str | None:
     """Return the description of the deployment that the REST API's stage serves."""
-    named = {"restApiId": api}
-    id = aws.find("apigateway", "get_stage", "deploymentId", **named, stageName=STAGE)
+    target = {"restApiId": api}
+    id = aws.find("apigateway", "get_stage", "deploymentId", **target, stageName=STAGE)
     if id is None:
         return None
-    found = aws.find("apigateway", "get_deployment", "description", **named, deploymentId=id)
+    found = aws.find("apigateway", "get_deployment", "description", **target, deploymentId=id)
     return str(found)

@@ -213,8 +213,8 @@ def _api_statements(names: Names, home: Home) -> Iterator[dict[str, Any]]:
     yield _allow("ApiTags", "apigateway", ("GET", "POST"), [f"{prefix}/tags/*"])
     yield _allow("ApiTagsAtCreation", "apigateway", ("TagResource",), own)
     if names.stack == DEFAULT_STACK:
-        old = [f"{prefix}/{kind}{end}" for kind in ("restapis", "apikeys") for end in ("", "/*")]
-        yield _allow("OldApi", "apigateway", ("DELETE", "GET", "POST", "PUT"), old)
+        legacy = [f"{prefix}/{kind}{end}" for kind in ("restapis", "apikeys") for end in ("", "/*")]
+        yield _allow("OldApi", "apigateway", ("DELETE", "GET", "POST", "PUT"), legacy)
 
 
 def _allow(

@@ -55,7 +55,8 @@ def prepare(
 def _read_key(observed: Observed) -> str:
     """Return the stack's read key, or a new one.
 
-    A key without a stack's tag is not used: somebody else chose it, so it may be known or short.
+    A key without a stack's tag is not used. The stack did not create it, so it may be short, or
+    known to others.
     """
     if observed.parameter is not None and TAG in observed.parameter.tags:
         return observed.parameter.key

@@ -70,19 +70,19 @@ def plan_legacy_teardown(legacy: ObservedLegacy | None) -> list[Change]:
 
 
 def _role_deletions(names: Names, region: str, role: ObservedRole) -> Iterator[Change]:
-    named, what = {"RoleName": names.role}, f"role {names.role}"
+    target, what = {"RoleName": names.role}, f"role {names.role}"
     own = names.policy(region)
     elsewhere = names.policies_elsewhere(region, role.policies)
     for policy in [own] if elsewhere else role.policies:
         if policy in role.policies:
             title = f"policy {policy} of {what}"
-            yield _delete(title, "iam", "delete_role_policy", **named, PolicyName=policy)
+            yield _delete(title, "iam", "delete_role_policy", **target, PolicyName=policy)
     if elsewhere:
         return
     for arn in role.attached:
-        call = _call("iam", "detach_role_policy", **named, PolicyArn=arn)
+        call = _call("iam", "detach_role_policy", **target, PolicyArn=arn)
         yield Change("detach", f"policy {arn} of {what}", _WHY, (call,))
-    yield _delete(what, "iam", "delete_role", **named)
+    yield _delete(what, "iam", "delete_role", **target)
 
 
 def _delete(what: str, service: str, operation: str, **arguments: Any) -> Change:

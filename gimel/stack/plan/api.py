@@ -194,8 +194,8 @@ def _plan_existing_domain(
 
 
 def _mapping_deletion(domain: str, id: str) -> Call:
-    named = {"DomainName": domain, "ApiMappingId": id}
-    return Call("apigatewayv2", "delete_api_mapping", named, if_exists=True)
+    target = {"DomainName": domain, "ApiMappingId": id}
+    return Call("apigatewayv2", "delete_api_mapping", target, if_exists=True)
 
 
 def domain_deletion(domain: ObservedDomain, why: str) -> Change:

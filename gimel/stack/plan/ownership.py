@@ -15,7 +15,7 @@ LEGACY_POLICY = "gimel"
 
 
 def refuse_foreign(wanted: Wanted, observed: Observed, adopt: bool) -> None:
-    """Raise DeployError if a resource with one of the stack's names belongs to somebody else.
+    """Raise DeployError if a resource with one of the stack's names does not belong to the stack.
 
     `adopt` permits the resources without a stack's tag.
     """

@@ -36,8 +36,8 @@ from gimel.stack.wanted import (
 def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change]:
     """Return the changes that turn the observed stack into the wanted one, in order.
 
-    Raises DeployError if a resource with one of the stack's names belongs to somebody else. `adopt`
-    takes over such a resource if it has no stack's tag.
+    Raises DeployError if a resource with one of the stack's names does not belong to the stack.
+    `adopt` takes over such a resource if it has no stack's tag.
     """
     refuse_foreign(wanted, observed, adopt)
     names, functions = wanted.names.functions, observed.functions
@@ -111,13 +111,13 @@ def _can_reserve(wanted: Wanted, observed: Observed) -> bool:
 def _plan_concurrency(wanted: Wanted, name: str, observed: Observed) -> Iterator[Change]:
     number = wanted.concurrency[name]
     found = observed.functions[name].concurrency if name in observed.functions else None
-    what, named = f"reserved concurrency of function {name}", {"FunctionName": name}
+    what, target = f"reserved concurrency of function {name}", {"FunctionName": name}
     if number is None and found is not None:
-        call = Call("lambda", "delete_function_concurrency", named)
+        call = Call("lambda", "delete_function_concurrency", target)
         yield Change("delete", what, f"{found} → none", (call,))
     elif number is not None and number != found and _can_reserve(wanted, observed):
-        arguments = {**named, "ReservedConcurrentExecutions": number}
-        before = {**named, **({"ReservedConcurrentExecutions": found} if found else {})}
+        arguments = {**target, "ReservedConcurrentExecutions": number}
+        before = {**target, **({"ReservedConcurrentExecutions": found} if found else {})}
         call = Call("lambda", "put_function_concurrency", arguments, before=before)
         why = f"{found if found is not None else 'none'} → {number}"
         yield Change("update" if found else "create", what, why, (call,))
@@ -141,10 +141,10 @@ def _plan_parameter(wanted: Wanted, observed: Observed) -> Iterator[Change]:
     if observed.parameter.key != wanted.key:
         secret = {"Name": name, "Value": wanted.key, "Type": "SecureString", "Overwrite": True}
         call = Call("ssm", "put_parameter", secret)
-        yield Change("update", what, "somebody else chose it, so it is replaced", (call,))
+        yield Change("update", what, "the stack did not create it, so it is replaced", (call,))
     if missing := missing_tags(wanted.tags, observed.parameter.tags):
-        named = {"ResourceType": "Parameter", "ResourceId": name}
-        call = Call("ssm", "add_tags_to_resource", {**named, "Tags": tag_list(missing)})
+        target = {"ResourceType": "Parameter", "ResourceId": name}
+        call = Call("ssm", "add_tags_to_resource", {**target, "Tags": tag_list(missing)})
         yield Change("tag", what, tag_reason(observed.parameter.tags, missing), (call,))
 
 

@@ -70,11 +70,11 @@ def _plan_permissions(wanted: Wanted, observed: Observed) -> Iterator[Change]:
     names, found, what = wanted.names, observed.role, f"policy of role {wanted.names.role}"
     permissions = functions_policy(names, wanted.home, wanted.vpc, observed.legacy is not None)
     if found is None or found.permissions != permissions:
-        named = {"PolicyName": names.policy(wanted.home.region)}
+        target = {"PolicyName": names.policy(wanted.home.region)}
         before = {}
         if found and found.permissions:
-            before = {**named, "PolicyDocument": json.dumps(found.permissions)}
-        arguments = {**named, "PolicyDocument": json.dumps(permissions)}
+            before = {**target, "PolicyDocument": json.dumps(found.permissions)}
+        arguments = {**target, "PolicyDocument": json.dumps(permissions)}
         call = _iam(wanted, "put_role_policy", arguments, before)
         why = "allows its own logs and queues"
         if wanted.vpc:
@@ -93,6 +93,6 @@ def _iam(
     arguments: Mapping[str, Any],
     before: Mapping[str, Any] | None = None,
 ) -> Call:
-    named = {"RoleName": wanted.names.role}
-    known = {**named, **before} if before else {}
-    return Call("iam", operation, {**named, **arguments}, before=known)
+    target = {"RoleName": wanted.names.role}
+    known = {**target, **before} if before else {}
+    return Call("iam", operation, {**target, **arguments}, before=known)
