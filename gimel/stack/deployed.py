@@ -25,7 +25,7 @@ REDIS_TROUBLE = {
 
 
 def connect(config: Config) -> Aws:
-    """Return the AWS account and region that the configuration names. Raises AwsError."""
+    """Connect to the AWS account and region that the configuration names. Raises AwsError."""
     return Aws(config.aws.region, config.aws.profile)
 
 

@@ -48,7 +48,7 @@ _CONFIG_NAMES = {TRACK: "track", READS: "reads", DELETE: "delete"}
 LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
 LATEST = "$LATEST"
 _REGION_SUFFIX = r"-[a-z]{2}(-[a-z]+)+-\d"
-# AWS refuses a reservation that leaves the account fewer unreserved executions than these.
+# AWS refuses a reservation that leaves the account fewer unreserved executions than this.
 MIN_UNRESERVED = 100
 Tags = Mapping[str, str]
 
