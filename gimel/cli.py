@@ -105,7 +105,11 @@ def preflight_command(config_file: Path | None) -> None:
 
     from gimel.stack import preflight
 
-    if not report.checks(console, preflight.run(config_file)):
+    try:
+        found = preflight.run(file.load(config_file))
+    except file.ConfigError as error:
+        found = preflight.config_mistakes(error)
+    if not report.checks(console, found):
         sys.exit(1)
 
 

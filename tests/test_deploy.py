@@ -15,10 +15,10 @@ from gimel.client import Backend, BackendError, Client
 from gimel.config.settings import AwsSettings, Config
 from gimel.deploy import Deployed
 from gimel.stack.aws import Aws, AwsError
-from gimel.stack.bundle import begin
+from gimel.stack.bundle import build_in_background
 from gimel.stack.deployed import find
 from gimel.stack.observe import observe
-from gimel.stack.observed import SeenApi
+from gimel.stack.observed import ObservedApi
 from gimel.stack.permissions import trust_policy
 from gimel.stack.plan.plan import plan
 from gimel.stack.wanted import LATEST, LOGGING, DeployError, Names, log_group, wanted_stack
@@ -189,7 +189,7 @@ def test_somebody_else_at_the_queue_is_seen(names: Names, first: Deployed) -> No
         seen = observe(aws, names)
     finally:
         aws.call("lambda", "delete_event_source_mapping", UUID=made)
-    assert [arn.rsplit(":", 1)[1] for arn in seen.eaters] == [f"{names.stack}-eater"]
+    assert [arn.rsplit(":", 1)[1] for arn in seen.other_consumers] == [f"{names.stack}-eater"]
     assert seen.mapping is not None
     assert names.function("replay") in seen.mapping.settings["FunctionName"]
 
@@ -246,9 +246,11 @@ def test_five_versions_are_kept_and_the_live_one(
         named = {"FunctionName": names.function("track")}
         # A setting that Gimel leaves alone.
         size = {"Size": 512 + number}
-        aws.settle("lambda", "update_function_configuration", **named, EphemeralStorage=size)
+        aws.call_until_accepted(
+            "lambda", "update_function_configuration", **named, EphemeralStorage=size
+        )
         aws.wait("function_updated_v2", **named)
-        aws.settle("lambda", "publish_version", **named)
+        aws.call_until_accepted("lambda", "publish_version", **named)
     _, recorded = again(settings)
     assert recorded.writes == ["DeleteFunction"] * 2
     seen = observe(aws, names).functions[names.function("track")]
@@ -261,7 +263,7 @@ def test_five_versions_are_kept_and_the_live_one(
     assert (seen.live, numbers) == ("9", ["5", "6", "7", "8", "9"])
 
 
-def _api(aws: Aws, names: Names) -> SeenApi:
+def _api(aws: Aws, names: Names) -> ObservedApi:
     return observe(aws, names).apis[0]
 
 
@@ -332,14 +334,16 @@ def _delete_log_group(aws: Aws, names: Names) -> None:
 def _drift(aws: Aws, names: Names) -> None:
     empty: dict[str, Any] = {"Variables": {}}
     named = {"FunctionName": names.function("track")}
-    aws.settle("lambda", "update_function_configuration", **named, Environment=empty, Timeout=77)
+    aws.call_until_accepted(
+        "lambda", "update_function_configuration", **named, Environment=empty, Timeout=77
+    )
 
 
 def _roll_back(aws: Aws, names: Names) -> None:
     _drift(aws, names)
     named = {"FunctionName": names.function("track")}
     aws.wait("function_updated_v2", **named)
-    version = aws.settle("lambda", "publish_version", **named)["Version"]
+    version = aws.call_until_accepted("lambda", "publish_version", **named)["Version"]
     aws.call("lambda", "update_alias", **named, Name="live", FunctionVersion=version)
 
 
@@ -415,7 +419,7 @@ def _make_stranger(aws: Aws, name: str) -> None:
     )
     arguments = {"Handler": "gimel.track", "Runtime": "python3.11", "Role": role}
     code = {"ZipFile": buffer.getvalue()}
-    aws.settle("lambda", "create_function", FunctionName=name, Code=code, **arguments)
+    aws.call_until_accepted("lambda", "create_function", FunctionName=name, Code=code, **arguments)
     aws.wait("function_active_v2", FunctionName=name)
 
 
@@ -452,7 +456,7 @@ def test_another_stacks_things_are_not_taken_over(redis_url: str, aws_endpoint: 
 
 
 def test_nothing_deployed_says_what_makes_it(settings: Config) -> None:
-    said = f"no stack called {settings.stack} in region eu-west-1: `gimel deploy` makes it"
+    said = f"no stack {settings.stack} in region eu-west-1: create it with `gimel deploy`"
     with pytest.raises(DeployError, match=said):
         find(settings)
 
@@ -463,7 +467,7 @@ def test_nothing_deployed_says_what_makes_it(settings: Config) -> None:
 def test_redis_out_of_reach_is_one_clear_message(
     first: Deployed, settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "_REDIS_PATIENCE", 0.0)
+    monkeypatch.setattr(deploy, "_REDIS_TIMEOUT", 0.0)
     away = stack_config(f"redis://:hushhush@127.0.0.1:{free_port()}/0", stack=settings.stack)
     with pytest.raises(
         DeployError, match=r"was queued.*do not reach Redis: network: no connection"
@@ -521,9 +525,9 @@ def test_refusals_for_the_moment_are_tried_again(
         (
             "AccessDeniedException",
             "User: arn:aws:iam::1:user/x is not authorized to perform: lambda:CreateFunction on y",
-            "may not do lambda:CreateFunction:",
+            "not allowed to call lambda:CreateFunction:",
         ),
-        ("AccessDeniedException", "no", "may not do lambda:CreateFunction:"),
+        ("AccessDeniedException", "no", "not allowed to call lambda:CreateFunction:"),
         ("InvalidParameterValueException", "bad variable {secret}", r"bad variable \*\*\*"),
     ],
 )
@@ -563,6 +567,6 @@ def test_a_region_that_does_not_answer(aws_endpoint: str, monkeypatch: pytest.Mo
 def test_plan_is_as_seen(names: Names, first: Deployed, settings: Config) -> None:
     """What was deployed and what the same settings want are one: the plan says so by itself."""
     aws = Aws(REGION)
-    bundle = begin(settings.runtime).result()
+    bundle = build_in_background(settings.runtime).result()
     asked = wanted_stack(settings, aws.home(), first.key, bundle)
     assert plan(asked, observe(aws, names)) == []

@@ -97,7 +97,7 @@ def status(console: Console, found: "Status") -> None:
     )
     print_line(console, f"Events       {backend.url}/{backend.event_path}")
     print_line(console, f"Dashboard    {backend.url}/dashboard")
-    for domain in planned.seen.domains:
+    for domain in planned.observed.domains:
         print_line(console, f"Domain       {domain.name} (CNAME {domain.target})")
     if found.last_deploy:
         print_line(console, f"Last change  {found.last_deploy:%Y-%m-%d %H:%M} UTC")
@@ -105,8 +105,8 @@ def status(console: Console, found: "Status") -> None:
         calls = f"{found.invocations[name]} calls, {found.errors[name]} errors in 24 hours"
         print_line(console, f"  {name}: version {version}, {calls}")
     print_line(console, f"Versions     {', '.join(found.rollbacks)} (`gimel rollback --to N`)")
-    if planned.seen.legacy:
-        api = planned.seen.legacy.api
+    if planned.observed.legacy:
+        api = planned.observed.legacy.api
         print_line(console, f"gimel 1.x    REST API {api} still serves (`gimel destroy --legacy`)")
     _drift(console, planned.changes)
     for note in planned.notes:
@@ -120,7 +120,7 @@ def status(console: Console, found: "Status") -> None:
 
 
 def _queues(console: Console, found: "Status") -> None:
-    names, queues = found.planned.wanted.names, found.planned.seen.queues
+    names, queues = found.planned.wanted.names, found.planned.observed.queues
     waiting = {
         name: queues[name].waiting if name in queues else 0
         for name in (names.queue, names.dead_letters)

@@ -38,13 +38,14 @@ def deploy_command(
     from gimel.stack import bundle, preflight
     from gimel.stack.deployed import connect
 
-    settings = file.load(config_file).config
+    source = file.load(config_file)
+    settings = source.config
     if as_json and not dry_run:
         raise click.UsageError("--json goes with --dry-run")
-    bundle.begin(settings.runtime)
+    bundle.build_in_background(settings.runtime)
     if dry_run:
         sys.exit(_dry_run(settings, as_json, adopt))
-    if check and not report.checks(console, preflight.run(config_file)):
+    if check and not report.checks(console, preflight.run(source)):
         raise click.ClickException("not deployed: correct what failed, or use --no-preflight")
     deployed = deploy.deploy(settings, say, connect(settings), adopt=adopt)
     report.deployed(console, deployed)
@@ -85,7 +86,7 @@ def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> No
         raise click.UsageError("--data goes with the stack, --legacy without it")
     aws = connect(settings)
     warnings: list[str] = []
-    changes = operations.doomed(settings, aws, legacy, warnings.append)
+    changes = operations.plan_destroy(settings, aws, legacy, warnings.append)
     if not changes:
         click.echo("There is nothing to remove.")
         return
@@ -111,7 +112,7 @@ def _forget_all(settings: "Config", aws: "Aws") -> None:
         click.echo("The API is gone, and with it the way to the counts: those left stay.")
         return
     try:
-        gone = operations.forget_all(Client(backend.url, backend.key))
+        gone = operations.delete_all_experiments(Client(backend.url, backend.key))
     except BackendError as error:
         raise DeployError(f"{error}. Without --data, the counts stay") from None
     click.echo(f"Forgot {gone} experiments.")
@@ -171,7 +172,7 @@ def logs(config_file: Path | None, since: timedelta, follow: bool) -> None:
     settings = file.load(config_file).config
     aws, names = connect(settings), Names(settings.stack)
     try:
-        for function, line in operations.lines(aws, names, since, follow):
+        for function, line in operations.read_logs(aws, names, since, follow):
             say(plain(f"{function} {line}"))
     except KeyboardInterrupt:
         sys.exit(STOPPED)

@@ -13,7 +13,7 @@ from gimel import aws_lambda, deploy
 from gimel.client import BackendError, Client
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect, find
-from gimel.stack.observe import observe, parameter
+from gimel.stack.observe import observe, observe_parameter
 from gimel.stack.prepare import prepare
 from gimel.stack.wanted import DeployError, Names, log_group
 from tests.support.aws_account import REGION
@@ -90,7 +90,7 @@ def test_back_to_an_earlier_version_of_nothing(
     nothing = Stack(tmp_path, redis_url)
     name = nothing.content["stack"]
     assert nothing.run("rollback", *to, code=1) == (
-        f"Error: no stack called {name} in region {REGION}: `gimel deploy` makes it\n"
+        f"Error: there is no stack {name} in region {REGION}: create it with `gimel deploy`\n"
     )
 
 
@@ -138,7 +138,7 @@ def after_third(lines: list[str]) -> list[str]:
 
 
 def kept_key(aws: Aws, names: Names) -> str:
-    kept = parameter(aws, names)
+    kept = observe_parameter(aws, names)
     assert kept is not None
     return kept.key
 
@@ -236,7 +236,7 @@ def test_logs_that_are_followed(stack: Stack) -> None:
     ("moment", "said"),
     [
         ("looking at stack", "What was done stands; run the same command again to continue"),
-        ("create function", " changes stand, the last: "),
+        ("create function", " changes are made, the last one: "),
         ("sending a probe", "What was done stands; run the same command again to continue"),
     ],
 )
@@ -254,7 +254,7 @@ def test_ctrl_c_during_a_deploy(
 
 def test_ctrl_c_during_a_destroy(stack: Stack) -> None:
     complaint = stack.interrupt("delete function", "destroy", "--yes")
-    assert " changes stand" in complaint
+    assert " changes are made" in complaint
     assert "again to continue" in complaint
     assert not stack.is_gone
     stack.run("destroy", "--yes")

@@ -164,7 +164,7 @@ def make_gimel_1(root: Aws) -> None:
     role = root.call(
         "iam", "create_role", "Role.Arn", RoleName="gimel", AssumeRolePolicyDocument=trust
     )
-    document = json.dumps(permissions.permissions_policy(NAMES, HOME))
+    document = json.dumps(permissions.functions_policy(NAMES, HOME))
     named = {"RoleName": "gimel"}
     root.call("iam", "put_role_policy", **named, PolicyName="gimel", PolicyDocument=document)
     root.call("iam", "attach_role_policy", **named, PolicyArn=BOUNDARY)
@@ -282,7 +282,7 @@ def live_a_whole_life(life: Life) -> None:
     # Nobody is there to say yes.
     said = " ".join(life.run("destroy", code=1).split())
     assert warning in said
-    assert "pages with its URL lose their events. `gimel destroy --legacy` removes it" in said
+    assert "pages with its URL lose their events. `gimel destroy --legacy` deletes the API" in said
     life.run("destroy", "--yes", "--legacy")
     assert warning not in " ".join(life.run("destroy", "--yes", "--data").split())
     life.deploy()
@@ -300,7 +300,7 @@ def test_the_policy_is_what_the_commands_call(life: Life, account: Account) -> N
     assert not called & set(BESIDES)
     # A deploy asks a function only when Redis does not answer.
     not_by_deploying = named - account.by_command["deploy"] - set(BESIDES)
-    assert not_by_deploying - {"lambda:InvokeFunction"} == permissions.ELSEWHERE
+    assert not_by_deploying - {"lambda:InvokeFunction"} == permissions.OPTIONAL_FOR_DEPLOY
 
 
 def parsed(**settings: Any) -> Config:
@@ -353,7 +353,7 @@ def test_each_missing_action_is_named(life: Life, account: Account) -> None:
     allow(life.root, "UserName", "deployer", without(policy, *missing))
     assert said_of_permissions(life, account) == [
         ("failed", f"lambda:PublishVersion is not allowed. {CURE}"),
-        ("warning", f"logs:FilterLogEvents is not allowed: deploying does without. {CURE}"),
+        ("warning", f"logs:FilterLogEvents is not allowed: deploying does not need it. {CURE}"),
         ("failed", f"apigateway:PATCH is not allowed. {CURE}"),
     ]
 
@@ -367,7 +367,7 @@ def test_who_may_not_ask_is_told_so(life: Life, account: Account) -> None:
     allow(life.root, "UserName", "deployer", without(policy, "iam:SimulatePrincipalPolicy"))
     ((state, found),) = said_of_permissions(life, account)
     assert state == "warning"
-    assert found.startswith("cannot be seen from here: ")
+    assert found.startswith("cannot be checked: ")
     assert "iam:SimulatePrincipalPolicy" in found
     assert found.endswith(CURE)
 
@@ -428,7 +428,7 @@ def test_conditions_that_the_simulation_does_not_know_are_no_failure(
     finally:
         account.off("before-send", instead)
     assert {state for state, _ in found} == {"warning"}
-    assert "unless aws:MultiFactorAuthPresent is as a policy of yours asks" in found[0][1]
+    assert "unless a policy's condition on aws:MultiFactorAuthPresent is met" in found[0][1]
 
 
 # What a linter says
@@ -450,7 +450,7 @@ def findings(policy: dict[str, Any]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("vpc", [None, VPC])
 def test_policies_are_without_findings(stack_name: str, vpc: dict[str, Any] | None) -> None:
     settings, names = parsed(stack=stack_name, vpc=vpc), Names(stack_name)
-    role = permissions.permissions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
+    role = permissions.functions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
     ours = [*findings(permissions.deployer_policy(settings, HOME)), *findings(role)]
     undocumented = [each for each in ours if DOCUMENTED.get(each[0], "?") not in each[1]]
     assert undocumented == []

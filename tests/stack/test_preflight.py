@@ -192,7 +192,7 @@ def refusal(inside: Config, url: str) -> str:
     """What a deploy with this Redis ends with; the functions are asked, not this machine."""
     other = inside.model_copy(update={"redis": RedisSettings(url=url)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deploy, "_REDIS_PATIENCE", 0.0)
+        patch.setattr(deploy, "_REDIS_TIMEOUT", 0.0)
         with pytest.raises(DeployError) as error:
             deploy.deploy(other, lambda line: None)
     assert not any(word in str(error.value) for word in (SECRET, URL_SECRET))
@@ -202,8 +202,8 @@ def refusal(inside: Config, url: str) -> str:
 def test_the_functions_answer_for_their_own_redis_only(inside: Config) -> None:
     aws = connect(inside)
     other = inside.model_copy(update={"redis": RedisSettings(url="redis://other.invalid:6379/0")})
-    assert preflight._inside(other, aws) is None
-    seen = preflight._inside(inside, aws)
+    assert preflight._ask_functions(other, aws) is None
+    seen = preflight._ask_functions(inside, aws)
     assert seen is not None
     assert seen["trouble"] is None
 
@@ -239,9 +239,9 @@ def test_a_redis_that_only_the_functions_reach(
         raise redis.ConnectionError("no route to host")
 
     with monkeypatch.context() as patch:
-        patch.setattr(preflight, "_count_one", unreachable)
+        patch.setattr(preflight, "_count_probe_event", unreachable)
         aws = connect(inside)
-        (check,) = check_redis(inside.redis, partial(preflight._inside, inside, aws))
+        (check,) = check_redis(inside.redis, partial(preflight._ask_functions, inside, aws))
     assert check.state == "ok"
     assert "answers the functions and counts" in check.found
     away = {"url": f"redis://:{URL_SECRET}@127.0.0.1:{free_port()}/0"}
@@ -249,7 +249,7 @@ def test_a_redis_that_only_the_functions_reach(
     refusal(inside, away["url"])
     found = of_redis(tmp_path, inside, away)
     assert found.startswith("! Redis")
-    assert "as the functions deployed last see it: network: " in found
+    assert "as the deployed functions see it: network: " in found
 
 
 def test_before_there_is_a_function_to_ask(aws_endpoint: str, tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_before_there_is_a_function_to_ask(aws_endpoint: str, tmp_path: Path) ->
     vpc = {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}
     found = of_redis(tmp_path, settings, away, vpc=vpc)
     assert found.startswith("! Redis")
-    assert "the deploy will tell" in found
+    assert "the deploy will show whether the functions do" in found
 
 
 def of_redis(folder: Path, settings: Config, away: dict[str, str], **more: object) -> str:
@@ -288,12 +288,12 @@ def of_redis(folder: Path, settings: Config, away: dict[str, str], **more: objec
             "ok",
             "up to 29 (reserved_concurrency is 20 + 5 + 2, replays are 2) of Redis's 29",
         ),
-        ({}, 1000, 28, "warning", "takes 28 (maxclients), the functions may open 29"),
+        ({}, 1000, 28, "warning", "accepts 28 (maxclients), the functions may open 29"),
         ({}, None, 26, "warning", "reserved_concurrency is 20 + 5 + 2"),
         ({}, 10, 30, "ok", "up to 10 (the account's limit is 10"),
         ({}, 120, 30, "warning", "may open 120: the account's limit is 120"),
         ({"track": None}, 1000, 30, "warning", "may open 1000: the account's limit is 1000"),
-        ({}, 1000, None, "ok", "Redis tells no limit"),
+        ({}, 1000, None, "ok", "Redis reports no limit"),
     ],
 )
 def test_connections(
@@ -308,7 +308,7 @@ def test_connections(
     assert (check.name, check.state) == ("Connections", state)
     assert said in check.found
     if state == "warning":
-        assert "set reserved_concurrency in config.json lower, or maxclients higher" in check.found
+        assert "lower reserved_concurrency in config.json, or raise maxclients" in check.found
 
 
 def test_a_redis_that_takes_too_few_connections(
@@ -320,7 +320,7 @@ def test_a_redis_that_takes_too_few_connections(
     path.write_text(json.dumps({"redis": host, "aws": {"region": REGION}}))
     done = run("--config", str(path), "preflight", env={"COLUMNS": "400"})
     assert done.exit_code == 0
-    assert "! Connections  Redis takes 25 (maxclients), the functions may open 29" in done.stdout
+    assert "! Connections  Redis accepts 25 (maxclients), the functions may open 29" in done.stdout
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
@@ -364,7 +364,7 @@ def test_redis_as_debian_has_it() -> None:
     ],
 )
 def test_encryption(scheme: str, host: str, state: str) -> None:
-    check = preflight._encryption(scheme, host)
+    check = preflight._check_encryption(scheme, host)
     assert check.state == state
     assert ("rediss://" in check.found) is (state == "warning")
 

@@ -12,30 +12,30 @@ from gimel.gimel import ROUTES
 from gimel.stack.aws import Home
 from gimel.stack.bundle import Bundle
 from gimel.stack.observed import (
-    Seen,
-    SeenApi,
-    SeenDomain,
-    SeenFunction,
-    SeenLegacy,
-    SeenLogGroup,
-    SeenMapping,
-    SeenMethod,
-    SeenParameter,
-    SeenQueue,
-    SeenRole,
+    Observed,
+    ObservedApi,
+    ObservedDomain,
+    ObservedFunction,
+    ObservedLegacy,
+    ObservedLogGroup,
+    ObservedMapping,
+    ObservedMethod,
+    ObservedParameter,
+    ObservedQueue,
+    ObservedRole,
 )
-from gimel.stack.permissions import permissions_policy, trust_policy
-from gimel.stack.plan.api import OLD_DEPLOYMENT
+from gimel.stack.permissions import functions_policy, trust_policy
+from gimel.stack.plan.api import LEGACY_DEPLOYMENT
 from gimel.stack.plan.plan import notes, plan
-from gimel.stack.plan.queue import attributes, removals
-from gimel.stack.teardown import legacy_teardown, teardown
+from gimel.stack.plan.queue import plan_queue_removal, queue_attributes
+from gimel.stack.teardown import plan_legacy_teardown, plan_teardown
 from gimel.stack.wanted import (
     DeployError,
     Names,
     Wanted,
     alias_arn,
-    called,
     log_group,
+    routed_functions,
     wanted_stack,
 )
 from tests.support.aws_account import stack_config
@@ -44,18 +44,18 @@ KEY = "the-read-key"
 REDIS = "rediss://shop:open-sesame@redis.example:6380/0"
 HOME = Home("123456789012", "eu-west-1")
 BUNDLE = Bundle(b"the zip", "python3.13", compiled=True)
-NOTHING = Seen(parameter=None, role=None, functions={}, log_groups={}, apis=())
+NOTHING = Observed(parameter=None, role=None, functions={}, log_groups={}, apis=())
 
 
 def wanted(bundle: Bundle = BUNDLE, **settings: Any) -> Wanted:
     return wanted_stack(stack_config(REDIS, **settings), HOME, KEY, bundle)
 
 
-def done(wanted: Wanted) -> Seen:
+def done(wanted: Wanted) -> Observed:
     """What is seen once all is as wanted."""
     names, tags = wanted.names, wanted.tags
-    uris = {f"int-{name}": alias_arn(HOME, name) for name in called(wanted)}
-    api = SeenApi(
+    uris = {f"int-{name}": alias_arn(HOME, name) for name in routed_functions(wanted)}
+    api = ObservedApi(
         id="api1",
         endpoint="https://api1.example",
         cors={**wanted.cors, "AllowCredentials": False},
@@ -68,40 +68,42 @@ def done(wanted: Wanted) -> Seen:
     domains = []
     if wanted.domain:
         name, certificate = wanted.domain.name, wanted.domain.certificate
-        domains = [SeenDomain(name, tags, certificate, "d-1.example", {"map1": ("api1", "prod")})]
+        domains = [
+            ObservedDomain(name, tags, certificate, "d-1.example", {"map1": ("api1", "prod")})
+        ]
     source = HOME.arn("execute-api", "api1/prod/*")
     functions = {}
     for name in names.functions:
         settings = {**wanted.configurations[name], **wanted.code}
-        functions[name] = SeenFunction(
+        functions[name] = ObservedFunction(
             wanted.tags,
             {"$LATEST": settings, "3": settings},
             "3",
             {"gimel-http-api": source},
             wanted.concurrency[name],
         )
-    return Seen(
-        parameter=SeenParameter(tags, KEY),
-        role=SeenRole(
+    return Observed(
+        parameter=ObservedParameter(tags, KEY),
+        role=ObservedRole(
             tags,
             trust_policy(),
-            permissions_policy(names, HOME, wanted.vpc),
+            functions_policy(names, HOME, wanted.vpc),
             (names.policy(HOME.region),),
             boundary=wanted.boundary,
         ),
         functions=functions,
         log_groups={
-            log_group(name): SeenLogGroup(f"arn:{name}", tags, wanted.log_retention_days)
+            log_group(name): ObservedLogGroup(f"arn:{name}", tags, wanted.log_retention_days)
             for name in names.functions
         },
         apis=(api,),
         domains=tuple(domains),
         queues={
-            name: SeenQueue(f"https://sqs/{name}", settings, tags)
-            for name, settings in attributes(wanted).items()
+            name: ObservedQueue(f"https://sqs/{name}", settings, tags)
+            for name, settings in queue_attributes(wanted).items()
         },
         mappings=(
-            SeenMapping(
+            ObservedMapping(
                 "uuid1",
                 "arn:mapping",
                 {
@@ -117,11 +119,11 @@ def done(wanted: Wanted) -> Seen:
     )
 
 
-def lines(wanted: Wanted, seen: Seen, adopt: bool = False) -> list[str]:
+def lines(wanted: Wanted, seen: Observed, adopt: bool = False) -> list[str]:
     return [str(change) for change in plan(wanted, seen, adopt)]
 
 
-def function(seen: Seen, name: str, **changed: Any) -> Seen:
+def function(seen: Observed, name: str, **changed: Any) -> Observed:
     """The same with one function otherwise."""
     return replace(
         seen, functions={**seen.functions, name: replace(seen.functions[name], **changed)}
@@ -185,7 +187,7 @@ def test_a_setting_becomes_a_version(settings: Mapping[str, Any], why: str) -> N
     assert len(said) == 12
 
 
-def logging(name: str, seen: Seen, how: Mapping[str, str | None] | None) -> Seen:
+def logging(name: str, seen: Observed, how: Mapping[str, str | None] | None) -> Observed:
     found = seen.functions[name].versions["3"]
     settings = {**found, "LoggingConfig": how}
     return function(seen, name, versions={"$LATEST": settings, "3": settings})
@@ -202,7 +204,7 @@ def test_other_code_becomes_a_version() -> None:
     said = lines(wanted(BUNDLE._replace(content=b"other")), done(wanted()))
     assert said[0].startswith("update function gimel-track: Description gimel 2.")
     assert said[1:4] == [
-        "update function gimel-track: its code is another",
+        "update function gimel-track: the code changed",
         "publish function gimel-track: no version has these settings and this code",
         "update alias live of function gimel-track: the version just published",
     ]
@@ -214,7 +216,7 @@ def test_a_version_that_fits_is_not_published_again() -> None:
     old = {**versions["3"], "MemorySize": 128}
     seen = function(seen, "gimel-track", versions={**versions, "10": old}, live="10")
     assert lines(wanted(), seen) == [
-        "update alias live of function gimel-track: version 3 is as wanted"
+        "update alias live of function gimel-track: version 3 has these settings and this code"
     ]
 
 
@@ -224,8 +226,8 @@ def test_the_numbers_of_versions_are_numbers() -> None:
     versions = {str(number): settings for number in (8, 9, 10, 11, 100, 7, 2)}
     seen = function(seen, "gimel-track", versions={**versions, "$LATEST": settings}, live="100")
     assert lines(wanted(), seen) == [
-        "delete version 7 of function gimel-track: 5 are kept",
-        "delete version 2 of function gimel-track: 5 are kept",
+        "delete version 7 of function gimel-track: 5 versions are kept",
+        "delete version 2 of function gimel-track: 5 versions are kept",
     ]
 
 
@@ -247,11 +249,13 @@ def test_strangers_are_named() -> None:
     assert seen.parameter is not None
     strange = replace(seen, role=replace(seen.role, tags={"gimel:stack": "gimel"}))
     for adopt in (False, True):
-        with pytest.raises(DeployError, match=r"another stack, .*: role shop\."):
+        with pytest.raises(DeployError, match=r"another stack made .*: role shop\."):
             plan(other, strange, adopt)
     strange = function(seen, "shop-track", tags={})
     strange = replace(strange, parameter=replace(seen.parameter, tags={"team": "x"}))
-    with pytest.raises(DeployError, match=r"shop, .*: function shop-track, parameter /shop/read"):
+    with pytest.raises(
+        DeployError, match=r"stack shop did not .*: function shop-track, parameter /shop"
+    ):
         plan(other, strange)
     adopted = [str(change) for change in plan(other, strange, adopt=True)]
     assert adopted == [
@@ -270,7 +274,7 @@ def test_the_default_stack_takes_over_gimel_1_and_nothing_else() -> None:
     said = lines(wanted(), replace(mine, role=replace(seen.role, tags={}, policies=("gimel",))))
     assert said[:4] == [
         "tag role gimel: taken over",
-        "delete policy gimel of role gimel: gimel 1.x's",
+        "delete policy gimel of role gimel: made by gimel 1.x",
         "update log group /aws/lambda/gimel-track: taken over",
         "tag function gimel-track: taken over",
     ]
@@ -281,7 +285,7 @@ def test_the_default_stack_takes_over_gimel_1_and_nothing_else() -> None:
 
 
 def test_while_the_old_rest_api_serves_it_may_take_the_role_and_invoke() -> None:
-    legacy = SeenLegacy("rest1", ("key1",), (), OLD_DEPLOYMENT)
+    legacy = ObservedLegacy("rest1", ("key1",), (), LEGACY_DEPLOYMENT)
     seen = replace(done(wanted()), legacy=legacy)
     (trust, permissions) = plan(wanted(), seen)
     assert "apigateway.amazonaws.com" in trust.calls[0].arguments["PolicyDocument"]
@@ -291,15 +295,15 @@ def test_while_the_old_rest_api_serves_it_may_take_the_role_and_invoke() -> None
         "Action": ["lambda:InvokeFunction"],
         "Resource": [alias_arn(HOME, name) for name in Names("gimel").functions],
     }
-    assert [str(change) for change in legacy_teardown(seen.legacy)] == [
-        "delete API key key1: gimel 1.x's; pages with the old URL lose their events",
-        "delete REST API rest1: gimel 1.x's; pages with the old URL lose their events",
+    assert [str(change) for change in plan_legacy_teardown(seen.legacy)] == [
+        "delete API key key1: made by gimel 1.x; pages with the old URL lose their events",
+        "delete REST API rest1: made by gimel 1.x; pages with the old URL lose their events",
     ]
 
 
 def test_the_old_rest_api_is_to_say_what_failed() -> None:
     served = done(wanted())
-    silent = SeenMethod("r1", "GET", frozenset({"200"}), None)
+    silent = ObservedMethod("r1", "GET", frozenset({"200"}), None)
     half = replace(silent, statuses=frozenset({"200", "503"}))
     done_with = replace(half, failure="503")
     put, respond, serve = "put_method_response", "put_integration_response", "create_deployment"
@@ -307,10 +311,10 @@ def test_the_old_rest_api_is_to_say_what_failed() -> None:
         ((silent,), "gimel deployment", [put, respond, serve]),
         ((silent, half), "gimel deployment", [put, respond, respond, serve]),
         ((done_with,), "gimel deployment", [serve]),
-        ((silent,), OLD_DEPLOYMENT, [put, respond, serve]),
-        ((done_with,), OLD_DEPLOYMENT, []),
+        ((silent,), LEGACY_DEPLOYMENT, [put, respond, serve]),
+        ((done_with,), LEGACY_DEPLOYMENT, []),
     ]:
-        seen = replace(served, legacy=SeenLegacy("rest1", (), methods, deployment))
+        seen = replace(served, legacy=ObservedLegacy("rest1", (), methods, deployment))
         changes = [change for change in plan(wanted(), seen) if "REST API" in change.what]
         assert [call.operation for change in changes for call in change.calls] == operations
 
@@ -319,14 +323,14 @@ def test_the_role_of_gimel_1_in_another_region_is_left_alone() -> None:
     seen, other = done(wanted()), {"policies": ("gimel-eu-west-1", "gimel-us-east-1")}
     assert seen.role is not None
     old = replace(seen.role, tags={}, policies=("gimel",))
-    with pytest.raises(DeployError, match=r"nothing else is in eu-west-1.*Deploy there first"):
+    with pytest.raises(DeployError, match=r"eu-west-1 has nothing else.*to that region first"):
         plan(wanted(), replace(NOTHING, role=old))
     assert "tag role gimel: taken over" in lines(wanted(), replace(NOTHING, role=old), adopt=True)
     # Taken over there, it is needed as it is: REST APIs may take it.
     trusting = replace(seen.role, trust=trust_policy(legacy=True))
     assert lines(wanted(), replace(seen, role=replace(trusting, **other))) == []
     assert lines(wanted(), replace(seen, role=trusting)) == [
-        "update role gimel: who may take it was otherwise"
+        "update role gimel: its trust policy differs"
     ]
 
 
@@ -392,7 +396,7 @@ def test_concurrency_that_the_account_cannot_give_is_not_asked_for() -> None:
     new_account = replace(NOTHING, unreserved=10)
     assert not [line for line in lines(wanted(), new_account) if "concurrency" in line]
     (note,) = notes(wanted(), new_account)
-    assert "the account has 10 executions left" in note
+    assert "the account has 10 unreserved executions" in note
     assert notes(wanted(), replace(NOTHING, unreserved=127)) == []
     assert notes(wanted(), replace(NOTHING, unreserved=126)) != []
     assert notes(wanted(), replace(done(wanted()), unreserved=0)) == []
@@ -400,8 +404,8 @@ def test_concurrency_that_the_account_cannot_give_is_not_asked_for() -> None:
 
 def test_the_role_may_have_network_interfaces_only_in_a_vpc() -> None:
     names = Names("shop")
-    assert "ec2:" not in json.dumps(permissions_policy(names, HOME))
-    policy = permissions_policy(names, HOME, wanted(vpc=VPC).vpc)
+    assert "ec2:" not in json.dumps(functions_policy(names, HOME))
+    policy = functions_policy(names, HOME, wanted(vpc=VPC).vpc)
     *_, looking, changing, denied = policy["Statement"]
     assert looking["Action"] == ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
     assert changing["Resource"] == "arn:aws:ec2:eu-west-1:123456789012:*/*"
@@ -411,8 +415,8 @@ def test_the_role_may_have_network_interfaces_only_in_a_vpc() -> None:
 
 def test_nothing_but_the_stack_goes() -> None:
     seen = done(wanted(domain=DOMAIN))
-    said = [str(change) for change in teardown(Names("gimel"), "eu-west-1", seen)]
-    assert [line.removesuffix(": the stack goes") for line in said] == [
+    said = [str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", seen)]
+    assert [line.removesuffix(": the stack is deleted") for line in said] == [
         "delete domain name ab.shop.example",
         "delete HTTP API api1",
         "delete mapping of queue gimel-events",
@@ -434,18 +438,18 @@ def test_nothing_but_the_stack_goes() -> None:
     assert seen.parameter is not None
     strange = function(seen, "gimel-track", tags={})
     strange = replace(strange, parameter=replace(seen.parameter, tags={"gimel:stack": "other"}))
-    left = {str(change) for change in teardown(Names("gimel"), "eu-west-1", strange)}
+    left = {str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", strange)}
     assert set(said) - left == {
-        "delete function gimel-track with its versions: the stack goes",
-        "delete read key /gimel/read-key: the stack goes",
+        "delete function gimel-track with its versions: the stack is deleted",
+        "delete read key /gimel/read-key: the stack is deleted",
     }
     shared = replace(seen, role=replace(seen.role, policies=("gimel-eu-west-1", "gimel-us-east-1")))
-    left = {str(change) for change in teardown(Names("gimel"), "eu-west-1", shared)}
-    assert set(said) - left == {"delete role gimel: the stack goes"}
+    left = {str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", shared)}
+    assert set(said) - left == {"delete role gimel: the stack is deleted"}
 
 
 def test_policies_name_all_that_they_allow() -> None:
-    permissions = permissions_policy(Names("shop"), HOME)
+    permissions = functions_policy(Names("shop"), HOME)
     statement, queue, aside = permissions["Statement"]
     assert aside["Action"] == ["sqs:SendMessage"]
     assert aside["Resource"] == ["arn:aws:sqs:eu-west-1:123456789012:shop-events-dead"]
@@ -507,15 +511,17 @@ def test_a_queue_of_a_stranger_is_left_alone() -> None:
 
 def test_what_is_taken_away_ends_with_the_dead_letters() -> None:
     seen = done(wanted())
-    said = [change.what for change in removals(Names("gimel"), seen, "the stack goes")]
+    said = [
+        change.what for change in plan_queue_removal(Names("gimel"), seen, "the stack is deleted")
+    ]
     assert said[0] == "mapping of queue gimel-events"
     assert sorted(said[1:]) == ["queue gimel-events", "queue gimel-events-dead"]
-    assert list(removals(Names("gimel"), NOTHING, "the stack goes")) == []
+    assert list(plan_queue_removal(Names("gimel"), NOTHING, "the stack is deleted")) == []
     queue = seen.queues["gimel-events"]
     full = replace(queue, attributes={**queue.attributes, "ApproximateNumberOfMessages": "3"})
     left = replace(seen, queues={"gimel-events": full})
-    *_, last = removals(Names("gimel"), left, "the stack goes")
-    assert str(last) == "delete queue gimel-events: the stack goes, 3 messages uncounted"
+    *_, last = plan_queue_removal(Names("gimel"), left, "the stack is deleted")
+    assert str(last) == "delete queue gimel-events: the stack is deleted, with 3 uncounted messages"
 
 
 def test_notes_tell_of_what_others_added() -> None:
@@ -526,10 +532,11 @@ def test_notes_tell_of_what_others_added() -> None:
     admin = "arn:aws:iam::aws:policy/AdministratorAccess"
     role = replace(seen.role, policies=policies, attached=(admin,))
     eater = "arn:aws:lambda:eu-west-1:123456789012:function:other"
-    told = notes(wanted(), replace(seen, role=role, eaters=(eater,)))
+    told = notes(wanted(), replace(seen, role=role, other_consumers=(eater,)))
     assert told == [
-        f"role gimel has more rights than Gimel gave: {admin}, gimel-debugging",
-        f"events that wait in queue gimel-events are also handed to {eater}: those are lost",
+        f"role gimel has policies that Gimel did not add: {admin}, gimel-debugging",
+        "other functions also receive events of queue gimel-events, and those events are not "
+        f"counted: {eater}",
     ]
 
 
@@ -538,18 +545,22 @@ def test_a_role_with_policies_of_others_goes_all_the_same() -> None:
     assert seen.role is not None
     role = replace(seen.role, policies=("gimel-eu-west-1", "gimel-debugging"))
     said = [
-        str(change) for change in teardown(Names("gimel"), "eu-west-1", replace(seen, role=role))
+        str(change)
+        for change in plan_teardown(Names("gimel"), "eu-west-1", replace(seen, role=role))
     ]
-    assert "delete role gimel: the stack goes" in said
-    assert "delete policy gimel-debugging of role gimel: the stack goes" in said
+    assert "delete role gimel: the stack is deleted" in said
+    assert "delete policy gimel-debugging of role gimel: the stack is deleted" in said
 
 
 def test_a_read_key_that_is_adopted_is_drawn_anew() -> None:
-    seen = replace(done(wanted()), parameter=SeenParameter({}, "x"))
+    seen = replace(done(wanted()), parameter=ObservedParameter({}, "x"))
     with pytest.raises(DeployError, match="parameter /gimel/read-key"):
         plan(wanted(), seen)
     put, tag = plan(wanted(), seen, adopt=True)
-    assert str(put) == "update read key /gimel/read-key: somebody else chose it: a new one"
+    assert (
+        str(put)
+        == "update read key /gimel/read-key: the stack did not create it, so it is replaced"
+    )
     assert put.calls[0].arguments["Type"] == "SecureString"
     assert str(tag).startswith("tag read key")
 
@@ -559,7 +570,9 @@ def test_a_second_mapping_goes() -> None:
     (mapping,) = seen.mappings
     twice = replace(seen, mappings=(mapping, replace(mapping, uuid="uuid2")))
     (change,) = plan(wanted(), twice)
-    assert str(change) == "delete mapping of queue gimel-events: the queue has another"
+    assert str(change) == "delete mapping of queue gimel-events: the queue has another mapping"
     assert change.calls[0].arguments == {"UUID": "uuid2"}
-    said = [change.what for change in removals(Names("gimel"), twice, "the stack goes")]
+    said = [
+        change.what for change in plan_queue_removal(Names("gimel"), twice, "the stack is deleted")
+    ]
     assert said.count("mapping of queue gimel-events") == 2
