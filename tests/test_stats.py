@@ -2,10 +2,12 @@
 
 import json
 import math
-import sys
 
 import numpy as np
 import pytest
+from gbstats.bayesian.tests import EffectBayesianABTest
+from gbstats.frequentist.tests import SequentialConfig, SequentialTwoSidedTTest, TwoSidedTTest
+from gbstats.models.statistics import ProportionStatistic
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
@@ -31,14 +33,6 @@ from gimel.backend.results.comparison import (
 )
 from gimel.backend.results.posterior import chance_to_beat, posterior, standings
 from gimel.terminal.sample_size import power, sample_size
-
-# gbstats needs pandas 1, which later versions of Python cannot install.
-HAS_GBSTATS = sys.version_info < (3, 12)
-needs_gbstats = pytest.mark.skipif(not HAS_GBSTATS, reason="gbstats needs Python 3.11")
-if HAS_GBSTATS:
-    from gbstats.bayesian.tests import EffectBayesianABTest
-    from gbstats.frequentist.tests import SequentialConfig, SequentialTwoSidedTTest, TwoSidedTTest
-    from gbstats.models.statistics import ProportionStatistic
 
 ONE_SHARD = 0.0081
 SHARDS_64 = ONE_SHARD / 8
@@ -70,7 +64,6 @@ class TestAgainstGbstats:
         # theirs: 0.80707, Student's t on the lift itself
         assert found["p_value"] == pytest.approx(0.80707, abs=0.005)
 
-    @needs_gbstats
     @pytest.mark.parametrize(
         "counts", [(5000, 50_000, 5200, 50_000), (900_000, 2_000_000, 904_000, 2_000_000)]
     )
@@ -87,7 +80,6 @@ class TestAgainstGbstats:
         # on the log scale the interval is not symmetric around the lift
         assert found["lift_interval_always_valid"] == pytest.approx((0.40098, 0.60675), abs=0.004)
 
-    @needs_gbstats
     @pytest.mark.parametrize(
         "counts", [(14, 28, 16, 30), (1396, 3000, 1422, 3461), (9, 1000, 30, 900)]
     )
@@ -103,7 +95,6 @@ class TestAgainstGbstats:
         ours = Comparison(theirs.point_estimate, theirs.variance, 0.0, na + nb)
         assert ours.p_value_always_valid == pytest.approx(theirs.p_value)
 
-    @needs_gbstats
     def test_chance_to_beat_the_baseline(self):
         theirs = EffectBayesianABTest(ProportionStatistic(100, 49), ProportionStatistic(100, 51))
         chance = row(49, 100, 51, 100)["chance_to_beat_baseline"]
