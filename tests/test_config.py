@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import redis
 
-from gimel.config import file
 from gimel.config.file import ConfigError, load, locate, parse, write_template
 from gimel.config.settings import Config
 from tests.tooling import run
@@ -85,7 +84,7 @@ def test_redis_py_finds_in_the_address_what_was_put_in(password: str) -> None:
 
 
 MISTAKES = [
-    ({}, ["redis: missing"]),
+    ({}, ["redis: is missing"]),
     (with_redis(), ['redis: give either "url" or "host" (with "port", "password", …)']),
     (with_redis(url=URL, host="h"),
      ['redis: give either "url" or "host" (with "port", "password", …)']),
@@ -98,25 +97,25 @@ MISTAKES = [
     (with_redis(host="h") | {"zzzzzz": 64}, ["zzzzzz: unknown key"]),
     (with_redis(url="http://h"), ["redis: url must start with redis:// or, for TLS, rediss://"]),
     (with_redis(url="redis://"),
-     ["redis: url names no host: redis://[user:password@]host[:port][/db]"]),
+     ["redis: url has no host: it must look like redis://[user:password@]host[:port][/db]"]),
     (with_redis(url="redis://h?foo=hunter2"),
-     ['redis: url has the option "foo", which Gimel does not know']),
+     ['redis: url has the unknown option "foo"']),
     (with_redis(url="redis://h?foo"),
-     ['redis: url has the option "foo", which Gimel does not know']),
+     ['redis: url has the unknown option "foo"']),
     (with_redis(url="redis://h?timeout=2"),
-     ['redis: url has the option "timeout", which Gimel does not know']),
+     ['redis: url has the unknown option "timeout"']),
     (with_redis(url="redis://h?ssl_cert_reqs=none"),
-     ['redis: url has the option "ssl_cert_reqs", which is for TLS: rediss://']),
-    (with_redis(host="h", port=0), ["redis.port: Input should be greater than or equal to 1"]),
+     ['redis: url has the option "ssl_cert_reqs", which needs TLS: start the URL with rediss://']),
+    (with_redis(host="h", port=0), ["redis.port: must be at least 1"]),
     (with_redis(host="h") | {"shards": 0, "memory": 64},
-     ["shards: Input should be greater than or equal to 1",
-      "memory: Input should be greater than or equal to 128"]),
+     ["shards: must be at least 1",
+      "memory: must be at least 128"]),
     (with_redis(host="h") | {"stack": "Not A Name"},
-     ["stack: must look like shop-2: 1 to 32 small letters, digits and -"]),
+     ["stack: must look like shop-2: 1 to 32 lowercase letters, digits and -"]),
     (with_redis(host="h") | {"aws": {"region": "Ireland"}},
      ["aws.region: must look like eu-west-1"]),
-    ([], ["must hold one JSON object, {…}"]),
-    ("text", ["must hold one JSON object, {…}"]),
+    ([], ["must contain one JSON object, {…}"]),
+    ("text", ["must contain one JSON object, {…}"]),
 ]  # fmt: skip
 
 
@@ -137,7 +136,7 @@ def test_a_runtime_that_lambda_no_longer_has(runtime: object) -> None:
     [("", "1:1"), ("{", "1:2"), ('{\n  "redis": {"host": "h"},\n}', "3:1"), ("{'a': 1}", "1:2")],
 )
 def test_what_is_not_json_is_named_with_line_and_column(text: str, place: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^here.json:{place}: not JSON here: ") as raised:
+    with pytest.raises(ConfigError, match=rf"^here.json:{place}: not valid JSON: ") as raised:
         parse(text, "here.json")
     assert len(raised.value.mistakes) == 1
 
@@ -146,7 +145,9 @@ def test_what_is_not_json_is_named_with_line_and_column(text: str, place: str) -
 def test_json_that_python_cannot_take(text: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse(text, "here.json")
-    assert raised.value.mistakes == ("here.json: is nested too deep, or holds too long a number",)
+    assert raised.value.mistakes == (
+        "here.json: is nested too deeply or contains too long a number",
+    )
 
 
 HOSTS = ["redis://u:hunter2@h:6379", "h:6379", "u:hunter2@h", "a b", "", "[::1]", "::1%]/", "h\n"]
@@ -164,7 +165,7 @@ def test_a_host_that_is_none(host: str) -> None:
 def test_half_a_character_is_refused(place: str) -> None:
     settings = {"url": "redis://u:\ud800@h"} if place == "url" else {"host": "h", place: "\udfff"}
     assert mistakes(with_redis(**settings)) == [
-        rf"redis.{place}: holds half a character, written as \ud800 to \udfff"
+        rf"redis.{place}: contains an incomplete character, written as \ud800 to \udfff"
     ]
 
 
@@ -207,7 +208,7 @@ def test_a_file_without_a_certificate_is_refused(tmp_path: Path, name: str) -> N
     given = [str(path), *([holds.decode()] if b"BEGIN" in holds else [])]
     for ca in given:
         assert mistakes(with_redis(host="h", ca=ca)) == [
-            "redis.ca: holds no certificate: -----BEGIN CERTIFICATE----- …"
+            "redis.ca: contains no certificate (-----BEGIN CERTIFICATE----- …)"
         ]
 
 
@@ -228,13 +229,15 @@ def test_what_was_put_into_ca_by_mistake_is_not_quoted(ca: str, said: str) -> No
 @pytest.mark.parametrize("place", ["host", "url"])
 def test_what_a_template_left_to_fill_in_is_refused(place: str) -> None:
     (line,) = mistakes(with_redis(**{place: f"ENTER YOUR REDIS {place.upper()}"}))
-    assert line == f"redis.{place}: still says what the template says: put your own value here"
+    assert (
+        line == f"redis.{place}: still holds the placeholder of the template: enter your own value"
+    )
 
 
 def test_the_template_itself_is_refused_until_edited(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     write_template(path)
-    with pytest.raises(ConfigError, match=r"redis\.url: still says what the template says"):
+    with pytest.raises(ConfigError, match=r"redis\.url: still holds the placeholder"):
         load(path)
 
 
@@ -267,7 +270,7 @@ LEAKY_URLS = [
 @pytest.mark.parametrize("url", LEAKY_URLS)
 def test_a_wrong_url_is_not_told_to_the_terminal(url: str) -> None:
     (line,) = mistakes(with_redis(url=url))
-    assert line.startswith(("redis: url ", "redis: Invalid value for 'db'"))
+    assert line.startswith("redis: url ")
     assert "hunter2" not in line
     assert "12" not in line
 
@@ -340,7 +343,9 @@ def test_a_named_file_that_is_missing_is_not_replaced_by_another(
     places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places["here"].write_text(json.dumps(with_redis(host="h")))
-    with pytest.raises(ConfigError, match=r"given\.json does not exist: `gimel configure` makes"):
+    with pytest.raises(
+        ConfigError, match=r"given\.json does not exist: create it with `gimel configure`"
+    ):
         load(places["given"])
     monkeypatch.setenv("GIMEL_CONFIG", str(places["environment"]))
     with pytest.raises(ConfigError, match=r"environment\.json does not exist"):
@@ -355,7 +360,7 @@ def test_a_mistake_names_the_file(places: dict[str, Path]) -> None:
     places["home"].write_text("{}")
     with pytest.raises(ConfigError) as raised:
         load()
-    assert raised.value.mistakes == (f"{places['home']}: redis: missing",)
+    assert raised.value.mistakes == (f"{places['home']}: redis: is missing",)
 
 
 @pytest.mark.parametrize(
@@ -410,7 +415,7 @@ def test_a_setting_cannot_be_changed_once_read() -> None:
 def test_the_template_names_only_known_keys(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     write_template(path, URL)
-    known = file.Config.model_fields
+    known = Config.model_fields
     assert json.loads(path.read_text()).keys() <= known.keys()
 
 

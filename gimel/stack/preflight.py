@@ -20,7 +20,7 @@ from gimel.backend.inspection import trouble
 from gimel.backend.limits import PREFLIGHT_NAMESPACE
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from gimel.config import file
+from gimel.config.file import ConfigError, load
 from gimel.config.redis import RedisSettings, advice
 from gimel.config.settings import Config
 from gimel.config.stack import Concurrency
@@ -49,8 +49,8 @@ class Check:
 def run(config_file: Path | None) -> Iterator[Check]:
     """All checks, each as soon as it is made."""
     try:
-        source = file.load(config_file)
-    except file.ConfigError as error:
+        source = load(config_file)
+    except ConfigError as error:
         for mistake in error.mistakes:
             yield Check("Config", "failed", mistake)
         return
