@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import click
+from redis.connection import parse_url
 from redis.exceptions import RedisError
 
 from gimel import __version__
@@ -19,6 +20,7 @@ from gimel.backend.counting.migration import migrate
 from gimel.backend.redis.connection import Connection
 from gimel.backend.results.experiment import relative_error
 from gimel.config.file import load, locate, write_template
+from gimel.config.redis import advice
 from gimel.snippet import snippet
 from gimel.terminal import experiment_commands, report, results, stack_commands
 from gimel.terminal.backend_options import find_backend, namespace_option, url_option
@@ -72,7 +74,7 @@ def configure(config_file: Path | None, redis_url: str | None, edit: bool) -> No
 @main.command(name="preflight")
 @click.pass_obj
 def preflight_command(config_file: Path | None) -> None:
-    """Check everything that a deploy needs: config file, AWS, permissions, Redis."""
+    """Check config, AWS, permissions and Redis before a deploy."""
     from gimel.stack import preflight
 
     if not report.show_checks(console, preflight.run(config_file)):
@@ -129,7 +131,9 @@ def snippet_command(
 @main.command()
 @namespace_option
 @url_option
-@click.option("--print-url", is_flag=True, help="Print the URL instead, read key included.")
+@click.option(
+    "--print-url", is_flag=True, help="Print the URL, read key included, and open nothing."
+)
 @click.pass_obj
 def dashboard(config_file: Path | None, namespace: str, url: str | None, print_url: bool) -> None:
     """Open the dashboard in a browser.
@@ -168,7 +172,9 @@ def dashboard(config_file: Path | None, namespace: str, url: str | None, print_u
     show_default=True,
     help="Value of `shards` in config.json.",
 )
-@click.option("--visitors-per-day", type=click.IntRange(1), help="All variants together.")
+@click.option(
+    "--visitors-per-day", type=click.IntRange(1), help="Visitors of all variants in one day."
+)
 def sample_size_command(shards: int, visitors_per_day: int | None, **design: Any) -> None:
     """Calculate how many visitors, and days, an experiment needs."""
     try:
@@ -186,19 +192,31 @@ def sample_size_command(shards: int, visitors_per_day: int | None, **design: Any
 def migrate_command(
     config_file: Path | None, namespace: str | None, dry_run: bool, redis_url: str | None
 ) -> None:
-    """Move experiments of gimel 1.x and lamed to the current layout. Safe to run again."""
+    """Move experiments of gimel 1.x and lamed to the new layout. Safe to run again."""
     if redis_url:
-        connection = Connection(redis_url)
+        connection = _connect(redis_url)
     else:
         connection = Connection.of(load(config_file).config.redis.environment)
     try:
         findings = list(migrate(connection, namespace, dry_run=dry_run))
     except RedisError as error:
-        raise click.ClickException(f"Redis: {plain(str(error))}") from None
+        raise click.ClickException(f"cannot use Redis: {plain(advice(error))}") from None
     for finding in findings:
         click.echo(report.describe_migration(finding, dry_run))
     if not findings:
         click.echo("Nothing to move: there is no experiment of gimel 1.x or lamed.")
+
+
+def _connect(redis_url: str) -> Connection:
+    """Return a connection to the Redis of --redis-url. Raises click.BadParameter."""
+    try:
+        parse_url(redis_url)  # type: ignore[no-untyped-call]
+    except ValueError:
+        # The reason may quote the password.
+        raise click.BadParameter(
+            "must look like redis://[user:password@]host[:port][/db]", param_hint="--redis-url"
+        ) from None
+    return Connection(redis_url)
 
 
 @main.command()

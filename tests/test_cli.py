@@ -285,6 +285,13 @@ def test_version_and_help() -> None:
     assert all(f"\n  {name} " in printed for name in main.commands)
 
 
+def test_migrate_with_a_url_that_is_none() -> None:
+    result = run("migrate", "--redis-url", "redis://:hunter2/x@h:6379")
+    assert result.exit_code == 2
+    assert "must look like redis://" in result.stderr
+    assert "hunter2" not in result.output
+
+
 # dashboard
 
 
@@ -494,7 +501,7 @@ def test_more_of_everything_needs_more_visitors() -> None:
 def test_a_lift_that_the_counters_hide() -> None:
     small = ("sample-size", "--rate", "0.1", "--lift", "0.01")
     printed = said(run(*small, "--shards", "1"))
-    assert printed.count("no number of visitors is enough") == 2
+    assert printed.count("no number is enough") == 2
     assert "no number" not in said(run(*small, "--shards", "1024"))
 
 

@@ -169,6 +169,12 @@ def test_half_a_character_is_refused(place: str) -> None:
     ]
 
 
+def test_half_a_character_in_a_key_is_refused() -> None:
+    assert mistakes(with_redis(host="h") | {"tags": {"\ud800": "x"}}) == [
+        "a key contains an incomplete character"
+    ]
+
+
 def test_whole_characters_are_taken() -> None:
     assert parsed(with_redis(host="h", password="\U0001f600")).redis.address.startswith(
         "redis://:%F0"

@@ -105,7 +105,7 @@ def _listen(app: Callable[..., object], host: str, port: int) -> Any:
         ) from None
     except OSError as error:
         raise LocalError(
-            f"cannot listen on {host}:{port} ({error.strerror}): choose another --port"
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another --port or --host"
         ) from None
 
 

@@ -102,7 +102,7 @@ def _parse_weights(
 @click.option(
     "--counting",
     type=click.Choice(METHODS),
-    help="How to count. Works only before the first event of the experiment.",
+    help="Counting method. Can be set only before the first event.",
 )
 @click.option(
     "--reset",

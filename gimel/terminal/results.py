@@ -12,7 +12,7 @@ from rich.text import Text
 from gimel.backend.results.analysis import GoalMatrix, Pair, matrix
 from gimel.backend.results.comparison import ALPHA
 from gimel.terminal.sample_size import Need, SampleSize
-from gimel.terminal.text import plain, plural
+from gimel.terminal.text import plain, plural, print_line
 
 # Characters
 _BAR_WIDTH = 17
@@ -21,7 +21,7 @@ _PAIRS_PER_TABLE = 6
 _STATES = {
     "winner": ("▲", "winner", "bold green"),
     "loser": ("▼", "loser", "bold red"),
-    "no_difference": ("=", "no difference worth finding", "bold"),
+    "no_difference": ("=", "no difference that matters", "bold"),
     "keep_collecting": ("…", "keep collecting", "bold yellow"),
     "do_not_trust": ("✗", "do not trust these numbers", "bold red"),
 }
@@ -265,12 +265,12 @@ def show_sample_size(console: Console, needed: SampleSize, per_day: int | None) 
         "Any number of looks": needed.free_looks,
     }
     for name, need in plans.items():
-        console.print(Text.assemble((f"{name:<26}", "dim"), _describe_need(need, per_day)))
+        print_line(console, Text.assemble((f"{name:<22}", "dim"), _describe_need(need, per_day)))
 
 
 def _describe_need(need: Need | None, per_day: int | None) -> str:
     if need is None:
-        return "no number of visitors is enough: the counting error hides this lift"
+        return "no number is enough: the counting error hides this lift"
     days = f", {plural(ceil(need.total / per_day), 'day')}" if per_day else ""
     return f"{need.per_variant:,} visitors per variant, {need.total:,} in total{days}"
 

@@ -130,7 +130,10 @@ def _delete_experiments(settings: "Config", aws: "Aws") -> None:
 
 @click.command()
 @click.option(
-    "--to", type=click.IntRange(1), metavar="N", help="A version that `gimel status` lists."
+    "--to",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Version from `gimel status`. Default: the previous one.",
 )
 @click.pass_obj
 def rollback(config_file: Path | None, to: int | None) -> None:
@@ -149,7 +152,10 @@ def rollback(config_file: Path | None, to: int | None) -> None:
 @click.command(name="status")
 @click.pass_obj
 def status_command(config_file: Path | None) -> None:
-    """Show the stack: versions, differences from config.json, calls and errors, Redis."""
+    """Show the state of the deployed stack.
+
+    Shows versions, differences from config.json, calls and errors, and Redis.
+    """
     from gimel.stack import operations
     from gimel.stack.deployed import connect
 
@@ -237,10 +243,18 @@ def policy(config_file: Path | None) -> None:
 
 
 @click.command()
-@click.option("--dead-letter", is_flag=True, required=True, help="Required: the failed events.")
+@click.option(
+    "--dead-letter",
+    is_flag=True,
+    required=True,
+    help="Replay the messages of the dead-letter queue.",
+)
 @click.pass_obj
 def replay(config_file: Path | None, dead_letter: bool) -> None:
-    """Count failed events again, those that `gimel status` reports as set aside."""
+    """Count failed events again.
+
+    `gimel status` shows how many messages failed and were set aside.
+    """
     from gimel.stack import queues
     from gimel.stack.deployed import connect
     from gimel.stack.wanted import Names

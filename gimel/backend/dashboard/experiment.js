@@ -165,18 +165,20 @@ function baselineSwitch({ variants, baseline }) {
   return h("div", { class: "baseline" },
     h("label", { class: "field" }, h("span", {}, "Compared with"),
       h("select", attributes, options(labels, baseline))),
-    h("span", { class: "soft", id: "baseline-note" }, "This setting of the experiment changes for everyone."));
+    h("span", { class: "soft", id: "baseline-note" }, "This is a setting of the experiment: it changes for everyone."));
 }
 
 function footnote({ counting, variants, baseline }, goal) {
   const { method, shards, relative_error: error } = counting;
   const sum = method === "hyperloglog" ? plural(shards, "HyperLogLog") : method;
   const how = error
-    ? `Each count is the sum of ${sum}, with a standard error of ${percent(error, 2)}. Every interval includes it.`
+    ? `Each count is the sum of ${sum}, with a standard error of ${percent(error, 2)}. `
+      + "Every interval includes this error."
     : "Counts are exact.";
   const looks = goal && ` Lift intervals have a confidence of ${percent(0.95)}, however often you look.`;
   const several = goal && variants.length > 2
-    && " Each interval compares one variant with the baseline. The verdict corrects for their number.";
+    && " Each interval compares one variant with the baseline. "
+      + "The verdict corrects for the number of variants.";
   return h("div", { class: "foot", "data-key": "foot" },
     goal && baselineSwitch({ variants, baseline }),
     h("p", {}, how, looks, several, " ", h("a", { href: DOCS, rel: "noreferrer" }, "How this is computed")));

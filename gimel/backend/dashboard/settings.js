@@ -46,7 +46,7 @@ function openSettings(experiment, change) {
   const content = h("div", { class: "settings" },
     select("baseline", "Baseline: the variant others are compared with", labels, experiment.baseline),
     goals.length > 0
-      && select("primary_goal", "Primary goal: the goal in the overview", goals, experiment.primary_goal),
+      && select("primary_goal", "Primary goal: the goal that the overview shows", goals, experiment.primary_goal),
     weightFields(experiment, labels),
     equivalenceField(experiment),
     goals.length > 0 && totalFields(experiment));
@@ -67,7 +67,7 @@ function weightFields({ srm }, labels) {
 function equivalenceField({ equivalence }) {
   const value = equivalence == null ? "" : Number((equivalence * 100).toPrecision(6));
   return h("label", { class: "field" },
-    h("span", {}, "Equivalence: the largest lift, in percent up or down, that is too small to matter"),
+    h("span", {}, "Equivalence: the largest lift (±, in percent) that does not matter"),
     numberField({ name: "equivalence", max: 100, value, placeholder: "none" }));
 }
 
