@@ -18,7 +18,7 @@ from gimel.backend.limits import PREFLIGHT_NAMESPACE
 from gimel.backend.redis.connection import Connection
 from gimel.backend.redis.errors import trouble
 from gimel.backend.wire import Event
-from gimel.config.file import ConfigError, Source
+from gimel.config.file import ConfigError, ConfigFile
 from gimel.config.redis import RedisSettings, advice
 from gimel.config.settings import Config
 from gimel.config.stack import Concurrency
@@ -49,7 +49,7 @@ class Check:
     found: str
 
 
-def run(source: Source) -> Iterator[Check]:
+def run(source: ConfigFile) -> Iterator[Check]:
     """Make all checks. Yield each result as soon as it is known."""
     settings = source.config
     yield _check_file(source)
@@ -65,7 +65,7 @@ def config_mistakes(error: ConfigError) -> Iterator[Check]:
         yield Check("Config", "failed", mistake)
 
 
-def _check_file(source: Source) -> Check:
+def _check_file(source: ConfigFile) -> Check:
     """Check that only its owner can read the config file, which may hold a password."""
     if source.path.stat().st_mode & 0o077:
         found = f"other users of this machine can read the password in it: chmod 600 {source.path}"

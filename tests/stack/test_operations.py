@@ -58,7 +58,7 @@ def test_in_a_pipe_no_line_is_broken(stack: Stack) -> None:
     url = find(stack.config).url
     assert f"Dashboard    {url}/dashboard" in status
     deployed = stack.run("deploy", "--no-preflight").splitlines()
-    opens = "(`gimel dashboard` opens it, with the key)"
+    opens = "(`gimel dashboard` opens it with the key)"
     assert f"Dashboard   {url}/dashboard {opens}" in deployed
 
 
@@ -77,8 +77,8 @@ def test_back_to_an_earlier_version_and_forth(stack: Stack) -> None:
     assert "no such earlier version" in stack.run("rollback", code=1)
     status = stack.run("status")
     assert track in status
-    assert "of 20 namespaces; the fullest: " in status
-    assert "Queue        0 messages wait to be counted" in status
+    assert "of 20 namespaces; most in one namespace: " in status
+    assert "Queue        0 messages waiting to be counted" in status
     stack.run("deploy", "--no-preflight")
     assert live() != before
 
@@ -235,9 +235,9 @@ def test_logs_that_are_followed(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("moment", "said"),
     [
-        ("looking at stack", "What was done stands; run the same command again to continue"),
+        ("looking at stack", "Completed steps stay; run the same command again to continue"),
         ("create function", " changes are made, the last one: "),
-        ("sending a probe", "What was done stands; run the same command again to continue"),
+        ("sending a probe", "Completed steps stay; run the same command again to continue"),
     ],
 )
 def test_ctrl_c_during_a_deploy(
@@ -297,7 +297,7 @@ def test_a_destroy_that_was_stopped_goes_on(stack: Stack) -> None:
     (api,) = observe(aws, names).apis
     aws.call("apigatewayv2", "delete_api", ApiId=api.id)
     said = stack.run("destroy", "--yes", "--data")
-    assert "The API is gone" in said
+    assert "The API no longer exists" in said
     assert stack.is_gone
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from gimel.config import file
+from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.stack import permissions, preflight
 from gimel.stack.aws import Aws, Home
@@ -121,7 +121,7 @@ class Life:
 
     @property
     def config(self) -> Config:
-        return file.parse(json.dumps(self.content))
+        return parse(json.dumps(self.content))
 
     def set(self, **settings: Any) -> None:
         self.content = {**self.content, **settings}
@@ -270,7 +270,7 @@ def live_a_whole_life(life: Life) -> None:
         tags={"team": "shop"},
     )
     damage(root)
-    assert "1 messages are on the queue again" in life.run("replay", "--dead-letter")
+    assert "Moved 1 message back to the queue" in life.run("replay", "--dead-letter")
     life.deploy(domain=None, permissions_boundary=None, vpc=None)
     for megabytes in (192, 256):
         life.deploy(memory=megabytes)
@@ -304,7 +304,7 @@ def test_the_policy_is_what_the_commands_call(life: Life, account: Account) -> N
 
 
 def parsed(**settings: Any) -> Config:
-    return file.parse(json.dumps({"redis": {"host": "h"}, **settings}))
+    return parse(json.dumps({"redis": {"host": "h"}, **settings}))
 
 
 def actions(policy: dict[str, Any]) -> set[str]:

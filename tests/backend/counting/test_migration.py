@@ -147,7 +147,7 @@ def test_a_dry_run_changes_nothing(store: redis.Redis, run_old: OldHandlers) -> 
     only(store)  # a HyperLogLog that was counted keeps its count
     before = {key: store.dump(key) for key in store.scan_iter()}
     said = migrate(store, "--dry-run")
-    assert (said.count("would move"), len(said.splitlines())) == (2, 2)
+    assert (said.count("would be moved"), len(said.splitlines())) == (2, 2)
     assert {key: store.dump(key) for key in store.scan_iter()} == before
     assert len(migrate(store, "--namespace", "n").splitlines()) == 1
     assert len(migrate(store).splitlines()) == 1

@@ -90,7 +90,7 @@ def test_search_sort_and_filter_live_in_the_address(shop: LocalBackend, visit: O
     expect(again.get_by_role("searchbox")).to_have_value("BUT")
     assert names(again) == ["Button 10", "Button 9"]
     page.get_by_role("searchbox").fill("nothing like this")
-    expect(page.get_by_text("No experiment is like that")).to_be_visible()
+    expect(page.get_by_text("No experiment matches.")).to_be_visible()
     page.get_by_role("searchbox").fill("")
     page.get_by_role("link", name="Archived 1").click()
     assert names(page) == ["No goal yet"]
@@ -216,7 +216,9 @@ def test_nobody_misses_the_sample_ratio_alarm(
 ) -> None:
     page = visit(shop.url, {"namespace": "shop", "experiment": "Lopsided"}, size=(width, 700))
     alarm = page.get_by_role("alert").filter(has_text="The split is wrong")
-    expect(alarm).to_contain_text(re.compile(r"p < 0.0001.*57\.\d% of visitors, 50.0% meant", re.S))
+    expect(alarm).to_contain_text(
+        re.compile(r"p < 0.0001.*57\.\d% of visitors, 50.0% intended", re.S)
+    )
     box = alarm.bounding_box()
     assert box
     assert box["y"] < 400
@@ -287,7 +289,7 @@ def test_away_and_back(local: LocalBackend, visit: Opener) -> None:
     with local.down():
         page.clock.run_for(16_000)
         trouble = page.get_by_text("The backend does not answer.")
-        expect(trouble).to_contain_text(re.compile(r"These figures are of \d\d:\d\d, just now"))
+        expect(trouble).to_contain_text(re.compile(r"These figures are from \d\d:\d\d, just now"))
         expect(page.locator("#live")).to_have_text("Not updated")
         expect(row(page, "kept")).to_contain_text("9")
         page.clock.run_for(130_000)
