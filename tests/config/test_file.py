@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from gimel.config.file import ConfigError, load, locate, parse, write_template
+from gimel.config.settings import Config
 from tests.support.commands import run
 from tests.support.configurations import OLD, URL, mistakes, parsed, with_redis
 
