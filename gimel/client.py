@@ -47,8 +47,12 @@ class Client:
         event: str,
         uuid: str,
         namespace: str = DEFAULT_NAMESPACE,
+        visitor: str | None = None,
     ) -> bool:
-        """Send one event, as AlephBet does. Returns whether it is queued until Redis answers."""
+        """Send one event, as AlephBet does. Returns whether it is queued until Redis answers.
+
+        `visitor` names whose event it is; without it, the uuid stands for the visitor.
+        """
         answer = self._request(
             "GET",
             "/e",
@@ -58,6 +62,7 @@ class Client:
             variant=variant,
             event=event,
             uuid=uuid,
+            visitor=visitor,
         )
         return "queued" in answer
 

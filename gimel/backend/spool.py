@@ -66,6 +66,9 @@ class Spool:
                     database.executemany(_INSERT.format("aside"), [(text,) for text in kept])
                     database.executemany("DELETE FROM waiting WHERE id = ?", batch.rows)
                 done += len(batch.events)
+            if done:
+                # The write-ahead log holds what was deleted, too.
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return done
 
     @contextmanager
@@ -73,6 +76,8 @@ class Spool:
         """Open the file. Commit at the end, or roll back after an exception."""
         with closing(sqlite3.connect(self._file, timeout=_PATIENCE)) as database:
             database.execute("PRAGMA journal_mode = WAL")
+            # Overwrite what is deleted: no uuid stays in the file once its event is counted.
+            database.execute("PRAGMA secure_delete = ON")
             # In WAL mode only FULL makes each commit durable.
             database.execute("PRAGMA synchronous = FULL")
             database.execute(f"PRAGMA max_page_count = {self._pages}")

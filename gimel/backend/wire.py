@@ -62,13 +62,17 @@ class HTTPError(GimelError):
 
 
 class Event(NamedTuple):
-    """One checked event. The first four fields name its counter."""
+    """One checked event. The first four fields name its counter.
+
+    `visitor` names whose event it is; where it is empty, the uuid stands for it.
+    """
 
     namespace: str
     experiment: str
     goal: str
     variant: str
     uuid: str
+    visitor: str = ""
 
 
 def respond(payload: object, status: int = 200) -> Response:
@@ -171,4 +175,5 @@ def event_of(fields: object) -> Event:
         name(fields, "event"),
         name(fields, "variant"),
         name(fields, "uuid"),
+        "" if fields.get("visitor") in (None, "") else name(fields, "visitor"),
     )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from gimel.backend.counting.keys import DATA_MODEL
 from gimel.backend.inspection import look_at_redis
 from gimel.backend.wire import DEFAULT_NAMESPACE
 from gimel.client import Backend, Client
@@ -97,6 +98,7 @@ def rollback(config: Config, aws: Aws, to: str | None, say: Say) -> str:
         )
     target = choices[numbers.index(to)]
     _refuse_other_key(observed, target)
+    _refuse_other_data_model(observed, target)
     changes = [
         point_alias(name, observed.functions[name].live, version, "rolled back")
         for name, version in target.items()
@@ -123,6 +125,24 @@ def _has_current_key(observed: Observed, function: str, version: str) -> bool:
     variables = observed.functions[function].versions[version]["Environment"]["Variables"]
     wanted = key_hash([observed.parameter.key]) if observed.parameter else ""
     return bool(variables.get("GIMEL_KEY_SHA256") == wanted)
+
+
+def _refuse_other_data_model(observed: Observed, target: Mapping[str, str]) -> None:
+    """Raise DeployError if a version of the release writes counters in another way than today's.
+
+    A version that does not know the salt would count every visitor of a new experiment again.
+    """
+    for name, version in target.items():
+        if not _has_current_data_model(observed, name, version):
+            raise DeployError(
+                f"version {version} does not know the secret hash of today's counters: it would "
+                "count visitors twice. Deploy a Gimel that knows it: `gimel deploy`"
+            )
+
+
+def _has_current_data_model(observed: Observed, function: str, version: str) -> bool:
+    description = observed.functions[function].versions[version].get("Description") or ""
+    return f"data {DATA_MODEL}," in description
 
 
 @dataclass(frozen=True)
@@ -163,7 +183,10 @@ def status(config: Config, aws: Aws) -> Status:
             rollbacks=[
                 release[names.function(TRACK)]
                 for release in releases(observed, names).values()
-                if all(_has_current_key(observed, *each) for each in release.items())
+                if all(
+                    _has_current_key(observed, *each) and _has_current_data_model(observed, *each)
+                    for each in release.items()
+                )
             ],
             last_deploy=_last_deploy(aws, names),
             invocations=counts["Invocations"].result(),

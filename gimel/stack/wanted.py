@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gimel import __version__, gimel
+from gimel.backend.counting.keys import DATA_MODEL
 from gimel.backend.errors import GimelError
 from gimel.backend.wire import CORS_HEADERS, CORS_MAX_AGE, CORS_METHODS
 from gimel.config.settings import Config
@@ -228,7 +229,7 @@ def _configurations(
     content = json.dumps([configurations, bundle.sha256, config.architecture], sort_keys=True)
     release = hmac.new(keys[0].encode(), content.encode(), "sha256").hexdigest()[:8]
     for configuration in configurations.values():
-        configuration["Description"] = f"gimel {__version__}, release {release}"
+        configuration["Description"] = f"gimel {__version__}, data {DATA_MODEL}, release {release}"
     return configurations
 
 

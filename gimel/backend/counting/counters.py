@@ -76,6 +76,7 @@ class Counters:
         self._clock = clock
         self._reconnects = connection.reconnects
         self._known: dict[_Counter, _Known] = {}
+        self._salts: dict[ExperimentName, str] = {}
         # until when a counter is refused, and why
         self._refused: dict[_Counter, tuple[float, str]] = {}
 
@@ -124,7 +125,7 @@ class Counters:
                 continue
             _, target, method = known[counter]
             if method:
-                additions.append(method.addition(target, event.uuid))
+                additions.append(method.addition(target, event))
         self._connection.add(additions)
         return refused
 
@@ -140,13 +141,13 @@ class Counters:
         Return those that a limit refuses. Another thread may forget what is remembered at any time:
         the caller relies on `known` alone.
         """
-        for memory in (self._known, self._refused):
+        for memory in (self._known, self._refused, self._salts):
             if len(memory) + len(wanted) > _REMEMBERED_COUNTERS:
                 memory.clear()
         cells: dict[ExperimentName, list[Cell]] = {}
         for namespace, experiment, goal, variant in wanted:
             cells.setdefault((namespace, experiment), []).append((goal, variant))
-        batch = Batch(self._limits, self._shards, self._counting)
+        batch = Batch(self._limits, self._shards, self._counting, self._salts)
         registrations = [register(name, of_name, batch) for name, of_name in cells.items()]
         refused: dict[_Counter, str] = {}
         for name, found in zip(cells, converse(self._connection, registrations), strict=True):

@@ -1,9 +1,11 @@
-"""Counting exactly: sets of 64-bit integers, each the hash of a uuid.
+"""Counting exactly: sets of 64-bit integers, each the hash of a visitor or of an event.
 
 Redis and Valkey keep a set of at most 512 integers as a sorted array of 8 bytes each. So the number
-of sets grows with the count: first 16, then 64, 256 and so on. Each number is a generation. Member
-m belongs to set m mod n of a generation with n sets. The following holds even if a process stops
-between two commands, or remembers an old generation as the newest:
+of sets grows with the count: first 64, then 256, 1024 and so on; without a salt, first 16. Each
+number is a generation. Member m belongs to set m mod n of a generation with n sets. The last 6 bits
+of a member are those of its visitor's hash: so the sets fold into 64 samples of visitors. The
+following holds even if a process stops between two commands, or remembers an old generation as the
+newest:
 
 1. A generation is written into the experiment's settings before anything is added to it, and stays.
 2. An event is one SADD to the newest generation that its process knows.
@@ -13,17 +15,25 @@ between two commands, or remembers an old generation as the newest:
 4. After a read has counted, it checks whether there is a newer generation, and starts again if so.
 
 No step relies on a clock: the clock of a frozen function may stand still. The chance that two of n
-uuids share a hash is n²/2⁶⁵, which is 2.7e-8 for a million.
+members are equal by chance is n²/2⁶⁵, which is 2.7e-8 for a million.
+
+An exact counter of a salted experiment has a ceiling. Otherwise a stranger who sends made-up ids
+could fill Redis.
 """
 
 import hashlib
 from typing import NamedTuple
 
 from gimel.backend.counting.keys import Generations, set_endings, set_key, set_keys
+from gimel.backend.counting.salt import digest
 from gimel.backend.redis.connection import Addition, Connection, Series
+from gimel.backend.wire import Event
 
 EXACT = "exact"
-FIRST_SETS = 16
+FIRST_SETS = 64
+FIRST_SETS_UNSALTED = 16
+# Members that a counter of a salted experiment may have
+CEILING = 10_000_000
 GROWTH = 4
 # Members of one set above which a new generation begins. If that generation gets as full and takes
 # the members of all generations before it, its sets have 4/3 of this on average: well below 512.
@@ -33,7 +43,7 @@ _MOVED_AT_ONCE = 20_000
 
 
 def member_of(uuid: str) -> int:
-    """Return the signed 64-bit integer for a uuid. Every process gets the same answer, for ever."""
+    """Return the signed integer for a uuid in an experiment without a salt, the same for ever."""
     return int.from_bytes(hashlib.blake2b(uuid.encode(), digest_size=8).digest(), signed=True)
 
 
@@ -41,11 +51,20 @@ class IntegerSets(NamedTuple):
     """The method that counts exactly, adding to the generation with so many sets."""
 
     sets: int
+    salt: bytes = b""
+    counts_events: bool = False
 
-    def addition(self, counter: str, uuid: str) -> Addition:
-        """Return the command that counts this uuid."""
-        member = member_of(uuid)
+    def addition(self, counter: str, event: Event) -> Addition:
+        """Return the command that counts this event."""
+        member = self._member(event) if self.salt else member_of(event.uuid)
         return "SADD", set_key(counter, self.sets, member % self.sets), str(member)
+
+    def _member(self, event: Event) -> int:
+        visitor = digest(event.visitor or event.uuid, self.salt)[:8]
+        if not self.counts_events:
+            return int.from_bytes(visitor, signed=True)
+        counted = int.from_bytes(digest(event.uuid, self.salt)[:8], signed=True)
+        return counted & ~63 | visitor[-1] & 63
 
 
 def fullness_key(counter: str, sets: int) -> str:

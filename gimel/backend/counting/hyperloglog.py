@@ -1,7 +1,8 @@
 """Counting with HyperLogLogs: small, and off by a known error.
 
-A counter has `shards` HyperLogLogs. A hash of the uuid picks the shard, so the shards' counts add
-up. The relative standard error of the sum is that of one HyperLogLog divided by √shards.
+A counter has `shards` HyperLogLogs. A hash of the visitor picks the shard, so the shards' counts
+add up, and each shard is an independent sample of visitors. The relative standard error of the sum
+is that of one HyperLogLog divided by √shards.
 """
 
 from collections.abc import Iterable
@@ -11,7 +12,9 @@ from typing import NamedTuple
 from zlib import crc32
 
 from gimel.backend.counting.keys import shard_endings
+from gimel.backend.counting.salt import digest
 from gimel.backend.redis.connection import Addition, Command
+from gimel.backend.wire import Event
 
 HYPERLOGLOG = "hyperloglog"
 DEFAULT_SHARDS = 64
@@ -28,18 +31,27 @@ def relative_error(shards: int) -> float:
 
 
 def shard_of(uuid: str, shards: int) -> int:
-    """Return the shard of this uuid. Every process gets the same answer, for ever."""
+    """Return the shard of this uuid in an experiment without a salt, the same for ever."""
     return crc32(uuid.encode()) % shards
 
 
 class HyperLogLogs(NamedTuple):
-    """The method that counts with so many HyperLogLogs."""
+    """The method that counts with so many HyperLogLogs: visitors, or all of their events."""
 
     shards: int
+    salt: bytes = b""
+    counts_events: bool = False
 
-    def addition(self, counter: str, uuid: str) -> Addition:
-        """Return the command that counts this uuid."""
-        return "PFADD", counter + shard_endings(self.shards)[shard_of(uuid, self.shards)], uuid
+    def addition(self, counter: str, event: Event) -> Addition:
+        """Return the command that counts this event."""
+        endings = shard_endings(self.shards)
+        if not self.salt:
+            uuid = event.uuid
+            return "PFADD", counter + endings[shard_of(uuid, self.shards)], uuid
+        visitor = digest(event.visitor or event.uuid, self.salt)
+        shard = int.from_bytes(visitor[:4]) % self.shards
+        counted = digest(event.uuid, self.salt) if self.counts_events else visitor
+        return "PFADD", counter + endings[shard], counted[4:].hex()
 
 
 def sum_of_shards(counts: Iterable[int]) -> int:

@@ -8,7 +8,7 @@
                                                        their late events do not count
     <ns>:<experiment>:deleted                          set: the parts of a deleted experiment's
                                                        counters, until its name is forgotten
-    <ns>:<experiment>:settings                         hash: counting, shards, created_at, state, …
+    <ns>:<experiment>:settings                         hash: counting, shards, created_at, salt, …
                                                        `sets <n> <counter>`: it has n sets
     <ns>:<experiment>:counter_keys                     set: the key of every counter's shard 0
     <ns>:counters:<experiment>:<goal>:<variant>        HyperLogLog: shard 0. For an exact counter: a
@@ -21,11 +21,17 @@
 If the settings name no number of shards, gimel 1.x or lamed made the experiment: its names stand
 unescaped in its keys. A counter of gimel 1.x is one HyperLogLog. A counter of lamed is a number: it
 stays where it is, and what is added to it is counted exactly.
+
+What is added to a counter is a hash with the experiment's salt, see `salt`. If the settings hold no
+salt, an earlier version began the experiment: its HyperLogLogs hold uuids as they are.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import accumulate
+
+# Rises when an earlier version would count into these keys in another way. 2: the salt.
+DATA_MODEL = 2
 
 PARTICIPATE = "participate"
 NAMESPACES = "gimel:namespaces"

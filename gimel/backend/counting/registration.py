@@ -4,13 +4,22 @@ A process holds it once a minute for each counter that it counts. It takes at mo
 for counters that exist, however many there are.
 """
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from gimel.backend.counting.conversation import Conversation, Query, Write
-from gimel.backend.counting.exact import EXACT, FIRST_SETS, IntegerSets, fullness_key, sets_for
+from gimel.backend.counting.exact import (
+    CEILING,
+    EXACT,
+    FIRST_SETS,
+    FIRST_SETS_UNSALTED,
+    IntegerSets,
+    fullness_key,
+    sets_for,
+)
 from gimel.backend.counting.hyperloglog import (
     HYPERLOGLOG,
     HyperLogLogs,
@@ -19,6 +28,7 @@ from gimel.backend.counting.hyperloglog import (
 )
 from gimel.backend.counting.keys import (
     NAMESPACES,
+    PARTICIPATE,
     Cell,
     ExperimentName,
     Keys,
@@ -26,6 +36,7 @@ from gimel.backend.counting.keys import (
     generation_field,
     generations_in,
 )
+from gimel.backend.counting.salt import new_salt
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Command
 
@@ -34,11 +45,17 @@ Method = HyperLogLogs | IntegerSets
 
 @dataclass
 class Batch:
-    """What the registrations of one call share: how to begin experiments, and how many began."""
+    """What the registrations of one call share: how to begin experiments, and how many began.
+
+    `salts` are those that the process knows. They outlive everything else that it forgets: if Redis
+    was started again empty, experiments begin again with the salts that they had, and an event that
+    is added twice counts once.
+    """
 
     limits: Limits
     shards: int
     counting: str
+    salts: dict[ExperimentName, str]
     begun: "list[_Stored]" = field(default_factory=list)
 
 
@@ -65,6 +82,7 @@ def register(
     if allowed and not stored.is_listed:
         batch.begun.append(stored)
     yield from _create(stored, allowed, batch)
+    batch.salts[experiment] = stored.settings.get("salt", "")
     yield from _grow(stored, allowed)
     return Registered(
         refused, {cell: (stored.target(cell), stored.method(cell)) for cell in allowed}
@@ -73,7 +91,10 @@ def register(
 
 @dataclass
 class _Stored:
-    """What Redis holds of one experiment. `starts`: each old counter's first bytes, by key."""
+    """What Redis holds of one experiment.
+
+    `starts`: each old counter's first bytes, by key. `full`: exact counters at their ceiling.
+    """
 
     name: ExperimentName
     keys: Keys
@@ -85,6 +106,7 @@ class _Stored:
     experiments: int
     counters: set[str]
     starts: dict[str, bytes] = field(default_factory=dict)
+    full: set[Cell] = field(default_factory=set)
 
     @property
     def is_running(self) -> bool:
@@ -108,11 +130,31 @@ class _Stored:
         found = [start] if start else [each for each in self.starts.values() if each]
         return bool(found) and not any(map(is_hyperloglog, found))
 
-    def method(self, cell: Cell) -> Method:
-        """Return how a registered counter is counted."""
+    def method(self, cell: Cell) -> Method | None:
+        """Return how a registered counter is counted; None if it is full."""
+        if cell in self.full:
+            return None
+        goal, _ = cell
+        counts_events = goal != PARTICIPATE and goal in self._totals
         if self.is_exact(cell):
-            return IntegerSets(self.newest_generation(cell))
-        return HyperLogLogs(int(self.settings.get("shards", 1)))
+            return IntegerSets(self.newest_generation(cell), self.salt, counts_events)
+        return HyperLogLogs(int(self.settings.get("shards", 1)), self.salt, counts_events)
+
+    @property
+    def salt(self) -> bytes:
+        """The experiment's salt; empty if an earlier version began it."""
+        return bytes.fromhex(self.settings.get("salt", ""))
+
+    @property
+    def _totals(self) -> list[str]:
+        """The goals that a visitor may reach many times, as far as the owner named them."""
+        found: list[str] = json.loads(self.settings.get("totals", "[]"))
+        return found
+
+    @property
+    def first_sets(self) -> int:
+        """How many sets the first generation of an exact counter has."""
+        return FIRST_SETS if self.salt else FIRST_SETS_UNSALTED
 
     def target(self, cell: Cell) -> str:
         """Return the key, or the prefix of the keys, that the counter's method adds to."""
@@ -214,6 +256,9 @@ def _first_settings(stored: _Stored, batch: Batch) -> Iterator[Command]:
         # there was a choice, every experiment was counted with HyperLogLogs.
         counting = HYPERLOGLOG if "shards" in stored.settings else batch.counting
         yield "HSETNX", key, "counting", counting
+        if "shards" not in stored.settings:
+            # Before the shards: an experiment with shards and no salt is an earlier version's.
+            yield "HSETNX", key, "salt", batch.salts.get(stored.name) or new_salt()
         yield "HSETNX", key, "shards", str(batch.shards)
         yield "HSETNX", key, "created_at", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     yield "HGETALL", key
@@ -224,15 +269,18 @@ def _grow(stored: _Stored, cells: list[Cell]) -> Conversation[None]:
     exact = [cell for cell in cells if stored.is_exact(cell)]
     newest = [stored.newest_generation(cell) for cell in exact]
     prefixes = [stored.keys.sets(*cell) for cell in exact]
-    sizes = yield Write(
+    members = yield Write(
         [
-            ("SCARD", fullness_key(prefix, sets or FIRST_SETS))
+            ("SCARD", fullness_key(prefix, sets or stored.first_sets))
             for prefix, sets in zip(prefixes, newest, strict=True)
         ]
     )
     growth: list[Command] = []
-    for prefix, sets, members in zip(prefixes, newest, sizes, strict=True):
-        wanted = sets_for(members, sets or FIRST_SETS)
+    for cell, prefix, sets, of_one in zip(exact, prefixes, newest, members, strict=True):
+        if stored.salt and of_one * sets >= CEILING:
+            stored.full.add(cell)
+            continue
+        wanted = sets_for(of_one, sets or stored.first_sets)
         if wanted != sets:
             stored.settings[generation_field(prefix, wanted)] = ""
             growth.append(("HSET", stored.keys.settings, generation_field(prefix, wanted), ""))
