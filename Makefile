@@ -1,16 +1,25 @@
-# Two commands: `make demo` runs Gimel on this machine, `make test` runs its tests.
-# Both set up what they need, in .venv and build/, and say so.
+# `make demo` runs Gimel on this machine, `make check` checks a change, `make test` runs all tests.
+# Each installs what it needs into .venv and build/, and prints what it installs.
 
 PYTHON ?= python3
 PORT ?= 8000
 BIN := .venv/bin
-# Much of the tests' time is waiting. A module's tests share their servers: they stay together.
+# Tests wait most of the time, so three processes suit two cores. The tests of one module share
+# their servers, so they run in one process.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-full lint bench screenshots clean
+.PHONY: demo check format test test-full lint dist bench screenshots clean
 
 demo: .venv/installed-local
 	@exec $(BIN)/gimel local --demo --port $(PORT)
+
+# Everything that needs packages from PyPI only. The linters run first: they take seconds.
+check: .venv/installed-test lint
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not full and not slow" $(ARGS)
+
+format: .venv/installed-test
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
 
 test: .venv/installed-test build/browser lint
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=term $(ARGS)
@@ -29,6 +38,15 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The sdist and the wheel that a release publishes, built and checked, in build/dist.
+dist: .venv/installed-release
+	rm -rf build/dist build/installed-wheel
+	$(BIN)/python -m build --outdir build/dist
+	$(BIN)/twine check --strict build/dist/*
+	$(BIN)/python -m venv build/installed-wheel
+	build/installed-wheel/bin/pip install --quiet --disable-pip-version-check build/dist/*.whl
+	build/installed-wheel/bin/gimel --version
 
 bench: .venv/installed-test
 	$(BIN)/python -m bench $(ARGS)

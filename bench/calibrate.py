@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from bench.registers import Floats, error_paths, nested_errors
 from gimel.backend.results.analysis import analyse, sample_ratio
-from gimel.backend.results.comparison import Arm, Comparison, Kind, compare
+from gimel.backend.results.comparison import Arm, Comparison, GoalKind, compare
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SHARD_ERROR = 0.0081
@@ -93,7 +93,7 @@ def relative_error(shards: int) -> float:
 
 
 def comparisons(
-    one: tuple[Floats, Floats], base: tuple[Floats, Floats], shards: int, kind: Kind = "unique"
+    one: tuple[Floats, Floats], base: tuple[Floats, Floats], shards: int, kind: GoalKind = "unique"
 ) -> Iterator[list[Comparison]]:
     """For each run, the comparison at each look."""
     error = relative_error(shards)
@@ -174,14 +174,15 @@ def coverage(bench: Bench) -> list[list[object]]:
                 a = bench.arm(size, rate, shards, 1, bench.runs)
                 error = relative_error(shards)
                 found = [
-                    Arm(x, n, error).interval for x, n in zip(a[0][:, 0], a[1][:, 0], strict=True)
+                    Arm(x, n, error).rate_interval
+                    for x, n in zip(a[0][:, 0], a[1][:, 0], strict=True)
                 ]
                 row.append(
                     share(sum(i is not None and i[0] <= rate <= i[1] for i in found), bench.runs)
                 )
                 for lift in lifts:
                     b = bench.arm(size, rate * (1 + lift), shards, 1, bench.runs)
-                    intervals = [looks[0].interval for looks in comparisons(b, a, shards)]
+                    intervals = [looks[0].lift_interval for looks in comparisons(b, a, shards)]
                     held = sum(i is None or i[0] <= lift <= i[1] for i in intervals)
                     row.append(share(held, bench.runs))
                 table.append(row)

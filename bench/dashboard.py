@@ -11,7 +11,8 @@ import requests
 from playwright.sync_api import Browser
 
 from bench.harness import Lines
-from gimel.backend.counting.counters import PARTICIPATE, Counters
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event

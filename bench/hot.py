@@ -17,9 +17,8 @@ from redis import Redis
 from redis.crc import key_slot
 
 from bench.harness import Lines
-from gimel.backend.counting.counters import PARTICIPATE
-from gimel.backend.counting.keys import Layout
-from gimel.backend.counting.ways import shard_endings, shard_of
+from gimel.backend.counting.hyperloglog import shard_of
+from gimel.backend.counting.keys import PARTICIPATE, Keys, shard_endings
 from tests.support.valkey_cluster import FIRST_SLOTS, cluster
 
 HEAD = (
@@ -47,7 +46,7 @@ def node_of(key: str) -> int:
 
 def _commands(shards: int) -> list[list[bytes]]:
     """By node: PFADD of new uuids to the counter, as bytes on the wire."""
-    counter = Layout("alephbet", "button color").counter(PARTICIPATE, "red")
+    counter = Keys("alephbet", "button color").counter(PARTICIPATE, "red")
     found: list[list[bytes]] = [[] for _ in range(NODES)]
     for _ in range(EVENTS):
         identity = str(uuid.uuid4())

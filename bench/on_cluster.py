@@ -10,8 +10,7 @@ from redis.cluster import RedisCluster
 from bench import harness
 from bench.reads import GOALS, VARIANTS, VISITORS
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.keys import Layout
-from gimel.backend.counting.ways import shard_endings
+from gimel.backend.counting.keys import Keys, shard_endings
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support.servers import url_of
@@ -59,7 +58,7 @@ def _contenders(counters: Counters, bits: Random) -> dict[str, Callable[[], floa
 
 def _by_client(client: Any, bits: Random) -> dict[str, Callable[[], float]]:
     """The commands alone, by redis-py's cluster client."""
-    layouts = [Layout("alephbet", name) for name in EXPERIMENTS]
+    layouts = [Keys("alephbet", name) for name in EXPERIMENTS]
     counters = [each.counter(goal, of) for each in layouts for goal in GOALS for of in VARIANTS]
 
     def add() -> None:

@@ -148,9 +148,9 @@ def reads(port: int, namespace: str) -> Reader:
 def counts(port: int, namespace: str) -> Reader:
     """The same without inference."""
     reading(port)
-    from gimel import gimel
+    from gimel.backend import process
 
-    return lambda: gimel.counters().read(namespace)
+    return lambda: process.counters().read(namespace)
 
 
 def reads_1(port: int) -> Reader:

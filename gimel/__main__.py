@@ -1,4 +1,4 @@
-"""`python -m gimel`."""
+"""The program that `python -m gimel` runs."""
 
 from gimel.cli import main
 

@@ -1,12 +1,12 @@
-"""What Lambda calls: the handlers of gimel.py, and what else may call a deployed function.
+"""What Lambda calls: the handlers of `gimel.gimel`, for every kind of caller.
 
-An HTTP API always wraps a request: an event without `requestContext` came from elsewhere.
+An HTTP API always wraps a request. An event without `requestContext` comes from another caller:
 
-- The REST API that gimel 1.x made sends the query as the event itself, and gives the answer back as
-  it is. It asks for its own key where one is due, so none is asked for here. An error is raised: an
-  answer of any kind would look like success.
-- `{"gimel": "redis"}`, sent to the reading function by someone whom AWS lets invoke it, asks how
-  Redis looks from where the function is.
+- The REST API that gimel 1.x made sends the query as the event itself, and passes the answer on as
+  it is. It asks for its own key where a key is due, so none is asked for here. A failure is raised:
+  any answer would look like success.
+- `{"gimel": "redis"}` asks the reading function how Redis looks from where the function runs. Only
+  callers whom IAM lets invoke the function can send it.
 """
 
 import gc
@@ -22,6 +22,7 @@ from redis.exceptions import RedisError
 from gimel import gimel
 from gimel.backend import wire
 from gimel.backend.errors import GimelError
+from gimel.backend.process import counters, intake
 from gimel.backend.queue import NotQueuedError
 from gimel.backend.wire import HTTPError, ProxyEvent
 from gimel.gimel import replay
@@ -30,15 +31,15 @@ __all__ = ["FailedCallError", "delete", "reads", "replay", "track"]
 
 
 class FailedCallError(GimelError):
-    """A call of gimel 1.x's REST API failed; the message holds nothing of the event."""
+    """A failed call by gimel 1.x's REST API. The message holds nothing of the event."""
 
 
 def track(event: ProxyEvent, context: object = None) -> Any:
-    """An event from an HTTP API or from the REST API of gimel 1.x, which wants null."""
+    """Count events from an HTTP API, or from the REST API of gimel 1.x, which expects null."""
     if "requestContext" in event:
         return gimel.track(event, context)
     try:
-        refused, _ = gimel.intake().take([wire.event_of(dict(event))])
+        refused, _ = intake().take([wire.event_of(dict(event))])
     except HTTPError as error:
         raise FailedCallError(error.error) from None
     except (RedisError, NotQueuedError) as error:
@@ -49,7 +50,7 @@ def track(event: ProxyEvent, context: object = None) -> Any:
 
 
 def reads(event: ProxyEvent, context: object = None) -> Any:
-    """All that needs the read key but deleting; the list of experiments for gimel 1.x."""
+    """Answer everything that needs the read key, except deletes. gimel 1.x gets its list."""
     if "requestContext" in event:
         return gimel.handle(event, context)
     if event.get("gimel") == "redis":
@@ -59,8 +60,8 @@ def reads(event: ProxyEvent, context: object = None) -> Any:
         return look_at_redis(os.environ)
     try:
         namespace, scope = wire.namespace(event), event.get("scope") or None
-        names = scope.split(",") if scope else gimel.counters().names(namespace)[1]
-        found = gimel.counters().read(namespace, names)
+        names = scope.split(",") if scope else counters().names(namespace)[1]
+        found = counters().read(namespace, names)
     except HTTPError as error:
         raise FailedCallError(error.error) from None
     except RedisError as error:
@@ -69,11 +70,11 @@ def reads(event: ProxyEvent, context: object = None) -> Any:
 
 
 def delete(event: ProxyEvent, context: object = None) -> Any:
-    """Forget an experiment."""
+    """Delete an experiment."""
     if "requestContext" in event:
         return gimel.delete(event, context)
     try:
-        gimel.counters().delete(wire.namespace(event), wire.name(event, "experiment"))
+        counters().delete(wire.namespace(event), wire.name(event, "experiment"))
     except HTTPError as error:
         raise FailedCallError(error.error) from None
     except RedisError as error:
@@ -81,6 +82,6 @@ def delete(event: ProxyEvent, context: object = None) -> Any:
     return None
 
 
-# What is there by now stays for good: later collections pass it by.
+# Everything imported stays for good: later collections skip it.
 gc.freeze()
 gc.enable()

@@ -1,4 +1,4 @@
-"""The client of a backend, deployed or local: the wire's routes as methods."""
+"""The client of a backend, deployed or local: each route is a method."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,14 +9,14 @@ import requests
 from gimel.backend.errors import GimelError
 from gimel.backend.wire import DEFAULT_NAMESPACE
 
-# Seconds to connect, and to wait for an answer: API Gateway gives up after 30.
+# Seconds to connect, and to wait for an answer. API Gateway gives up after 30.
 _TIMEOUT = (5.0, 30.0)
 
 
 class BackendError(GimelError):
-    """The backend did not do what it was asked; the message is one line.
+    """A request that failed. The message is one line.
 
-    `status` is the HTTP status, None where there was no answer.
+    `status` is the HTTP status, or None if there was no answer.
     """
 
     def __init__(self, message: str, status: int | None = None) -> None:
@@ -26,7 +26,7 @@ class BackendError(GimelError):
 
 @dataclass(frozen=True)
 class Backend:
-    """Where a backend is: its URL, its read key (may be empty), and the path that takes events."""
+    """The address of a backend: its URL, its read key (may be empty), and its path for events."""
 
     url: str
     key: str = field(repr=False)
@@ -34,7 +34,7 @@ class Backend:
 
 
 class Client:
-    """A backend at a URL (its routes' common start). All its methods raise BackendError."""
+    """A client of the backend at a URL. All methods raise BackendError."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self.url = url.rstrip("/")
@@ -48,11 +48,11 @@ class Client:
         uuid: str,
         namespace: str = DEFAULT_NAMESPACE,
     ) -> bool:
-        """Send one event, as AlephBet does. Returns whether it waits for Redis to be back."""
-        answer = self._ask(
+        """Send one event, as AlephBet does. Returns whether it is queued until Redis answers."""
+        answer = self._request(
             "GET",
             "/e",
-            answers="accepted",
+            expected_key="accepted",
             namespace=namespace,
             experiment=experiment,
             variant=variant,
@@ -64,69 +64,82 @@ class Client:
     def experiments(
         self, namespace: str = DEFAULT_NAMESPACE, scope: str | None = None
     ) -> list[dict[str, Any]]:
-        """All experiments of the namespace, or those of the comma-separated scope."""
-        answer = self._ask("GET", "/experiments", answers="meta", namespace=namespace, scope=scope)
-        found: list[dict[str, Any]] = answer[1:]  # the first item tells the scope
-        return found
+        """Return all experiments of the namespace, or those of the comma-separated scope."""
+        answer = self._request(
+            "GET", "/experiments", expected_key="meta", namespace=namespace, scope=scope
+        )
+        experiments: list[dict[str, Any]] = answer[1:]  # the first item holds the namespaces
+        return experiments
 
     def namespaces(self) -> list[str]:
-        """The namespaces that hold experiments."""
-        answer = self._ask("GET", "/experiments", answers="meta", scope=None)
-        found: list[str] = answer[0]["meta"]["namespaces"]
-        return found
+        """Return the namespaces that hold experiments."""
+        answer = self._request("GET", "/experiments", expected_key="meta", scope=None)
+        namespaces: list[str] = answer[0]["meta"]["namespaces"]
+        return namespaces
 
     def experiment(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> dict[str, Any]:
-        """One experiment. BackendError with status 404 if there is none of that name."""
-        found: dict[str, Any] = self._ask(
-            "GET", "/experiment", answers="experiment", namespace=namespace, experiment=name
+        """Return one experiment. If there is none, the BackendError has the status 404."""
+        experiment: dict[str, Any] = self._request(
+            "GET", "/experiment", expected_key="experiment", namespace=namespace, experiment=name
         )
-        return found
+        return experiment
 
     def read(self, name: str | None, namespace: str = DEFAULT_NAMESPACE) -> list[dict[str, Any]]:
-        """The named experiment, or all of the namespace."""
+        """Return the named experiment, or all experiments of the namespace."""
         return self.experiments(namespace) if name is None else [self.experiment(name, namespace)]
 
     def configure(
         self, name: str, settings: Mapping[str, Any], namespace: str = DEFAULT_NAMESPACE
     ) -> dict[str, Any]:
-        """Change fields of an experiment's definition. Return the experiment as it is then."""
-        found: dict[str, Any] = self._ask(
+        """Change settings of an experiment. Return the experiment with the new settings."""
+        experiment: dict[str, Any] = self._request(
             "POST",
             "/settings",
             settings,
-            answers="experiment",
+            expected_key="experiment",
             namespace=namespace,
             experiment=name,
         )
-        return found
+        return experiment
 
     def delete(
         self, name: str, namespace: str = DEFAULT_NAMESPACE, *, forget: bool = False
     ) -> bool:
         """Delete an experiment. Returns whether there was anything to delete.
 
-        Its late events count no more; with `forget`, the name may be used anew.
+        Late events of the experiment are not counted. With `forget` they create it again.
         """
         flag = "1" if forget else None
         fields = {"namespace": namespace, "experiment": name, "forget": flag}
-        answer = self._ask("DELETE", "/delete", answers="deleted", **fields)
+        answer = self._request("DELETE", "/delete", expected_key="deleted", **fields)
         return bool(answer["deleted"])
 
-    def _ask(
-        self, method: str, path: str, body: Any = None, /, *, answers: str, **fields: str | None
+    def _request(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        /,
+        *,
+        expected_key: str,
+        **fields: str | None,
     ) -> Any:
-        """The answer's JSON: an object that holds the key `answers`, or a list that begins so."""
+        """Return the JSON of the answer: an object with the key, or a list that starts with one."""
         answer = self._send(method, path, body, fields)
         if answer.status_code != 200:
-            raise BackendError(_complaint(answer), answer.status_code)
+            raise BackendError(_describe_error(answer), answer.status_code)
         try:
-            said = answer.json()
+            content = answer.json()
         except requests.JSONDecodeError:
-            raise BackendError(f"{self.url} is no Gimel: its answer is not JSON", 200) from None
-        first = said[0] if isinstance(said, list) and said else said
-        if not isinstance(first, dict) or answers not in first:
-            raise BackendError(f"{self.url} is no Gimel: its answer holds no {answers}", 200)
-        return said
+            raise BackendError(
+                f"{self.url} is not a Gimel backend: its answer is not JSON", 200
+            ) from None
+        first = content[0] if isinstance(content, list) and content else content
+        if not isinstance(first, dict) or expected_key not in first:
+            raise BackendError(
+                f"{self.url} is not a Gimel backend: its answer has no {expected_key}", 200
+            )
+        return content
 
     def _send(
         self, method: str, path: str, body: Any, fields: Mapping[str, str | None]
@@ -141,25 +154,29 @@ class Client:
                 timeout=_TIMEOUT,
             )
         except UnicodeError:
-            # A name that is not UTF-8 on the command line, or a key beyond Latin-1.
-            raise BackendError("a name, or the key, holds characters that cannot be sent") from None
+            # A name that was not UTF-8 on the command line, or a key with non-Latin-1 characters
+            raise BackendError(
+                "a name or the key contains characters that cannot be sent"
+            ) from None
         except requests.exceptions.InvalidJSONError:
-            raise BackendError("not every number given is finite") from None
+            raise BackendError("every number must be finite") from None
         except requests.Timeout:
-            raise BackendError(f"{self.url} does not answer in time") from None
+            raise BackendError(f"{self.url} does not answer in time: try again") from None
         except requests.RequestException as error:
             reason = type(error).__name__
-            raise BackendError(f"{self.url} cannot be reached ({reason})") from None
+            raise BackendError(
+                f"{self.url} cannot be reached ({reason}): check the URL and the network connection"
+            ) from None
 
 
-def _complaint(answer: requests.Response) -> str:
-    """What a backend that refused said, in a line."""
+def _describe_error(answer: requests.Response) -> str:
+    """Return one line on an answer that is an error."""
     try:
-        said = answer.json()
+        content = answer.json()
     except requests.JSONDecodeError:
-        said = None
-    # API Gateway's own errors hold "message", Gimel's "error".
-    if isinstance(said, dict):
-        said = said.get("error") or said.get("message")
-    reason = " ".join(str(said or answer.reason).split())
+        content = None
+    # API Gateway's own errors have "message", Gimel's "error".
+    if isinstance(content, dict):
+        content = content.get("error") or content.get("message")
+    reason = " ".join(str(content or answer.reason).split())
     return f"the backend answered {answer.status_code}: {reason}"

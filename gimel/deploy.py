@@ -1,9 +1,14 @@
-"""A deploy: observe what there is, plan, apply, and see with an event that it works."""
+"""A deploy from end to end, its verification with a probe event, and the rotation of the read key.
+
+A deploy observes the stack, plans, applies the plan, and sends a probe event through the result.
+There is no state file. A deploy that is killed half-way leaves behind what it has already changed;
+the next deploy observes those changes and plans only the remaining ones.
+"""
 
 import contextlib
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,23 +17,24 @@ from gimel.backend.limits import PROBE_NAMESPACE
 from gimel.client import Backend, BackendError, Client
 from gimel.config.settings import Config
 from gimel.stack.apply import Say, apply
-from gimel.stack.aws import Aws, AwsError, attempts
+from gimel.stack.aws import Aws, AwsError, backoff
 from gimel.stack.change import Change
-from gimel.stack.deployed import REDIS_TROUBLE, connect, find, look_inside, public_url
+from gimel.stack.deployed import REDIS_TROUBLE, connect, find, inspect_redis, public_url
 from gimel.stack.prepare import prepare
 from gimel.stack.wanted import TRACK, DeployError, Names, log_group
 
-# Seconds that a new endpoint may take until it answers. Redis gets less: a function that runs and
-# does not reach it will not learn to.
-_PROBE_PATIENCE = 30.0
-_REDIS_PATIENCE = 6.0
+# Seconds until a new endpoint must answer. Redis gets less time: a function that runs without
+# reaching Redis will not reach it later either.
+_PROBE_TIMEOUT = 30.0
+_REDIS_TIMEOUT = 6.0
 
 
 @dataclass(frozen=True)
 class Deployed(Backend):
-    """What a deploy came to: `changes` made, in order; `key_is_new`: made by this deploy.
+    """The result of a deploy: the backend's address and key, and the changes that were made.
 
-    `domain`: the stack's own name, and what a DNS record has to lead it to.
+    `key_is_new` says that this deploy created the read key. `domain` is the stack's custom domain
+    name and the target of the DNS record that it needs.
     """
 
     changes: tuple[Change, ...] = ()
@@ -37,30 +43,41 @@ class Deployed(Backend):
     domain: tuple[str, str] | None = None
 
 
-def deploy(config: Config, say: Say = print, aws: Aws | None = None, **options: Any) -> Deployed:
-    """Bring the stack to what the configuration wants, and verify it with an event.
+def deploy(
+    config: Config,
+    say: Say = print,
+    aws: Aws | None = None,
+    *,
+    adopt: bool = False,
+    extra_keys: Collection[str] = (),
+) -> Deployed:
+    """Change the stack into the one that the configuration describes, and verify it with an event.
 
-    `say` gets a line for each step; `options` are those of `prepare`. Raises AwsError and
-    DeployError; doing it again goes on from whatever stands.
+    `say` receives one line for each step. `adopt` takes over resources that bear the stack's names
+    but no tag. The functions accept `extra_keys` besides the read key.
+
+    Raises AwsError and DeployError. After a failure, Ctrl-C or a kill, the changes made so far
+    stay; the next call makes the remaining ones.
     """
     started = time.monotonic()
     aws = aws or connect(config)
-    planned = prepare(config, say, aws, **options)
-    seen, names = planned.seen, planned.wanted.names
+    planned = prepare(config, say, aws, adopt=adopt, extra_keys=extra_keys)
+    observed, names = planned.observed, planned.wanted.names
     for line in [*planned.notes, *([] if planned.changes else ["nothing to change"])]:
         say(line)
-    known = {"api": seen.apis[0].id, "endpoint": seen.apis[0].endpoint} if seen.apis else {}
-    known = dict(apply(aws, planned.changes, known, say))
-    url = public_url(aws, known["api"], known["endpoint"])
+    apis = observed.apis
+    saved = {"api": apis[0].id, "endpoint": apis[0].endpoint} if apis else {}
+    saved = dict(apply(aws, planned.changes, saved, say))
+    url = public_url(aws, saved["api"], saved["endpoint"])
     say(f"sending a probe event through {url}/e")
     key = planned.wanted.key
-    probe(Client(url, key), names, partial(look_inside, aws, names))
+    probe(Client(url, key), names, partial(inspect_redis, aws, names))
     return Deployed(
         url=url,
         key=key,
         event_path=config.event_path,
         changes=tuple(planned.changes),
-        key_is_new=seen.parameter is None or seen.parameter.key != key,
+        key_is_new=observed.parameter is None or observed.parameter.key != key,
         seconds=time.monotonic() - started,
         domain=_domain_target(aws, config),
     )
@@ -69,11 +86,11 @@ def deploy(config: Config, say: Say = print, aws: Aws | None = None, **options: 
 def verify(config: Config, aws: Aws) -> None:
     """Send a probe event through the deployed stack. Raises AwsError and DeployError."""
     names, backend = Names(config.stack), find(config, aws)
-    probe(Client(backend.url, backend.key), names, partial(look_inside, aws, names))
+    probe(Client(backend.url, backend.key), names, partial(inspect_redis, aws, names))
 
 
 def _domain_target(aws: Aws, config: Config) -> tuple[str, str] | None:
-    """The domain name and what its DNS record has to point to."""
+    """Return the custom domain name and the target of its DNS record, if there is a domain."""
     if config.domain is None:
         return None
     query = "DomainNameConfigurations[0].ApiGatewayDomainName"
@@ -81,30 +98,29 @@ def _domain_target(aws: Aws, config: Config) -> tuple[str, str] | None:
     return name, aws.call("apigatewayv2", "get_domain_name", query, DomainName=name)
 
 
-def probe(client: Client, names: Names, look: Callable[[], dict[str, Any]]) -> None:
-    """Send an event, read it back, delete it. Raises DeployError with what was seen instead.
+def probe(client: Client, names: Names, inspect: Callable[[], dict[str, Any]]) -> None:
+    """Send a probe event, read it back and delete it. Raises DeployError with a diagnosis.
 
-    A new endpoint answers 403, 404 or 5xx for some seconds, so each failure is tried again. When
-    Redis stays away, `look` asks the function why.
+    A new endpoint answers 403, 404 or 5xx for some seconds, so a failed probe is repeated. If Redis
+    stays unreachable, `inspect` asks the functions for the reason.
     """
     started = time.monotonic()
-    for last in attempts(_PROBE_PATIENCE):
+    for is_last in backoff(_PROBE_TIMEOUT):
         try:
-            # Each time another name: a warm function remembers what it registered, and the attempt
-            # before may have deleted that.
+            # Each attempt uses a new name. A warm function remembers the names that it has
+            # registered, and the previous attempt may have deleted its name.
             return _probe_once(client, f"probe-{secrets.token_hex(8)}")
         except BackendError as error:
-            redis_is_away = error.status == 503 and time.monotonic() - started > _REDIS_PATIENCE
-            if last or redis_is_away:
-                why = _trouble(look) if error.status == 503 else None
-                raise DeployError(_diagnosis(error, names, why)) from None
+            waited = time.monotonic() - started
+            if is_last or (error.status == 503 and waited > _REDIS_TIMEOUT):
+                trouble = _redis_trouble(inspect) if error.status == 503 else None
+                raise DeployError(_diagnosis(error, names, trouble)) from None
 
 
-def _trouble(look: Callable[[], dict[str, Any]]) -> str | None:
-    """What stands between the functions and Redis, as far as it can be asked."""
+def _redis_trouble(inspect: Callable[[], dict[str, Any]]) -> str | None:
+    """Return what keeps the functions from using Redis, or None if they cannot be asked."""
     with contextlib.suppress(AwsError):
-        trouble = look().get("trouble")
-        return REDIS_TROUBLE.get(str(trouble))
+        return REDIS_TROUBLE.get(str(inspect().get("trouble")))
     return None
 
 
@@ -125,30 +141,31 @@ def _probe_once(client: Client, name: str) -> None:
 
 def _diagnosis(error: BackendError, names: Names, trouble: str | None) -> str:
     hints = {
-        403: "is the read key in the functions the one in the Parameter Store?",
+        403: "check that the functions have the read key of the Parameter Store",
         404: "the API does not know its routes",
-        429: "`gimel results` lists the namespaces, `gimel delete` makes room",
-        503: f"the functions run but do not reach Redis: {trouble or 'they could not say why'}",
+        429: "`gimel results` lists the namespaces, and `gimel delete` makes room",
+        503: f"the functions run but do not reach Redis: {trouble or 'the reason is unknown'}",
     }
     logs = log_group(names.function(TRACK))
-    hint = hints.get(error.status or 0, f"the functions' logs say more, e.g. {logs}")
+    hint = hints.get(error.status or 0, f"see the functions' logs, e.g. {logs}")
     return f"deployed, but the probe event did not come through: {error}: {hint}"
 
 
 def rotate_key(config: Config, aws: Aws, say: Say) -> Deployed:
-    """Draw another read key. The old one is good until the new one is in place everywhere.
+    """Replace the read key. The old key works until every function has the new one.
 
-    First the functions learn the new key beside the old one, then it is kept, then they forget the
-    old one. Stopped between: the key that is kept is good, and the next deploy puts the rest right.
+    First the functions accept both keys, then the Parameter Store receives the new key, then the
+    functions forget the old key. If the rotation stops in between, the key in the Parameter Store
+    works, and the next deploy removes the other one.
     """
     names = Names(config.stack)
     old, new = find(config, aws).key, secrets.token_urlsafe(32)
-    say("1 of 3: the functions take both keys")
-    deploy(config, say, aws, also=(new,))
-    say("2 of 3: the new key is kept")
+    say("1 of 3: the functions accept both keys")
+    deploy(config, say, aws, extra_keys=(new,))
+    say("2 of 3: the Parameter Store receives the new key")
     aws.call("ssm", "put_parameter", Name=names.parameter, Value=new, Overwrite=True)
     say("3 of 3: the functions forget the old key")
     deployed = deploy(config, say, aws)
     if deployed.key == old:
-        raise DeployError("the Parameter Store still gives the old key: run it again")
+        raise DeployError("the Parameter Store still returns the old key: run the command again")
     return deployed

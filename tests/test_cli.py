@@ -8,9 +8,9 @@ import redis
 from click.testing import CliRunner
 
 import gimel
+from gimel.backend.process import reset
 from gimel.cli import main
 from gimel.client import Client
-from gimel.gimel import forget_connection
 from tests.support.commands import complaint, count, process, run, said
 from tests.support.handler_requests import post
 
@@ -25,6 +25,13 @@ def test_version_and_help() -> None:
     assert said(run("--version")).strip() == f"gimel, version {gimel.__version__}"
     printed = said(run("-h"))
     assert all(f"\n  {name} " in printed for name in main.commands)
+
+
+def test_migrate_with_a_url_that_is_none() -> None:
+    result = run("migrate", "--redis-url", "redis://:hunter2/x@h:6379")
+    assert result.exit_code == 2
+    assert "must look like redis://" in result.stderr
+    assert "hunter2" not in result.output
 
 
 # dashboard
@@ -87,7 +94,7 @@ def test_delete_without_asking(url: str, store: redis.Redis) -> None:
 
 def test_delete_of_what_there_is_not(url: str) -> None:
     line = complaint(run("delete", "none", "--yes", "--url", url, "--namespace", "n"))
-    assert line == "there is no experiment of this name in n"
+    assert line == "there is no experiment none in namespace n"
 
 
 # settings, stop, resume
@@ -113,7 +120,7 @@ def test_settings_are_shown(told: str) -> None:
         "Weights": "a 50.0%, b=1, c 50.0%",
         "Primary goal": "g",
         "Equivalence": "–",
-        "Goals reached often": "–",
+        "Repeatable goals": "–",
         "Counting": "hyperloglog, 64 shards",
     }
 
@@ -125,7 +132,7 @@ def test_settings_are_shown(told: str) -> None:
         ("--weights", '{"a": 3, "b=1, c": 1}', "weights", "Weights", "a 75.0%, b=1, c 25.0%"),
         ("--primary-goal", "h", "primary_goal", "Primary goal", "h"),
         ("--equivalence", "0.015", "equivalence", "Equivalence", "lifts within ±1.50%"),
-        ("--total", "h", "totals", "Goals reached often", "h"),
+        ("--total", "h", "totals", "Repeatable goals", "h"),
     ],
 )
 def test_each_setting_is_set_and_reset(
@@ -149,11 +156,11 @@ def test_weights_in_short(url: str) -> None:
     [
         ("--baseline", "none", "baseline must be a variant: a, b=1, c"),
         ("--primary-goal", "none", "primary_goal must be a goal: g, h"),
-        ("--weights", "a=1", "weights must name each variant: a, b=1, c"),
+        ("--weights", "a=1", "weights must name every variant and no other: a, b=1, c"),
         ("--weights", '{"a": 0, "b=1, c": 0}', "weights must not all be 0"),
-        ("--weights", '{"a": NaN, "b=1, c": 0}', "not every number given is finite"),
+        ("--weights", '{"a": NaN, "b=1, c": 0}', "every number must be finite"),
         ("--equivalence", "1", "equivalence must be a lift between 0 and 1"),
-        ("--equivalence", "nan", "not every number given is finite"),
+        ("--equivalence", "nan", "every number must be finite"),
         ("--total", "none", "totals must be a list of goals: g, h"),
     ],
 )
@@ -180,12 +187,12 @@ def test_stop_and_resume(told: str) -> None:
     event = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "new"}
     before = Client(told).experiment("e")
     assert said(run("stop", "e", "--url", told)).startswith("Stopped.")
-    forget_connection()  # as a minute later, or in another process
+    reset()  # as a minute later, or in another process
     assert post(event).status == 200
     assert Client(told).experiment("e") == before | {"state": "stopped"}
-    assert "stopped, made on" in said(run("results", "e", "--url", told))
+    assert "stopped, started" in said(run("results", "e", "--url", told))
     assert said(run("resume", "e", "--url", told)).startswith("Running.")
-    forget_connection()
+    reset()
     post(event)
     visitors = [each["variants"][0]["trials"] for each in (before, Client(told).experiment("e"))]
     assert visitors[1] == visitors[0] + 1

@@ -28,7 +28,7 @@ def home_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_configure_writes_a_file_for_its_owner_only(home: Path) -> None:
     path = home / ".gimel" / "config.json"
     printed = said(run("configure", "--redis-url", REDIS_URL, "--no-edit"))
-    assert printed == f"Wrote {path}, readable by you alone.\n{path} is valid.\n"
+    assert printed == f"Wrote {path}, readable only by you.\n{path} is valid.\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(path.read_text())["redis"] == {"url": REDIS_URL}
     assert "p%40ss" not in printed
@@ -39,7 +39,9 @@ def test_configure_leaves_an_existing_file_alone(home: Path) -> None:
     path.write_text('{"redis": {"host": "h"}}')
     assert said(run("configure", "--no-edit")) == f"{path} is valid.\n"
     line = complaint(run("configure", "--redis-url", REDIS_URL, "--no-edit"))
-    assert line == f"{path} exists: edit it there, --redis-url is for a new file"
+    assert line == (
+        f"{path} already exists: change redis.url in it. --redis-url works only for a new file"
+    )
     assert path.read_text() == '{"redis": {"host": "h"}}'
 
 
@@ -84,7 +86,7 @@ def test_every_mistake_gets_a_line_with_its_place(home: Path, tmp_path: Path) ->
 def test_what_is_not_json_is_named_with_line_and_column(home: Path, tmp_path: Path) -> None:
     edited = editor(tmp_path, "path.write_text('{\\n  \"redis\": }')")
     line = run("configure", env={"EDITOR": edited}).stderr
-    assert "config.json:2:12: not JSON here" in line
+    assert "config.json:2:12: not valid JSON" in line
 
 
 def test_an_editor_that_fails(home: Path, tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_a_config_that_cannot_be_written(home: Path) -> None:
 @pytest.mark.parametrize("command", [*READS, ("dashboard",), ("snippet",), ("deploy",)])
 def test_no_config_and_no_url(home: Path, command: tuple[str, ...]) -> None:
     line = complaint(run(*command))
-    assert line.endswith("does not exist: `gimel configure` makes one")
+    assert line.endswith("does not exist: create it with `gimel configure`")
 
 
 @pytest.mark.parametrize("command", [*READS, ("dashboard",), ("snippet",), ("deploy",)])

@@ -170,9 +170,11 @@ def test_five_versions_are_kept_and_the_live_one(
         named = {"FunctionName": own_names.function("track")}
         # A setting that Gimel leaves alone.
         size = {"Size": 512 + number}
-        aws.settle("lambda", "update_function_configuration", **named, EphemeralStorage=size)
+        aws.call_until_accepted(
+            "lambda", "update_function_configuration", **named, EphemeralStorage=size
+        )
         aws.wait("function_updated_v2", **named)
-        aws.settle("lambda", "publish_version", **named)
+        aws.call_until_accepted("lambda", "publish_version", **named)
     _, recorded = again(own_settings)
     assert recorded.writes == ["DeleteFunction"] * 2
     seen = observe(aws, own_names).functions[own_names.function("track")]
@@ -189,7 +191,7 @@ def test_five_versions_are_kept_and_the_live_one(
 
 
 def test_nothing_deployed_says_what_makes_it(own_settings: Config) -> None:
-    said = f"no stack called {own_settings.stack} in region eu-west-1: `gimel deploy` makes it"
+    said = f"no stack {own_settings.stack} in region eu-west-1: create it with `gimel deploy`"
     with pytest.raises(DeployError, match=said):
         find(own_settings)
 
@@ -200,7 +202,7 @@ def test_nothing_deployed_says_what_makes_it(own_settings: Config) -> None:
 def test_redis_out_of_reach_is_one_clear_message(
     first_deploy: Deployed, own_settings: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deploy, "_REDIS_PATIENCE", 0.0)
+    monkeypatch.setattr(deploy, "_REDIS_TIMEOUT", 0.0)
     away = stack_config(f"redis://:hushhush@127.0.0.1:{free_port()}/0", stack=own_settings.stack)
     with pytest.raises(
         DeployError, match=r"was queued.*do not reach Redis: network: no connection"

@@ -10,14 +10,14 @@ from gimel import deploy
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws
 from gimel.stack.observe import observe
-from gimel.stack.observed import SeenApi
+from gimel.stack.observed import ObservedApi
 from gimel.stack.permissions import trust_policy
 from gimel.stack.wanted import Names, log_group
 from tests.support.aws_account import REGION, new_stack, stack_config
 from tests.support.deployments import end_state, is_as_wanted, silent
 
 
-def _api(aws: Aws, own_names: Names) -> SeenApi:
+def _api(aws: Aws, own_names: Names) -> ObservedApi:
     return observe(aws, own_names).apis[0]
 
 
@@ -88,14 +88,16 @@ def _delete_log_group(aws: Aws, own_names: Names) -> None:
 def _drift(aws: Aws, own_names: Names) -> None:
     empty: dict[str, Any] = {"Variables": {}}
     named = {"FunctionName": own_names.function("track")}
-    aws.settle("lambda", "update_function_configuration", **named, Environment=empty, Timeout=77)
+    aws.call_until_accepted(
+        "lambda", "update_function_configuration", **named, Environment=empty, Timeout=77
+    )
 
 
 def _roll_back(aws: Aws, own_names: Names) -> None:
     _drift(aws, own_names)
     named = {"FunctionName": own_names.function("track")}
     aws.wait("function_updated_v2", **named)
-    version = aws.settle("lambda", "publish_version", **named)["Version"]
+    version = aws.call_until_accepted("lambda", "publish_version", **named)["Version"]
     aws.call("lambda", "update_alias", **named, Name="live", FunctionVersion=version)
 
 

@@ -144,7 +144,7 @@ def quick() -> Iterator[None]:
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deploy, "probe", lambda *_: None)
-        patch.setattr("gimel.stack.aws._WAIT", 0.55)
+        patch.setattr("gimel.stack.aws._WAITER_DELAY", 0.55)
         patch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", _no_delay)
         yield
 
@@ -214,7 +214,7 @@ def test_a_deploy_disturbed_anywhere_is_finished_by_the_next(
         return
     assert _left(aws, config) == undisturbed
     assert writes_of_a_deploy(aws, config) == []
-    operations.destroy(aws, operations.doomed(config, aws), silent)
+    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -239,10 +239,13 @@ def test_a_destroy_disturbed_anywhere_is_finished_by_the_next(
     deploy.deploy(config, silent, aws)
     aws.operations.clear()
     _disturb(
-        aws, kind, k, lambda aws: operations.destroy(aws, operations.doomed(config, aws), silent)
+        aws,
+        kind,
+        k,
+        lambda aws: operations.destroy(aws, operations.plan_destroy(config, aws), silent),
     )
     assert len(aws.operations) < DESTROYS.stop + ATTEMPTS
-    operations.destroy(aws, operations.doomed(config, aws), silent)
+    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -279,7 +282,7 @@ def test_a_deploy_whose_process_is_killed_is_finished_by_the_next(
     _kill(aws, config, tmp_path, k, "deploy", "--no-preflight")
     assert _left(aws, config) == undisturbed
     assert writes_of_a_deploy(aws, config) == []
-    operations.destroy(aws, operations.doomed(config, aws), silent)
+    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -290,7 +293,7 @@ def test_a_destroy_whose_process_is_killed_is_finished_by_the_next(
     config = settings_of(new_stack(), redis_url)
     deploy.deploy(config, silent, aws)
     _kill(aws, config, tmp_path, k, "destroy", "--yes")
-    operations.destroy(aws, operations.doomed(config, aws), silent)
+    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -309,10 +312,10 @@ def test_ctrl_c_stops_between_calls_and_says_what_stands(aws: RecordingAws, redi
             raise KeyboardInterrupt
 
     with pytest.raises(
-        InterruptedDeployError, match=r"stopped: \d+ of (27|30) changes stand"
+        InterruptedDeployError, match=r"stopped: \d+ of (27|30) changes are made"
     ) as error:
         deploy.deploy(config, interrupt, aws)
-    assert "the last: create HTTP API" in str(error.value)
+    assert "the last one: create HTTP API" in str(error.value)
     assert "again to continue" in str(error.value)
     deploy.deploy(config, silent, aws)
     assert writes_of_a_deploy(aws, config) == []

@@ -108,7 +108,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MotoAws]:
         for name, value in environment(f"http://127.0.0.1:{port}").items():
             patch.setenv(name, value)
         patch.setattr(deploy, "probe", lambda *_: None)
-        patch.setattr("gimel.stack.aws._WAIT", 0.05)
+        patch.setattr("gimel.stack.aws._WAITER_DELAY", 0.05)
         yield MotoAws()
 
 
@@ -143,11 +143,11 @@ def test_from_nothing_to_nothing(aws: MotoAws, rich: dict[str, Any]) -> None:
     assert planned["create_function"] == 4
     assert written(aws, config) == planned
     assert written(aws, config) == Counter()
-    operations.destroy(aws, operations.doomed(config, aws), silent)
+    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
     seen = observe(aws, names)
     assert (seen.parameter, seen.role, seen.apis, seen.functions) == (None, None, (), {})
     assert (seen.log_groups, seen.queues, seen.mapping) == ({}, {}, None)
-    assert operations.doomed(config, aws) == []
+    assert operations.plan_destroy(config, aws) == []
 
 
 FUNCTION = Counter(update_function_configuration=4, publish_version=4, update_alias=4)

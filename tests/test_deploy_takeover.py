@@ -25,8 +25,8 @@ from gimel.client import Backend, Client
 from gimel.config.settings import AwsSettings, Config
 from gimel.stack import operations
 from gimel.stack.observe import observe
-from gimel.stack.observed import SeenFunction, SeenRole
-from gimel.stack.permissions import permissions_policy, trust_policy
+from gimel.stack.observed import ObservedFunction, ObservedRole
+from gimel.stack.permissions import functions_policy, trust_policy
 from gimel.stack.wanted import LATEST, DeployError, Names
 from tests.support import environments
 from tests.support.aws_account import (
@@ -185,9 +185,9 @@ def test_what_gimel_1_deployed_is_taken_over_and_goes_on_counting(
     assert (status, meta, found["experiment"]) == (200, {"meta": {"scope": None}}, "button color")
     assert old.get("track", **EVENT)[0] == 503
     assert visitors(deployed) == 5
-    operations.destroy(account, operations.doomed(settings, account), silent)
+    operations.destroy(account, operations.plan_destroy(settings, account), silent)
     assert sorted(left(account)) == sorted([old.id, old.key])
-    operations.destroy(account, operations.doomed(settings, account, legacy=True), silent)
+    operations.destroy(account, operations.plan_destroy(settings, account, legacy=True), silent)
     assert left(account) == []
 
 
@@ -202,10 +202,10 @@ def test_without_the_old_url_the_role_is_for_lambda_alone(
     assert written(account, settings) == []
     assert old.get("track", **EVENT)[0] == 503
     assert "apigateway" in str(role(account).trust)
-    operations.destroy(account, operations.doomed(settings, account, legacy=True), silent)
+    operations.destroy(account, operations.plan_destroy(settings, account, legacy=True), silent)
     assert sorted(set(written(account, settings))) == ["PutRolePolicy", "UpdateAssumeRolePolicy"]
     assert "apigateway" not in str(role(account).trust)
-    operations.destroy(account, operations.doomed(settings, account), silent)
+    operations.destroy(account, operations.plan_destroy(settings, account), silent)
     assert left(account) == []
 
 
@@ -216,7 +216,9 @@ def test_a_deployment_of_gimel_1_in_another_region_keeps_its_role(
     elsewhere = settings.model_copy(update={"aws": AwsSettings(region="us-east-1")})
     there = connect("us-east-1")
     before = role(account)
-    with pytest.raises(DeployError, match=r"role gimel is gimel 1\.x's.*Deploy there first"):
+    with pytest.raises(
+        DeployError, match=r"role gimel belongs to gimel 1\.x.*to that region first"
+    ):
         deploy.deploy(elsewhere, silent, there)
     assert there.writes == []
     assert role(account) == before
@@ -225,12 +227,12 @@ def test_a_deployment_of_gimel_1_in_another_region_keeps_its_role(
     assert "apigateway" in str(role(account).trust)
     assert written(account, settings) == []
     assert old.get("track", **EVENT, uuid="4") == (200, None)
-    operations.destroy(account, operations.doomed(settings, account), silent)
-    operations.destroy(account, operations.doomed(settings, account, legacy=True), silent)
+    operations.destroy(account, operations.plan_destroy(settings, account), silent)
+    operations.destroy(account, operations.plan_destroy(settings, account, legacy=True), silent)
     # What is left is that of the other region, and then nothing.
     deploy.deploy(elsewhere, silent, there)
     assert "apigateway" not in str(role(there).trust)
-    operations.destroy(there, operations.doomed(elsewhere, there), silent)
+    operations.destroy(there, operations.plan_destroy(elsewhere, there), silent)
     assert [*left(account), *left(there)] == []
 
 
@@ -238,23 +240,23 @@ def test_a_role_of_gimel_1_that_nothing_uses_can_be_adopted(
     account: RecordingAws, settings: Config
 ) -> None:
     trust = json.dumps(trust_policy(legacy=True))
-    policy = json.dumps(permissions_policy(NAMES, account.home()))
+    policy = json.dumps(functions_policy(NAMES, account.home()))
     named = {"RoleName": "gimel"}
     account.call("iam", "create_role", **named, AssumeRolePolicyDocument=trust)
     account.call("iam", "put_role_policy", **named, PolicyName="gimel", PolicyDocument=policy)
-    with pytest.raises(DeployError, match="if it is gone, deploy with --adopt"):
+    with pytest.raises(DeployError, match="deleted everywhere, deploy with --adopt"):
         deploy.deploy(settings, silent, account)
     deploy.deploy(settings, silent, account, adopt=True)
     assert role(account).policies == (NAMES.policy(REGION),)
 
 
-def role(aws: RecordingAws) -> SeenRole:
+def role(aws: RecordingAws) -> ObservedRole:
     found = observe(aws, NAMES).role
     assert found is not None
     return found
 
 
-def functions(aws: RecordingAws) -> Mapping[str, SeenFunction]:
+def functions(aws: RecordingAws) -> Mapping[str, ObservedFunction]:
     return observe(aws, NAMES).functions
 
 

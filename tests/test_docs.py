@@ -1,6 +1,8 @@
-"""The documents say what the code does: commands, options, configuration, links, version."""
+"""The documents say what the code does: commands, options, configuration, links, paths, version."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -140,3 +142,130 @@ def test_the_changelog_begins_with_this_version() -> None:
     heading = re.search(r"^## (\S+?),? ", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
     assert heading
     assert heading[1] == gimel.__version__
+
+
+# A path of this repository, in a span of code. A path at home or in /tmp is none.
+REPOSITORY_PATH = r"(?<![\w~/.])(?:(?:\.ci|\.github|bench|docs|gimel|tests)/[\w./-]*)"
+
+
+def code_of(document: Path) -> list[str]:
+    """Return the text of each span of code."""
+    return re.findall(r"`([^`\n]+)`", document.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_path_and_module_exists(document: Path) -> None:
+    text = "\n".join(code_of(document))
+    for path in re.findall(REPOSITORY_PATH, text):
+        assert (ROOT / path).exists(), path
+    for module in re.findall(r"python -m ((?:bench|gimel|tests)[\w.]*)", text):
+        place = ROOT / module.replace(".", "/")
+        assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_make_target_exists(document: Path) -> None:
+    text = document.read_text("utf-8")
+    commands = [*code_of(document), *re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)]
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"^make ([a-z-]+)", "\n".join(commands), re.M):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_a_recipe_names_what_its_file_holds() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    seen = 0
+    for step in re.findall(r"^\d\. (.*?)(?=^\S|^$)", text, re.M | re.S):
+        spans = re.findall(r"`([^`]+)`", step)
+        files = [ROOT / span for span in spans if re.fullmatch(REPOSITORY_PATH, span)]
+        held = "\n".join(file.read_text("utf-8") for file in files if file.is_file())
+        for name in (span for span in spans if span.isidentifier()):
+            assert re.search(rf"\b{name}\b", held), name
+            seen += 1
+    assert seen >= 8
+
+
+# PyPI's `gimel` without a version is 1.5.0 until 2.0 is released. An unquoted > redirects.
+_INSTALLER = re.compile(r"\b(?:pip[\d.]*|pipx|uvx?|poetry|pdm)\s[^\n`;&|#]*")
+_PACKAGE = re.compile(r"(?<![\w./-])gimel(?![\w./-])")
+_FROM_2 = re.compile(r"""(['"])gimel(\[[\w,-]+\])?>=2[\d.,<]*\1""")
+
+
+def bare_installs(text: str) -> list[str]:
+    """Return the commands that install or run `gimel` in any version."""
+    commands = (found[0] for found in _INSTALLER.finditer(text))
+    return [each for each in commands if _PACKAGE.search(each) and not _FROM_2.search(each)]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pip install gimel",
+        "pip3 install --user gimel",
+        "python3 -m pip install -U gimel gunicorn",
+        "pip install 'gimel[local]'",
+        'pip install "gimel[local]"',
+        "pip install gimel>=2",
+        "pip install 'gimel>=1'",
+        "pip install 'gimel==1.5.0'",
+        "pipx install gimel",
+        "pipx run gimel local",
+        "uv pip install gimel",
+        "uv tool install gimel[local]",
+        "uv add gimel",
+        "uvx gimel local --demo",
+        "Run `pip install gimel`, then `gimel deploy`.",
+    ],
+)
+def test_a_bare_install_is_seen(command: str) -> None:
+    assert bare_installs(command)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "pip install 'gimel>=2'",
+        "pip install 'gimel[local]>=2'",
+        'pip install "gimel[local]>=2.1,<3" gunicorn',
+        "uvx --from 'gimel[local]>=2' gimel local --demo",
+        "pip install . && gimel deploy",
+        "pip install ./gimel",
+        "pip install .\ngimel deploy",
+        "Run `pip install .`, then `gimel deploy`.",
+        "git clone https://github.com/Alephbet/gimel && cd gimel",
+    ],
+)
+def test_an_install_of_gimel_2_is_none(command: str) -> None:
+    assert not bare_installs(command)
+
+
+def strings(source: str) -> Iterator[str]:
+    """Yield each string of a Python file; a literal in parts, or with fields, is one."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.JoinedStr):
+            parts = (each.value if isinstance(each, ast.Constant) else "…" for each in node.values)
+            yield "".join(map(str, parts))
+
+
+def texts() -> Iterator[tuple[Path, str]]:
+    """Yield what a person may read, with the file that it is in."""
+    pages = [path for end in ("html", "js") for path in ROOT.glob(f"gimel/**/*.{end}")]
+    for path in [*DOCUMENTS, *ROOT.glob(".github/**/*.*"), *ROOT.glob("docs/*.json"), *pages]:
+        yield path, path.read_text("utf-8")
+    for path in ROOT.glob("gimel/**/*.py"):
+        yield from ((path, each) for each in strings(path.read_text("utf-8")))
+
+
+def test_nothing_tells_to_install_gimel_1() -> None:
+    told = {(path.name, each) for path, text in texts() for each in bare_installs(text)}
+    assert not told
+
+
+def test_the_quick_start_installs_what_exists() -> None:
+    unreleased = re.search(r"^## .*unreleased$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    block = re.search(r"^```sh\n(.*?)^```", section("Quick start"), re.M | re.S)
+    assert block
+    first = "git clone https://github.com/Alephbet/gimel " if unreleased else "pip install 'gimel"
+    assert block[1].startswith(first)

@@ -74,7 +74,7 @@ def test_the_helper_of_a_server(local: LocalBackend, monkeypatch: pytest.MonkeyP
 @contextmanager
 def gunicorn(store: redis.Redis, tmp_path: Path) -> Iterator[str]:
     """What docs/self-hosting.md starts, on this test's Redis and a free port."""
-    code = examples("self-hosting.md", "sh")[0].replace("pip install gimel gunicorn\n", "")
+    code = examples("self-hosting.md", "sh")[0].replace("pip install 'gimel>=2' gunicorn\n", "")
     port = free_port()
     for old, new in (("redis://127.0.0.1:6379/0", url_of(store)), (":8000", f":{port}")):
         assert old in code

@@ -12,7 +12,7 @@ import redis
 
 import gimel
 from gimel import gimel as handlers
-from gimel.backend import wire
+from gimel.backend import process, wire
 from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at, post, request
 from tests.support.servers import url_of
 
@@ -362,7 +362,7 @@ def test_the_limits_are_set_by_the_environment(
     backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIMEL_LIMITS", '{"variants": 1}')
-    handlers.forget_connection()
+    process.reset()
     assert call("GET", "/e", EVENT).status == 200
     assert call("GET", "/e", EVENT | {"variant": "another"}).status == 429
     assert call("GET", "/e", EVENT | {"event": "buy"}).status == 200
@@ -372,7 +372,7 @@ def test_the_number_of_shards_is_set_by_the_environment(
     backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIMEL_SHARDS", "4")
-    handlers.forget_connection()
+    process.reset()
     call("GET", "/e", EVENT)
     counting = call("GET", "/experiments").body[1]["counting"]
     assert counting == {"method": "hyperloglog", "shards": 4, "relative_error": 0.00405}

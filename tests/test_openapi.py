@@ -17,8 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
-from gimel import gimel as handlers
 from gimel import wsgi
+from gimel.backend import process
 from gimel.gimel import ROUTES, handle
 from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
 from tests.support.servers import url_of
@@ -139,4 +139,4 @@ def test_what_follows_the_document_and_what_does_not(
         headers["x-api-key"] = KEY
     case.call_and_validate(headers=headers, excluded_checks=BEYOND[case.operation.label])
     store.flushdb()
-    handlers.forget_connection()
+    process.reset()

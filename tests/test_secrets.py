@@ -155,7 +155,7 @@ def test_an_error_of_aws_that_quotes_what_it_got(
     done = CliRunner().invoke(main, ["--config", str(stack.path), "deploy", "--no-preflight"])
     assert done.exit_code == 1
     assert "these are wrong" in done.output
-    assert "by way of aws.py" in done.output
+    assert "through aws.py" in done.output
     secrets.assert_not_in(done.output)
 
 
@@ -179,7 +179,7 @@ def test_what_holds_secrets_does_not_show_them(stack: Stack, secrets: Secrets) -
     settings: Config = stack.config
     aws = connect(settings)
     planned = prepare(settings, silent, aws)
-    holders = [settings, planned, planned.wanted, planned.seen, find(settings)]
+    holders = [settings, planned, planned.wanted, planned.observed, find(settings)]
     secrets.assert_not_in(" ".join(repr(holder) for holder in holders))
 
 

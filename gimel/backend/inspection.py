@@ -1,22 +1,16 @@
-"""How Redis looks from here: whether it can be used, and what it says of its memory and clients."""
+"""How Redis looks from here: whether it can be used, how full it is, how many clients it has."""
 
-import socket
-import ssl
 from collections.abc import Mapping
 from typing import Any
 
 from redis.client import Redis
-from redis.exceptions import (
-    AuthenticationError,
-    ConnectionError,
-    NoPermissionError,
-    RedisError,
-    TimeoutError,
-)
+from redis.exceptions import RedisError
 
-from gimel.backend.counting.counters import PARTICIPATE, Counters
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
+from gimel.backend.redis.errors import trouble
 from gimel.backend.wire import Event
 
 _PROBE = Event("gimel-probe", "inside", PARTICIPATE, "a", "1")
@@ -24,10 +18,10 @@ _FIGURES = ("used_memory", "maxmemory", "total_system_memory", "maxclients", "co
 
 
 def look_at_redis(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Whether Redis, as a function's environment names it, can be used from here.
+    """Return whether the Redis that a function's environment names can be used from here.
 
-    `trouble` is null, or network, tls, password or acl. Memory is in bytes, of a cluster the
-    memory of the server that the URL names.
+    `trouble` is None, or what `gimel.backend.redis.errors.trouble` says. Memory is in bytes; of a
+    cluster, it is the memory of the server that the URL names.
     """
     ca = environ.get("GIMEL_REDIS_CA")
     try:
@@ -41,7 +35,7 @@ def look_at_redis(environ: Mapping[str, str]) -> dict[str, Any]:
         with client:
             client.ping()
             limits = Limits.of(environ.get("GIMEL_LIMITS"))
-            counters = Counters(Connection.of(environ), limits=limits)
+            counters = Counters(Connection.from_environment(environ), limits=limits)
             counters.add([_PROBE])
             counters.delete(_PROBE.namespace, _PROBE.experiment, forget=True)
             return {"trouble": None, "limits": counters.fullness(), **_figures(client)}
@@ -50,24 +44,9 @@ def look_at_redis(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _figures(client: Any) -> dict[str, Any]:
-    """What Redis says of its memory and its clients; some hosts say less."""
+    """Return what Redis says about its memory and clients. Some hosts say less."""
     try:
         found = client.info()
     except RedisError:
         return {}
     return {name: found[name] for name in _FIGURES if name in found}
-
-
-def trouble(error: RedisError) -> str:
-    """What stands between here and Redis: network, tls, password, acl or other."""
-    text = str(error)
-    if isinstance(error, NoPermissionError) or "NOPERM" in text:
-        return "acl"
-    if isinstance(error, AuthenticationError) or "WRONGPASS" in text or "NOAUTH" in text:
-        return "password"
-    cause = error.__cause__ or error.__context__
-    if isinstance(cause, ssl.SSLError) or "SSL" in text:
-        return "tls"
-    if isinstance(error, ConnectionError | TimeoutError) or isinstance(cause, socket.gaierror):
-        return "network"
-    return "other"

@@ -1,60 +1,42 @@
-"""The way in of events: counted or, while Redis does not take them, put where they are safe.
+"""The way in for events: they are counted or, while Redis does not take them, queued.
 
-An event takes 2 s at most: 1.2 for Redis, 0.7 for the queue. Whoever gets no answer of success
-keeps the event; whoever gets one may forget it.
+An event takes 2 s at most: 1.2 for Redis, 0.7 for the queue. A sender may forget its event when it
+gets an answer of success, and keeps it otherwise.
 """
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from redis.exceptions import ConnectionError, RedisError, ResponseError, TimeoutError
+from redis.exceptions import RedisError, ResponseError
 
 from gimel.backend.counting.counters import Counters
 from gimel.backend.limits import PROBE_NAMESPACE
-from gimel.backend.queue import NotQueuedError, Queue, Spill, decode
-from gimel.backend.redis.connection import Connection, Within
+from gimel.backend.log import log
+from gimel.backend.queue import EventQueue, NotQueuedError, Queue, decode
+from gimel.backend.redis.errors import AWAY, is_about_one_key
 from gimel.backend.wire import Event
 
 _REDIS_SECONDS = 1.2
-# For the events of one message, with nobody waiting for an answer.
+# For the events of one message, whose sender has its answer already.
 _REPLAY_SECONDS = 2.5
-# Looking up 10 experiments of 1,000 counters each, as many as may be, takes 0.6 s at 256 MB.
+# At 256 MB, looking up 10 experiments with the maximum of 1,000 counters each takes 0.6 s.
 _EXPERIMENTS_AT_ONCE = 20
-# How long Redis is left alone after it failed, where the events have another place to go to.
+# After Redis failed, it is left alone for this long; events go to the queue meanwhile.
 _REST_SECONDS = 2.0
-# How long a message waits that could not be replayed: doubled each time, up to ten minutes.
+# A message that could not be replayed waits this long, doubled after each attempt.
 _FIRST_WAIT, _LONGEST_WAIT = 1, 600
-# What Redis and Valkey say of a key of another type, of a broken one, and of one that the user of
-# GIMEL_REDIS_URL may not touch; as redis-py has it.
-_ABOUT_ONE_KEY = (
-    "WRONGTYPE",
-    "INVALIDOBJ",
-    "No permissions to access a key",
-    "this user has no permissions to access one of the keys",
-)
-_IN_THE_WAY = "its keys cannot be used"
+_UNUSABLE_KEYS = "its keys cannot be used"
 
 
-def log(level: str, **fields: str | int) -> None:
-    """Write a line of JSON: what happened, how often, in how many milliseconds; never to whom."""
-    print(json.dumps({"level": level, **fields}))
-
-
-def _of_few_experiments(events: Sequence[Event]) -> int:
-    """How many of the events, from the first on, are of so few experiments as fit into the time."""
+def _few_experiments(events: Sequence[Event]) -> int:
+    """Count the leading events that touch at most `_EXPERIMENTS_AT_ONCE` experiments."""
     experiments: set[tuple[str, ...]] = set()
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         experiments.add(event[:2])
         if len(experiments) > _EXPERIMENTS_AT_ONCE:
-            return place
+            return index
     return len(events)
-
-
-def _is_about_one_key(error: ResponseError) -> bool:
-    """Whether it says that a key may not be used, or not so; and nothing of the server."""
-    return str(error).startswith(_ABOUT_ONE_KEY)
 
 
 def _milliseconds(since: float) -> int:
@@ -62,125 +44,116 @@ def _milliseconds(since: float) -> int:
 
 
 class Intake:
-    """Takes events for the counters. Safe to share between threads."""
+    """The choice between the counters and the queue. Several threads may use it."""
 
     def __init__(
         self,
         counters: Counters,
-        connection: Connection,
-        spill: Spill | None,
+        queue: EventQueue | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._counters = counters
-        self._connection = connection
-        self._spill = spill
+        self._queue = queue
         self._clock = clock
         self._rests_until = 0.0
 
     def take(self, events: Sequence[Event]) -> tuple[dict[int, str], bool]:
-        """Count the events or keep them for later: those refused by a limit; whether for later.
+        """Count the events, or queue them. Return those that a limit refuses, and whether queued.
 
         Raises redis.RedisError if there is no queue, NotQueuedError if the queue failed too.
         """
-        if self._spill is None or not events:
-            return self.count(events, _REDIS_SECONDS), False
+        if self._queue is None or not events:
+            return self._counters.add(events, _REDIS_SECONDS), False
         started = time.monotonic()
         failure = "resting"
         if self._clock() >= self._rests_until:
             try:
-                return self.count(events, _REDIS_SECONDS), False
+                return self._counters.add(events, _REDIS_SECONDS), False
             except RedisError as error:
                 failure = type(error).__name__
                 self._rests_until = self._clock() + _REST_SECONDS
-        self._spill.put(events)
+        self._queue.put(events)
         log("warning", queued=len(events), redis=failure, ms=_milliseconds(started))
         return {}, True
 
-    def count(self, events: Sequence[Event], seconds: float = _REPLAY_SECONDS) -> dict[int, str]:
-        """Count the events, and nothing else. Raises redis.RedisError within `seconds`."""
-        with Within(seconds):
-            return self._connection.patiently(lambda: self._add(events))
+    def count(self, events: Sequence[Event]) -> dict[int, str]:
+        """Count events whose sender has its answer already.
 
-    def count_apart(self, events: Sequence[Event]) -> dict[int, str]:
-        """Count the events, whatever is wrong with single ones: these are returned as refused.
-
-        Nobody waits for an answer. Raises redis.RedisError while Redis is out of order as a whole.
+        Return those that a limit refuses, and those whose keys cannot be used, with the reason.
+        Raises redis.RedisError while Redis as a whole is out of order.
         """
         refused: dict[int, str] = {}
         start = 0
         while start < len(events):
-            end = start + _of_few_experiments(events[start:])
+            end = start + _few_experiments(events[start:])
             part = self._count_apart(events[start:end])
-            refused |= {start + place: reason for place, reason in part.items()}
+            refused |= {start + index: reason for index, reason in part.items()}
             start = end
-        if bad := sum(reason == _IN_THE_WAY for reason in refused.values()):
-            log("error", set_aside=bad, redis=_IN_THE_WAY)
+        if unusable := sum(reason == _UNUSABLE_KEYS for reason in refused.values()):
+            log("error", set_aside=unusable, redis=_UNUSABLE_KEYS)
         return refused
 
     def _count_apart(self, events: Sequence[Event]) -> dict[int, str]:
+        """Count the events. If a key cannot be used, halve them until its events stand alone."""
         try:
-            return self.count(events)
+            return self._counters.add(events, _REPLAY_SECONDS)
         except ResponseError as error:
-            if not _is_about_one_key(error):
+            if not is_about_one_key(error):
                 raise
         if len(events) == 1:
-            return {0: _IN_THE_WAY}
+            return {0: _UNUSABLE_KEYS}
         half = len(events) // 2
         second = self._count_apart(events[half:])
         return self._count_apart(events[:half]) | {half + n: why for n, why in second.items()}
 
-    def _add(self, events: Sequence[Event]) -> dict[int, str]:
-        try:
-            return self._counters.add(events)
-        except RedisError:
-            # Who answers next may be another server, with less in it.
-            self._counters.forget()
-            raise
-
     def replay(self, records: Sequence[Mapping[str, Any]], queue: Queue) -> list[str]:
-        """Count the events of messages from the queue. Returns the ids of those to come again.
+        """Count the events of messages from the SQS queue. Return the ids of messages to retry.
 
-        A message may be replayed any number of times: its events count once. One that is none
-        comes again until the queue sets it aside. Events over a limit, and those whose keys
-        are in the way, are set aside at once: they were answered 200, and both can be helped.
+        A message may be replayed any number of times: its events count once. A message that holds
+        no events is retried until SQS puts it on the dead-letter queue. Events over a limit, and
+        those whose keys cannot be used, go there at once: they were answered 200, and their owner
+        can mend both.
         """
         started = time.monotonic()
         self._counters.forget()
         failed: list[Mapping[str, Any]] = []
         counted = refused = 0
-        away = False
+        is_away = False
         for record in records:
             try:
-                # A probe that was queued has told what it was for.
+                # A probe that was queued has served its purpose.
                 sent = decode(record["body"])
                 events = [event for event in sent if event.namespace != PROBE_NAMESPACE]
-                if away:
+                if is_away:
                     failed.append(record)
                     continue
-                over = self.count_apart(events)
-                if over:
-                    queue.set_aside([events[place] for place in over])
+                reasons = self.count(events)
+                if reasons:
+                    queue.set_aside([events[index] for index in reasons])
             except (RedisError, NotQueuedError, ValueError) as error:
-                away = away or isinstance(error, ConnectionError | TimeoutError)
+                is_away = is_away or isinstance(error, AWAY)
                 failed.append(record)
                 log("error", replay=type(error).__name__)
             else:
-                refused += len(over)
-                counted += len(events) - len(over)
+                refused += len(reasons)
+                counted += len(events) - len(reasons)
         if failed:
-            self._hold(failed, queue)
+            self._delay(failed, queue)
         ms = _milliseconds(started)
         log("info", replayed=counted, set_aside=refused, to_come_again=len(failed), ms=ms)
         return [record["messageId"] for record in failed]
 
     @staticmethod
-    def _hold(failed: list[Mapping[str, Any]], queue: Queue) -> None:
-        """Let messages wait, the longer the oftener they came; failing that, the queue's usual."""
+    def _delay(failed: list[Mapping[str, Any]], queue: Queue) -> None:
+        """Delay each message, longer after each failed attempt.
+
+        If SQS fails, the queue's own delay applies.
+        """
         waits = {}
         for record in failed:
-            times = int(record["attributes"]["ApproximateReceiveCount"])
-            waits[record["receiptHandle"]] = min(_FIRST_WAIT << min(times, 10), _LONGEST_WAIT)
+            attempts = int(record["attributes"]["ApproximateReceiveCount"])
+            waits[record["receiptHandle"]] = min(_FIRST_WAIT << min(attempts, 10), _LONGEST_WAIT)
         try:
-            queue.hold(waits)
+            queue.delay(waits)
         except NotQueuedError as error:
-            log("error", hold=str(error))
+            log("error", delay=str(error))

@@ -1,22 +1,22 @@
-"""How much an open endpoint may create: pure checks, applied when a counter is registered."""
+"""Limits on what strangers can create: pure checks, applied when a counter is registered."""
 
 import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from gimel.backend.counting.keys import Cell
 from gimel.backend.wire import DEFAULT_NAMESPACE
 
 PROBE_NAMESPACE = "gimel-probe"
 PREFLIGHT_NAMESPACE = "gimel-preflight"
 DEMO_NAMESPACE = "demo"
-Pair = tuple[str, str]
 
-# Whatever strangers have made of the open endpoint, these may always be begun.
+# However much strangers have created, these namespaces can be opened.
 RESERVED = (DEFAULT_NAMESPACE, PROBE_NAMESPACE, PREFLIGHT_NAMESPACE, DEMO_NAMESPACE)
 
 
 class Limits(NamedTuple):
-    """The most there may be of each: in all, a namespace, an experiment, an experiment."""
+    """Maximum namespaces in total, experiments per namespace, variants and goals per experiment."""
 
     namespaces: int = 20
     experiments: int = 200
@@ -25,27 +25,27 @@ class Limits(NamedTuple):
 
     @classmethod
     def of(cls, text: str | None) -> "Limits":
-        """The limits that a JSON object sets; those that it leaves out are the defaults."""
+        """Return the limits that a JSON object sets. Those that it leaves out are the defaults."""
         return cls(**json.loads(text or "{}"))
 
     def refuse_namespace(self, name: str, existing: int) -> str | None:
-        """Why one namespace more may not be, if so."""
+        """Return why another namespace is refused, or None."""
         if name in RESERVED or existing < self.namespaces:
             return None
         return f"there are {existing} namespaces already"
 
     def refuse_experiment(self, existing: int) -> str | None:
-        """Why the namespace may not have one experiment more, if so."""
+        """Return why another experiment in the namespace is refused, or None."""
         if existing < self.experiments:
             return None
         return f"the namespace has {existing} experiments already"
 
-    def refuse_counters(self, existing: Iterable[Pair], wanted: list[Pair]) -> dict[Pair, str]:
-        """Which of the wanted (goal, variant) pairs an experiment may not have, and why."""
+    def refuse_counters(self, existing: Iterable[Cell], wanted: list[Cell]) -> dict[Cell, str]:
+        """Return the refused cells (goal and variant) among the wanted ones, and why."""
         existing = list(existing)
         goals = {goal for goal, _ in existing}
         variants = {variant for _, variant in existing}
-        refused: dict[Pair, str] = {}
+        refused: dict[Cell, str] = {}
         for goal, variant in wanted:
             if goal not in goals and len(goals) >= self.goals:
                 refused[goal, variant] = f"the experiment has {self.goals} goals already"

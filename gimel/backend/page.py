@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gimel.backend.wire import Response
 
-# Concatenated in this order.
+# The scripts, in the order in which they are joined
 _SCRIPTS = (
     "dom.js",
     "format.js",

@@ -1,7 +1,7 @@
-"""Where events go that Redis did not take: onto a queue, which holds them until it does.
+"""The queue for events that Redis did not take: SQS keeps them until Redis does.
 
-boto3 takes 0.3 s to import on a fast machine, several times that in a function of 256 MB: longer
-than an event may take. A request signed by hand imports nothing but the standard library.
+Importing boto3 takes 0.3 s on a fast machine and several times that in a function of 256 MB, which
+is longer than an event may take. Signing a request here needs the standard library only.
 """
 
 import hashlib
@@ -18,25 +18,25 @@ from urllib.parse import urlsplit
 from gimel.backend.errors import GimelError
 from gimel.backend.wire import Event
 
-# Seconds for all messages of one request, after what Redis took of the 2 s an event may take.
+# Seconds for all messages of one request. Redis may have used 1.2 of an event's 2 s before.
 _QUEUE_SECONDS = 0.7
-# Bytes, under SQS's 262,144 by what the envelope may take.
+# Bytes: SQS takes 262,144, of which the envelope needs some.
 _LARGEST_MESSAGE = 250_000
 
 
 class NotQueuedError(GimelError):
-    """The events could not be put where they are safe: the sender has to keep them."""
+    """The events could not be stored durably: their sender has to keep them."""
 
 
-class Spill(Protocol):
-    """A place where events wait for Redis."""
+class EventQueue(Protocol):
+    """What keeps events until Redis takes them: the SQS queue, or the spool."""
 
     def put(self, events: Sequence[Event]) -> None:
-        """Keep the events. When it returns, they are durable. Raises NotQueuedError."""
+        """Store the events durably. Raises NotQueuedError."""
 
 
 def encode(events: Iterable[Event], largest: int = _LARGEST_MESSAGE) -> Iterator[str]:
-    """The events as messages, ASCII text of at most `largest` bytes each."""
+    """Yield the events as messages, ASCII text of at most `largest` bytes each."""
     part: list[str] = []
     size = 0
     for event in events:
@@ -55,7 +55,7 @@ def _message(part: list[str]) -> str:
 
 
 def decode(message: str) -> list[Event]:
-    """The events of a message. Raises ValueError on what `encode` did not write."""
+    """Return the events of a message. Raises ValueError on what `encode` did not write."""
     try:
         found = json.loads(message)["events"]
         events = [Event(*fields) for fields in found]
@@ -68,7 +68,7 @@ def decode(message: str) -> list[Event]:
 
 
 class Queue:
-    """The stack's SQS queue, by its ARN. Credentials and endpoint are the environment's."""
+    """The stack's SQS queue. Credentials and endpoint come from the environment."""
 
     def __init__(self, arn: str, environ: Mapping[str, str] = os.environ) -> None:
         self._kept = threading.local()
@@ -80,8 +80,8 @@ class Queue:
         self._environ = environ
 
     def __del__(self) -> None:
-        if line := getattr(self._kept, "line", None):
-            line.close()
+        if connection := getattr(self._kept, "connection", None):
+            connection.close()
 
     def put(self, events: Sequence[Event]) -> None:
         """Send the events, in as many messages as they need. Raises NotQueuedError within 0.7 s."""
@@ -93,20 +93,20 @@ class Queue:
         """Put the events on the dead-letter queue. Raises NotQueuedError."""
         Queue(f"{self._arn}-dead", self._environ).put(events)
 
-    def hold(self, receipts: Mapping[str, int]) -> None:
-        """Let received messages come back after so many seconds, at most 10 of them.
+    def delay(self, receipts: Mapping[str, int]) -> None:
+        """Hide received messages for so many seconds each; at most 10 messages.
 
         Raises NotQueuedError.
         """
         entries = [
-            {"Id": str(place), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
-            for place, (receipt, seconds) in enumerate(receipts.items())
+            {"Id": str(index), "ReceiptHandle": receipt, "VisibilityTimeout": seconds}
+            for index, (receipt, seconds) in enumerate(receipts.items())
         ]
         deadline = time.monotonic() + 5
         self._call("ChangeMessageVisibilityBatch", {"Entries": entries}, deadline)
 
     def _call(self, action: str, arguments: Mapping[str, Any], deadline: float) -> None:
-        """One action, on the kept connection first, which a freeze may have killed."""
+        """Call an action of SQS, first on the kept connection, which may have died."""
         from http.client import HTTPException
 
         body = json.dumps({"QueueUrl": self._url, **arguments}).encode()
@@ -126,26 +126,27 @@ class Queue:
     ) -> int:
         from http.client import HTTPConnection, HTTPSConnection
 
-        line = getattr(self._kept, "line", None)
-        if line is not None and fresh:
-            line.close()
-        if line is None or fresh:
+        connection = getattr(self._kept, "connection", None)
+        if connection is not None and fresh:
+            connection.close()
+        if connection is None or fresh:
             parts = urlsplit(self._endpoint)
             made = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-            line = self._kept.line = made(parts.netloc)
-        if line.sock is not None and not fresh:
-            # A line that a freeze killed may not say so: half of the time is for a fresh one.
+            connection = self._kept.connection = made(parts.netloc)
+        if connection.sock is not None and not fresh:
+            # Lambda may have frozen the process until the connection died. Half of the time is for
+            # a fresh one.
             deadline -= _left(deadline) / 2
-        line.timeout = _left(deadline)
-        if line.sock is not None:
-            line.sock.settimeout(line.timeout)
+        connection.timeout = _left(deadline)
+        if connection.sock is not None:
+            connection.sock.settimeout(connection.timeout)
         try:
-            line.request("POST", "/", body, dict(headers))
-            line.sock.settimeout(_left(deadline))
-            answer = line.getresponse()
+            connection.request("POST", "/", body, dict(headers))
+            connection.sock.settimeout(_left(deadline))
+            answer = connection.getresponse()
             answer.read()
         except BaseException:
-            line.close()
+            connection.close()
             raise
         return int(answer.status)
 
@@ -160,7 +161,7 @@ def _left(deadline: float) -> float:
 def signed(
     endpoint: str, region: str, action: str, body: bytes, environ: Mapping[str, str]
 ) -> dict[str, str]:
-    """The headers of an SQS request, with AWS's signature, version 4.
+    """Return the headers of an SQS request, with AWS's signature, version 4.
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
     """

@@ -1,125 +1,116 @@
-"""A file for events that Redis did not take: what `gimel local` has in place of a queue.
+"""The spool: a file that keeps events until Redis takes them, where there is no SQS.
 
-Each message stands between two ends of line, so that one torn by a crash spoils no other. A message
-that was torn had got no answer: its sender still has it.
+It is an SQLite database in WAL mode: threads and processes may share it, and what is committed
+survives a crash. It has two tables of messages: `waiting`, and `aside` for events that cannot be
+counted as things are. When that is mended, move them back (docs/self-hosting.md).
 """
 
-import fcntl
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from gimel.backend.queue import NotQueuedError, decode, encode
 from gimel.backend.wire import MAX_BATCH, Event
 
+# Bytes of the file
 _LARGEST = 256 << 20
+_PAGE = 4096
+# Seconds to wait for another thread or process that is writing
+_PATIENCE = 0.7
+_TABLES = """
+CREATE TABLE IF NOT EXISTS waiting (id INTEGER PRIMARY KEY, message TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS aside (id INTEGER PRIMARY KEY, message TEXT NOT NULL);
+"""
 
-# Counts events. Returns the places of those over a limit, each with the reason.
+_INSERT = "INSERT INTO {} (message) VALUES (?)"
+
+# Counts events. Returns the indices of those that cannot be counted, each with the reason.
 Count = Callable[[list[Event]], Mapping[int, str]]
 
 
 class Spool:
-    """Messages in a folder, safe to share between threads and processes."""
+    """Messages in a folder. Several threads and processes may use it."""
 
     def __init__(self, folder: Path, largest: int = _LARGEST) -> None:
-        """`largest`: bytes that may wait; over them, senders keep their events."""
-        self._folder = folder
-        self._new, self._old = folder / "spool", folder / "spool.replaying"
-        self._aside = folder / "spool.aside"
-        self._largest = largest
+        """Use the folder. `largest`: bytes of the file; senders keep events that do not fit."""
+        self._file = folder / "spool.sqlite"
+        self._lock = folder / "spool.lock"
+        self._pages = largest // _PAGE
 
     def put(self, events: Sequence[Event]) -> None:
         """Write the events to the disk, and wait until they are there. Raises NotQueuedError."""
-        text = _text(events)
         try:
-            with self._alone():
-                waiting = sum(path.stat().st_size for path in self._files())
-                if waiting + len(text) > self._largest:
-                    raise NotQueuedError("the spool is full")
-                _append(self._new, text)
-        except OSError as error:
-            raise NotQueuedError(f"the spool: {error.strerror}") from None
+            with self._database() as database:
+                messages = [(message,) for message in encode(events)]
+                database.executemany(_INSERT.format("waiting"), messages)
+        except sqlite3.Error as error:
+            raise NotQueuedError(f"the spool: {error}") from None
 
     def replay(self, count: Count) -> int:
-        """Give `count` all events that wait, and forget them when it took all. Returns how many.
+        """Let `count` count all events that wait, and forget these. Return how many.
 
-        What `count` raises ends it: the next replay begins again, and counts nothing twice. Those
-        that it refuses, over a limit, are kept in `spool.aside`: renamed to `spool`, they count.
-        Does nothing while another thread or process replays.
+        If `count` raises, the next replay begins with the same events; they count once. Events
+        that it refuses move to `aside`. Does nothing while another thread or process replays, or
+        where nothing was ever spooled. Raises sqlite3.Error.
         """
-        try:
-            with self._alone("spool.replay.lock", fcntl.LOCK_EX | fcntl.LOCK_NB):
-                return self._replay(count)
-        except BlockingIOError:
-            return 0
-
-    def _replay(self, count: Count) -> int:
         done = 0
-        for _ in range(2):  # what an earlier replay left behind, then what is new
-            with self._alone():
-                if self._new.exists() and not self._old.exists():
-                    self._new.rename(self._old)
-            if self._old.exists():
-                done += self._replay_old(count)
-                with self._alone():
-                    self._old.unlink()
+        if not self._file.exists():
+            return done
+        with self._alone() as is_alone, self._database() as database:
+            while is_alone and (batch := _next_batch(database)).rows:
+                refused = count(batch.events)
+                kept = [*encode(batch.events[index] for index in refused), *batch.unreadable]
+                with database:
+                    database.executemany(_INSERT.format("aside"), [(text,) for text in kept])
+                    database.executemany("DELETE FROM waiting WHERE id = ?", batch.rows)
+                done += len(batch.events)
         return done
 
-    def _replay_old(self, count: Count) -> int:
-        done = 0
-        batch: list[Event] = []
-        with self._old.open("rb") as file:
-            for line in file:
-                batch += _events(line)
-                if len(batch) >= MAX_BATCH:
-                    self._count(batch, count)
-                    done, batch = done + len(batch), []
-        if batch:
-            self._count(batch, count)
-        return done + len(batch)
-
-    def _count(self, batch: list[Event], count: Count) -> None:
-        if over := count(batch):
-            _append(self._aside, _text(batch[place] for place in over))
-
-    def _files(self) -> list[Path]:
-        return [path for path in (self._new, self._old) if path.exists()]
+    @contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        """Open the file. Commit at the end, or roll back after an exception."""
+        with closing(sqlite3.connect(self._file, timeout=_PATIENCE)) as database:
+            database.execute("PRAGMA journal_mode = WAL")
+            # In WAL mode only FULL makes each commit durable.
+            database.execute("PRAGMA synchronous = FULL")
+            database.execute(f"PRAGMA max_page_count = {self._pages}")
+            database.executescript(_TABLES)
+            with database:
+                yield database
 
     @contextmanager
-    def _alone(self, lock: str = "spool.lock", how: int = fcntl.LOCK_EX) -> Iterator[None]:
-        """No other thread or process does meanwhile what takes this lock: write or take away."""
-        with (self._folder / lock).open("w") as file:
-            fcntl.flock(file, how)
-            yield
+    def _alone(self) -> Iterator[bool]:
+        """Hold the lock of the one replayer, or yield False. It ends with its process."""
+        with closing(sqlite3.connect(self._lock, timeout=0)) as lock:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                yield False
+            else:
+                yield True
 
 
-def _text(events: Iterable[Event]) -> bytes:
-    return "".join(f"\n{message}\n" for message in encode(events)).encode()
+class _Batch(NamedTuple):
+    """Some of the messages that wait: their ids, their events, and messages without events."""
+
+    rows: list[tuple[int]]
+    events: list[Event]
+    unreadable: list[str]
 
 
-def _append(path: Path, text: bytes) -> None:
-    is_new = not path.exists()
-    with path.open("ab") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    if is_new:
-        _sync(path.parent)
-
-
-def _events(line: bytes) -> list[Event]:
-    """The events of a line: none of an empty or a torn one."""
-    try:
-        return decode(line.decode())
-    except ValueError:
-        return []
-
-
-def _sync(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _next_batch(database: sqlite3.Connection) -> _Batch:
+    """Read the oldest messages, up to about MAX_BATCH events."""
+    batch = _Batch([], [], [])
+    select = "SELECT id, message FROM waiting ORDER BY id"
+    with closing(database.execute(select)) as messages:
+        for row, message in messages:
+            batch.rows.append((row,))
+            try:
+                batch.events.extend(decode(message))
+            except ValueError:
+                batch.unreadable.append(message)
+            if len(batch.events) >= MAX_BATCH:
+                break
+    return batch

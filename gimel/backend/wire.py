@@ -1,7 +1,7 @@
-"""Proxy event <-> request and response: parsing, checking, errors.
+"""The wire: requests parsed and checked, responses and errors made.
 
-The events are API Gateway's HTTP API proxy events, payload format 2.0. Whatever a sender puts into
-one ends in an answer or in an `HTTPError`, which becomes a JSON answer itself.
+A request is a proxy event of API Gateway's HTTP API, payload format 2.0. Whatever it holds, it ends
+in a response, or in an `HTTPError`, which becomes a JSON response.
 """
 
 import base64
@@ -21,13 +21,13 @@ DEFAULT_NAMESPACE = "alephbet"
 MAX_NAME = 256
 MAX_BODY = 1 << 20
 MAX_BATCH = 500
-# What Lambda hands on, in bytes of JSON, less what stands around the body.
+# Bytes of JSON that Lambda passes on, less what surrounds the body
 MAX_ANSWER = 6 * 1024 * 1024 - 8192
-# Characters. What fits into few packets is not worth packing.
+# Characters from which a response is worth compressing
 _LARGE = 8192
 
-# Control characters end lines of logs and terminals; lone surrogates have no UTF-8.
-# Compiled when needed, which is by no good event: it takes longer than the rest of this module.
+# Control characters break lines in logs and terminals; lone surrogates have no UTF-8. The patterns
+# are compiled when needed: no valid event needs them, and compiling takes longer than the rest.
 _GZIP = r"(?i)gzip(?!\s*;\s*q=0(\.0*)?\s*(,|$))"
 _FORBIDDEN = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _HEADERS = {
@@ -37,8 +37,15 @@ _HEADERS = {
 }
 
 
+# What a browser may send from another origin. The event path is open to any page, as AlephBet
+# needs; the other routes ask for a key.
+CORS_METHODS = ("GET", "POST", "DELETE", "OPTIONS")
+CORS_HEADERS = ("content-type", "x-api-key")
+CORS_MAX_AGE = 86400  # seconds
+
+
 class HTTPError(GimelError):
-    """A request that gets an error for an answer: a status, a sentence, the field at fault."""
+    """A refused request: the status, the reason, and the field at fault."""
 
     def __init__(self, status: int, error: str, field: str | None = None) -> None:
         super().__init__(error)
@@ -47,7 +54,7 @@ class HTTPError(GimelError):
         self.field = field
 
     def response(self) -> Response:
-        """The error as the client sees it; a 503 or 429 says when to come back (seconds)."""
+        """Return the error as a response. A 503 or 429 says after how many seconds to try again."""
         answer = respond({"error": self.error, "field": self.field}, self.status)
         if self.status in (429, 503):
             answer["headers"]["retry-after"] = "5"
@@ -55,7 +62,7 @@ class HTTPError(GimelError):
 
 
 class Event(NamedTuple):
-    """One event, checked. The first four fields name the counter that it belongs to."""
+    """One checked event. The first four fields name its counter."""
 
     namespace: str
     experiment: str
@@ -65,15 +72,15 @@ class Event(NamedTuple):
 
 
 def respond(payload: object, status: int = 200) -> Response:
-    """A JSON response."""
+    """Return a JSON response."""
     body = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return {"statusCode": status, "headers": dict(_HEADERS), "body": body}
 
 
 def fitted(event: ProxyEvent, response: Response) -> Response:
-    """The response, gzipped where it is large and the client takes that.
+    """Return the response, compressed if it is large and the client accepts gzip.
 
-    Raises HTTPError 413 where Lambda would fail to hand it on.
+    Raises HTTPError 413 if Lambda could not pass it on.
     """
     if len(response["body"]) > _LARGE and re.search(_GZIP, header(event, "accept-encoding")):
         packed = zlib.compress(response["body"].encode(), wbits=zlib.MAX_WBITS | 16)
@@ -89,9 +96,9 @@ def fitted(event: ProxyEvent, response: Response) -> Response:
 
 
 def query(event: ProxyEvent) -> dict[str, str]:
-    """The query's fields; of a repeated one the last. Raises HTTPError 400 on broken UTF-8.
+    """Return the query's fields; the last of a repeated one. Raises HTTPError 400 on broken UTF-8.
 
-    `urllib.parse.parse_qsl` says the same at a sixth of what an event may cost.
+    `urllib.parse.parse_qsl` would take a sixth of the time that an event may cost.
     """
     fields: dict[str, str] = {}
     try:
@@ -108,12 +115,12 @@ def _decoded(text: str) -> str:
 
 
 def header(event: ProxyEvent, name: str) -> str:
-    """A header's value, "" where there is none. API Gateway gives the names in lower case."""
+    """Return a header's value, or "". API Gateway writes the names in lower case."""
     return str((event.get("headers") or {}).get(name, ""))
 
 
 def json_body(event: ProxyEvent) -> object:
-    """The body, parsed. Raises HTTPError: 413 over MAX_BODY bytes, 400 on what is not JSON."""
+    """Return the parsed body. Raises HTTPError: 413 over MAX_BODY bytes, 400 if it is not JSON."""
     body = event.get("body") or ""
     try:
         raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
@@ -125,17 +132,17 @@ def json_body(event: ProxyEvent) -> object:
 
 
 def name(fields: Mapping[str, object], field: str, default: str | None = None) -> str:
-    """The field's value, a name of 1 to MAX_NAME characters. Raises HTTPError 400 otherwise."""
+    """Return the field's value, a name of 1 to MAX_NAME characters. Raises HTTPError 400."""
     value = fields.get(field)
     if value is None:
         value = default
     if isinstance(value, str) and value.strip() and len(value) <= MAX_NAME and value.isprintable():
         return value
-    return _scrutinised(value, field)
+    return _checked_name(value, field)
 
 
-def _scrutinised(value: object, field: str) -> str:
-    """What may be wrong with a name that does not look good at first sight."""
+def _checked_name(value: object, field: str) -> str:
+    """Return an unusual name that is valid. Raises HTTPError 400, saying what is wrong with it."""
     if value is None:
         raise HTTPError(400, f"{field} is missing", field)
     if not isinstance(value, str):
@@ -150,12 +157,12 @@ def _scrutinised(value: object, field: str) -> str:
 
 
 def namespace(fields: Mapping[str, object]) -> str:
-    """The namespace that the fields name, the default one where they name none."""
+    """Return the namespace that the fields name, or the default one."""
     return name(fields, "namespace", DEFAULT_NAMESPACE)
 
 
 def event_of(fields: object) -> Event:
-    """The event that a query or a JSON object describes. Raises HTTPError 400."""
+    """Return the event that a query or a JSON object describes. Raises HTTPError 400."""
     if not isinstance(fields, dict):
         raise HTTPError(400, "an event must be a JSON object", None)
     return Event(

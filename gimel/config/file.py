@@ -1,16 +1,17 @@
-"""config.json -> typed, validated settings.
+"""The file config.json: where it is, how it is read, and what is wrong with it.
 
-The file is the first of: --config, $GIMEL_CONFIG, ./config.json, ~/.gimel/config.json. A mistake in
-it is reported with its place, an unknown key with the nearest known one.
+The file is the first of: --config, $GIMEL_CONFIG, ./config.json, ~/.gimel/config.json. Each mistake
+is reported with the file and the key, and for an unknown key with the nearest known one.
 """
 
 import difflib
 import json
 import os
 import re
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -22,7 +23,7 @@ from gimel.config.stack import Concurrency, Domain, Throttle, Timeouts, Vpc
 
 
 class ConfigError(GimelError):
-    """The configuration is missing or wrong: `mistakes` holds a line for each reason."""
+    """A configuration that is missing or wrong. `mistakes` holds one line for each reason."""
 
     def __init__(self, *mistakes: str) -> None:
         super().__init__("\n".join(mistakes))
@@ -30,84 +31,109 @@ class ConfigError(GimelError):
 
     @property
     def lines(self) -> list[str]:
-        """The mistakes: a key that one quotes may hold line breaks."""
+        """The mistakes, unsplit: a key that a mistake quotes may contain line breaks."""
         return list(self.mistakes)
 
 
-class Source(NamedTuple):
-    """A config file that was read: where it is, and what it says."""
+class ConfigFile(NamedTuple):
+    """A config file that was read: its path, and the settings in it."""
 
     path: Path
     config: Config
 
 
-def locate(given: Path | None = None) -> Path:
-    """The config file to use: the one given or, of the usual places, the first that exists."""
-    named = given or (Path(os.environ["GIMEL_CONFIG"]) if os.environ.get("GIMEL_CONFIG") else None)
-    if named:
-        return named
+def locate(chosen: Path | None = None) -> Path:
+    """Return the path of the config file: the chosen one, or the first default that exists."""
+    if chosen:
+        return chosen
+    if from_environment := os.environ.get("GIMEL_CONFIG"):
+        return Path(from_environment)
     here = Path("config.json").resolve()
     return here if here.exists() else Path.home() / ".gimel" / "config.json"
 
 
-def load(given: Path | None = None) -> Source:
+def load(chosen: Path | None = None) -> ConfigFile:
     """Read and check the config file. Raises ConfigError."""
-    path = locate(given)
+    path = locate(chosen)
     try:
-        # Some editors of Windows put a byte order mark first.
+        # Some Windows editors write a byte order mark first.
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist: `gimel configure` makes one") from None
+        raise ConfigError(f"{path} does not exist: create it with `gimel configure`") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} cannot be read: it is not UTF-8 text") from None
-    return Source(path, parse(text, str(path)))
+    return ConfigFile(path, parse(text, str(path)))
 
 
-def parse(text: str, place: str = "config.json") -> Config:
-    """Check the text of a config file. Raises ConfigError with a line for each mistake."""
+def parse(text: str, source: str = "config.json") -> Config:
+    """Check the text of a config file. Raises ConfigError with one line for each mistake.
+
+    Each line starts with `source`.
+    """
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
         raise ConfigError(
-            f"{place}:{error.lineno}:{error.colno}: not JSON here: {error.msg}"
+            f"{source}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}"
         ) from None
     except (RecursionError, ValueError):
-        raise ConfigError(f"{place}: is nested too deep, or holds too long a number") from None
+        raise ConfigError(f"{source}: is nested too deeply or contains too long a number") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"{place}: must hold one JSON object, {{…}}")
+        raise ConfigError(f"{source}: must contain one JSON object, {{…}}")
     try:
         return Config.model_validate(content)
     except ValidationError as error:
         raise ConfigError(
-            *(_explain(place, details) for details in error.errors(include_url=False))
+            *(_explain(source, details) for details in error.errors(include_url=False))
         ) from None
+    except UnicodeEncodeError:
+        # Pydantic cannot take a key with half of a surrogate pair.
+        raise ConfigError(f"{source}: a key contains an incomplete character") from None
 
 
-# Where pydantic speaks of its own parts.
+# Our words for each type of error that pydantic reports. The fields are pydantic's.
 _MESSAGES = {
-    "dict_type": "must be an object, {…}",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "dict_type": "must be an object, {{…}}",
+    "finite_number": "must be a finite number",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "greater_than": "must be greater than {gt:.15g}",
+    "greater_than_equal": "must be at least {ge:.15g}",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a whole number with fewer digits",
+    "int_type": "must be a whole number",
+    "less_than_equal": "must be at most {le:.15g}",
     "list_type": "must be a list, […]",
-    "missing": "missing",
-    "model_type": "must be an object, {…}",
+    "literal_error": "must be {expected}",
+    "missing": "is missing",
+    "model_type": "must be an object, {{…}}",
+    "string_type": "must be a string",
+    "string_unicode": "contains an incomplete character",
+    "too_long": "must have at most {max_length} items",
     "too_short": "must not be empty",
+    # Raised by the checks in this package.
+    "value_error": "{error}",
 }
 
 
-def _explain(place: str, details: ErrorDetails) -> str:
-    """One mistake in one line: file, key, what is wrong with it."""
-    # A URL in the place of a key holds a password.
-    where = ".".join("…" if re.search("://|@", str(step)) else str(step) for step in details["loc"])
-    message = details["msg"].removeprefix("Value error, ")
+def _explain(source: str, details: ErrorDetails) -> str:
+    """Return one line on a mistake: the source, the key, and what is wrong with its value."""
+    location = details["loc"]
+    # A URL that was written as a key holds a password.
+    key = ".".join("…" if re.search("://|@", str(step)) else str(step) for step in location)
     if details["type"] == "extra_forbidden":
-        message = "unknown key" + _nearest(details["loc"])
-    else:
-        message = _MESSAGES.get(details["type"], message)
-    return f"{place}: {where}: {message}"
+        return f"{source}: {key}: unknown key{_suggest(location)}"
+    context: Mapping[str, Any] = details.get("ctx", {})
+    message = _MESSAGES.get(details["type"], "is not a valid value").format(**context)
+    return f"{source}: {key}: {message}"
 
 
-def _nearest(loc: tuple[int | str, ...]) -> str:
+def _suggest(location: tuple[int | str, ...]) -> str:
     sections: dict[str, type[BaseModel]] = {
         "redis": RedisSettings,
         "aws": AwsSettings,
@@ -118,15 +144,15 @@ def _nearest(loc: tuple[int | str, ...]) -> str:
         "domain": Domain,
         "limits": LimitSettings,
     }
-    model = sections.get(str(loc[0]), Config) if len(loc) > 1 else Config
-    close = difflib.get_close_matches(str(loc[-1]), model.model_fields, n=1)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    model = sections.get(str(location[0]), Config) if len(location) > 1 else Config
+    nearest = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)
+    return f'; did you mean "{nearest[0]}"?' if nearest else ""
 
 
 def write_template(path: Path, redis_url: str | None = None) -> bool:
-    """Write a new config file, readable by its owner only, from the template.
+    """Write a new config file from the template, readable only by its owner.
 
-    An existing file is left alone. Returns whether one was written. Raises ConfigError.
+    Leaves an existing file alone. Returns whether a file was written. Raises ConfigError.
     """
     if path.exists():
         return False

@@ -1,4 +1,4 @@
-"""Where Redis is: the `redis` section of config.json."""
+"""The section `redis` of config.json: where the counters are, and how to connect to them."""
 
 import re
 import ssl
@@ -18,87 +18,99 @@ from redis.exceptions import (
     TimeoutError,
 )
 
-from gimel.config.stack import Strict
+from gimel.config.stack import Section
 
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
-_NO_CERTIFICATE = "holds no certificate: -----BEGIN CERTIFICATE----- …"
-# All variables of a function together take 4 KB at most.
-_LARGEST_CA = 3000
+_NO_CERTIFICATE = "contains no certificate (-----BEGIN CERTIFICATE----- …)"
+# Bytes. Lambda limits all variables of a function together to 4 KB.
+_MAX_CA = 3000
 
 
-def _edited(value: object) -> object:
-    """Refuse what a template left to be filled in."""
+def _refuse_placeholder(value: object) -> object:
+    """Return the value. Raises ValueError if it is a placeholder of a template."""
     if isinstance(value, str) and (value.startswith("ENTER YOUR") or "PASSWORD@HOST" in value):
-        raise ValueError("still says what the template says: put your own value here")
+        raise ValueError("still holds the placeholder of the template: enter your own value")
     return value
 
 
-def _certificates(given: str | None) -> str | None:
-    """The certificates in PEM text, or in the file of that name, without what stands around."""
-    if given is None:
+def _extract_certificates(text: str | None) -> str | None:
+    """Return only the certificates of a PEM text, or of the file at that path.
+
+    Raises ValueError.
+    """
+    if text is None:
         return None
-    if "-----BEGIN" not in given:
+    if "-----BEGIN" not in text:
         try:
-            given = Path(given).expanduser().read_text("utf-8")
+            text = Path(text).expanduser().read_text("utf-8")
         except OSError as error:
-            # Not the name: it may be a password, put into the wrong line.
+            # The message does not quote the path: it may be a password in the wrong line.
             raise ValueError(f"cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise ValueError(_NO_CERTIFICATE) from None
         except (ValueError, RuntimeError):
             raise ValueError("is neither a certificate nor the path of a file") from None
-    found = "\n".join(_CERTIFICATE.findall(given))
-    if len(found) > _LARGEST_CA:
-        raise ValueError(f"holds over {_LARGEST_CA} bytes: leave the issuer of the server alone")
+    certificates = "\n".join(_CERTIFICATE.findall(text))
+    if len(certificates) > _MAX_CA:
+        raise ValueError(
+            f"is over {_MAX_CA} bytes: keep only the certificate that signed the server's"
+        )
     try:
-        # Without any, the context would be the system's.
-        ssl.create_default_context(cadata=found or "-")
+        # An empty cadata would load the system's certificates instead.
+        ssl.create_default_context(cadata=certificates or "-")
     except (ssl.SSLError, ValueError):
         raise ValueError(_NO_CERTIFICATE) from None
-    return found
+    return certificates
 
 
-def _host(given: str | None) -> str | None:
-    """A host's name, or an IP address without brackets."""
-    if given is None or re.fullmatch(r"\w([\w.-]{0,251}\w)?\.?", given):
-        return given
+def _check_host(host: str | None) -> str | None:
+    """Return the host. Raises ValueError unless it is a name, or an IP address without brackets."""
+    if host is None or re.fullmatch(r"\w([\w.-]{0,251}\w)?\.?", host):
+        return host
     try:
-        if re.fullmatch(r"[\da-fA-F:.]+(%\w+)?", given):
-            ip_address(given)
-            return given
+        if re.fullmatch(r"[\da-fA-F:.]+(%\w+)?", host):
+            ip_address(host)
+            return host
     except ValueError:
         pass
-    raise ValueError(
-        "must be a host's name or an IP address alone; a whole URL goes into redis.url"
-    )
+    raise ValueError("must be only a host name or an IP address; put a whole URL into redis.url")
 
 
-def _whole(text: object) -> object:
-    """Refuse half of a surrogate pair, which JSON can write and nothing can send."""
+def _refuse_lone_surrogate(text: object) -> object:
+    """Return the text. Raises ValueError on half of a surrogate pair.
+
+    JSON can contain one, but UTF-8 cannot encode it.
+    """
     if isinstance(text, str) and re.search("[\ud800-\udfff]", text):
-        raise ValueError(r"holds half a character, written as \ud800 to \udfff")
+        raise ValueError(r"contains an incomplete character, written as \ud800 to \udfff")
     return text
 
 
-class RedisSettings(Strict):
-    """Where the counters are: `url`, or the parts that gimel 1.x took.
+class RedisSettings(Section):
+    """The address of Redis: `url`, or the separate fields that gimel 1.x had.
 
-    `cluster`: it is one server of a Redis or Valkey Cluster. `ca`: the certificate of a private
-    authority, PEM, or the path of a file that holds it.
+    `cluster`: the server belongs to a Redis or Valkey Cluster. `ca`: the certificate of a private
+    authority, as PEM text or as the path of a PEM file.
     """
 
-    url: Annotated[SecretStr | None, BeforeValidator(_whole), BeforeValidator(_edited)] = None
-    host: Annotated[str | None, AfterValidator(_host), BeforeValidator(_edited)] = None
+    url: Annotated[
+        SecretStr | None,
+        BeforeValidator(_refuse_lone_surrogate),
+        BeforeValidator(_refuse_placeholder),
+    ] = None
+    host: Annotated[
+        str | None, AfterValidator(_check_host), BeforeValidator(_refuse_placeholder)
+    ] = None
     port: int = Field(6379, ge=1, le=65535)
-    username: Annotated[str, BeforeValidator(_whole)] = ""
-    password: Annotated[SecretStr, BeforeValidator(_whole)] = SecretStr("")
+    username: Annotated[str, BeforeValidator(_refuse_lone_surrogate)] = ""
+    password: Annotated[SecretStr, BeforeValidator(_refuse_lone_surrogate)] = SecretStr("")
     ssl: bool = False
     db: int = Field(0, ge=0)
     cluster: bool = False
-    ca: Annotated[str | None, AfterValidator(_certificates)] = None
+    ca: Annotated[str | None, AfterValidator(_extract_certificates)] = None
 
     @model_validator(mode="after")
-    def _one_address(self) -> "RedisSettings":
+    def _check_address(self) -> "RedisSettings":
         if (self.url is None) == (self.host is None):
             raise ValueError('give either "url" or "host" (with "port", "password", …)')
         if self.url is not None:
@@ -107,7 +119,7 @@ class RedisSettings(Strict):
 
     @cached_property
     def address(self) -> str:
-        """The URL for redis-py. It holds the password: never print it."""
+        """The URL for redis-py. It contains the password: never print it."""
         if self.url is not None:
             return self.url.get_secret_value()
         scheme = "rediss" if self.ssl else "redis"
@@ -118,17 +130,17 @@ class RedisSettings(Strict):
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that tell a function all of it. They hold the password."""
-        found = {"GIMEL_REDIS_URL": self.address}
+        """The environment variables of a function. They contain the password."""
+        variables = {"GIMEL_REDIS_URL": self.address}
         if self.cluster:
-            found["GIMEL_REDIS_CLUSTER"] = "1"
+            variables["GIMEL_REDIS_CLUSTER"] = "1"
         if self.ca:
-            found["GIMEL_REDIS_CA"] = self.ca
-        return found
+            variables["GIMEL_REDIS_CA"] = self.ca
+        return variables
 
 
-# Of redis-py's options, those that a text can set and that a kept connection takes.
-_OPTIONS = {
+# The options of redis-py that a URL can set and that fit a connection that is kept open.
+_URL_OPTIONS = {
     *("client_name", "db", "health_check_interval", "max_connections", "password", "protocol"),
     *("retry_on_timeout", "socket_connect_timeout", "socket_keepalive", "socket_timeout"),
     "username",
@@ -137,10 +149,10 @@ _TLS_OPTIONS = {
     *("ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname"),
     *("ssl_ciphers", "ssl_keyfile", "ssl_password"),
 }
-# Nothing of the URL is quoted: what cannot be taken apart may be the password.
-_NOT_APART = (
-    "url cannot be taken apart: is the port a number, is the database one, and are / # ? [ ] @ in "
-    "the password written as %2F %23 %3F %5B %5D %40?"
+# The message quotes nothing of the URL: what cannot be parsed may be the password.
+_UNPARSABLE = (
+    "url cannot be parsed: port and database must be numbers, and / # ? [ ] @ in the password must "
+    "be written as %2F %23 %3F %5B %5D %40"
 )
 
 
@@ -149,43 +161,54 @@ def _check_url(url: str) -> None:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
-        raise ValueError(_NOT_APART) from None
+        raise ValueError(_UNPARSABLE) from None
     if parts.scheme not in ("redis", "rediss"):
         raise ValueError("url must start with redis:// or, for TLS, rediss://")
     if not host:
-        raise ValueError("url names no host: redis://[user:password@]host[:port][/db]")
-    # A password that begins with digits looks like a port up to its first / # or ?
+        raise ValueError(
+            "url has no host: it must look like redis://[user:password@]host[:port][/db]"
+        )
+    # Up to its first / # or ?, a password that begins with digits looks like a port.
     if "#" in url or "@" in parts.query or not re.fullmatch(r"(/[0-9]{0,9})?", parts.path):
-        raise ValueError(_NOT_APART)
+        raise ValueError(_UNPARSABLE)
     _check_options(parts)
-    parse_url(url)  # type: ignore[no-untyped-call]  # raises ValueError on a bad option
+    try:
+        parse_url(url)  # type: ignore[no-untyped-call]
+    except ValueError as error:
+        # redis-py's message names the option, not its value.
+        raise ValueError(f"url has an option that is not valid: {error}") from None
 
 
 def _check_options(parts: SplitResult) -> None:
-    known = _OPTIONS | _TLS_OPTIONS if parts.scheme == "rediss" else _OPTIONS
+    known = _URL_OPTIONS | _TLS_OPTIONS if parts.scheme == "rediss" else _URL_OPTIONS
     for name, _ in parse_qsl(parts.query, keep_blank_values=True):
         if name in _TLS_OPTIONS - known:
-            raise ValueError(f'url has the option "{name}", which is for TLS: rediss://')
+            raise ValueError(
+                f'url has the option "{name}", which needs TLS: start the URL with rediss://'
+            )
         if name not in known:
-            raise ValueError(f'url has the option "{name}", which Gimel does not know')
+            raise ValueError(f'url has the unknown option "{name}"')
 
 
 def advice(error: RedisError) -> str:
-    """What a Redis that does not answer as it should asks of its owner, in a line."""
+    """Return one line that says what is wrong with Redis and what to do."""
     text = str(error)
     if "without any password configured" in text:
-        return "it has no password, but the configuration gives one: leave it out, or set it there"
+        return (
+            "Redis has no password, but the configuration gives one: remove it there, or set it "
+            "in Redis"
+        )
     if isinstance(error, AuthenticationError) or "WRONGPASS" in text or "NOAUTH" in text:
-        return "it refuses the password: correct redis.password (or the one in redis.url)"
+        return "Redis refuses the password: correct redis.password, or the password in redis.url"
     if isinstance(error, NoPermissionError):
-        return f"this user may not do what counting needs: {text}"
+        return f"the Redis user lacks a permission that counting needs: {text}"
     if isinstance(error, TimeoutError):
         return (
-            "no answer: is the port open to this machine? A TLS port needs rediss://, any other "
-            "redis:// (or ssl: true, ssl: false)"
+            "Redis does not answer: check that this machine can reach the port. A TLS port needs "
+            "rediss:// (or ssl: true), any other port redis:// (or ssl: false)"
         )
     if "SSL" in text:
-        return f"TLS fails: without TLS the URL starts with redis:// ({text})"
+        return f"TLS fails: if the server has no TLS, start the URL with redis:// ({text})"
     if isinstance(error, ConnectionError):
         return f"cannot connect: check host and port; a TLS port needs rediss:// ({text})"
-    return f"it answers with an error: {text}"
+    return f"Redis answers with an error: {text}"

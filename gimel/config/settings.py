@@ -1,10 +1,10 @@
-"""All settings of config.json, typed and checked; each but `redis` has a default."""
+"""All settings of config.json, typed and checked. Each except `redis` has a default."""
 
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from gimel.backend.counting.counters import DEFAULT_SHARDS
+from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS
 from gimel.backend.limits import DEFAULT_LIMITS
 from gimel.config.redis import RedisSettings
 from gimel.config.stack import (
@@ -16,18 +16,18 @@ from gimel.config.stack import (
     PathPart,
     PolicyArn,
     Runtime,
+    Section,
     StackTags,
-    Strict,
     Throttle,
     Timeouts,
     Vpc,
-    like,
+    matching,
+    refuse_taken_path,
 )
-from gimel.gimel import ROUTES
 
 
-class LimitSettings(Strict):
-    """How much the open endpoint may create: see `gimel.backend.limits`."""
+class LimitSettings(Section):
+    """The maximum that events may create: see `gimel.backend.limits`."""
 
     namespaces: int = Field(DEFAULT_LIMITS.namespaces, ge=1, le=10_000)
     experiments: int = Field(DEFAULT_LIMITS.experiments, ge=1, le=10_000)
@@ -35,58 +35,56 @@ class LimitSettings(Strict):
     goals: int = Field(DEFAULT_LIMITS.goals, ge=1, le=1000)
 
 
-class AwsSettings(Strict):
-    """Which account and region; what is left out comes from AWS's own settings."""
+class AwsSettings(Section):
+    """The account and region of the stack. The default of each is AWS's own configuration."""
 
-    region: Annotated[str, like(r"[a-z]{2}(-[a-z]+)+-\d", "eu-west-1")] | None = None
+    region: Annotated[str, matching(r"[a-z]{2}(-[a-z]+)+-\d", "eu-west-1")] | None = None
     profile: str | None = None
 
 
-class _Named(BaseModel):
-    """A part of gimel 1.x's wiring: what is read has its name there, the rest is left alone."""
+class _WiringPart(BaseModel):
+    """A part of a route in the format of gimel 1.x. Keys that Gimel does not read are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class _Function(_Named):
+class _Function(_WiringPart):
     name: Literal["gimel-track"] = Field(alias="FunctionName")
 
 
-class _Method(_Named):
+class _Method(_WiringPart):
     verb: Literal["GET", "POST"] = Field(alias="httpMethod")
 
 
-class _Gateway(_Named):
+class _Gateway(_WiringPart):
     path: PathPart = Field(alias="pathPart")
     method: _Method
 
     @field_validator("path")
     @classmethod
-    def _is_free(cls, path: str) -> str:
-        if any(route.endswith(f" /{path}") for route in ROUTES):
-            raise ValueError("is a path that Gimel has already")
-        return path
+    def _check_path(cls, path: str) -> str:
+        return refuse_taken_path(path)
 
 
-class Wiring(_Named):
-    """One more route for events, as gimel 1.x wrote it."""
+class Wiring(_WiringPart):
+    """An additional route for events, in the format of gimel 1.x."""
 
     function: _Function = Field(alias="lambda")
     gateway: _Gateway = Field(alias="api_gateway")
 
     @property
     def route(self) -> str:
-        """The route key, e.g. `GET /my_endpoint`."""
+        """The key of the route, e.g. `GET /my_endpoint`."""
         return f"{self.gateway.method.verb} /{self.gateway.path}"
 
 
-class Config(Strict):
+class Config(Section):
     """All settings of one stack."""
 
     redis: RedisSettings
     aws: AwsSettings = AwsSettings()
     stack: Annotated[
-        str, like(r"[a-z][a-z0-9-]{0,31}", "shop-2: 1 to 32 small letters, digits and -")
+        str, matching(r"[a-z][a-z0-9-]{0,31}", "shop-2: 1 to 32 lowercase letters, digits and -")
     ] = "gimel"
     shards: int = Field(DEFAULT_SHARDS, ge=1, le=1024)
     counting: Literal["hyperloglog", "exact"] = "hyperloglog"

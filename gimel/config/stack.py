@@ -1,4 +1,4 @@
-"""The part of config.json that says what a deployed stack is like; each setting has a default."""
+"""The settings of config.json that describe a deployed stack. Each has a default."""
 
 import re
 from typing import Annotated, Literal
@@ -13,8 +13,8 @@ Architecture = Literal["arm64", "x86_64"]
 _ARN = r"arn:aws[a-z-]*:"
 
 
-def like(pattern: str, example: str) -> AfterValidator:
-    """A text that the whole pattern matches; the complaint shows how one looks that does."""
+def matching(pattern: str, example: str) -> AfterValidator:
+    """Return a validator of texts that match the whole pattern; its error shows the example."""
 
     def check(text: str) -> str:
         if not re.fullmatch(pattern, text):
@@ -24,24 +24,24 @@ def like(pattern: str, example: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-class Strict(BaseModel):
-    """Settings that know all their keys, and never quote a value in a complaint."""
+class Section(BaseModel):
+    """A section of config.json. It refuses unknown keys, and no error quotes one of its values."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class Timeouts(Strict):
-    """Seconds a function may take. API Gateway waits for 30, then gives up."""
+class Timeouts(Section):
+    """Seconds that each function may run. API Gateway gives up after 30."""
 
     track: int = Field(5, ge=1, le=29)
     reads: int = Field(29, ge=1, le=29)
     delete: int = Field(29, ge=1, le=29)
 
 
-class Concurrency(Strict):
-    """How many of a function may run at once; null reserves none, and limits none.
+class Concurrency(Section):
+    """How many executions of each function may run at once. Null reserves and limits nothing.
 
-    Each one that runs keeps a connection. A small Redis takes 30.
+    Each execution keeps a connection to Redis. A small Redis accepts 30.
     """
 
     track: int | None = Field(20, ge=1, le=1000)
@@ -49,62 +49,71 @@ class Concurrency(Strict):
     delete: int | None = Field(2, ge=1, le=1000)
 
 
-class Throttle(Strict):
-    """What the API lets through: requests a second, and at once. Over it, 429."""
+class Throttle(Section):
+    """The requests that the API accepts per second, and at once. It answers others with 429."""
 
     rate: float = Field(500, gt=0, le=1_000_000)
     burst: int = Field(1000, ge=1, le=500_000)
 
 
-Subnet = Annotated[str, like(r"subnet-[0-9a-f]+", "subnet-0123456789abcdef0")]
-SecurityGroup = Annotated[str, like(r"sg-[0-9a-f]+", "sg-0123456789abcdef0")]
+Subnet = Annotated[str, matching(r"subnet-[0-9a-f]+", "subnet-0123456789abcdef0")]
+SecurityGroup = Annotated[str, matching(r"sg-[0-9a-f]+", "sg-0123456789abcdef0")]
 
 
-class Vpc(Strict):
-    """Where functions run that reach a Redis without a public address."""
+class Vpc(Section):
+    """The network in which the functions run, to reach a Redis without a public address."""
 
     subnets: list[Subnet] = Field(min_length=1)
     security_groups: list[SecurityGroup] = Field(min_length=1)
 
 
-class Domain(Strict):
-    """A name of one's own for the API, and its certificate in ACM, of the same region."""
+class Domain(Section):
+    """A custom domain name for the API, and its certificate in ACM, in the same region."""
 
     name: Annotated[
-        str, like(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", "ab.shop.example")
+        str, matching(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}", "ab.shop.example")
     ]
     certificate: Annotated[
         str,
-        like(
+        matching(
             _ARN + r"acm:[a-z0-9-]+:\d{12}:certificate/\S+",
             "arn:aws:acm:eu-west-1:123456789012:certificate/…",
         ),
     ]
 
 
-def _free_path(path: str) -> str:
-    if path != "e" and any(route.endswith(f" /{path}") for route in ROUTES):
-        raise ValueError("is a path that Gimel has already")
+def refuse_taken_path(path: str) -> str:
+    """Return the path. Raises ValueError if Gimel has a route with it."""
+    if any(route.endswith(f" /{path}") for route in ROUTES):
+        raise ValueError("is a path that Gimel already uses")
     return path
 
 
-def _own_tags(tags: dict[str, str]) -> dict[str, str]:
+def _check_event_path(path: str) -> str:
+    return path if path == "e" else refuse_taken_path(path)
+
+
+def _check_tags(tags: dict[str, str]) -> dict[str, str]:
     for name, value in tags.items():
         if name.startswith(("aws:", "gimel:")):
-            raise ValueError(f'"{name}": names that start with aws: or gimel: are taken')
+            raise ValueError(f'"{name}": names that start with aws: or gimel: are reserved')
         if not re.fullmatch(r"[\w.:/=+\-@ ]{1,128}", name) or not re.fullmatch(
             r"[\w.:/=+\-@ ]{0,256}", value
         ):
-            raise ValueError(f'"{name}": tags are letters, digits, space and . : / = + - @ _')
+            raise ValueError(
+                f'"{name}": tags may contain only letters, digits, spaces and . : / = + - @ _'
+            )
     return tags
 
 
-PathPart = Annotated[str, like(r"[A-Za-z0-9._-]{1,64}", "moments: 1 to 64 letters, digits, . _ -")]
-EventPath = Annotated[PathPart, AfterValidator(_free_path)]
-Origin = Annotated[
-    str, like(r"\*|https?://[A-Za-z0-9.-]+(:\d{1,5})?", "https://shop.example, or *")
+PathPart = Annotated[
+    str, matching(r"[A-Za-z0-9._-]{1,64}", "moments: 1 to 64 letters, digits, . _ -")
 ]
-StackTags = Annotated[dict[str, str], Field(max_length=40), AfterValidator(_own_tags)]
+EventPath = Annotated[PathPart, AfterValidator(_check_event_path)]
+Origin = Annotated[
+    str, matching(r"\*|https?://[A-Za-z0-9.-]+(:\d{1,5})?", "https://shop.example, or *")
+]
+StackTags = Annotated[dict[str, str], Field(max_length=40), AfterValidator(_check_tags)]
 PolicyArn = Annotated[
-    str, like(_ARN + r"iam::(\d{12}|aws):policy/\S+", "arn:aws:iam::123456789012:policy/limits")
+    str, matching(_ARN + r"iam::(\d{12}|aws):policy/\S+", "arn:aws:iam::123456789012:policy/limits")
 ]

@@ -1,5 +1,8 @@
-"""The backend on this machine: the handlers behind an HTTP server, on an embedded Valkey.
+"""The backend on this machine: the handlers behind an HTTP server, with an embedded Valkey.
 
-Options of `gimel local` come in, a server on a port goes out. `server` starts and stops both and
-counts what had to wait for Redis; `demo` fills it with made-up experiments and serves a page.
+The options of `gimel local` come in, a server on a port goes out. `server` starts the HTTP server
+and Valkey, counts the events that had to wait for Valkey, and stops both. `demo` counts made-up
+experiments and serves a page to try.
+
+Read `server` first.
 """

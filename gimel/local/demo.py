@@ -1,4 +1,4 @@
-"""What `gimel local --demo` adds: a few believable experiments, and a page to click through."""
+"""The demo of `gimel local --demo`: a few made-up experiments, and a page to click through."""
 
 import random
 from collections.abc import Callable, Iterable, Iterator
@@ -6,7 +6,8 @@ from importlib.resources import files
 from itertools import islice
 from typing import Any, NamedTuple
 
-from gimel.backend.counting.counters import PARTICIPATE, Counters
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import DEMO_NAMESPACE as NAMESPACE
 from gimel.backend.wire import MAX_BATCH, Event
 from gimel.snippet import snippet
@@ -17,7 +18,7 @@ GOALS = ("clicked the button",)
 
 
 class Arm(NamedTuple):
-    """A made-up variant: its visitors, and the rate of each goal."""
+    """A made-up variant: its number of visitors, and the rate of each goal."""
 
     variant: str
     visitors: int
@@ -42,44 +43,44 @@ EXPERIMENTS: dict[str, list[Arm]] = {
 
 
 def fill(counters: Counters) -> None:
-    """Count the made-up visitors; again, it adds nothing: their uuids are always the same."""
+    """Count the made-up visitors. A second call adds nothing, since their uuids stay the same."""
     events = _events()
     while batch := list(islice(events, MAX_BATCH)):
         counters.add(batch)
 
 
 def _events() -> Iterator[Event]:
-    chance = random.Random(3)  # noqa: S311 - the same visitors every time, no secret
+    generator = random.Random(3)  # noqa: S311 - the same visitors every time, no secret
     for experiment, arms in EXPERIMENTS.items():
         for arm in arms:
             for number in range(arm.visitors):
                 uuid = f"{arm.variant}-{number}"
                 yield Event(NAMESPACE, experiment, PARTICIPATE, arm.variant, uuid)
                 for goal, rate in arm.rates.items():
-                    if chance.random() < rate:
+                    if generator.random() < rate:
                         yield Event(NAMESPACE, experiment, goal, arm.variant, uuid)
 
 
 App = Callable[..., Iterable[bytes]]
 
 
-def with_page(app: App) -> App:
-    """The app with the demo page at `/`."""
+def add_page(app: App) -> App:
+    """Return the app with the demo page at `/`."""
 
-    def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def app_with_page(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) != ("GET", "/"):
             return app(environ, start_response)
-        # Relative to the page's own address, whatever name it was opened under.
+        # Without a URL, the page sends events to the host that it was opened from.
         body = page(url="").encode()
         headers = [("content-type", "text/html; charset=utf-8"), ("content-length", str(len(body)))]
         start_response("200 OK", headers)
         return [body]
 
-    return wrapped
+    return app_with_page
 
 
 def page(url: str) -> str:
-    """The page: the snippet just as `gimel snippet` prints it, and something to click."""
+    """Return the HTML of the page, with the snippet as `gimel snippet` prints it."""
     script = snippet(
         url, namespace=NAMESPACE, experiment=EXPERIMENT, variants=VARIANTS, goals=GOALS
     )

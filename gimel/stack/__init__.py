@@ -1,13 +1,20 @@
-"""One deployment on AWS. There is no state file: names and tags say what belongs to a stack.
+"""One deployment on AWS: from the settings to functions that answer, and back to nothing.
 
-Settings come in. `wanted` turns them into the stack that should exist, `observe` asks AWS what does
-exist (`observed`), `plan` compares the two and returns changes (`change`), and `apply` makes them.
-`prepare` does the first three steps, which write nothing; `gimel.deploy` adds the last one, and
-sends an event through the result.
+There is no state file: names and tags say which resources belong to a stack.
 
-Beside that path: `bundle` builds the zip, `aws` makes each call to AWS, `permissions` writes the
-IAM policies, `preflight` checks what a deploy needs, `deployed` finds a stack that exists,
-`operations` keeps it running, `queues` looks after its queues, `teardown` plans its removal.
+Settings come in. `wanted` derives the stack that should exist. `observe` asks AWS what does exist
+and returns it as plain data (`observed`). `plan` compares the two and returns the changes
+(`change`). `apply` makes them. `prepare` combines the first three steps, which change nothing;
+`gimel.deploy` adds the last one and sends a probe event through the result. A deploy that stops
+half-way leaves the changes it has made, and the next deploy observes them.
+
+The settings of the resources are in `wanted`; those of the SQS queues are in `plan.queue`, and the
+IAM policies, of the functions and for deploying, in `permissions`.
+
+Beside that path, `aws` makes every call to AWS, and `trace` reports the calls for `--debug`.
+`bundle` builds the zip that Lambda runs. `preflight` checks what a deploy needs. `deployed` finds a
+deployed stack. `operations` shows its state, rolls it back and destroys it, `teardown` plans that
+deletion, and `queues` moves dead letters back to the queue.
 
 Read `wanted` first, then `plan.plan`.
 """

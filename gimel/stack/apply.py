@@ -1,4 +1,8 @@
-"""Applying a plan: lanes side by side, each change a line, a stop between calls."""
+"""The application of a plan: lanes run in parallel, and each change is announced with one line.
+
+When a lane fails or Ctrl-C comes, every lane finishes the call that it is making and starts no
+other. Nothing is undone: the next deploy observes the changes made so far and plans the rest.
+"""
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -8,55 +12,54 @@ from threading import Event, Lock
 from typing import Any
 
 from gimel.stack.aws import Aws, NotFoundError
-from gimel.stack.change import Call, Change, Later
+from gimel.stack.change import Call, Change, Template
 from gimel.stack.wanted import DeployError
 
 Say = Callable[[str], None]
 
 
 class InterruptedDeployError(DeployError):
-    """Ctrl-C stopped a deploy between two calls. The message says what was done."""
+    """Ctrl-C stopped a deploy between two calls. The message says how many changes were made."""
 
     exit_code = 130
 
 
 @dataclass
 class _Run:
-    """What the lanes share: what the answers told so far, and the word to stop."""
+    """The state that the lanes share: the values saved so far, and the signal to stop."""
 
     aws: Aws
     say: Say
-    known: dict[str, str]
+    saved: dict[str, str]
     stop: Event = field(default_factory=Event)
     lock: Lock = field(default_factory=Lock)
-    done: list[Change] = field(default_factory=list)
+    made: list[Change] = field(default_factory=list)
 
-    def tell(self, line: str) -> None:
+    def announce(self, change: Change) -> None:
         with self.lock:
-            self.say(line)
+            self.say(str(change))
 
 
-def apply(aws: Aws, changes: list[Change], known: Mapping[str, str], say: Say) -> Mapping[str, str]:
-    """Make the changes, and return what is known then.
+def apply(aws: Aws, changes: list[Change], saved: Mapping[str, str], say: Say) -> Mapping[str, str]:
+    """Make the changes in order. Return `saved` with the values that the calls saved.
 
-    When a lane fails, or Ctrl-C comes, the others stop between two calls. Raises AwsError and
-    InterruptedDeployError.
+    Raises AwsError and InterruptedDeployError. The changes made by then stay.
     """
-    run = _Run(aws, say, dict(known))
+    run = _Run(aws, say, dict(saved))
     try:
         for _, neighbours in groupby(changes, key=lambda change: bool(change.lane)):
             lanes: dict[str, list[Change]] = {}
             for change in neighbours:
                 lanes.setdefault(change.lane, []).append(change)
-            _side_by_side(run, list(lanes.values()))
+            _run_in_parallel(run, list(lanes.values()))
     except KeyboardInterrupt:
-        raise InterruptedDeployError(_what_stands(run, len(changes))) from None
-    return run.known
+        raise InterruptedDeployError(_interruption(run, len(changes))) from None
+    return run.saved
 
 
-def _side_by_side(run: _Run, lanes: list[list[Change]]) -> None:
+def _run_in_parallel(run: _Run, lanes: list[list[Change]]) -> None:
     with ThreadPoolExecutor(len(lanes)) as pool:
-        futures = [pool.submit(_lane, run, lane) for lane in lanes]
+        futures = [pool.submit(_run_lane, run, lane) for lane in lanes]
         try:
             for future in futures:
                 future.result()
@@ -65,38 +68,38 @@ def _side_by_side(run: _Run, lanes: list[list[Change]]) -> None:
     run.stop.clear()
 
 
-def _what_stands(run: _Run, planned: int) -> str:
-    last = f", the last: {run.done[-1].verb} {run.done[-1].what}" if run.done else ""
+def _interruption(run: _Run, planned: int) -> str:
+    last = f", the last one: {run.made[-1].verb} {run.made[-1].what}" if run.made else ""
     return (
-        f"stopped: {len(run.done)} of {planned} changes stand{last}. "
+        f"stopped: {len(run.made)} of {planned} changes are made{last}. "
         "Run the same command again to continue"
     )
 
 
-def _lane(run: _Run, changes: list[Change]) -> None:
+def _run_lane(run: _Run, changes: list[Change]) -> None:
     for change in changes:
-        run.tell(str(change))
+        run.announce(change)
         for call in change.calls:
             if run.stop.is_set():
                 return
-            _make(run, call)
-        run.done.append(change)
+            _make_call(run, call)
+        run.made.append(change)
 
 
-def _make(run: _Run, call: Call) -> None:
-    """Make one call. What the answer tells is added to what is known."""
-    arguments = {name: _filled(value, run.known) for name, value in call.arguments.items()}
+def _make_call(run: _Run, call: Call) -> None:
+    """Make one call, save the values that later calls need, and wait for the result."""
+    arguments = {name: _fill(value, run.saved) for name, value in call.arguments.items()}
     try:
-        answer = run.aws.settle(call.service, call.operation, **arguments)
+        answer = run.aws.call_until_accepted(call.service, call.operation, **arguments)
     except NotFoundError:
         if call.if_exists:
             return
         raise
-    run.known.update({name: answer[place] for name, place in call.saves.items()})
+    run.saved.update({name: answer[key] for name, key in call.saves.items()})
     if call.waiter:
         function = arguments["FunctionName"]
         run.aws.wait(call.waiter, FunctionName=function, Qualifier=answer["Version"])
 
 
-def _filled(value: Any, known: Mapping[str, str]) -> Any:
-    return value.format_map(known) if isinstance(value, Later) else value
+def _fill(value: Any, saved: Mapping[str, str]) -> Any:
+    return value.format_map(saved) if isinstance(value, Template) else value

@@ -1,12 +1,12 @@
-"""The zip that Lambda runs: Gimel's runtime and redis-py, the same bytes from the same input.
+"""The zip that Lambda runs: Gimel's runtime and redis-py. The same input makes the same bytes.
 
-Lambda's /var/task is read-only, so bytecode that the zip does not hold is compiled again at every
-cold start (`import redis`: 80 ms with bytecode, 240 ms without). The bytecode is unchecked-hash
-(PEP 552): it bears no time and is loaded without a look at its source.
+Lambda's /var/task is read-only. Without bytecode in the zip, Python compiles the sources again at
+every cold start: `import redis` takes 80 ms with bytecode and 240 ms without. The bytecode is
+unchecked-hash (PEP 552): it holds no timestamp, and Python loads it without reading the source.
 
-Of redis-py, the zip leaves out what Gimel has no use for. Without its `__init__`, which imports all
-of redis.asyncio, the package is a namespace (PEP 420): the runtime imports the submodules that it
-needs, as in `from redis.client import Redis`.
+The zip leaves out the parts of redis-py that Gimel does not use. One of them is `__init__.py`,
+which imports all of redis.asyncio. Without it the package is a namespace package (PEP 420), and the
+runtime imports submodules, as in `from redis.client import Redis`.
 """
 
 import base64
@@ -29,11 +29,12 @@ from gimel.config.stack import Runtime
 
 _PACKAGE = Path(str(files("gimel")))
 
-# What ships to Lambda, beside redis-py. pyproject.toml's contracts hold what these may import.
+# The parts of Gimel that ship to Lambda. pyproject.toml's contracts limit what they may import.
 SHIPPED = ("__init__.py", "gimel.py", "aws_lambda.py", "backend")
 
-# Files and folders of redis-py: the asynchronous client, Sentinel, commands of server modules, and
-# what needs packages that the zip does not hold (redis-py says so before it looks for ocsp.py).
+# Files and folders of redis-py that stay out: the asynchronous client, Sentinel, the commands of
+# server modules, and files that need packages outside the zip. redis-py reports the missing
+# package before it imports ocsp.py.
 _UNUSED = (
     "__init__.py",
     "asyncio",
@@ -45,11 +46,13 @@ _UNUSED = (
     "sentinel.py",
 )
 
-_FIRST_DAY_OF_ZIP = (1980, 1, 1, 0, 0, 0)
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+_OWN_RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
 class Bundle(NamedTuple):
-    """A zip, the Lambda runtime that it is for, and whether it holds bytecode."""
+    """A zip, the Lambda runtime that it is built for, and whether it holds bytecode."""
 
     content: bytes
     runtime: Runtime
@@ -57,29 +60,28 @@ class Bundle(NamedTuple):
 
     @property
     def sha256(self) -> str:
-        """The zip's SHA-256 as Lambda says it (CodeSha256, base64)."""
+        """The zip's SHA-256 in the form of Lambda's CodeSha256, which is base64."""
         return base64.b64encode(hashlib.sha256(self.content).digest()).decode()
 
 
 def default_runtime() -> Runtime:
-    """The runtime of this interpreter's version, else the newest that Lambda has."""
-    known: tuple[Runtime, ...] = get_args(Runtime)
-    mine = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    return next((runtime for runtime in known if runtime == mine), known[-1])
+    """Return the runtime of this interpreter's version, or else Lambda's newest runtime."""
+    runtimes: tuple[Runtime, ...] = get_args(Runtime)
+    return next((runtime for runtime in runtimes if runtime == _OWN_RUNTIME), runtimes[-1])
 
 
 def build(runtime: Runtime | None = None) -> Bundle:
-    """The zip for the runtime (None: this interpreter's).
+    """Build the zip for the runtime, by default for this interpreter's.
 
-    The same sources, Python (its minor version's bytecode) and zlib make the same bytes, wherever
-    the sources lie. Without an interpreter of that version on the PATH, the sources go alone.
+    The same sources, Python minor version and zlib make the same bytes in any folder. If the PATH
+    has no interpreter of the runtime's version, the zip holds the sources without bytecode.
     """
-    return _pack(_sources(), runtime)
+    return _pack(_copy_sources(), runtime)
 
 
 def _pack(sources: "tempfile.TemporaryDirectory[str]", runtime: Runtime | None) -> Bundle:
     chosen = runtime or default_runtime()
-    interpreter = _interpreter(chosen)
+    interpreter = _find_interpreter(chosen)
     with sources as name:
         tree = Path(name)
         if interpreter:
@@ -88,39 +90,37 @@ def _pack(sources: "tempfile.TemporaryDirectory[str]", runtime: Runtime | None) 
 
 
 @cache
-def begin(runtime: Runtime | None = None) -> Future[Bundle]:
-    """What `build` will give, a second later; until then there are other things to do.
-
-    It is built once a process.
-    """
+def build_in_background(runtime: Runtime | None = None) -> Future[Bundle]:
+    """Start `build` in a thread, once a process. The result is ready about a second later."""
     pool = ThreadPoolExecutor(1)
-    # To copy hundreds of small files takes 20 ms here, and 400 ms beside other busy threads.
-    building = pool.submit(_pack, _sources(), runtime)
+    # Copying hundreds of small files takes 20 ms here, but 400 ms in a thread beside busy threads.
+    building = pool.submit(_pack, _copy_sources(), runtime)
     pool.shutdown(wait=False)
     return building
 
 
-def _interpreter(runtime: str) -> str | None:
-    """The interpreter that compiles for the runtime, if there is one.
+def _find_interpreter(runtime: str) -> str | None:
+    """Return the path of an interpreter that compiles for the runtime, if there is one.
 
-    A name on the PATH may be a mere stand-in (pyenv's), which fails or starts what it stands for.
+    A program on the PATH may be a pyenv shim, which starts the real interpreter or fails. So the
+    program is asked for the interpreter's own path.
     """
-    if runtime == f"python{sys.version_info.major}.{sys.version_info.minor}":
+    if runtime == _OWN_RUNTIME:
         return sys.executable
     found = shutil.which(runtime)
     if found is None:
         return None
-    asked = subprocess.run(  # noqa: S603
+    completed = subprocess.run(  # noqa: S603
         [found, "-S", "-c", "import sys; print(sys.executable)"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return asked.stdout.strip() if asked.returncode == 0 else None
+    return completed.stdout.strip() if completed.returncode == 0 else None
 
 
-def _sources() -> "tempfile.TemporaryDirectory[str]":
-    """A folder with what the zip is made of, to be removed by the one who has it."""
+def _copy_sources() -> "tempfile.TemporaryDirectory[str]":
+    """Copy the sources for the zip into a temporary folder, which the caller removes."""
     folder = tempfile.TemporaryDirectory()
     tree = Path(folder.name)
     (tree / "gimel").mkdir()
@@ -142,10 +142,11 @@ def _sources() -> "tempfile.TemporaryDirectory[str]":
 
 
 def _compile(tree: Path, interpreter: str) -> None:
-    """Compile all, with the paths that the files have on Lambda.
+    """Compile all sources, with the paths that the files have on Lambda.
 
-    A process of its own with nothing of this one's state: marshal writes an object differently
-    when something else refers to it, and the order of sets follows the hash seed.
+    A separate process keeps the bytes the same. This process's state would change them: marshal
+    writes an object differently if another object refers to it, and the hash seed decides the order
+    of sets.
     """
     subprocess.run(  # noqa: S603
         [
@@ -163,8 +164,8 @@ def _zip(tree: Path) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for path in sorted(path for path in tree.rglob("*") if path.is_file()):
-            entry = zipfile.ZipInfo(path.relative_to(tree).as_posix(), _FIRST_DAY_OF_ZIP)
-            entry.create_system = 3  # Unix, on which the mode means something
+            entry = zipfile.ZipInfo(path.relative_to(tree).as_posix(), _ZIP_EPOCH)
+            entry.create_system = 3  # Unix, so that the mode below applies
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, path.read_bytes(), zipfile.ZIP_DEFLATED)
     return buffer.getvalue()

@@ -1,7 +1,8 @@
-"""A step of a deploy: a line for people and the calls to AWS that make it.
+"""The change, a step of a plan: one line that describes it and the calls to AWS that make it.
 
-What a call needs to know and only an earlier one will tell (an id, a version) stands in its
-arguments as `Later`.
+A call may need a value that only an earlier call returns, such as an id or a version. The earlier
+call saves the value under a name (`Call.saves`), and the later call's arguments hold a `Template`
+with that name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 MASK = "***"
-# The variables of a function that may be shown; whatever else is added holds a secret until it is
-# named here.
+# The environment variables of a function that may be printed. Every other variable counts as a
+# secret.
 OPEN_VARIABLES = frozenset(
     {
         "GIMEL_COUNTING",
@@ -23,21 +24,22 @@ OPEN_VARIABLES = frozenset(
 )
 
 
-class Later(str):
-    """A text with {names} that are known when it is sent: see `Call.saves`."""
+class Template(str):
+    """A text with {names}. `apply` replaces each name with the value saved under it."""
 
 
-def later(name: str) -> Later:
-    """What an earlier call will have saved under the name."""
-    return Later("{" + name + "}")
+def saved_value(name: str) -> Template:
+    """Return a template for the value that an earlier call saves under the name."""
+    return Template("{" + name + "}")
 
 
 @dataclass(frozen=True)
 class Call:
-    """A call to AWS: a client's method, what to keep of its answer, what to wait for.
+    """A call to AWS: a client's method and its arguments.
 
-    `before`: what is known of the arguments as they are. `if_exists`: what it removes may not be
-    there.
+    `saves` maps a name to the key of the answer whose value is saved under that name. `waiter` is
+    the boto3 waiter to use after the call. `if_exists` means that the resource to delete may be
+    missing. `before` holds the present values of the arguments, as far as they are known.
     """
 
     service: str
@@ -49,40 +51,41 @@ class Call:
     before: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def fields(self) -> dict[str, tuple[Any, Any]]:
-        """Each field that is sent: what it is now (None: not there, or not known) and will be.
+        """Return the present and the new value of each field that the call changes.
 
-        Fields that stay as they are are left out, secrets masked.
+        The present value is None if the field is missing or unknown. Secrets are masked.
         """
-        before, after = dict(_flat(self.before)), dict(_flat(self.arguments))
+        before, after = dict(_flatten(self.before)), dict(_flatten(self.arguments))
         return {
-            name: (_shown(name, before.get(name)), _shown(name, after.get(name)))
+            name: (_mask(name, before.get(name)), _mask(name, after.get(name)))
             for name in before | after
             if name not in before or name not in after or before[name] != after[name]
         }
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for name, inner in value.items():
         if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{prefix}{name}.")
+            yield from _flatten(inner, f"{prefix}{name}.")
         else:
             yield prefix + name, inner
 
 
-def _shown(name: str, value: Any) -> Any:
-    """The value, unless it is a secret: the read key, or a variable of a function."""
+def _mask(name: str, value: Any) -> Any:
+    """Return the value, or the mask if it is the read key or a secret environment variable."""
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     head, _, variable = name.rpartition(".")
-    secret = name == "Value" or (head == "Environment.Variables" and variable not in OPEN_VARIABLES)
-    return MASK if secret and value is not None else value
+    is_variable = head == "Environment.Variables"
+    is_secret = name == "Value" or (is_variable and variable not in OPEN_VARIABLES)
+    return MASK if is_secret and value is not None else value
 
 
 @dataclass(frozen=True)
 class Change:
-    """A step of a deploy. Nothing that is printed of it holds a secret.
+    """A step of a plan: `verb` and `what` name it, `why` gives the reason. It prints no secret.
 
-    Neighbours in lanes of different names do not depend on each other.
+    Neighbouring changes in different lanes do not depend on each other and run in parallel.
     """
 
     verb: str
@@ -95,7 +98,7 @@ class Change:
         return f"{self.verb} {self.what}: {self.why}"
 
     def describe(self) -> dict[str, Any]:
-        """The change for machines, field by field."""
+        """Return the change as JSON, field by field."""
         return {
             "change": self.verb,
             "what": self.what,

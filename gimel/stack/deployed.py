@@ -1,4 +1,4 @@
-"""The deployed stack as the commands find it: where it answers, its read key, how it sees Redis."""
+"""The deployed stack, as the commands find it: its URL, its read key, and its view of Redis."""
 
 import json
 from typing import Any
@@ -7,61 +7,70 @@ from urllib.parse import urlsplit
 from gimel.client import Backend
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws
-from gimel.stack.observe import find_apis, parameter
+from gimel.stack.observe import find_apis, observe_parameter
 from gimel.stack.wanted import ALIAS, READS, STAGE, DeployError, Names
 
+# Advice for each kind of trouble that the functions report (see `inspect_redis`).
 REDIS_TROUBLE = {
     "network": (
-        "network: no connection. Is its address right, is it open to AWS (or, for ElastiCache, is "
-        '"vpc" set and does its security group let the functions in), and does a TLS port have '
-        "rediss://?"
+        "network: no connection. Check the address, that Redis accepts connections from AWS (for "
+        'ElastiCache: that "vpc" is set and the security group admits the functions), and that '
+        "the URL of a TLS port starts with rediss://"
     ),
-    "tls": "TLS: it fails. Without TLS the URL starts with redis://, with TLS with rediss://",
-    "password": "password: it refuses the user or the password in config.json",
-    "acl": "ACL: this user may not do what counting needs (see `gimel preflight`)",
-    "other": "it answers with an error; the functions' logs name its kind",
+    "tls": "TLS: the handshake fails. A URL without TLS starts with redis://, with TLS rediss://",
+    "password": "password: Redis refuses the user or the password in config.json",
+    "acl": "ACL: this user lacks permissions that counting needs (see `gimel preflight`)",
+    "other": "Redis answers with an error; the functions' logs name the error",
 }
 
 
 def connect(config: Config) -> Aws:
-    """AWS as the configuration says. Raises AwsError."""
+    """Connect to the AWS account and region that the configuration names. Raises AwsError."""
     return Aws(config.aws.region, config.aws.profile)
 
 
 def find(config: Config, aws: Aws | None = None) -> Backend:
-    """The deployed stack's URL and read key. Raises AwsError, and DeployError if there is none."""
+    """Return the URL and the read key of the deployed stack.
+
+    Raises AwsError, and DeployError if there is no such stack.
+    """
     aws = aws or connect(config)
     names = Names(config.stack)
     apis = find_apis(aws, names)
-    kept = parameter(aws, names)
-    if not apis or kept is None:
-        raise DeployError(
-            f"no stack called {names.stack} in region {aws.region}: `gimel deploy` makes it"
-        )
+    read_key = observe_parameter(aws, names)
+    if not apis or read_key is None:
+        raise no_such_stack(names, aws.region)
     url = public_url(aws, apis[0]["ApiId"], apis[0]["ApiEndpoint"])
-    return Backend(url, kept.key, config.event_path)
+    return Backend(url, read_key.key, config.event_path)
+
+
+def no_such_stack(names: Names, region: str) -> DeployError:
+    """Return the error for a command that needs a deployed stack and finds none."""
+    return DeployError(
+        f"there is no stack {names.stack} in region {region}: create it with `gimel deploy`"
+    )
 
 
 def public_url(aws: Aws, api: str, endpoint: str) -> str:
-    """Where the API answers.
+    """Return the URL of the API.
 
-    An emulator's endpoint is a name under .localhost, which browsers resolve and other programs
-    may not; it serves the same under a path of its own address.
+    The endpoint of an emulator is a name under .localhost. Browsers resolve such a name, but other
+    programs may not. The emulator serves the API under a path of its own address as well.
     """
     if str(urlsplit(endpoint).hostname).endswith(".localhost"):
         return f"{aws.clients['apigatewayv2'].meta.endpoint_url}/_aws/execute-api/{api}/{STAGE}"
     return f"{endpoint}/{STAGE}"
 
 
-def redis_of(aws: Aws, names: Names) -> str:
-    """The URL, password and all, of the Redis that the deployed functions have."""
+def deployed_redis_url(aws: Aws, names: Names) -> str:
+    """Return the URL, password included, of the Redis that the deployed functions use."""
     query = "Environment.Variables.GIMEL_REDIS_URL"
-    named = {"FunctionName": names.function(READS), "Qualifier": ALIAS}
-    return str(aws.call("lambda", "get_function_configuration", query, **named))
+    target = {"FunctionName": names.function(READS), "Qualifier": ALIAS}
+    return str(aws.call("lambda", "get_function_configuration", query, **target))
 
 
-def look_inside(aws: Aws, names: Names) -> dict[str, Any]:
-    """How Redis looks from where the functions are: see `direct.look_at_redis`."""
+def inspect_redis(aws: Aws, names: Names) -> dict[str, Any]:
+    """Ask the deployed functions how they see Redis: its memory and clients, or the trouble."""
     answer = aws.call(
         "lambda",
         "invoke",

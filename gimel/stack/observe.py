@@ -1,4 +1,4 @@
-"""What there is of a stack on AWS: questions only, asked side by side."""
+"""The observation of a stack: parallel calls that ask AWS what exists, and change nothing."""
 
 import json
 from collections.abc import Mapping
@@ -8,15 +8,15 @@ from typing import Any
 from gimel.config.stack import Throttle
 from gimel.stack.aws import Aws
 from gimel.stack.observed import (
-    Seen,
-    SeenApi,
-    SeenDomain,
-    SeenFunction,
-    SeenLegacy,
-    SeenLogGroup,
-    SeenMethod,
-    SeenParameter,
-    SeenRole,
+    Observed,
+    ObservedApi,
+    ObservedDomain,
+    ObservedFunction,
+    ObservedLegacy,
+    ObservedLogGroup,
+    ObservedMethod,
+    ObservedParameter,
+    ObservedRole,
 )
 from gimel.stack.queues import observe_mappings, observe_queues
 from gimel.stack.wanted import ALIAS, DEFAULT_STACK, STAGE, TAG, TRACK, Names, log_group
@@ -32,21 +32,21 @@ _VERSION = (
 )
 
 
-def observe(aws: Aws, names: Names, domain: str | None = None) -> Seen:
-    """What there is of the stack, and of the domain name that it is to have. Raises AwsError."""
+def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
+    """Ask AWS what exists of the stack, and of `domain`, its domain name. Raises AwsError."""
     with ThreadPoolExecutor(8) as pool:
-        functions = {name: pool.submit(_function, aws, name) for name in names.functions}
-        apis = pool.submit(lambda: tuple(_api(aws, found) for found in find_apis(aws, names)))
-        groups = pool.submit(_log_groups, aws, names)
-        kept = pool.submit(parameter, aws, names)
-        role = pool.submit(_role, aws, names)
-        domains = pool.submit(_domains, aws, names, domain)
-        legacy = pool.submit(_legacy, aws, names)
-        unreserved = pool.submit(_unreserved, aws)
+        functions = {name: pool.submit(_observe_function, aws, name) for name in names.functions}
+        apis = pool.submit(_observe_apis, aws, names)
+        groups = pool.submit(_observe_log_groups, aws, names)
+        parameter = pool.submit(observe_parameter, aws, names)
+        role = pool.submit(_observe_role, aws, names)
+        domains = pool.submit(_observe_domains, aws, names, domain)
+        legacy = pool.submit(_observe_legacy, aws, names)
+        unreserved = pool.submit(_observe_unreserved, aws)
         queues = pool.submit(observe_queues, aws, names)
         mappings = pool.submit(observe_mappings, aws, names)
-        return Seen(
-            parameter=kept.result(),
+        return Observed(
+            parameter=parameter.result(),
             role=role.result(),
             functions=_existing(functions),
             log_groups=groups.result(),
@@ -56,17 +56,19 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Seen:
             unreserved=unreserved.result(),
             queues=queues.result(),
             mappings=mappings.result()[0],
-            eaters=mappings.result()[1],
+            other_consumers=mappings.result()[1],
         )
 
 
-def _existing(functions: Mapping[str, Future[SeenFunction | None]]) -> dict[str, SeenFunction]:
+def _existing(
+    functions: Mapping[str, Future[ObservedFunction | None]],
+) -> dict[str, ObservedFunction]:
     results = {name: function.result() for name, function in functions.items()}
     return {name: function for name, function in results.items() if function}
 
 
-def parameter(aws: Aws, names: Names) -> SeenParameter | None:
-    """The read key as it is kept."""
+def observe_parameter(aws: Aws, names: Names) -> ObservedParameter | None:
+    """Return the read key and its tags from the Parameter Store, if it exists."""
     name = names.parameter
     key = aws.find("ssm", "get_parameter", "Parameter.Value", Name=name, WithDecryption=True)
     if key is None:
@@ -74,26 +76,26 @@ def parameter(aws: Aws, names: Names) -> SeenParameter | None:
     tags = aws.call(
         "ssm", "list_tags_for_resource", "TagList", ResourceType="Parameter", ResourceId=name
     )
-    return SeenParameter(_tags(tags), key)
+    return ObservedParameter(_tags(tags), key)
 
 
 def _tags(listed: list[Mapping[str, str]] | None) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in listed or []}
 
 
-def _role(aws: Aws, names: Names) -> SeenRole | None:
+def _observe_role(aws: Aws, names: Names) -> ObservedRole | None:
     role = aws.find("iam", "get_role", "Role", RoleName=names.role)
     if role is None:
         return None
-    named = {"RoleName": names.role}
-    policies = aws.pages("iam", "list_role_policies", "PolicyNames[]", **named)
+    target = {"RoleName": names.role}
+    policies = aws.pages("iam", "list_role_policies", "PolicyNames[]", **target)
     own, permissions = names.policy(aws.region), None
     if own in policies:
-        permissions = aws.find("iam", "get_role_policy", "PolicyDocument", **named, PolicyName=own)
+        permissions = aws.find("iam", "get_role_policy", "PolicyDocument", **target, PolicyName=own)
     attached = aws.pages(
-        "iam", "list_attached_role_policies", "AttachedPolicies[].PolicyArn", **named
+        "iam", "list_attached_role_policies", "AttachedPolicies[].PolicyArn", **target
     )
-    return SeenRole(
+    return ObservedRole(
         _tags(role.get("Tags")),
         role["AssumeRolePolicyDocument"],
         permissions,
@@ -103,7 +105,7 @@ def _role(aws: Aws, names: Names) -> SeenRole | None:
     )
 
 
-def _log_groups(aws: Aws, names: Names) -> dict[str, SeenLogGroup]:
+def _observe_log_groups(aws: Aws, names: Names) -> dict[str, ObservedLogGroup]:
     found = aws.pages(
         "logs",
         "describe_log_groups",
@@ -116,11 +118,11 @@ def _log_groups(aws: Aws, names: Names) -> dict[str, SeenLogGroup]:
         if name in own:
             arn = arn.removesuffix(":*")
             tags = aws.call("logs", "list_tags_for_resource", "tags", resourceArn=arn)
-            groups[name] = SeenLogGroup(arn, tags, days)
+            groups[name] = ObservedLogGroup(arn, tags, days)
     return groups
 
 
-def _function(aws: Aws, name: str) -> SeenFunction | None:
+def _observe_function(aws: Aws, name: str) -> ObservedFunction | None:
     found = aws.find(
         "lambda",
         "get_function",
@@ -134,13 +136,13 @@ def _function(aws: Aws, name: str) -> SeenFunction | None:
     )
     live = aws.find("lambda", "get_alias", "FunctionVersion", FunctionName=name, Name=ALIAS)
     policy = aws.find("lambda", "get_policy", "Policy", FunctionName=name, Qualifier=ALIAS)
-    return SeenFunction(
+    return ObservedFunction(
         found["tags"] or {}, dict(versions), live, _invokers(policy), found["reserved"]
     )
 
 
 def _invokers(policy: str | None) -> dict[str, str | None]:
-    """Statement ids of a function's policy and the source that each lets call."""
+    """Return for each statement id of a function's policy the source that may invoke it."""
     statements = json.loads(policy)["Statement"] if policy else []
     sources = {}
     for statement in statements:
@@ -149,19 +151,23 @@ def _invokers(policy: str | None) -> dict[str, str | None]:
     return sources
 
 
-def _unreserved(aws: Aws) -> int:
+def _observe_unreserved(aws: Aws) -> int:
     query = "AccountLimit.UnreservedConcurrentExecutions"
     return int(aws.call("lambda", "get_account_settings", query))
 
 
 def find_apis(aws: Aws, names: Names) -> list[dict[str, Any]]:
-    """The APIs with the stack's tag, the oldest first."""
+    """Return the HTTP APIs with the stack's tag, the oldest first."""
     found = aws.pages("apigatewayv2", "get_apis", "Items[]")
     own = [api for api in found if api.get("Tags", {}).get(TAG) == names.stack]
     return sorted(own, key=lambda api: (api["CreatedDate"], api["ApiId"]))
 
 
-def _api(aws: Aws, found: Mapping[str, Any]) -> SeenApi:
+def _observe_apis(aws: Aws, names: Names) -> tuple[ObservedApi, ...]:
+    return tuple(_observe_api(aws, found) for found in find_apis(aws, names))
+
+
+def _observe_api(aws: Aws, found: Mapping[str, Any]) -> ObservedApi:
     id = found["ApiId"]
     partition = aws.clients["apigatewayv2"].meta.partition
     arn = f"arn:{partition}:apigateway:{aws.region}::/apis/{id}"
@@ -176,7 +182,7 @@ def _api(aws: Aws, found: Mapping[str, Any]) -> SeenApi:
         " burst: DefaultRouteSettings.ThrottlingBurstLimit}"
     )
     stage = aws.find("apigatewayv2", "get_stage", query, ApiId=id, StageName=STAGE)
-    return SeenApi(
+    return ObservedApi(
         id=id,
         endpoint=found["ApiEndpoint"],
         cors=found.get("CorsConfiguration"),
@@ -193,27 +199,27 @@ def _api(aws: Aws, found: Mapping[str, Any]) -> SeenApi:
 def _throttle(stage: Mapping[str, Any] | None) -> Throttle | None:
     if not stage or stage["rate"] is None or stage["burst"] is None:
         return None
-    # What AWS holds need not be what config.json may say.
+    # Not validated: AWS may hold values that config.json does not allow.
     return Throttle.model_construct(rate=stage["rate"], burst=stage["burst"])
 
 
-def _domains(aws: Aws, names: Names, wanted: str | None) -> tuple[SeenDomain, ...]:
-    """The domain names with the stack's tag, and the one that the stack is to have."""
+def _observe_domains(aws: Aws, names: Names, wanted: str | None) -> tuple[ObservedDomain, ...]:
+    """Return the domain names that bear the stack's tag, and the wanted one."""
     found = aws.pages("apigatewayv2", "get_domain_names", "Items[]")
     return tuple(
-        _domain(aws, item)
+        _observe_domain(aws, item)
         for item in found
         if item.get("Tags", {}).get(TAG) == names.stack or item["DomainName"] == wanted
     )
 
 
-def _domain(aws: Aws, found: Mapping[str, Any]) -> SeenDomain:
+def _observe_domain(aws: Aws, found: Mapping[str, Any]) -> ObservedDomain:
     name, (settings, *_) = found["DomainName"], found["DomainNameConfigurations"]
-    # Not a paginator's: botocore has none for it, and an API has few.
+    # One page: botocore has no paginator for this call, and a domain has few mappings.
     mappings = aws.call(
         "apigatewayv2", "get_api_mappings", "Items[].[ApiMappingId, ApiId, Stage]", DomainName=name
     )
-    return SeenDomain(
+    return ObservedDomain(
         name,
         found.get("Tags", {}),
         settings.get("CertificateArn"),
@@ -222,8 +228,11 @@ def _domain(aws: Aws, found: Mapping[str, Any]) -> SeenDomain:
     )
 
 
-def _legacy(aws: Aws, names: Names) -> SeenLegacy | None:
-    """The REST API of gimel 1.x: its name, no tag, and it leads to gimel 1.x's function."""
+def _observe_legacy(aws: Aws, names: Names) -> ObservedLegacy | None:
+    """Return the REST API of gimel 1.x, if it exists.
+
+    It has gimel 1.x's name, no stack's tag, and methods that call the tracking function.
+    """
     if names.stack != DEFAULT_STACK:
         return None
     query = f"items[?name=='{DEFAULT_STACK}'].[id, tags]"
@@ -233,35 +242,37 @@ def _legacy(aws: Aws, names: Names) -> SeenLegacy | None:
             query = f"items[?name=='{DEFAULT_STACK}'].[id, stageKeys]"
             keys = aws.pages("apigateway", "get_api_keys", query, nameQuery=DEFAULT_STACK)
             own = tuple(key for key, stages in keys if f"{id}/{STAGE}" in (stages or []))
-            return SeenLegacy(id, own, methods, _served(aws, id))
+            return ObservedLegacy(id, own, methods, _deployment(aws, id))
     return None
 
 
-def _methods_to(aws: Aws, api: str, function: str) -> tuple[SeenMethod, ...]:
-    """The methods of a REST API that call the function."""
+def _methods_to(aws: Aws, api: str, function: str) -> tuple[ObservedMethod, ...]:
+    """Return the methods of a REST API that call the function."""
     resources = aws.pages(
         "apigateway", "get_resources", "items[]", restApiId=api, embed=["methods"]
     )
     return tuple(
-        _method(resource["id"], verb, method)
+        _observed_method(resource["id"], verb, method)
         for resource in resources
         for verb, method in resource.get("resourceMethods", {}).items()
         if f":function:{function}" in method.get("methodIntegration", {}).get("uri", "")
     )
 
 
-def _method(resource: str, verb: str, method: Mapping[str, Any]) -> SeenMethod:
+def _observed_method(resource: str, verb: str, method: Mapping[str, Any]) -> ObservedMethod:
     responses = method["methodIntegration"].get("integrationResponses", {})
-    # What has no pattern answers what no pattern fits: a function that did not fail.
-    failure = next((code for code, of in responses.items() if of.get("selectionPattern")), None)
-    return SeenMethod(resource, verb, frozenset(method.get("methodResponses", {})), failure)
+    # A response with a pattern answers for a function that failed with a matching message. The
+    # response without a pattern answers in all other cases.
+    with_pattern = (code for code, found in responses.items() if found.get("selectionPattern"))
+    failure = next(with_pattern, None)
+    return ObservedMethod(resource, verb, frozenset(method.get("methodResponses", {})), failure)
 
 
-def _served(aws: Aws, api: str) -> str | None:
-    """How the deployment is described that the REST API's stage serves."""
-    named = {"restApiId": api}
-    id = aws.find("apigateway", "get_stage", "deploymentId", **named, stageName=STAGE)
+def _deployment(aws: Aws, api: str) -> str | None:
+    """Return the description of the deployment that the REST API's stage serves."""
+    target = {"restApiId": api}
+    id = aws.find("apigateway", "get_stage", "deploymentId", **target, stageName=STAGE)
     if id is None:
         return None
-    found = aws.find("apigateway", "get_deployment", "description", **named, deploymentId=id)
+    found = aws.find("apigateway", "get_deployment", "description", **target, deploymentId=id)
     return str(found)

@@ -1,4 +1,4 @@
-"""What there is of a stack on AWS, as `observe` finds it: data, and nothing of how it was found."""
+"""The observed stack: plain data about what exists on AWS, as `observe` finds it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,8 +9,12 @@ from gimel.stack.wanted import Tags
 
 
 @dataclass(frozen=True)
-class SeenRole:
-    """The role as it is: `permissions` is this region's policy, `policies` the names of all."""
+class ObservedRole:
+    """The functions' role as it exists.
+
+    `permissions` is the document of this region's policy. `policies` are the names of all inline
+    policies, `attached` the ARNs of all attached ones.
+    """
 
     tags: Tags
     trust: Any
@@ -21,10 +25,12 @@ class SeenRole:
 
 
 @dataclass(frozen=True)
-class SeenFunction:
-    """A function as it is: settings by version ($LATEST too), its alias, who may call that.
+class ObservedFunction:
+    """A function as it exists.
 
-    `concurrency` is what is reserved for it.
+    `versions` holds the settings of each version, $LATEST included. `live` is the version that the
+    alias points to. `invokers` are the sources that may invoke the alias, by statement id.
+    `concurrency` is the function's reserved concurrency.
     """
 
     tags: Tags
@@ -35,8 +41,8 @@ class SeenFunction:
 
 
 @dataclass(frozen=True)
-class SeenLogGroup:
-    """A log group as it is."""
+class ObservedLogGroup:
+    """A log group as it exists."""
 
     arn: str
     tags: Tags
@@ -44,16 +50,20 @@ class SeenLogGroup:
 
 
 @dataclass(frozen=True)
-class SeenParameter:
-    """The read key as it is kept."""
+class ObservedParameter:
+    """The parameter that holds the read key, as it exists."""
 
     tags: Tags
     key: str = field(repr=False)
 
 
 @dataclass(frozen=True)
-class SeenApi:
-    """An API of the stack: `integrations` id -> URI, `routes` key -> (id, integration's id)."""
+class ObservedApi:
+    """An HTTP API as it exists.
+
+    `integrations` maps an id to a URI. `routes` maps a route key to the route's id and the
+    integration's id. `auto_deploys` is None if there is no stage.
+    """
 
     id: str
     endpoint: str
@@ -66,8 +76,11 @@ class SeenApi:
 
 
 @dataclass(frozen=True)
-class SeenDomain:
-    """A domain name: `target` is what its DNS record points to; `mappings` id -> (API, stage)."""
+class ObservedDomain:
+    """A custom domain name as it exists.
+
+    `target` is what its DNS record must point to. `mappings` maps an id to an API and a stage.
+    """
 
     name: str
     tags: Tags
@@ -77,10 +90,10 @@ class SeenDomain:
 
 
 @dataclass(frozen=True)
-class SeenMethod:
-    """A method of gimel 1.x's REST API by which events come.
+class ObservedMethod:
+    """A method of gimel 1.x's REST API that receives events.
 
-    `statuses` are those that it may answer, `failure` the one for a function that failed.
+    `statuses` are the statuses that it may answer, `failure` its status for a failed function.
     """
 
     resource: str
@@ -90,21 +103,21 @@ class SeenMethod:
 
 
 @dataclass(frozen=True)
-class SeenLegacy:
-    """What gimel 1.x left that nothing takes over: its REST API and the keys made for that.
+class ObservedLegacy:
+    """The resources of gimel 1.x that a deploy does not take over: a REST API and its API keys.
 
-    `deployment` describes what the API's stage serves.
+    `deployment` is the description of the deployment that the API's stage serves.
     """
 
     api: str
     keys: tuple[str, ...]
-    methods: tuple[SeenMethod, ...]
+    methods: tuple[ObservedMethod, ...]
     deployment: str | None
 
 
 @dataclass(frozen=True)
-class SeenQueue:
-    """A queue as it is."""
+class ObservedQueue:
+    """An SQS queue as it exists."""
 
     url: str
     attributes: Mapping[str, str]
@@ -112,15 +125,15 @@ class SeenQueue:
 
     @property
     def waiting(self) -> int:
-        """About how many messages are in it: SQS counts roughly."""
+        """The approximate number of messages in the queue: SQS gives no exact number."""
         return int(self.attributes.get("ApproximateNumberOfMessages", 0)) + int(
             self.attributes.get("ApproximateNumberOfMessagesNotVisible", 0)
         )
 
 
 @dataclass(frozen=True)
-class SeenMapping:
-    """What hands the queue's messages to the replay function, as it is."""
+class ObservedMapping:
+    """An event source mapping, which feeds the queue's messages to the replay function."""
 
     uuid: str
     arn: str
@@ -129,26 +142,27 @@ class SeenMapping:
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What there is of a stack. `apis` are those that bear its tag, the oldest first.
+class Observed:
+    """All that exists of a stack on AWS.
 
-    `unreserved` is how many executions the account has left to reserve from. `eaters` are functions
-    that somebody else hands the queue's messages to.
+    `apis` are the HTTP APIs with the stack's tag, the oldest first. `unreserved` is the account's
+    unreserved concurrency. `other_consumers` are the ARNs of functions outside the stack that also
+    receive the queue's messages.
     """
 
-    parameter: SeenParameter | None
-    role: SeenRole | None
-    functions: Mapping[str, SeenFunction]
-    log_groups: Mapping[str, SeenLogGroup]
-    apis: tuple[SeenApi, ...]
-    domains: tuple[SeenDomain, ...] = ()
-    legacy: SeenLegacy | None = None
+    parameter: ObservedParameter | None
+    role: ObservedRole | None
+    functions: Mapping[str, ObservedFunction]
+    log_groups: Mapping[str, ObservedLogGroup]
+    apis: tuple[ObservedApi, ...]
+    domains: tuple[ObservedDomain, ...] = ()
+    legacy: ObservedLegacy | None = None
     unreserved: int = 1000
-    queues: Mapping[str, SeenQueue] = field(default_factory=dict)
-    mappings: tuple[SeenMapping, ...] = ()
-    eaters: tuple[str, ...] = ()
+    queues: Mapping[str, ObservedQueue] = field(default_factory=dict)
+    mappings: tuple[ObservedMapping, ...] = ()
+    other_consumers: tuple[str, ...] = ()
 
     @property
-    def mapping(self) -> SeenMapping | None:
-        """The one mapping that there should be."""
+    def mapping(self) -> ObservedMapping | None:
+        """The mapping that the stack keeps: any further one is a duplicate."""
         return self.mappings[0] if self.mappings else None

@@ -1,4 +1,4 @@
-"""A deployed stack's keeping: destroy, rollback, status, logs, another read key."""
+"""The operation of a deployed stack: destroy, rollback, status, logs, deletion of all counts."""
 
 import re
 import time
@@ -15,12 +15,12 @@ from gimel.config.settings import Config
 from gimel.stack.apply import Say, apply
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.change import Change
-from gimel.stack.deployed import find, look_inside
+from gimel.stack.deployed import find, inspect_redis, no_such_stack
 from gimel.stack.observe import observe
-from gimel.stack.observed import Seen
-from gimel.stack.plan.plan import alias, newest_first
+from gimel.stack.observed import Observed
+from gimel.stack.plan.plan import newest_first, point_alias
 from gimel.stack.prepare import Planned, prepare
-from gimel.stack.teardown import legacy_teardown, teardown
+from gimel.stack.teardown import plan_legacy_teardown, plan_teardown
 from gimel.stack.wanted import LATEST, TRACK, DeployError, Names, key_hash, log_group
 
 _RELEASE = re.compile(r"release (\w+)$")
@@ -30,96 +30,107 @@ def _silent(line: str) -> None:
     pass
 
 
-def doomed(config: Config, aws: Aws, legacy: bool = False, warn: Say = _silent) -> list[Change]:
-    """What `gimel destroy` would delete: the stack or, with `legacy`, what gimel 1.x left.
+def plan_destroy(
+    config: Config, aws: Aws, legacy: bool = False, warn: Say = _silent
+) -> list[Change]:
+    """Plan the deletion of the stack or, with `legacy`, of what gimel 1.x left behind.
 
-    `warn` is told of what the stack's end breaks.
+    `warn` receives a line if the deletion breaks something else. Raises AwsError.
     """
-    seen = observe(aws, Names(config.stack))
+    observed = observe(aws, Names(config.stack))
     if legacy:
-        return legacy_teardown(seen.legacy)
-    changes = teardown(Names(config.stack), aws.region, seen)
-    if changes and seen.legacy:
+        return plan_legacy_teardown(observed.legacy)
+    changes = plan_teardown(Names(config.stack), aws.region, observed)
+    if changes and observed.legacy:
         warn(
-            f"gimel 1.x's REST API {seen.legacy.api} stays, but leads to functions that will be "
-            "gone: pages with its URL lose their events. `gimel destroy --legacy` removes it"
+            f"gimel 1.x's REST API {observed.legacy.api} stays, but its functions are deleted: "
+            "pages with its URL lose their events. `gimel destroy --legacy` deletes the API"
         )
     return changes
 
 
 def destroy(aws: Aws, changes: list[Change], say: Say) -> None:
-    """Delete it. Raises AwsError; doing it again goes on from whatever stands."""
+    """Make the deletions of `plan_destroy`. Raises AwsError; call both again to continue."""
     apply(aws, changes, {}, say)
 
 
-def releases(seen: Seen, names: Names) -> dict[str, dict[str, str]]:
-    """Which versions belong together: function -> version, by release, the newest first.
+def releases(observed: Observed, names: Names) -> dict[str, dict[str, str]]:
+    """Group the published versions by release: release -> function -> version, the newest first.
 
-    Only those that are whole: a version of every function.
+    A release that lacks a version of one of the functions is left out.
     """
     found: dict[str, dict[str, str]] = {}
-    for name, function in seen.functions.items():
+    for name, function in observed.functions.items():
         for version in newest_first(number for number in function.versions if number != LATEST):
             release = _RELEASE.search(function.versions[version].get("Description") or "")
             if release:
                 found.setdefault(release[1], {}).setdefault(name, version)
-    whole = {key: of for key, of in found.items() if set(of) == set(names.functions)}
-    first = names.function(TRACK)
-    return dict(sorted(whole.items(), key=lambda item: int(item[1][first]), reverse=True))
+    complete = {
+        release: versions
+        for release, versions in found.items()
+        if set(versions) == set(names.functions)
+    }
+    track = names.function(TRACK)
+    return dict(sorted(complete.items(), key=lambda item: int(item[1][track]), reverse=True))
 
 
 def rollback(config: Config, aws: Aws, to: str | None, say: Say) -> str:
-    """Lead the API to an earlier release, to the one before or to that of version `to`.
+    """Roll the API back to the release of version `to`, by default to the previous release.
 
-    Returns the version of the function that counts. Raises AwsError and DeployError.
+    Return the version of the tracking function that is live now. Raises AwsError and DeployError.
     """
     names = Names(config.stack)
-    seen = observe(aws, names)
+    observed = observe(aws, names)
     track = names.function(TRACK)
-    choices = list(releases(seen, names).values())
-    live = seen.functions[track].live if track in seen.functions else None
+    choices = list(releases(observed, names).values())
+    live = observed.functions[track].live if track in observed.functions else None
     numbers = [choice[track] for choice in choices]
     if not numbers:
-        raise DeployError(
-            f"no stack called {names.stack} in region {aws.region}: `gimel deploy` makes it"
-        )
+        raise no_such_stack(names, aws.region)
     if to is None:
         earlier = [number for number in numbers if live and int(number) < int(live)]
         to = earlier[0] if earlier else None
     if to not in numbers:
         raise DeployError(
-            f"there is no such earlier version; live is {live}, there are {', '.join(numbers)}"
+            f"there is no such earlier version: version {live} is live, "
+            f"the available versions are {', '.join(numbers)}"
         )
     target = choices[numbers.index(to)]
-    _refuse_other_key(seen, target)
+    _refuse_other_key(observed, target)
     changes = [
-        alias(name, seen.functions[name].live, version, "rolled back")
+        point_alias(name, observed.functions[name].live, version, "rolled back")
         for name, version in target.items()
-        if seen.functions[name].live != version
+        if observed.functions[name].live != version
     ]
     apply(aws, changes, {}, say)
     return to
 
 
-def _refuse_other_key(seen: Seen, target: Mapping[str, str]) -> None:
-    """A key that was rotated away may have leaked: an old version would let it in again."""
+def _refuse_other_key(observed: Observed, target: Mapping[str, str]) -> None:
+    """Raise DeployError if a version of the release accepts another read key than today's.
+
+    The other key may have been rotated because it leaked.
+    """
     for name, version in target.items():
-        if not _knows_key(seen, name, version):
+        if not _has_current_key(observed, name, version):
             raise DeployError(
-                f"version {version} knows another read key than today's: `gimel deploy` with an "
-                "earlier Gimel or config.json brings its behaviour back under today's key"
+                f"version {version} accepts another read key than today's: to get its behaviour "
+                "back under today's key, run `gimel deploy` with the earlier Gimel or config.json"
             )
 
 
-def _knows_key(seen: Seen, function: str, version: str) -> bool:
-    variables = seen.functions[function].versions[version]["Environment"]["Variables"]
-    wanted = key_hash([seen.parameter.key]) if seen.parameter else ""
+def _has_current_key(observed: Observed, function: str, version: str) -> bool:
+    variables = observed.functions[function].versions[version]["Environment"]["Variables"]
+    wanted = key_hash([observed.parameter.key]) if observed.parameter else ""
     return bool(variables.get("GIMEL_KEY_SHA256") == wanted)
 
 
 @dataclass(frozen=True)
 class Status:
-    """What `gimel status` tells. Counts are of the last 24 hours, memory is in bytes."""
+    """The state of a deployed stack. Counts are of the last 24 hours, memory is in bytes.
+
+    `rollbacks` are the versions of the tracking function that `rollback` accepts.
+    """
 
     backend: Backend
     planned: Planned
@@ -133,49 +144,48 @@ class Status:
 
 
 def status(config: Config, aws: Aws) -> Status:
-    """Look at a deployed stack. Raises AwsError and DeployError."""
+    """Gather the state of a deployed stack. Raises AwsError and DeployError."""
     names = Names(config.stack)
     backend = find(config, aws)
     with ThreadPoolExecutor(4) as pool:
         counts = {
-            metric: pool.submit(_last_day, aws, names, metric)
+            metric: pool.submit(_sum_of_last_day, aws, names, metric)
             for metric in ("Invocations", "Errors")
         }
-        redis = pool.submit(_redis, config, aws)
+        redis = pool.submit(_inspect_redis, config, aws)
         planned = prepare(config, _silent, aws)
-        place, figures = redis.result()
-        seen = planned.seen
-        choices = releases(seen, names)
+        seen_from, figures = redis.result()
+        observed = planned.observed
         return Status(
             backend=backend,
             planned=planned,
-            versions={name: function.live for name, function in seen.functions.items()},
+            versions={name: function.live for name, function in observed.functions.items()},
             rollbacks=[
-                of[names.function(TRACK)]
-                for of in choices.values()
-                if all(_knows_key(seen, name, version) for name, version in of.items())
+                release[names.function(TRACK)]
+                for release in releases(observed, names).values()
+                if all(_has_current_key(observed, *each) for each in release.items())
             ],
             last_deploy=_last_deploy(aws, names),
             invocations=counts["Invocations"].result(),
             errors=counts["Errors"].result(),
             redis=figures,
-            redis_seen_from=place,
+            redis_seen_from=seen_from,
         )
 
 
 def _last_deploy(aws: Aws, names: Names) -> datetime | None:
-    """When the code or a setting last changed. AWS says it of the function itself."""
+    """Return when the tracking function's code or settings last changed."""
     found = aws.find(
         "lambda", "get_function", "Configuration.LastModified", FunctionName=names.function(TRACK)
     )
     return datetime.strptime(found, "%Y-%m-%dT%H:%M:%S.%f%z") if found else None
 
 
-def _last_day(aws: Aws, names: Names, metric: str) -> dict[str, int]:
+def _sum_of_last_day(aws: Aws, names: Names, metric: str) -> dict[str, int]:
     now = datetime.now(UTC)
     queries = [
         {
-            "Id": f"f{place}",
+            "Id": f"f{index}",
             "MetricStat": {
                 "Metric": {
                     "Namespace": "AWS/Lambda",
@@ -186,7 +196,7 @@ def _last_day(aws: Aws, names: Names, metric: str) -> dict[str, int]:
                 "Stat": "Sum",
             },
         }
-        for place, name in enumerate(names.functions)
+        for index, name in enumerate(names.functions)
     ]
     found = aws.call(
         "cloudwatch",
@@ -197,38 +207,41 @@ def _last_day(aws: Aws, names: Names, metric: str) -> dict[str, int]:
         EndTime=now,
     )
     sums = {id: int(sum(values)) for id, values in found}
-    return {name: sums.get(f"f{place}", 0) for place, name in enumerate(names.functions)}
+    return {name: sums.get(f"f{index}", 0) for index, name in enumerate(names.functions)}
 
 
-def _redis(config: Config, aws: Aws) -> tuple[str, dict[str, Any]]:
-    """Redis as the functions see it; from here when they cannot be asked."""
+def _inspect_redis(config: Config, aws: Aws) -> tuple[str, dict[str, Any]]:
+    """Return how the functions see Redis or, if they cannot be asked, how this machine sees it."""
     try:
-        return "the functions", look_inside(aws, Names(config.stack))
+        return "the functions", inspect_redis(aws, Names(config.stack))
     except AwsError:
         return "here", look_at_redis(
             {**config.redis.environment, "GIMEL_LIMITS": config.limits.model_dump_json()}
         )
 
 
-def lines(aws: Aws, names: Names, since: timedelta, follow: bool) -> Iterator[tuple[str, str]]:
-    """The functions' log: (function, line), the oldest first, from `since` ago; it may go on."""
+def read_logs(aws: Aws, names: Names, since: timedelta, follow: bool) -> Iterator[tuple[str, str]]:
+    """Yield the functions' log lines since `since` ago, the oldest first, as (function, line).
+
+    With `follow`, wait for further lines and never end.
+    """
     start = int((time.time() - since.total_seconds()) * 1000)
     shown: set[str] = set()
     while True:
-        # Within a millisecond, the order is the one that AWS gives.
-        events = sorted(_events(aws, names, start), key=lambda event: event[0])
+        # Events of the same millisecond keep the order that AWS gives them.
+        events = sorted(_log_events(aws, names, start), key=lambda event: event[0])
         for moment, name, id, message in events:
             if id not in shown:
                 yield name, f"{datetime.fromtimestamp(moment / 1000, UTC):%H:%M:%S} {message}"
         if not follow:
             return
-        # An event may arrive later than one that is younger: the last 10 s are asked for again.
+        # Events may arrive out of order, so the next call asks for the last 10 s again.
         shown = {id for _, _, id, _ in events}
         start = max(start, int((time.time() - 10) * 1000))
         time.sleep(2)
 
 
-def _events(aws: Aws, names: Names, start: int) -> Iterator[tuple[int, str, str, str]]:
+def _log_events(aws: Aws, names: Names, start: int) -> Iterator[tuple[int, str, str, str]]:
     for name in names.functions:
         try:
             found = aws.pages(
@@ -246,13 +259,13 @@ def _events(aws: Aws, names: Names, start: int) -> Iterator[tuple[int, str, str,
             yield moment, name, id, message.rstrip()
 
 
-def forget_all(client: Client) -> int:
-    """Delete every experiment of every namespace. Returns how many. Raises BackendError.
+def delete_all_experiments(client: Client) -> int:
+    """Delete every experiment of every namespace. Return how many. Raises BackendError.
 
-    The backend is asked to, since Redis may be out of reach from here.
+    The backend deletes them, since Redis may be unreachable from this machine.
     """
-    gone = 0
+    deleted = 0
     for namespace in {DEFAULT_NAMESPACE, *client.namespaces()}:
         for found in client.experiments(namespace):
-            gone += client.delete(found["experiment"], namespace, forget=True)
-    return gone
+            deleted += client.delete(found["experiment"], namespace, forget=True)
+    return deleted

@@ -1,22 +1,25 @@
-"""Who is allowed what, at the least: the functions' role, the one who deploys; and is it so?
+"""IAM policies: what the functions may do, the minimal policy for deploying, and its simulation.
 
-A test holds the deployer's policy equal to the calls that the commands make. IAM's names of actions
-are those of the calls, but for API Gateway, whose actions are HTTP methods. AWS asks for some
-besides, by
-https://docs.aws.amazon.com/service-authorization/latest/reference/ where no other source is named:
+`functions_policy` lists the actions that the functions' role allows, `trust_policy` the services
+that may assume the role. `deployer_policy` is the policy that `gimel policy` prints.
 
-- tags given at a creation: `TagResource` and its like. API Gateway's is in no list of actions, but
-  is asked for: https://github.com/aws-amplify/amplify-cli/issues/12316;
-- `lambda:ListTags`: without it GetFunction leaves the tags out
-  (https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html);
-- `iam:PassRole`, for the role that the functions get;
-- for functions in a VPC, a look at its subnets and security groups
+A test holds the deployer's policy equal to the calls that the commands make. An action has the name
+of the call, except at API Gateway, where the actions are HTTP methods. AWS requires some further
+actions. Where no other source is given, the source is
+https://docs.aws.amazon.com/service-authorization/latest/reference/.
+
+- Tags in a creation require `TagResource` or a similar action. API Gateway's action is in no list,
+  but is required: https://github.com/aws-amplify/amplify-cli/issues/12316.
+- `lambda:ListTags`: without it, GetFunction omits the tags
+  (https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html).
+- `iam:PassRole`, for the functions' role.
+- For functions in a VPC, the actions that describe its subnets and security groups
   (https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html).
 
-Nothing is needed for a certificate: API Gateway looks it up by its service-linked role, which it
-makes itself
-(https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html). Nor
-is anything for GetCallerIdentity, which nobody can be denied.
+A certificate requires nothing: API Gateway reads it with a service-linked role, which it creates
+itself
+(https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html).
+GetCallerIdentity requires nothing either: no policy can deny it.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -58,8 +61,8 @@ _QUEUES = (
 _NETWORK = ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs")
 _API = ("DELETE", "GET", "PATCH", "POST")
 
-# What a deploy does without: only other commands call it.
-ELSEWHERE = frozenset(
+# Actions that `gimel deploy` does not need, but other commands do.
+OPTIONAL_FOR_DEPLOY = frozenset(
     {
         *("cloudwatch:GetMetricData", "iam:DeleteRole", "iam:DetachRolePolicy"),
         *("iam:SimulatePrincipalPolicy", "logs:DeleteLogGroup", "logs:FilterLogEvents"),
@@ -70,7 +73,10 @@ ELSEWHERE = frozenset(
 
 
 def trust_policy(legacy: bool = False) -> dict[str, Any]:
-    """Who may take the role: Lambda, nobody else; but the REST API of gimel 1.x takes it too."""
+    """Return the policy that lets Lambda assume the functions' role.
+
+    With `legacy`, API Gateway may assume it too, for the REST API of gimel 1.x.
+    """
     services = ["lambda.amazonaws.com", *(["apigateway.amazonaws.com"] if legacy else [])]
     return _policy(
         *(
@@ -80,14 +86,16 @@ def trust_policy(legacy: bool = False) -> dict[str, Any]:
     )
 
 
-def permissions_policy(
+def functions_policy(
     names: Names, home: Home, vpc: Vpc | None = None, legacy: bool = False
 ) -> dict[str, Any]:
-    """What the functions may do: their own logs, their own queue; in a VPC, network interfaces.
+    """Return the policy of the functions' role: all IAM actions that the functions have.
 
-    A log stream's ARN is its group's, followed by its name: hence `:*`.
+    The functions write to their own log groups and use their own queues. In a VPC, Lambda manages
+    network interfaces for them. With `legacy`, the REST API of gimel 1.x may invoke them.
     """
     groups = map(log_group, names.functions)
+    # The ARN of a log stream is the ARN of its group and the stream's name, hence `:*`.
     logs = {
         "Effect": "Allow",
         "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
@@ -101,12 +109,12 @@ def permissions_policy(
         ],
         "Resource": [home.arn("sqs", names.queue)],
     }
-    aside = {
+    dead_letters = {
         "Effect": "Allow",
         "Action": ["sqs:SendMessage"],
         "Resource": [home.arn("sqs", names.dead_letters)],
     }
-    statements = [logs, queue, aside, *(_network(names, home) if vpc else [])]
+    statements = [logs, queue, dead_letters, *(_vpc_statements(names, home) if vpc else [])]
     if legacy:
         aliases = [alias_arn(home, name) for name in names.functions]
         statements.append(
@@ -115,24 +123,24 @@ def permissions_policy(
     return _policy(*statements)
 
 
-def _network(names: Names, home: Home) -> list[dict[str, Any]]:
-    """What Lambda, with the role, needs for a function in a VPC; not what its code may do.
+def _vpc_statements(names: Names, home: Home) -> list[dict[str, Any]]:
+    """Return what Lambda needs for a function in a VPC, and deny the same to the function's code.
 
-    EC2 knows no narrower resource for looking at interfaces, and Lambda asks for the right to
-    delete any: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html.
+    EC2 has no narrower resource for describing network interfaces, and Lambda requires the right to
+    delete any of them: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html.
     """
-    looking = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    describing = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
     changing = [
         *("ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface"),
         *("ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"),
     ]
     functions = [home.arn("lambda", f"function:{name}") for name in names.functions]
     return [
-        {"Effect": "Allow", "Action": looking, "Resource": "*"},
+        {"Effect": "Allow", "Action": describing, "Resource": "*"},
         {"Effect": "Allow", "Action": changing, "Resource": home.arn("ec2", "*/*")},
         {
             "Effect": "Deny",
-            "Action": [*looking, *changing],
+            "Action": [*describing, *changing],
             "Resource": "*",
             "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": functions}},
         },
@@ -144,25 +152,25 @@ def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
 
 
 def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
-    """The policy for all commands on one stack in one region."""
+    """Return the minimal policy for running all commands on one stack in one region."""
     names = Names(config.stack)
     role = home.arn("iam", f"role/{names.role}", regional=False)
     groups = [home.arn("logs", f"log-group:{log_group(name)}") for name in names.functions]
     functions = [home.arn("lambda", f"function:{name}") for name in names.functions]
     queues = [home.arn("sqs", name) for name in (names.queue, names.dead_letters)]
     statements = [
-        _allow("Functions", "lambda", _LAMBDA, _and_parts(functions)),
+        _allow("Functions", "lambda", _LAMBDA, _with_children(functions)),
         _allow("Role", "iam", _ROLE, [role]),
         {
             **_allow("RoleOfFunctions", "iam", ("PassRole",), [role]),
             "Condition": {"StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com"]}},
         },
-        _allow("Logs", "logs", _LOGS, _and_parts(groups)),
+        _allow("Logs", "logs", _LOGS, _with_children(groups)),
         _allow("ReadKey", "ssm", _PARAMETER, [home.arn("ssm", f"parameter{names.parameter}")]),
         _allow("Queues", "sqs", _QUEUES, queues),
-        *_mapping(names, home),
-        *_api(names, home),
-        # These know no narrower resource.
+        *_mapping_statements(names, home),
+        *_api_statements(names, home),
+        # AWS has no narrower resource for these actions.
         _allow("Account", "lambda", ("GetAccountSettings",), ["*"]),
         _allow("Figures", "cloudwatch", ("GetMetricData",), ["*"]),
         _allow("Groups", "logs", ("DescribeLogGroups",), ["*"]),
@@ -173,14 +181,17 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
     return {"Version": "2012-10-17", "Statement": statements}
 
 
-def _and_parts(arns: Collection[str]) -> list[str]:
-    """Functions and their versions, log groups and their streams."""
+def _with_children(arns: Collection[str]) -> list[str]:
+    """Add the ARNs of the functions' versions, or of the log groups' streams."""
     return [arn + end for arn in arns for end in ("", ":*")]
 
 
-def _mapping(names: Names, home: Home) -> Iterator[dict[str, Any]]:
-    """Lambda numbers what leads a queue to a function; it is told by the function."""
-    replay = _and_parts([home.arn("lambda", f"function:{names.function(REPLAY)}")])
+def _mapping_statements(names: Names, home: Home) -> Iterator[dict[str, Any]]:
+    """Yield the statements for the event source mapping.
+
+    Its ARN holds a random id, so a condition on the function limits the statements.
+    """
+    replay = _with_children([home.arn("lambda", f"function:{names.function(REPLAY)}")])
     of_replay = {"Condition": {"ArnLike": {"lambda:FunctionArn": replay}}}
     any_mapping = [home.arn("lambda", "event-source-mapping:*")]
     changing = ("DeleteEventSourceMapping", "UpdateEventSourceMapping")
@@ -190,16 +201,20 @@ def _mapping(names: Names, home: Home) -> Iterator[dict[str, Any]]:
     yield _allow("Mappings", "lambda", ("ListEventSourceMappings",), ["*"])
 
 
-def _api(names: Names, home: Home) -> Iterator[dict[str, Any]]:
-    """API Gateway numbers its APIs, so what is allowed cannot be told by the stack's name."""
+def _api_statements(names: Names, home: Home) -> Iterator[dict[str, Any]]:
+    """Yield the statements for API Gateway.
+
+    The ARN of an API holds a random id, so the statements allow all APIs and domain names of the
+    region.
+    """
     prefix = f"arn:{home.partition}:apigateway:{home.region}::"
     own = [prefix + path for path in ("/apis", "/apis/*", "/domainnames", "/domainnames/*")]
     yield _allow("Api", "apigateway", _API, own)
     yield _allow("ApiTags", "apigateway", ("GET", "POST"), [f"{prefix}/tags/*"])
     yield _allow("ApiTagsAtCreation", "apigateway", ("TagResource",), own)
     if names.stack == DEFAULT_STACK:
-        old = [f"{prefix}/{kind}{end}" for kind in ("restapis", "apikeys") for end in ("", "/*")]
-        yield _allow("OldApi", "apigateway", ("DELETE", "GET", "POST", "PUT"), old)
+        legacy = [f"{prefix}/{kind}{end}" for kind in ("restapis", "apikeys") for end in ("", "/*")]
+        yield _allow("OldApi", "apigateway", ("DELETE", "GET", "POST", "PUT"), legacy)
 
 
 def _allow(
@@ -215,32 +230,37 @@ def _allow(
 
 @dataclass(frozen=True)
 class Refusal:
-    """An action that IAM's simulation did not allow; `unknown` are conditions it could not know."""
+    """An action that IAM's simulation does not allow.
+
+    `unknown` are the keys of conditions whose values the simulation does not know.
+    """
 
     action: str
     unknown: tuple[str, ...]
 
 
-def refusals(aws: Aws, who: str, policy: Mapping[str, Any]) -> list[Refusal]:
-    """What of the policy the caller `who` may not do, in the policy's order. Raises AwsError.
+def find_refusals(aws: Aws, caller: str, policy: Mapping[str, Any]) -> list[Refusal]:
+    """Simulate the policy for the ARN of a caller. Return the actions that IAM refuses.
 
-    A statement is a question: AWS names no limit to actions and resources, this keeps both small.
+    One simulation is made for each statement: AWS documents no maximum number of actions and
+    resources, so both stay small. Raises AwsError.
     """
-    principal = _principal(aws, who)
+    principal = _principal(aws, caller)
     with ThreadPoolExecutor(4) as pool:
-        answers = pool.map(partial(_refused, aws, principal), policy["Statement"])
+        answers = pool.map(partial(_simulate, aws, principal), policy["Statement"])
         return [refusal for answer in answers for refusal in answer]
 
 
-def _principal(aws: Aws, who: str) -> str:
-    """Whom IAM can simulate: for a session of a role that role, whose path the session leaves out.
+def _principal(aws: Aws, caller: str) -> str:
+    """Return the ARN that IAM can simulate: for the session of a role, the ARN of the role.
 
-    Without leave to look at the role, it is taken to have no path.
+    The session's ARN lacks the role's path. If AWS does not show the role, this assumes that it has
+    no path.
     """
-    _, partition, _, _, account, resource = who.split(":", 5)
+    _, partition, _, _, account, resource = caller.split(":", 5)
     kind, _, rest = resource.partition("/")
     if kind != "assumed-role":
-        return who
+        return caller
     role = rest.split("/")[0]
     try:
         return str(aws.call("iam", "get_role", "Role.Arn", RoleName=role))
@@ -248,7 +268,7 @@ def _principal(aws: Aws, who: str) -> str:
         return f"arn:{partition}:iam::{account}:role/{role}"
 
 
-def _refused(aws: Aws, principal: str, statement: Mapping[str, Any]) -> list[Refusal]:
+def _simulate(aws: Aws, principal: str, statement: Mapping[str, Any]) -> list[Refusal]:
     context = [
         {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": values[:1]}
         for keys in statement.get("Condition", {}).values()

@@ -1,4 +1,4 @@
-"""What may stand in a deploy's way, found before it starts: checks, each with its cure."""
+"""The checks of `gimel preflight`. Each one finds an obstacle to a deploy and names the cure."""
 
 import contextlib
 import ipaddress
@@ -6,119 +6,126 @@ import socket
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from redis import Redis
-from redis.exceptions import (
-    RedisError,
-)
+from redis.exceptions import RedisError
 
-from gimel.backend.counting.counters import PARTICIPATE, Counters
-from gimel.backend.inspection import trouble
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import PREFLIGHT_NAMESPACE
 from gimel.backend.redis.connection import Connection
+from gimel.backend.redis.errors import trouble
 from gimel.backend.wire import Event
-from gimel.config import file
+from gimel.config.file import ConfigError, ConfigFile
 from gimel.config.redis import RedisSettings, advice
 from gimel.config.settings import Config
 from gimel.config.stack import Concurrency
 from gimel.stack.aws import Aws, AwsError, Home
-from gimel.stack.deployed import REDIS_TROUBLE, connect, look_inside, redis_of
-from gimel.stack.permissions import ELSEWHERE, Refusal, deployer_policy, refusals
-from gimel.stack.plan.queue import REPLAYS
-from gimel.stack.wanted import UNRESERVED, Names
+from gimel.stack.deployed import REDIS_TROUBLE, connect, deployed_redis_url, inspect_redis
+from gimel.stack.permissions import (
+    OPTIONAL_FOR_DEPLOY,
+    Refusal,
+    deployer_policy,
+    find_refusals,
+)
+from gimel.stack.plan.queue import REPLAY_CONCURRENCY
+from gimel.stack.wanted import MIN_UNRESERVED, Names
 
 _TIMEOUT = 5.0
 _POLICY = "`gimel policy` prints the policy to ask for"
 
-Figures = Mapping[str, Any]
-Look = Callable[[], Figures | None]
+# What Redis reports about itself, as INFO does; or, in "trouble", why it cannot be used.
+RedisReport = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `found` says what was seen and, unless it is fine, what to do."""
+    """The result of one check. `found` says what was found and, unless it is fine, what to do."""
 
     name: str
     state: Literal["ok", "warning", "failed"]
     found: str
 
 
-def run(config_file: Path | None) -> Iterator[Check]:
-    """All checks, each as soon as it is made."""
-    try:
-        source = file.load(config_file)
-    except file.ConfigError as error:
-        for mistake in error.mistakes:
-            yield Check("Config", "failed", mistake)
-        return
-    if source.path.stat().st_mode & 0o077:
-        cure = f"others on this machine can read the password in it: chmod 600 {source.path}"
-        yield Check("Config", "warning", cure)
-    else:
-        yield Check("Config", "ok", str(source.path))
+def run(source: ConfigFile) -> Iterator[Check]:
+    """Make all checks. Yield each result as soon as it is known."""
     settings = source.config
+    yield _check_file(source)
     aws = yield from check_aws(settings)
-    figures = yield from check_redis(settings.redis, partial(_inside, settings, aws))
-    if figures and not figures.get("trouble"):
-        yield check_connections(settings.reserved_concurrency, _executions(aws), figures)
+    report = yield from check_redis(settings.redis, partial(_ask_functions, settings, aws))
+    if report and not report.get("trouble"):
+        yield check_connections(settings.reserved_concurrency, _concurrency_limit(aws), report)
+
+
+def config_mistakes(error: ConfigError) -> Iterator[Check]:
+    """Yield a failed check for each mistake of a configuration that cannot be loaded."""
+    for mistake in error.mistakes:
+        yield Check("Config", "failed", mistake)
+
+
+def _check_file(source: ConfigFile) -> Check:
+    """Check that only its owner can read the config file, which may hold a password."""
+    if source.path.stat().st_mode & 0o077:
+        found = f"other users of this machine can read the password in it: chmod 600 {source.path}"
+        return Check("Config", "warning", found)
+    return Check("Config", "ok", str(source.path))
 
 
 def check_aws(settings: Config) -> Generator[Check, None, Aws | None]:
-    """Whose account it would be, in which region, and whether one may do there what is needed."""
+    """Check the credentials and the caller's permissions. Return the connection to AWS, if any."""
     try:
         aws = connect(settings)
-        who = aws.call("sts", "get_caller_identity", "Arn")
+        caller = aws.call("sts", "get_caller_identity", "Arn")
     except AwsError as error:
         yield Check("AWS", "failed", str(error))
         return None
-    account = who.split(":")[4]
-    yield Check("AWS", "ok", f"account {account}, region {aws.region}, as {who}")
-    yield from check_permissions(settings, aws, who)
+    account = caller.split(":")[4]
+    yield Check("AWS", "ok", f"account {account}, region {aws.region}, as {caller}")
+    yield from check_permissions(settings, aws, caller)
     return aws
 
 
-def check_permissions(settings: Config, aws: Aws, who: str) -> Iterator[Check]:
-    """What IAM's simulation says of each action that is needed."""
-    if who.endswith(":root"):
+def check_permissions(settings: Config, aws: Aws, caller: str) -> Iterator[Check]:
+    """Check with IAM's simulation that the caller may do everything that the commands need."""
+    if caller.endswith(":root"):
         yield Check("Permissions", "ok", "the account's root user may do everything")
         return
-    _, partition, _, _, account, _ = who.split(":", 5)
+    _, partition, _, _, account, _ = caller.split(":", 5)
     policy = deployer_policy(settings, Home(account, aws.region, partition))
     try:
-        found = refusals(aws, who, policy)
+        refusals = find_refusals(aws, caller, policy)
     except AwsError as error:
-        yield Check("Permissions", "warning", f"cannot be seen from here: {error}. {_POLICY}")
+        yield Check("Permissions", "warning", f"cannot be checked: {error}. {_POLICY}")
         return
-    if not found:
+    if not refusals:
         actions = sum(len(statement["Action"]) for statement in policy["Statement"])
         yield Check("Permissions", "ok", f"all {actions} actions that the commands need")
-    for refusal in found:
-        yield _refusal(refusal)
+    for refusal in refusals:
+        yield _refused(refusal)
 
 
-def _refusal(refusal: Refusal) -> Check:
+def _refused(refusal: Refusal) -> Check:
     missing = f"{refusal.action} is not allowed"
-    if refusal.action in ELSEWHERE:
-        return Check("Permissions", "warning", f"{missing}: deploying does without. {_POLICY}")
+    if refusal.action in OPTIONAL_FOR_DEPLOY:
+        return Check("Permissions", "warning", f"{missing}: deploying does not need it. {_POLICY}")
     if refusal.unknown:
-        depends = f"unless {', '.join(refusal.unknown)} is as a policy of yours asks"
-        return Check("Permissions", "warning", f"{missing}, {depends}. {_POLICY}")
+        condition = f"unless a policy's condition on {', '.join(refusal.unknown)} is met"
+        return Check("Permissions", "warning", f"{missing}, {condition}. {_POLICY}")
     return Check("Permissions", "failed", f"{missing}. {_POLICY}")
 
 
 def check_redis(
-    settings: RedisSettings, look: Look | None = None
-) -> Generator[Check, None, Figures | None]:
-    """Is it reachable, does it let us in, can it count; then what may lose counts.
+    settings: RedisSettings, ask_functions: Callable[[], RedisReport | None] | None = None
+) -> Generator[Check, None, RedisReport | None]:
+    """Check that Redis is reachable and counts, then what may lose counts. Return Redis's report.
 
-    Where it is out of this machine's reach, `look` says how it is seen from where the functions
-    are, or None. Returns what Redis tells of itself.
+    If Redis is unreachable from this machine, `ask_functions` returns the deployed functions'
+    report, or None.
     """
     parts = urlsplit(settings.address)
-    place = f"{parts.hostname}:{parts.port or 6379}"
+    address = f"{parts.hostname}:{parts.port or 6379}"
     client: Any = Redis.from_url(
         settings.address,
         decode_responses=True,
@@ -128,55 +135,57 @@ def check_redis(
     )
     try:
         client.ping()
-        _count_one(settings)
+        _count_probe_event(settings)
     except RedisError as error:
-        seen = look() if look and trouble(error) == "network" else None
-        yield (
-            _seen_inside(place, seen)
-            if seen
-            else Check("Redis", "failed", f"{place}: {advice(error)}")
-        )
-        return seen
-    yield Check("Redis", "ok", f"{place} answers and counts")
-    yield _encryption(parts.scheme, parts.hostname or "")
+        report = ask_functions() if ask_functions and trouble(error) == "network" else None
+        if report:
+            yield _as_functions_report(address, report)
+        else:
+            yield Check("Redis", "failed", f"{address}: {advice(error)}")
+        return report
+    yield Check("Redis", "ok", f"{address} answers and counts")
+    yield _check_encryption(parts.scheme, parts.hostname or "")
     try:
-        told: Figures = client.info()
+        info: RedisReport = client.info()
     except RedisError:
-        unseen = "cannot be seen: this user may not call INFO (eviction, persistence, connections)"
-        yield Check("Safety", "warning", unseen)
+        unknown = "unknown: this user may not call INFO (eviction, persistence, connections)"
+        yield Check("Safety", "warning", unknown)
         return None
-    yield from _safety(client, told)
-    return told
+    yield from _check_safety(client, info)
+    return info
 
 
-def _inside(settings: Config, aws: Aws | None) -> Figures | None:
-    """How the deployed functions see this very Redis; None where nobody can be asked.
+def _ask_functions(settings: Config, aws: Aws | None) -> RedisReport | None:
+    """Return how the deployed functions see this Redis, or None if they cannot tell.
 
-    Before the first deploy into a VPC there is nobody to ask, and out of reach from here is as it
-    should be.
+    In a VPC, Redis is expected to be unreachable from this machine. Before the first deploy into
+    the VPC there are no functions to ask, so the trouble is "unseen".
     """
     if aws is not None:
         names = Names(settings.stack)
         with contextlib.suppress(AwsError):
-            if redis_of(aws, names) == settings.redis.address:
-                return look_inside(aws, names)
+            if deployed_redis_url(aws, names) == settings.redis.address:
+                return inspect_redis(aws, names)
     return {"trouble": "unseen"} if settings.vpc else None
 
 
-def _seen_inside(place: str, seen: Figures) -> Check:
-    seen_trouble = seen.get("trouble", "other")
-    if seen_trouble is None:
-        found = f"{place} answers the functions and counts; it is out of reach from here"
+def _as_functions_report(address: str, report: RedisReport) -> Check:
+    kind = report.get("trouble", "other")
+    if kind is None:
+        found = f"{address} answers the functions and counts; this machine cannot reach it"
         return Check("Redis", "ok", found)
-    if seen_trouble == "unseen":
-        return Check("Redis", "warning", f"{place} is out of reach from here: the deploy will tell")
-    why = REDIS_TROUBLE[seen_trouble]
-    # No failure: the deploy that this check goes before may be the one that mends it.
-    return Check("Redis", "warning", f"{place}, as the functions deployed last see it: {why}")
+    if kind == "unseen":
+        found = (
+            f"this machine cannot reach {address}: the deploy will show whether the functions do"
+        )
+        return Check("Redis", "warning", found)
+    # Not a failure: the deploy that follows this check may be the one that mends it.
+    found = f"{address}, as the deployed functions see it: {REDIS_TROUBLE[kind]}"
+    return Check("Redis", "warning", found)
 
 
-def _executions(aws: Aws | None) -> int | None:
-    """How many executions at once the account may have in the region, where that can be seen."""
+def _concurrency_limit(aws: Aws | None) -> int | None:
+    """Return how many functions may run at once in the account and region, or None if unknown."""
     query = "AccountLimit.ConcurrentExecutions"
     if aws is not None:
         with contextlib.suppress(AwsError):
@@ -184,60 +193,69 @@ def _executions(aws: Aws | None) -> int | None:
     return None
 
 
-def check_connections(wanted: Concurrency, executions: int | None, figures: Figures) -> Check:
-    """Does Redis take a connection from each execution that there may be at once?"""
-    reserved = [wanted.track, wanted.reads, wanted.delete]
-    numbers = [number for number in reserved if number is not None]
-    most = sum(numbers) + REPLAYS
-    cause = f"reserved_concurrency is {' + '.join(map(str, numbers))}, replays are {REPLAYS}"
-    cannot = executions is not None and executions - sum(numbers) < UNRESERVED
-    if executions is not None and (cannot or len(numbers) < len(reserved)):
-        most, cause = executions, f"the account's limit is {executions}, and not all is reserved"
-    takes = figures.get("maxclients")
-    if takes is None:
-        return Check("Connections", "ok", f"up to {most} ({cause}); Redis tells no limit")
-    if most <= takes:
-        return Check("Connections", "ok", f"up to {most} ({cause}) of Redis's {takes}")
+def check_connections(
+    concurrency: Concurrency, account_limit: int | None, report: RedisReport
+) -> Check:
+    """Check that Redis accepts a connection from every function that may run at once."""
+    settings = [concurrency.track, concurrency.reads, concurrency.delete]
+    reserved = [number for number in settings if number is not None]
+    connections = sum(reserved) + REPLAY_CONCURRENCY
+    cause = (
+        f"reserved_concurrency is {' + '.join(map(str, reserved))}, "
+        f"replays are {REPLAY_CONCURRENCY}"
+    )
+    if account_limit is not None:
+        is_reserved = account_limit - sum(reserved) >= MIN_UNRESERVED
+        if not is_reserved or len(reserved) < len(settings):
+            connections = account_limit
+            cause = f"the account's limit is {account_limit}, and not all of it is reserved"
+    maximum = report.get("maxclients")
+    if maximum is None:
+        found = f"up to {connections} ({cause}); Redis reports no limit"
+        return Check("Connections", "ok", found)
+    if connections <= maximum:
+        return Check("Connections", "ok", f"up to {connections} ({cause}) of Redis's {maximum}")
     return Check(
         "Connections",
         "warning",
-        f"Redis takes {takes} (maxclients), the functions may open {most}: {cause}. Events over it "
-        "wait in the queue: set reserved_concurrency in config.json lower, or maxclients higher",
+        f"Redis accepts {maximum} (maxclients), the functions may open {connections}: {cause}. "
+        "Events beyond that wait in the queue: lower reserved_concurrency in config.json, or raise "
+        "maxclients",
     )
 
 
-def _count_one(settings: RedisSettings) -> None:
-    """Count, and forget, an event just as the functions will."""
-    counters = Counters(Connection.of(settings.environment))
+def _count_probe_event(settings: RedisSettings) -> None:
+    """Count an event as the functions will, and delete it."""
+    counters = Counters(Connection.from_environment(settings.environment))
     counters.add([Event(PREFLIGHT_NAMESPACE, "preflight", PARTICIPATE, "a", "1")])
     counters.delete(PREFLIGHT_NAMESPACE, "preflight", forget=True)
 
 
-def _safety(client: Any, told: Figures) -> Iterator[Check]:
-    """Warnings on what may lose counts: eviction and missing persistence."""
-    policy = told.get("maxmemory_policy", "unknown")
+def _check_safety(client: Any, info: RedisReport) -> Iterator[Check]:
+    """Check for what may lose counts: eviction, and no persistence."""
+    policy = info.get("maxmemory_policy", "unknown")
     if policy == "noeviction":
-        yield Check("Eviction", "ok", "noeviction: no counter is dropped when memory is full")
+        yield Check("Eviction", "ok", "noeviction: Redis drops no counter when its memory is full")
     else:
         yield Check(
             "Eviction",
             "warning",
-            f"the policy is {policy}: a full memory may drop counters in silence. "
+            f"the policy is {policy}: Redis may drop counters silently when its memory is full. "
             "Set maxmemory-policy to noeviction",
         )
-    if _persists(client, told):
+    if _is_persistent(client, info):
         yield Check("Persistence", "ok", "on: a restart keeps the counts")
     else:
         yield Check(
             "Persistence",
             "warning",
-            "off, or not to be seen: a restart may lose the counts. Switch AOF on (appendonly yes)",
+            "off or unknown: a restart may lose the counts. Switch AOF on (appendonly yes)",
         )
 
 
-def _persists(client: Any, told: Figures) -> bool:
-    """AOF or snapshots, as far as the server tells; hosts that hide CONFIG still say AOF."""
-    if told.get("aof_enabled"):
+def _is_persistent(client: Any, info: RedisReport) -> bool:
+    """Return whether Redis reports AOF or snapshots. Hosts that forbid CONFIG still report AOF."""
+    if info.get("aof_enabled"):
         return True
     try:
         return bool(client.config_get("save").get("save"))
@@ -245,7 +263,7 @@ def _persists(client: Any, told: Figures) -> bool:
         return False
 
 
-def _encryption(scheme: str, host: str) -> Check:
+def _check_encryption(scheme: str, host: str) -> Check:
     if scheme == "rediss":
         return Check("Encryption", "ok", "TLS")
     if _is_private(host):
@@ -253,12 +271,12 @@ def _encryption(scheme: str, host: str) -> Check:
     return Check(
         "Encryption",
         "warning",
-        f"no TLS to the public host {host}: password and names cross the net in clear. "
+        f"no TLS to the public host {host}: password and names cross the network unencrypted. "
         "Use a rediss:// URL, or ssl: true",
     )
 
 
 def _is_private(host: str) -> bool:
-    """Whether every address of the host is private; it was just connected to, so it resolves."""
+    """Return whether every address of the host is private. The host is known to resolve."""
     found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
     return all(ipaddress.ip_address(address[4][0]).is_private for address in found)

@@ -1,4 +1,4 @@
-"""What a deploy would do: observe the stack, build the bundle, and plan. Nothing is written."""
+"""The preparation of a deploy, which changes nothing: observe, build the bundle, and plan."""
 
 import secrets
 from collections.abc import Collection
@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from gimel.config.settings import Config
 from gimel.stack.apply import Say
 from gimel.stack.aws import Aws
-from gimel.stack.bundle import begin
+from gimel.stack.bundle import build_in_background
 from gimel.stack.change import Change
 from gimel.stack.observe import observe
-from gimel.stack.observed import Seen
+from gimel.stack.observed import Observed
 from gimel.stack.plan.plan import notes, plan
 from gimel.stack.wanted import TAG, Names, Wanted, wanted_stack
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What a deploy would do: `key` is the read key that there is, or would be."""
+    """A deploy that is planned and not made: both stacks, the changes, and notes for the user."""
 
     wanted: Wanted = field(repr=False)
-    seen: Seen = field(repr=False)
+    observed: Observed = field(repr=False)
     changes: list[Change]
     notes: list[str]
 
@@ -32,23 +32,32 @@ def prepare(
     aws: Aws,
     *,
     adopt: bool = False,
-    also: Collection[str] = (),
+    extra_keys: Collection[str] = (),
 ) -> Planned:
-    """Observe and plan; nothing is written. Raises AwsError and DeployError.
+    """Observe the stack and plan its changes. Raises AwsError and DeployError.
 
-    `also`: read keys that are good beside the one that is kept.
+    `adopt` takes over resources that bear the stack's names but no tag. The functions accept
+    `extra_keys` besides the read key.
     """
     names = Names(config.stack)
     say(f"looking at stack {names.stack} in {aws.region}")
-    building = begin(config.runtime)
+    building = build_in_background(config.runtime)
     with ThreadPoolExecutor(1) as pool:
         home = pool.submit(aws.home)
-        seen = observe(aws, names, config.domain.name if config.domain else None)
+        observed = observe(aws, names, config.domain.name if config.domain else None)
     bundle = building.result()
     if not bundle.compiled:
         say(f"no {bundle.runtime} on the PATH: without bytecode, cold starts take 0.2 s longer")
-    # A key that somebody else chose may be known or short.
-    is_own = seen.parameter is not None and TAG in seen.parameter.tags
-    kept = seen.parameter.key if seen.parameter and is_own else secrets.token_urlsafe(32)
-    asked = wanted_stack(config, home.result(), kept, bundle, also)
-    return Planned(asked, seen, plan(asked, seen, adopt), notes(asked, seen))
+    wanted = wanted_stack(config, home.result(), _read_key(observed), bundle, extra_keys)
+    return Planned(wanted, observed, plan(wanted, observed, adopt), notes(wanted, observed))
+
+
+def _read_key(observed: Observed) -> str:
+    """Return the stack's read key, or a new one.
+
+    A key without a stack's tag is not used. The stack did not create it, so it may be short, or
+    known to others.
+    """
+    if observed.parameter is not None and TAG in observed.parameter.tags:
+        return observed.parameter.key
+    return secrets.token_urlsafe(32)

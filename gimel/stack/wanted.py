@@ -1,6 +1,8 @@
-"""What a stack is made of: names, settings and JSON documents, all pure functions.
+"""The wanted stack: the names and settings of all resources, derived from the configuration.
 
-Names follow from the stack's name alone, so AWS itself is the only state.
+All functions are pure. The names follow from the stack's name alone, so no state file is needed.
+`gimel.stack.plan.queue` holds the settings of the queues, `gimel.stack.permissions` those of the
+role.
 """
 
 import hashlib
@@ -13,6 +15,7 @@ from typing import Any
 
 from gimel import __version__, gimel
 from gimel.backend.errors import GimelError
+from gimel.backend.wire import CORS_HEADERS, CORS_MAX_AGE, CORS_METHODS
 from gimel.config.settings import Config
 from gimel.config.stack import Domain, Throttle, Vpc
 from gimel.stack.aws import Home
@@ -21,6 +24,7 @@ from gimel.stack.bundle import Bundle
 DEFAULT_STACK = "gimel"
 STAGE = "prod"
 ALIAS = "live"
+# The id of the statement that lets the HTTP API invoke a function.
 INVOKER = "gimel-http-api"
 TAG = "gimel:stack"
 VERSIONS_KEPT = 5
@@ -33,30 +37,32 @@ _HANDLERS = {
     DELETE: "gimel.aws_lambda.delete",
     REPLAY: "gimel.aws_lambda.replay",
 }
-REPLAY_SECONDS = 30
-# A look-up of a name is the one step that no timeout of ours ends: by itself glibc waits for 10 s.
+# Seconds that the replay function may take.
+REPLAY_TIMEOUT = 30
+# Gimel's timeouts do not cover the lookup of a host name, and glibc waits 10 s by default.
 RESOLVER = "timeout:1 attempts:1"
-# How config.json calls the functions that answer requests.
-SETTINGS_OF = {TRACK: "track", READS: "reads", DELETE: "delete"}
-# Without START, END and REPORT, which cost more than an event's time: a system line only where
-# something failed. What Gimel prints has no timestamp, and counts as INFO for Lambda.
+# The names in config.json of the functions that answer requests.
+_CONFIG_NAMES = {TRACK: "track", READS: "reads", DELETE: "delete"}
+# No START, END and REPORT lines: logging them costs more than running an event. With WARN, Lambda
+# logs a line of its own only after a failure. Lambda treats the lines that Gimel prints, which have
+# no timestamp, as INFO.
 LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
 LATEST = "$LATEST"
-_REGION = r"-[a-z]{2}(-[a-z]+)+-\d"
-# Executions that AWS keeps for functions that reserve none.
-UNRESERVED = 100
+_REGION_SUFFIX = r"-[a-z]{2}(-[a-z]+)+-\d"
+# AWS refuses a reservation that leaves the account fewer unreserved executions than this.
+MIN_UNRESERVED = 100
 Tags = Mapping[str, str]
 
 _SERVED_BY = {gimel.track: TRACK, gimel.delete: DELETE}
 
 
 class DeployError(GimelError):
-    """A deploy cannot be done, or did not come out right; the message is one line."""
+    """A deploy is impossible or failed. The message is one line."""
 
 
 @dataclass(frozen=True)
 class Names:
-    """The names of all that belongs to a stack."""
+    """The names of a stack's resources."""
 
     stack: str
 
@@ -66,7 +72,10 @@ class Names:
         return self.stack
 
     def policy(self, region: str) -> str:
-        """The role's policy for a region: IAM is global, one role serves the stack in all."""
+        """Return the name of the role's policy for a region.
+
+        IAM is global, so one role serves the stacks of this name in all regions.
+        """
         return f"{self.stack}-{region}"
 
     @property
@@ -81,47 +90,48 @@ class Names:
 
     @property
     def queue(self) -> str:
-        """The queue of the events that Redis did not take."""
+        """The queue for events that could not be written to Redis."""
         return f"{self.stack}-events"
 
     @property
     def dead_letters(self) -> str:
-        """The queue of the messages that could not be replayed."""
+        """The queue for messages that could not be replayed."""
         return f"{self.stack}-events-dead"
 
     def function(self, purpose: str) -> str:
-        """The function for a purpose: TRACK, READS, DELETE or REPLAY."""
+        """Return the name of the function for a purpose: TRACK, READS, DELETE or REPLAY."""
         return f"{self.stack}-{purpose}"
 
     @property
     def functions(self) -> tuple[str, ...]:
-        """All functions."""
+        """The names of all functions."""
         return tuple(map(self.function, _HANDLERS))
 
     def policies_elsewhere(self, region: str, policies: Collection[str]) -> list[str]:
-        """Those of the role's policies by which the stack lives in other regions."""
-        pattern = re.escape(self.stack) + _REGION
+        """Return those of the role's policies that belong to the stack in other regions."""
+        pattern = re.escape(self.stack) + _REGION_SUFFIX
         return [
             name for name in policies if re.fullmatch(pattern, name) and name != self.policy(region)
         ]
 
     @property
     def tags(self) -> dict[str, str]:
-        """What everything of the stack is tagged with."""
+        """The tag that marks every resource of the stack."""
         return {TAG: self.stack}
 
 
 def log_group(function: str) -> str:
-    """The log group that Lambda writes a function's output to."""
+    """Return the log group that Lambda writes a function's output to."""
     return f"/aws/lambda/{function}"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """The stack as the configuration wants it.
+    """The stack that the configuration describes.
 
-    `configurations` are Lambda's, by function; `routes` say which function serves a route key;
-    `concurrency` is what is reserved, by function.
+    `configurations` holds each function's settings, in Lambda's terms. `concurrency` holds each
+    function's reserved concurrency, and None means that nothing is reserved. `routes` maps a route
+    key to the function that serves it.
     """
 
     names: Names
@@ -142,16 +152,16 @@ class Wanted:
 
     @property
     def code(self) -> dict[str, Any]:
-        """The part of a function's settings that goes with its code."""
+        """The settings of a version that belong to its code."""
         return {"CodeSha256": self.bundle.sha256, "Architectures": [self.architecture]}
 
 
 def wanted_stack(
-    config: Config, home: Home, key: str, bundle: Bundle, also: Collection[str] = ()
+    config: Config, home: Home, key: str, bundle: Bundle, extra_keys: Collection[str] = ()
 ) -> Wanted:
-    """What the configuration asks for, in this account and region, with this read key.
+    """Return the stack that the configuration describes, in this account and with this read key.
 
-    `also`: other keys that are good for the moment.
+    The functions accept `extra_keys` besides the read key.
     """
     names = Names(config.stack)
     return Wanted(
@@ -160,13 +170,13 @@ def wanted_stack(
         key=key,
         bundle=bundle,
         architecture=config.architecture,
-        configurations=_configurations(config, home, bundle, (key, *also)),
-        # The queue bounds how often the replay runs at once.
+        configurations=_configurations(config, home, bundle, (key, *extra_keys)),
+        # The queue's mapping limits how many replays run at once.
         concurrency={
             names.function(REPLAY): None,
             **{
                 names.function(purpose): getattr(config.reserved_concurrency, setting)
-                for purpose, setting in SETTINGS_OF.items()
+                for purpose, setting in _CONFIG_NAMES.items()
             },
         },
         log_retention_days=config.log_retention_days,
@@ -181,7 +191,7 @@ def wanted_stack(
 
 
 def key_hash(keys: Collection[str]) -> str:
-    """The keys as the functions know them."""
+    """Return the hashes of the keys: the functions receive these and not the keys."""
     return ",".join(hashlib.sha256(key.encode()).hexdigest() for key in keys)
 
 
@@ -214,7 +224,7 @@ def _configurations(
         }
         for purpose, handler in _HANDLERS.items()
     }
-    # All functions change together, so that a rollback finds what belongs together.
+    # A change of one function makes a new release of all: a rollback restores a whole release.
     content = json.dumps([configurations, bundle.sha256, config.architecture], sort_keys=True)
     release = hmac.new(keys[0].encode(), content.encode(), "sha256").hexdigest()[:8]
     for configuration in configurations.values():
@@ -223,7 +233,9 @@ def _configurations(
 
 
 def _timeout(config: Config, purpose: str) -> int:
-    return REPLAY_SECONDS if purpose == REPLAY else getattr(config.timeouts, SETTINGS_OF[purpose])
+    if purpose == REPLAY:
+        return REPLAY_TIMEOUT
+    return int(getattr(config.timeouts, _CONFIG_NAMES[purpose]))
 
 
 def _routes(config: Config, names: Names) -> dict[str, str]:
@@ -236,24 +248,25 @@ def _routes(config: Config, names: Names) -> dict[str, str]:
     return routes | dict.fromkeys(own, names.function(TRACK))
 
 
-def called(wanted: Wanted) -> list[str]:
-    """The functions that the API calls."""
+def routed_functions(wanted: Wanted) -> list[str]:
+    """Return the names of the functions that the API calls."""
     return [name for name in wanted.names.functions if name in wanted.routes.values()]
 
 
 def alias_arn(home: Home, function: str) -> str:
-    """What the API invokes."""
+    """Return the ARN of a function's alias, which the API and the queue invoke."""
     return home.arn("lambda", f"function:{function}:{ALIAS}")
 
 
 def cors(origins: Collection[str] = ("*",)) -> dict[str, Any]:
-    """Who may call from a browser: any page, as AlephBet does; a key is asked for where it counts.
+    """Return the CORS settings: pages of these origins may call the API from a browser.
 
-    MaxAge is in seconds.
+    Every page may do so by default, since the routes that need protection ask for a key. MaxAge is
+    in seconds.
     """
     return {
         "AllowOrigins": list(origins),
-        "AllowMethods": ["GET", "POST", "DELETE", "OPTIONS"],
-        "AllowHeaders": ["content-type", "x-api-key"],
-        "MaxAge": 86400,
+        "AllowMethods": list(CORS_METHODS),
+        "AllowHeaders": list(CORS_HEADERS),
+        "MaxAge": CORS_MAX_AGE,
     }

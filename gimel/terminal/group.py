@@ -1,4 +1,4 @@
-"""How a command ends that fails or is stopped: one message, and an exit code."""
+"""The end of a command that fails or is interrupted: one message and an exit code."""
 
 import sys
 from typing import Any
@@ -8,15 +8,13 @@ import click
 from gimel.backend.errors import GimelError
 from gimel.terminal.text import plain
 
-_STOPPED = "stopped. What was done stands; run the same command again to continue"
+# The exit code that shells use after Ctrl-C
+EXIT_INTERRUPTED = 130
+_INTERRUPTED = "stopped. Completed steps stay; run the same command again to continue"
 
 
-# Ctrl-C: the exit code that shells use
-STOPPED = 130
-
-
-class Ended(click.ClickException):
-    """A command's end, with a message and an exit code."""
+class CommandError(click.ClickException):
+    """An error that ends a command, with a message and an exit code of its own."""
 
     exit_code: int  # type: ignore[misc]
 
@@ -25,23 +23,24 @@ class Ended(click.ClickException):
         self.exit_code = exit_code
 
 
-class Commands(click.Group):
-    """A group of commands. An expected error ends as one message, never as a traceback."""
+class CommandGroup(click.Group):
+    """A group of commands in which an expected error ends as one message, without a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. Raises ClickException."""
+        """Run the command. Raises click.ClickException."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            raise Ended(_STOPPED, STOPPED) from None
+            raise CommandError(_INTERRUPTED, EXIT_INTERRUPTED) from None
         except click.Abort as abort:
+            # Click turns Ctrl-C at a prompt into Abort.
             if isinstance(abort.__context__, KeyboardInterrupt):
-                raise Ended(_STOPPED, STOPPED) from None
+                raise CommandError(_INTERRUPTED, EXIT_INTERRUPTED) from None
             raise
         except GimelError as error:
-            # Not imported at the top: most commands do not talk to AWS, and --debug is rare.
+            # Only --debug imports the module, and most commands do not talk to AWS.
             trace = sys.modules.get("gimel.stack.trace")
             if trace and trace.is_on():
                 trace.explain(error)
             message = "\n".join(map(plain, error.lines))
-            raise Ended(message, error.exit_code) from None
+            raise CommandError(message, error.exit_code) from None

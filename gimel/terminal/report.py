@@ -1,4 +1,4 @@
-"""What the commands of a deployed stack print: checks, plans, deploys, status."""
+"""What the commands print about a stack: checks, plans, deploys, status."""
 
 import json
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from gimel.terminal.text import plain, print_line
+from gimel.terminal.text import plain, plural, print_line
 
 if TYPE_CHECKING:
     from gimel.backend.counting.migration import Finding
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from gimel.stack.operations import Status
     from gimel.stack.preflight import Check
 
-_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
+_CHECK_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
+_CHANGE_MARKS = {"create": ("+", "green"), "delete": ("-", "red"), "detach": ("-", "red")}
 
 
-def checks(console: Console, found: "Iterable[Check]") -> bool:
-    """Print each check as it is made. Returns whether none failed."""
+def show_checks(console: Console, checks: "Iterable[Check]") -> bool:
+    """Print each check as soon as it is made. Returns whether none failed."""
     passed = True
-    for check in found:
-        mark, colour = _MARKS[check.state]
+    for check in checks:
+        mark, colour = _CHECK_MARKS[check.state]
         print_line(
             console, Text.assemble((mark, colour), f" {check.name:<12} {plain(check.found)}")
         )
@@ -31,124 +32,136 @@ def checks(console: Console, found: "Iterable[Check]") -> bool:
     return passed
 
 
-def deployed(console: Console, done: "Deployed") -> None:
-    """Print what a deploy came to and what to do with it."""
+def show_deployed(console: Console, deployed: "Deployed") -> None:
+    """Print the result of a deploy and the next steps."""
     print_line(
-        console, Text(f"✓ A probe event came through ({done.seconds:.0f} s in all).", "green")
+        console,
+        Text(f"✓ Deployed in {deployed.seconds:.0f} s; a probe event was counted.", "green"),
     )
-    if not done.changes:
-        print_line(console, "Nothing was changed: all was as the configuration wants it.")
-    print_line(console, f"Events      {done.url}/{done.event_path}")
+    if not deployed.changes:
+        print_line(console, "No changes: the stack already matches the configuration.")
+    print_line(console, f"Events      {deployed.url}/{deployed.event_path}")
     print_line(
-        console, f"Dashboard   {done.url}/dashboard (`gimel dashboard` opens it, with the key)"
+        console, f"Dashboard   {deployed.url}/dashboard (`gimel dashboard` opens it with the key)"
     )
-    if done.domain:
-        name, target = done.domain
-        print_line(console, f"Domain      https://{name}, once its DNS has: {name} CNAME {target}")
+    if deployed.domain:
+        name, target = deployed.domain
+        print_line(
+            console, f"Domain      https://{name} (needs the DNS record: {name} CNAME {target})"
+        )
     print_line(
-        console, "Paste this into your page; `gimel snippet --help` tells how to name things:\n"
+        console,
+        "Paste this into your page (`gimel snippet --help` explains how to set the names):\n",
     )
 
 
-def migrated(found: "Finding", dry_run: bool) -> str:
-    """What `gimel migrate` says of an experiment, in a line."""
-    experiment = found.experiment
+def describe_migration(finding: "Finding", dry_run: bool) -> str:
+    """Return one line on an experiment that `gimel migrate` found."""
+    experiment = finding.experiment
     visitors = sum(experiment.trials.values())
     goals = ", ".join(
         f"{plain(goal)} {sum(counts.values()):,}"
         for goal, counts in sorted(experiment.goals.items())
     )
-    done = "would move" if dry_run else "moved"
-    if found.stays:
-        done = f"stays, and goes on counting: {plain(found.stays)}"
+    outcome = "would be moved" if dry_run else "moved"
+    if finding.stays:
+        outcome = f"not moved, keeps counting: {plain(finding.stays)}"
     return (
-        f"{plain(found.namespace)}  {plain(experiment.name)}  {found.maker}, "
-        f"{visitors:,} visitors{f' ({goals})' if goals else ''}: {done}"
+        f"{plain(finding.namespace)}  {plain(experiment.name)}  {finding.maker}, "
+        f"{plural(visitors, 'visitor')}{f' ({goals})' if goals else ''}: {outcome}"
     )
 
 
-_VERBS = {"create": ("+", "green"), "delete": ("-", "red"), "detach": ("-", "red")}
-
-
-def plan(console: Console, changes: "list[Change]", notes: list[str]) -> None:
-    """Print what would be done, field by field."""
+def show_plan(console: Console, changes: "list[Change]", notes: list[str]) -> None:
+    """Print each planned change, field by field."""
     for note in notes:
         print_line(console, f"! {plain(note)}")
     for change in changes:
-        mark, colour = _VERBS.get(change.verb, ("~", "yellow"))
+        mark, colour = _CHANGE_MARKS.get(change.verb, ("~", "yellow"))
         print_line(console, Text.assemble((mark, colour), f" {plain(str(change))}"))
         for call in change.calls:
             for name, (before, after) in call.fields().items():
-                was = "" if before is None else f"{_value(before)} → "
-                print_line(console, f"      {plain(name)}: {was}{_value(after)}")
-    print_line(console, f"{len(changes)} changes." if changes else "Nothing to change.")
+                old_value = "" if before is None else f"{_format_value(before)} → "
+                print_line(console, f"      {plain(name)}: {old_value}{_format_value(after)}")
+    print_line(console, f"{plural(len(changes), 'change')}." if changes else "Nothing to change.")
 
 
-def _value(value: Any) -> str:
+def _format_value(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return plain(text)
 
 
-def status(console: Console, found: "Status") -> None:
-    """Print how a stack stands and fares."""
-    backend, planned = found.backend, found.planned
+def show_status(console: Console, status: "Status") -> None:
+    """Print what is deployed, how it differs from the configuration, and how it performs."""
+    backend, planned = status.backend, status.planned
     print_line(
         console, f"Stack        {planned.wanted.names.stack} in {planned.wanted.home.region}"
     )
     print_line(console, f"Events       {backend.url}/{backend.event_path}")
     print_line(console, f"Dashboard    {backend.url}/dashboard")
-    for domain in planned.seen.domains:
+    for domain in planned.observed.domains:
         print_line(console, f"Domain       {domain.name} (CNAME {domain.target})")
-    if found.last_deploy:
-        print_line(console, f"Last change  {found.last_deploy:%Y-%m-%d %H:%M} UTC")
-    for name, version in found.versions.items():
-        calls = f"{found.invocations[name]} calls, {found.errors[name]} errors in 24 hours"
+    if status.last_deploy:
+        print_line(console, f"Last change  {status.last_deploy:%Y-%m-%d %H:%M} UTC")
+    for name, version in status.versions.items():
+        calls = f"{status.invocations[name]} calls, {status.errors[name]} errors in 24 hours"
         print_line(console, f"  {name}: version {version}, {calls}")
-    print_line(console, f"Versions     {', '.join(found.rollbacks)} (`gimel rollback --to N`)")
-    if planned.seen.legacy:
-        api = planned.seen.legacy.api
-        print_line(console, f"gimel 1.x    REST API {api} still serves (`gimel destroy --legacy`)")
-    _drift(console, planned.changes)
+    print_line(console, f"Versions     {', '.join(status.rollbacks)} (`gimel rollback --to N`)")
+    if planned.observed.legacy:
+        api = planned.observed.legacy.api
+        print_line(
+            console, f"gimel 1.x    REST API {api} still runs (`gimel destroy --legacy` removes it)"
+        )
+    _show_drift(console, planned.changes)
     for note in planned.notes:
         print_line(console, f"Note         {plain(note)}")
-    print_line(console, f"Redis        {_redis(found)}")
-    if limits := found.redis.get("limits"):
-        full = {what: f"{there} of {most} {what}" for what, (there, most) in limits.items()}
-        fullest = ", ".join(full[what] for what in ("experiments", "variants", "goals"))
-        print_line(console, f"Limits       {full['namespaces']}; the fullest: {fullest}")
-    _queues(console, found)
+    print_line(console, f"Redis        {_describe_redis(status)}")
+    if limits := status.redis.get("limits"):
+        use = {what: f"{count} of {most} {what}" for what, (count, most) in limits.items()}
+        print_line(
+            console,
+            f"Limits       {use['namespaces']}; most in one namespace: {use['experiments']}; "
+            f"most in one experiment: {use['variants']}, {use['goals']}",
+        )
+    _show_queues(console, status)
 
 
-def _queues(console: Console, found: "Status") -> None:
-    names, queues = found.planned.wanted.names, found.planned.seen.queues
+def _show_queues(console: Console, status: "Status") -> None:
+    names, queues = status.planned.wanted.names, status.planned.observed.queues
     waiting = {
         name: queues[name].waiting if name in queues else 0
         for name in (names.queue, names.dead_letters)
     }
-    print_line(console, f"Queue        {waiting[names.queue]} messages wait to be counted")
-    if aside := waiting[names.dead_letters]:
-        print_line(console, f"  {aside} messages are set aside (`gimel replay --dead-letter`)")
+    unread = plural(waiting[names.queue], "message")
+    print_line(console, f"Queue        {unread} waiting to be counted")
+    if failed := waiting[names.dead_letters]:
+        print_line(
+            console,
+            f"  {plural(failed, 'failed message')} set aside "
+            "(`gimel replay --dead-letter` counts them again)",
+        )
 
 
-def _drift(console: Console, changes: "list[Change]") -> None:
+def _show_drift(console: Console, changes: "list[Change]") -> None:
     if not changes:
         print_line(console, "Drift        none: a deploy would change nothing")
         return
-    print_line(console, f"Drift        {len(changes)} changes; `gimel deploy` makes them:")
+    print_line(console, f"Drift        `gimel deploy` would make {plural(len(changes), 'change')}:")
     for change in changes:
         print_line(console, f"  {plain(str(change))}")
 
 
-def _redis(found: "Status") -> str:
-    """Memory and connections, as the server tells."""
-    seen = found.redis
-    if seen.get("trouble"):
-        return f"trouble, seen from {found.redis_seen_from}: {seen['trouble']}"
-    if "used_memory" not in seen:
-        return "answers, and tells nothing of its memory"
-    most = seen.get("maxmemory") or seen.get("total_system_memory")
-    memory = f"{seen['used_memory'] / 1e6:.1f} MB"
-    if most:
-        memory += f" of {most / 1e6:.0f} MB, {1 - seen['used_memory'] / most:.0%} free"
-    clients = f"{seen.get('connected_clients', '?')} of {seen.get('maxclients', '?')} connections"
-    return f"{memory}; {clients}; seen from {found.redis_seen_from}"
+def _describe_redis(status: "Status") -> str:
+    """Return the memory and connections that Redis reports, or what is wrong with it."""
+    figures, seen_from = status.redis, f"seen from {status.redis_seen_from}"
+    if figures.get("trouble"):
+        return f"trouble, {seen_from}: {figures['trouble']}"
+    if "used_memory" not in figures:
+        return "answers, but does not report its memory"
+    available = figures.get("maxmemory") or figures.get("total_system_memory")
+    memory = f"{figures['used_memory'] / 1e6:.1f} MB"
+    if available:
+        free = 1 - figures["used_memory"] / available
+        memory += f" of {available / 1e6:.0f} MB, {free:.0%} free"
+    connected, limit = figures.get("connected_clients", "?"), figures.get("maxclients", "?")
+    return f"{memory}; {connected} of {limit} connections; {seen_from}"

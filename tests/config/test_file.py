@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from gimel.config import file
 from gimel.config.file import ConfigError, load, locate, parse, write_template
+from gimel.config.settings import Config
 from tests.support.commands import run
 from tests.support.configurations import OLD, URL, mistakes, parsed, with_redis
 
 MISTAKES = [
-    ({}, ["redis: missing"]),
+    ({}, ["redis: is missing"]),
     (with_redis(), ['redis: give either "url" or "host" (with "port", "password", …)']),
     (with_redis(url=URL, host="h"),
      ['redis: give either "url" or "host" (with "port", "password", …)']),
@@ -25,25 +25,25 @@ MISTAKES = [
     (with_redis(host="h") | {"zzzzzz": 64}, ["zzzzzz: unknown key"]),
     (with_redis(url="http://h"), ["redis: url must start with redis:// or, for TLS, rediss://"]),
     (with_redis(url="redis://"),
-     ["redis: url names no host: redis://[user:password@]host[:port][/db]"]),
+     ["redis: url has no host: it must look like redis://[user:password@]host[:port][/db]"]),
     (with_redis(url="redis://h?foo=hunter2"),
-     ['redis: url has the option "foo", which Gimel does not know']),
+     ['redis: url has the unknown option "foo"']),
     (with_redis(url="redis://h?foo"),
-     ['redis: url has the option "foo", which Gimel does not know']),
+     ['redis: url has the unknown option "foo"']),
     (with_redis(url="redis://h?timeout=2"),
-     ['redis: url has the option "timeout", which Gimel does not know']),
+     ['redis: url has the unknown option "timeout"']),
     (with_redis(url="redis://h?ssl_cert_reqs=none"),
-     ['redis: url has the option "ssl_cert_reqs", which is for TLS: rediss://']),
-    (with_redis(host="h", port=0), ["redis.port: Input should be greater than or equal to 1"]),
+     ['redis: url has the option "ssl_cert_reqs", which needs TLS: start the URL with rediss://']),
+    (with_redis(host="h", port=0), ["redis.port: must be at least 1"]),
     (with_redis(host="h") | {"shards": 0, "memory": 64},
-     ["shards: Input should be greater than or equal to 1",
-      "memory: Input should be greater than or equal to 128"]),
+     ["shards: must be at least 1",
+      "memory: must be at least 128"]),
     (with_redis(host="h") | {"stack": "Not A Name"},
-     ["stack: must look like shop-2: 1 to 32 small letters, digits and -"]),
+     ["stack: must look like shop-2: 1 to 32 lowercase letters, digits and -"]),
     (with_redis(host="h") | {"aws": {"region": "Ireland"}},
      ["aws.region: must look like eu-west-1"]),
-    ([], ["must hold one JSON object, {…}"]),
-    ("text", ["must hold one JSON object, {…}"]),
+    ([], ["must contain one JSON object, {…}"]),
+    ("text", ["must contain one JSON object, {…}"]),
 ]  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def test_each_mistake_is_named_with_its_place(content: object, expected: list[st
     [("", "1:1"), ("{", "1:2"), ('{\n  "redis": {"host": "h"},\n}', "3:1"), ("{'a': 1}", "1:2")],
 )
 def test_what_is_not_json_is_named_with_line_and_column(text: str, place: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^here.json:{place}: not JSON here: ") as raised:
+    with pytest.raises(ConfigError, match=rf"^here.json:{place}: not valid JSON: ") as raised:
         parse(text, "here.json")
     assert len(raised.value.mistakes) == 1
 
@@ -66,19 +66,23 @@ def test_what_is_not_json_is_named_with_line_and_column(text: str, place: str) -
 def test_json_that_python_cannot_take(text: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse(text, "here.json")
-    assert raised.value.mistakes == ("here.json: is nested too deep, or holds too long a number",)
+    assert raised.value.mistakes == (
+        "here.json: is nested too deeply or contains too long a number",
+    )
 
 
 @pytest.mark.parametrize("place", ["host", "url"])
 def test_what_a_template_left_to_fill_in_is_refused(place: str) -> None:
     (line,) = mistakes(with_redis(**{place: f"ENTER YOUR REDIS {place.upper()}"}))
-    assert line == f"redis.{place}: still says what the template says: put your own value here"
+    assert (
+        line == f"redis.{place}: still holds the placeholder of the template: enter your own value"
+    )
 
 
 def test_the_template_itself_is_refused_until_edited(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     write_template(path)
-    with pytest.raises(ConfigError, match=r"redis\.url: still says what the template says"):
+    with pytest.raises(ConfigError, match=r"redis\.url: still holds the placeholder"):
         load(path)
 
 
@@ -153,7 +157,9 @@ def test_a_named_file_that_is_missing_is_not_replaced_by_another(
     places: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places["here"].write_text(json.dumps(with_redis(host="h")))
-    with pytest.raises(ConfigError, match=r"given\.json does not exist: `gimel configure` makes"):
+    with pytest.raises(
+        ConfigError, match=r"given\.json does not exist: create it with `gimel configure`"
+    ):
         load(places["given"])
     monkeypatch.setenv("GIMEL_CONFIG", str(places["environment"]))
     with pytest.raises(ConfigError, match=r"environment\.json does not exist"):
@@ -168,7 +174,7 @@ def test_a_mistake_names_the_file(places: dict[str, Path]) -> None:
     places["home"].write_text("{}")
     with pytest.raises(ConfigError) as raised:
         load()
-    assert raised.value.mistakes == (f"{places['home']}: redis: missing",)
+    assert raised.value.mistakes == (f"{places['home']}: redis: is missing",)
 
 
 @pytest.mark.parametrize(
@@ -218,5 +224,5 @@ def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
 def test_the_template_names_only_known_keys(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     write_template(path, URL)
-    known = file.Config.model_fields
+    known = Config.model_fields
     assert json.loads(path.read_text()).keys() <= known.keys()

@@ -56,7 +56,13 @@ def test_a_host_that_is_none(host: str) -> None:
 def test_half_a_character_is_refused(place: str) -> None:
     settings = {"url": "redis://u:\ud800@h"} if place == "url" else {"host": "h", place: "\udfff"}
     assert mistakes(with_redis(**settings)) == [
-        rf"redis.{place}: holds half a character, written as \ud800 to \udfff"
+        rf"redis.{place}: contains an incomplete character, written as \ud800 to \udfff"
+    ]
+
+
+def test_half_a_character_in_a_key_is_refused() -> None:
+    assert mistakes(with_redis(host="h") | {"tags": {"\ud800": "x"}}) == [
+        "a key contains an incomplete character"
     ]
 
 
@@ -95,7 +101,7 @@ def test_a_file_without_a_certificate_is_refused(tmp_path: Path, name: str) -> N
     given = [str(path), *([holds.decode()] if b"BEGIN" in holds else [])]
     for ca in given:
         assert mistakes(with_redis(host="h", ca=ca)) == [
-            "redis.ca: holds no certificate: -----BEGIN CERTIFICATE----- …"
+            "redis.ca: contains no certificate (-----BEGIN CERTIFICATE----- …)"
         ]
 
 
@@ -140,6 +146,6 @@ LEAKY_URLS = [
 @pytest.mark.parametrize("url", LEAKY_URLS)
 def test_a_wrong_url_is_not_told_to_the_terminal(url: str) -> None:
     (line,) = mistakes(with_redis(url=url))
-    assert line.startswith(("redis: url ", "redis: Invalid value for 'db'"))
+    assert line.startswith("redis: url ")
     assert "hunter2" not in line
     assert "12" not in line

@@ -26,8 +26,9 @@ from urllib.parse import urlencode
 
 import redis
 
-from gimel import gimel, wsgi
-from gimel.backend.counting.ways import EXACT
+from gimel import wsgi
+from gimel.backend import process
+from gimel.backend.counting.exact import EXACT
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 from tests.full import ledger_deployed, membership
@@ -80,8 +81,8 @@ def run(events: int, clients: int, folder: Path, pause: float = 2.5) -> dict[str
         "GIMEL_SHARDS": str(SHARDS),
         "GIMEL_SPOOL": str(place),
     }
-    gimel.forget_connection()
-    gimel.counters().configure(NAMESPACE, "x", {"counting": EXACT})
+    process.reset()
+    process.counters().configure(NAMESPACE, "x", {"counting": EXACT})
     faults = pair.faults
     faults["stopped, and the spool full (503)"] = lambda: _spool_full(pair)
     # A log line for each request that is queued is of no use here.
@@ -91,7 +92,7 @@ def run(events: int, clients: int, folder: Path, pause: float = 2.5) -> dict[str
     figures = verify(pair, load)
     pair.close()
     del os.environ["GIMEL_SPOOL"]
-    gimel.forget_connection()
+    process.reset()
     return figures | {"faults": done}
 
 
@@ -112,7 +113,7 @@ def run_deployed(
 
 def _spool_full(pair: Pair) -> None:
     """Redis stopped, and nowhere else to go: 503."""
-    spool: Any = gimel.spill()
+    spool: Any = process.queue()
     spool._largest, room = 0, spool._largest
     pair.primary.freeze(1.5)
     spool._largest = room
@@ -127,7 +128,7 @@ def _replaying(spool: Spool) -> Iterator[None]:
         while True:
             last = ended.wait(1.0)
             with contextlib.suppress(redis.RedisError):
-                spool.replay(gimel.intake().count)
+                spool.replay(process.intake().count)
                 if last:
                     return
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import requests
 
 from gimel import deploy
-from gimel.backend.counting.ways import EXACT
+from gimel.backend.counting.exact import EXACT
 from gimel.backend.wire import Event
 from gimel.client import Client
 from gimel.config.file import parse

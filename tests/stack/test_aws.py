@@ -61,9 +61,9 @@ def test_refusals_for_the_moment_are_tried_again(
         (
             "AccessDeniedException",
             "User: arn:aws:iam::1:user/x is not authorized to perform: lambda:CreateFunction on y",
-            "may not do lambda:CreateFunction:",
+            "not allowed to call lambda:CreateFunction:",
         ),
-        ("AccessDeniedException", "no", "may not do lambda:CreateFunction:"),
+        ("AccessDeniedException", "no", "not allowed to call lambda:CreateFunction:"),
         ("InvalidParameterValueException", "bad variable {secret}", r"bad variable \*\*\*"),
     ],
 )

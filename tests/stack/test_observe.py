@@ -3,7 +3,7 @@
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
-from gimel.stack.bundle import begin
+from gimel.stack.bundle import build_in_background
 from gimel.stack.observe import observe
 from gimel.stack.plan.plan import plan
 from gimel.stack.wanted import LOGGING, Names, wanted_stack
@@ -55,7 +55,7 @@ def test_somebody_else_at_the_queue_is_seen(own_names: Names, first_deploy: Depl
         seen = observe(aws, own_names)
     finally:
         aws.call("lambda", "delete_event_source_mapping", UUID=made)
-    assert [arn.rsplit(":", 1)[1] for arn in seen.eaters] == [f"{own_names.stack}-eater"]
+    assert [arn.rsplit(":", 1)[1] for arn in seen.other_consumers] == [f"{own_names.stack}-eater"]
     assert seen.mapping is not None
     assert own_names.function("replay") in seen.mapping.settings["FunctionName"]
 
@@ -63,6 +63,6 @@ def test_somebody_else_at_the_queue_is_seen(own_names: Names, first_deploy: Depl
 def test_plan_is_as_seen(own_names: Names, first_deploy: Deployed, own_settings: Config) -> None:
     """What was deployed and what the same own_settings want are one: the plan says so by itself."""
     aws = Aws(REGION)
-    bundle = begin(own_settings.runtime).result()
+    bundle = build_in_background(own_settings.runtime).result()
     asked = wanted_stack(own_settings, aws.home(), first_deploy.key, bundle)
     assert plan(asked, observe(aws, own_names)) == []

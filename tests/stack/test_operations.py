@@ -13,7 +13,7 @@ from gimel import aws_lambda, deploy
 from gimel.client import BackendError, Client
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect, find
-from gimel.stack.observe import observe, parameter
+from gimel.stack.observe import observe, observe_parameter
 from gimel.stack.prepare import prepare
 from gimel.stack.wanted import DeployError, Names, log_group
 from tests.support.aws_account import REGION
@@ -58,7 +58,7 @@ def test_in_a_pipe_no_line_is_broken(stack: Stack) -> None:
     url = find(stack.config).url
     assert f"Dashboard    {url}/dashboard" in status
     deployed = stack.run("deploy", "--no-preflight").splitlines()
-    opens = "(`gimel dashboard` opens it, with the key)"
+    opens = "(`gimel dashboard` opens it with the key)"
     assert f"Dashboard   {url}/dashboard {opens}" in deployed
 
 
@@ -77,8 +77,8 @@ def test_back_to_an_earlier_version_and_forth(stack: Stack) -> None:
     assert "no such earlier version" in stack.run("rollback", code=1)
     status = stack.run("status")
     assert track in status
-    assert "of 20 namespaces; the fullest: " in status
-    assert "Queue        0 messages wait to be counted" in status
+    assert "of 20 namespaces; most in one namespace: " in status
+    assert "Queue        0 messages waiting to be counted" in status
     stack.run("deploy", "--no-preflight")
     assert live() != before
 
@@ -90,7 +90,7 @@ def test_back_to_an_earlier_version_of_nothing(
     nothing = Stack(tmp_path, redis_url)
     name = nothing.content["stack"]
     assert nothing.run("rollback", *to, code=1) == (
-        f"Error: no stack called {name} in region {REGION}: `gimel deploy` makes it\n"
+        f"Error: there is no stack {name} in region {REGION}: create it with `gimel deploy`\n"
     )
 
 
@@ -138,7 +138,7 @@ def after_third(lines: list[str]) -> list[str]:
 
 
 def kept_key(aws: Aws, names: Names) -> str:
-    kept = parameter(aws, names)
+    kept = observe_parameter(aws, names)
     assert kept is not None
     return kept.key
 
@@ -235,9 +235,9 @@ def test_logs_that_are_followed(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("moment", "said"),
     [
-        ("looking at stack", "What was done stands; run the same command again to continue"),
-        ("create function", " changes stand, the last: "),
-        ("sending a probe", "What was done stands; run the same command again to continue"),
+        ("looking at stack", "Completed steps stay; run the same command again to continue"),
+        ("create function", " changes are made, the last one: "),
+        ("sending a probe", "Completed steps stay; run the same command again to continue"),
     ],
 )
 def test_ctrl_c_during_a_deploy(
@@ -254,7 +254,7 @@ def test_ctrl_c_during_a_deploy(
 
 def test_ctrl_c_during_a_destroy(stack: Stack) -> None:
     complaint = stack.interrupt("delete function", "destroy", "--yes")
-    assert " changes stand" in complaint
+    assert " changes are made" in complaint
     assert "again to continue" in complaint
     assert not stack.is_gone
     stack.run("destroy", "--yes")
@@ -297,7 +297,7 @@ def test_a_destroy_that_was_stopped_goes_on(stack: Stack) -> None:
     (api,) = observe(aws, names).apis
     aws.call("apigatewayv2", "delete_api", ApiId=api.id)
     said = stack.run("destroy", "--yes", "--data")
-    assert "The API is gone" in said
+    assert "The API no longer exists" in said
     assert stack.is_gone
 
 

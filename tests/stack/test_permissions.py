@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gimel.config import file
+from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.stack import permissions
 from gimel.stack.aws import Aws
@@ -56,7 +56,7 @@ def make_gimel_1(root: Aws) -> None:
     role = root.call(
         "iam", "create_role", "Role.Arn", RoleName="gimel", AssumeRolePolicyDocument=trust
     )
-    document = json.dumps(permissions.permissions_policy(NAMES, HOME))
+    document = json.dumps(permissions.functions_policy(NAMES, HOME))
     named = {"RoleName": "gimel"}
     root.call("iam", "put_role_policy", **named, PolicyName="gimel", PolicyDocument=document)
     root.call("iam", "attach_role_policy", **named, PolicyArn=BOUNDARY)
@@ -162,7 +162,7 @@ def live_a_whole_life(life: Life) -> None:
         tags={"team": "shop"},
     )
     damage(root)
-    assert "1 messages are on the queue again" in life.run("replay", "--dead-letter")
+    assert "Moved 1 message back to the queue" in life.run("replay", "--dead-letter")
     life.deploy(domain=None, permissions_boundary=None, vpc=None)
     for megabytes in (192, 256):
         life.deploy(memory=megabytes)
@@ -174,7 +174,7 @@ def live_a_whole_life(life: Life) -> None:
     # Nobody is there to say yes.
     said = " ".join(life.run("destroy", code=1).split())
     assert warning in said
-    assert "pages with its URL lose their events. `gimel destroy --legacy` removes it" in said
+    assert "pages with its URL lose their events. `gimel destroy --legacy` deletes the API" in said
     life.run("destroy", "--yes", "--legacy")
     assert warning not in " ".join(life.run("destroy", "--yes", "--data").split())
     life.deploy()
@@ -192,11 +192,11 @@ def test_the_policy_is_what_the_commands_call(life: Life, account: Account) -> N
     assert not called & set(BESIDES)
     # A deploy asks a function only when Redis does not answer.
     not_by_deploying = named - account.by_command["deploy"] - set(BESIDES)
-    assert not_by_deploying - {"lambda:InvokeFunction"} == permissions.ELSEWHERE
+    assert not_by_deploying - {"lambda:InvokeFunction"} == permissions.OPTIONAL_FOR_DEPLOY
 
 
 def parsed(**settings: Any) -> Config:
-    return file.parse(json.dumps({"redis": {"host": "h"}, **settings}))
+    return parse(json.dumps({"redis": {"host": "h"}, **settings}))
 
 
 def actions(policy: dict[str, Any]) -> set[str]:
@@ -234,7 +234,7 @@ def findings(policy: dict[str, Any]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("vpc", [None, VPC])
 def test_policies_are_without_findings(stack_name: str, vpc: dict[str, Any] | None) -> None:
     settings, names = parsed(stack=stack_name, vpc=vpc), Names(stack_name)
-    role = permissions.permissions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
+    role = permissions.functions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
     ours = [*findings(permissions.deployer_policy(settings, HOME)), *findings(role)]
     undocumented = [each for each in ours if DOCUMENTED.get(each[0], "?") not in each[1]]
     assert undocumented == []
@@ -253,7 +253,7 @@ def test_the_linter_finds_what_is_wrong() -> None:
 
 
 def test_policies_name_all_that_they_allow() -> None:
-    policy = permissions.permissions_policy(Names("shop"), HOME)
+    policy = permissions.functions_policy(Names("shop"), HOME)
     statement, queue, aside = policy["Statement"]
     assert aside["Action"] == ["sqs:SendMessage"]
     assert aside["Resource"] == ["arn:aws:sqs:eu-west-1:000000000000:shop-events-dead"]

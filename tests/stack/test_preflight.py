@@ -54,7 +54,7 @@ def test_a_wrong_password(locked: redis.Redis) -> None:
 
 
 def test_a_password_where_none_is_wanted(store: redis.Redis) -> None:
-    assert "leave it out" in failure(port=port_of(store), password=SECRET)
+    assert "remove it there" in failure(port=port_of(store), password=SECRET)
 
 
 def test_the_right_password(locked: redis.Redis) -> None:
@@ -65,13 +65,13 @@ def test_the_right_password(locked: redis.Redis) -> None:
 
 def test_a_user_who_may_not_count(locked: redis.Redis) -> None:
     found = failure(port=port_of(locked), username="reader", password=SECRET)
-    assert "may not do what counting needs" in found
+    assert "lacks a permission that counting needs" in found
     assert "pfadd" in found.lower()
 
 
 def test_a_user_who_may_not_write_these_keys(locked: redis.Redis) -> None:
     found = failure(port=port_of(locked), username="narrow", password=SECRET)
-    assert "may not do what counting needs" in found
+    assert "lacks a permission that counting needs" in found
 
 
 def test_a_user_who_may_not_see_the_configuration(locked: redis.Redis) -> None:
@@ -99,13 +99,13 @@ def test_no_such_host() -> None:
 def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preflight, "_TIMEOUT", 0.2)
     with black_hole() as port:
-        assert "is the port open" in failure(port=port)
+        assert "Redis does not answer" in failure(port=port)
 
 
 def test_tls_to_a_plain_port(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Valkey waits for the rest of what is no command to it."""
     monkeypatch.setattr(preflight, "_TIMEOUT", 0.2)
-    assert "any other redis:// (or ssl: true, ssl: false)" in failure(port=port_of(store), ssl=True)
+    assert "any other port redis:// (or ssl: false)" in failure(port=port_of(store), ssl=True)
 
 
 def test_a_tls_port(tmp_path: Path) -> None:
@@ -131,12 +131,12 @@ def test_a_tls_port(tmp_path: Path) -> None:
             "ok",
             "up to 29 (reserved_concurrency is 20 + 5 + 2, replays are 2) of Redis's 29",
         ),
-        ({}, 1000, 28, "warning", "takes 28 (maxclients), the functions may open 29"),
+        ({}, 1000, 28, "warning", "accepts 28 (maxclients), the functions may open 29"),
         ({}, None, 26, "warning", "reserved_concurrency is 20 + 5 + 2"),
         ({}, 10, 30, "ok", "up to 10 (the account's limit is 10"),
         ({}, 120, 30, "warning", "may open 120: the account's limit is 120"),
         ({"track": None}, 1000, 30, "warning", "may open 1000: the account's limit is 1000"),
-        ({}, 1000, None, "ok", "Redis tells no limit"),
+        ({}, 1000, None, "ok", "Redis reports no limit"),
     ],
 )
 def test_connections(
@@ -151,7 +151,7 @@ def test_connections(
     assert (check.name, check.state) == ("Connections", state)
     assert said in check.found
     if state == "warning":
-        assert "set reserved_concurrency in config.json lower, or maxclients higher" in check.found
+        assert "lower reserved_concurrency in config.json, or raise maxclients" in check.found
 
 
 def test_a_redis_that_takes_too_few_connections(
@@ -163,7 +163,7 @@ def test_a_redis_that_takes_too_few_connections(
     path.write_text(json.dumps({"redis": host, "aws": {"region": REGION}}))
     done = run("--config", str(path), "preflight", env={"COLUMNS": "400"})
     assert done.exit_code == 0
-    assert "! Connections  Redis takes 25 (maxclients), the functions may open 29" in done.stdout
+    assert "! Connections  Redis accepts 25 (maxclients), the functions may open 29" in done.stdout
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
@@ -207,7 +207,7 @@ def test_redis_as_debian_has_it() -> None:
     ],
 )
 def test_encryption(scheme: str, host: str, state: str) -> None:
-    check = preflight._encryption(scheme, host)
+    check = preflight._check_encryption(scheme, host)
     assert check.state == state
     assert ("rediss://" in check.found) is (state == "warning")
 
@@ -285,7 +285,7 @@ def test_a_wrong_config_ends_the_checks(tmp_path: Path) -> None:
 def test_no_config_says_how_to_make_one(tmp_path: Path) -> None:
     done = run("--config", str(tmp_path / "none.json"), "preflight")
     assert done.exit_code == 1
-    assert "`gimel configure` makes one" in " ".join(done.stdout.split())
+    assert "create it with `gimel configure`" in " ".join(done.stdout.split())
 
 
 def test_deploy_checks_first_and_deploys_nothing(no_aws: None, tmp_path: Path) -> None:
@@ -294,4 +294,6 @@ def test_deploy_checks_first_and_deploys_nothing(no_aws: None, tmp_path: Path) -
     done = run("--config", str(path), "deploy")
     assert done.exit_code == 1
     assert done.stdout.count("✗") == 2
-    assert done.stderr == "Error: not deployed: correct what failed, or use --no-preflight\n"
+    assert done.stderr == (
+        "Error: not deployed: fix what failed, or skip the checks with --no-preflight\n"
+    )

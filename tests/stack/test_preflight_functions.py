@@ -33,7 +33,7 @@ def refusal(inside: Config, url: str) -> str:
     """What a deploy with this Redis ends with; the functions are asked, not this machine."""
     other = inside.model_copy(update={"redis": RedisSettings(url=url)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deploy, "_REDIS_PATIENCE", 0.0)
+        patch.setattr(deploy, "_REDIS_TIMEOUT", 0.0)
         with pytest.raises(DeployError) as error:
             deploy.deploy(other, lambda line: None)
     assert not any(word in str(error.value) for word in (SECRET, URL_SECRET))
@@ -43,8 +43,8 @@ def refusal(inside: Config, url: str) -> str:
 def test_the_functions_answer_for_their_own_redis_only(inside: Config) -> None:
     aws = connect(inside)
     other = inside.model_copy(update={"redis": RedisSettings(url="redis://other.invalid:6379/0")})
-    assert preflight._inside(other, aws) is None
-    seen = preflight._inside(inside, aws)
+    assert preflight._ask_functions(other, aws) is None
+    seen = preflight._ask_functions(inside, aws)
     assert seen is not None
     assert seen["trouble"] is None
 
@@ -79,9 +79,9 @@ def test_a_redis_that_only_the_functions_reach(
         raise redis.ConnectionError("no route to host")
 
     with monkeypatch.context() as patch:
-        patch.setattr(preflight, "_count_one", unreachable)
+        patch.setattr(preflight, "_count_probe_event", unreachable)
         aws = connect(inside)
-        (check,) = check_redis(inside.redis, partial(preflight._inside, inside, aws))
+        (check,) = check_redis(inside.redis, partial(preflight._ask_functions, inside, aws))
     assert check.state == "ok"
     assert "answers the functions and counts" in check.found
     away = {"url": f"redis://:{URL_SECRET}@127.0.0.1:{free_port()}/0"}
@@ -89,7 +89,7 @@ def test_a_redis_that_only_the_functions_reach(
     refusal(inside, away["url"])
     found = of_redis(tmp_path, inside, away)
     assert found.startswith("! Redis")
-    assert "as the functions deployed last see it: network: " in found
+    assert "as the deployed functions see it: network: " in found
 
 
 def test_before_there_is_a_function_to_ask(aws_endpoint: str, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_before_there_is_a_function_to_ask(aws_endpoint: str, tmp_path: Path) ->
     vpc = {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}
     found = of_redis(tmp_path, settings, away, vpc=vpc)
     assert found.startswith("! Redis")
-    assert "the deploy will tell" in found
+    assert "the deploy will show whether the functions do" in found
 
 
 def of_redis(folder: Path, settings: Config, away: dict[str, str], **more: object) -> str:

@@ -39,7 +39,7 @@ def test_each_missing_action_is_named(life: Life, account: Account) -> None:
     allow(life.root, "UserName", "deployer", without(policy, *missing))
     assert said_of_permissions(life, account) == [
         ("failed", f"lambda:PublishVersion is not allowed. {CURE}"),
-        ("warning", f"logs:FilterLogEvents is not allowed: deploying does without. {CURE}"),
+        ("warning", f"logs:FilterLogEvents is not allowed: deploying does not need it. {CURE}"),
         ("failed", f"apigateway:PATCH is not allowed. {CURE}"),
     ]
 
@@ -53,7 +53,7 @@ def test_who_may_not_ask_is_told_so(life: Life, account: Account) -> None:
     allow(life.root, "UserName", "deployer", without(policy, "iam:SimulatePrincipalPolicy"))
     ((state, found),) = said_of_permissions(life, account)
     assert state == "warning"
-    assert found.startswith("cannot be seen from here: ")
+    assert found.startswith("cannot be checked: ")
     assert "iam:SimulatePrincipalPolicy" in found
     assert found.endswith(CURE)
 
@@ -114,4 +114,4 @@ def test_conditions_that_the_simulation_does_not_know_are_no_failure(
     finally:
         account.off("before-send", instead)
     assert {state for state, _ in found} == {"warning"}
-    assert "unless aws:MultiFactorAuthPresent is as a policy of yours asks" in found[0][1]
+    assert "unless a policy's condition on aws:MultiFactorAuthPresent is met" in found[0][1]

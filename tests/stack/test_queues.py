@@ -60,7 +60,7 @@ def test_dead_letters_are_sent_again(aws_endpoint: str, deployed: Deployment) ->
     done = CliRunner().invoke(
         main, ["--config", str(deployed.config_file), "replay", "--dead-letter"]
     )
-    assert (done.exit_code, done.output) == (0, "20 messages are on the queue again.\n")
+    assert (done.exit_code, done.output) == (0, "Moved 20 messages back to the queue.\n")
     assert waiting(aws, names.dead_letters) == 0
     deadline = time.monotonic() + 180
     while waiting(aws, names.queue) and time.monotonic() < deadline:

@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 
-from gimel.stack.teardown import teardown
+from gimel.stack.teardown import plan_teardown
 from gimel.stack.wanted import Names
 from tests.support.planning import DOMAIN, done, function, wanted
 
 
 def test_nothing_but_the_stack_goes() -> None:
     seen = done(wanted(domain=DOMAIN))
-    said = [str(change) for change in teardown(Names("gimel"), "eu-west-1", seen)]
-    assert [line.removesuffix(": the stack goes") for line in said] == [
+    said = [str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", seen)]
+    assert [line.removesuffix(": the stack is deleted") for line in said] == [
         "delete domain name ab.shop.example",
         "delete HTTP API api1",
         "delete mapping of queue gimel-events",
@@ -32,14 +32,14 @@ def test_nothing_but_the_stack_goes() -> None:
     assert seen.parameter is not None
     strange = function(seen, "gimel-track", tags={})
     strange = replace(strange, parameter=replace(seen.parameter, tags={"gimel:stack": "other"}))
-    left = {str(change) for change in teardown(Names("gimel"), "eu-west-1", strange)}
+    left = {str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", strange)}
     assert set(said) - left == {
-        "delete function gimel-track with its versions: the stack goes",
-        "delete read key /gimel/read-key: the stack goes",
+        "delete function gimel-track with its versions: the stack is deleted",
+        "delete read key /gimel/read-key: the stack is deleted",
     }
     shared = replace(seen, role=replace(seen.role, policies=("gimel-eu-west-1", "gimel-us-east-1")))
-    left = {str(change) for change in teardown(Names("gimel"), "eu-west-1", shared)}
-    assert set(said) - left == {"delete role gimel: the stack goes"}
+    left = {str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", shared)}
+    assert set(said) - left == {"delete role gimel: the stack is deleted"}
 
 
 def test_a_role_with_policies_of_others_goes_all_the_same() -> None:
@@ -47,7 +47,8 @@ def test_a_role_with_policies_of_others_goes_all_the_same() -> None:
     assert seen.role is not None
     role = replace(seen.role, policies=("gimel-eu-west-1", "gimel-debugging"))
     said = [
-        str(change) for change in teardown(Names("gimel"), "eu-west-1", replace(seen, role=role))
+        str(change)
+        for change in plan_teardown(Names("gimel"), "eu-west-1", replace(seen, role=role))
     ]
-    assert "delete role gimel: the stack goes" in said
-    assert "delete policy gimel-debugging of role gimel: the stack goes" in said
+    assert "delete role gimel: the stack is deleted" in said
+    assert "delete policy gimel-debugging of role gimel: the stack is deleted" in said

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gimel.config import file
+from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.stack.aws import SERVICES, Aws
 from tests.support.servers import free_port
@@ -95,7 +95,7 @@ def new_stack() -> str:
 
 def stack_config(redis_url: str, **settings: Any) -> Config:
     content = {"redis": {"url": redis_url}, "aws": {"region": REGION}, **settings}
-    return file.parse(json.dumps(content))
+    return parse(json.dumps(content))
 
 
 class RecordingAws(Aws):

@@ -10,9 +10,9 @@ import waitress
 from click.testing import CliRunner, Result
 
 from gimel import wsgi
+from gimel.backend.process import counters
 from gimel.backend.wire import Event
 from gimel.cli import main
-from gimel.gimel import counters
 
 SECONDS = 60
 # The commands that ask a backend about an experiment.

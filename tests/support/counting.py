@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import redis
 
-from gimel.backend.counting.counters import Counters, shard_of
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.hyperloglog import shard_of
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support.servers import url_of

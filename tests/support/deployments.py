@@ -171,5 +171,5 @@ def make_stranger(aws: Aws, name: str) -> None:
     )
     arguments = {"Handler": "gimel.track", "Runtime": "python3.11", "Role": role}
     code = {"ZipFile": buffer.getvalue()}
-    aws.settle("lambda", "create_function", FunctionName=name, Code=code, **arguments)
+    aws.call_until_accepted("lambda", "create_function", FunctionName=name, Code=code, **arguments)
     aws.wait("function_active_v2", FunctionName=name)

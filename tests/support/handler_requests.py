@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 import pytest
 
 from gimel import gimel as handlers
+from gimel.backend import process
 
 KEY = "the read key"
 KEY_SHA256 = hashlib.sha256(KEY.encode()).hexdigest()
@@ -18,7 +19,7 @@ def point_handlers_at(patch: pytest.MonkeyPatch, url: str, key: str = "none") ->
     patch.setenv("GIMEL_REDIS_URL", url)
     patch.setenv("GIMEL_KEY_SHA256", key)
     patch.delenv("GIMEL_SHARDS", raising=False)
-    handlers.forget_connection()
+    process.reset()
 
 
 class Answer(NamedTuple):

@@ -7,7 +7,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
-from gimel.config import file
+from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.stack import permissions
 from gimel.stack.aws import Aws, Home
@@ -69,7 +69,7 @@ class Life:
 
     @property
     def config(self) -> Config:
-        return file.parse(json.dumps(self.content))
+        return parse(json.dumps(self.content))
 
     def set(self, **settings: Any) -> None:
         self.content = {**self.content, **settings}

@@ -6,24 +6,24 @@ from typing import Any
 from gimel.stack.aws import Home
 from gimel.stack.bundle import Bundle
 from gimel.stack.observed import (
-    Seen,
-    SeenApi,
-    SeenDomain,
-    SeenFunction,
-    SeenLogGroup,
-    SeenMapping,
-    SeenParameter,
-    SeenQueue,
-    SeenRole,
+    Observed,
+    ObservedApi,
+    ObservedDomain,
+    ObservedFunction,
+    ObservedLogGroup,
+    ObservedMapping,
+    ObservedParameter,
+    ObservedQueue,
+    ObservedRole,
 )
-from gimel.stack.permissions import permissions_policy, trust_policy
+from gimel.stack.permissions import functions_policy, trust_policy
 from gimel.stack.plan.plan import plan
-from gimel.stack.plan.queue import attributes
+from gimel.stack.plan.queue import queue_attributes
 from gimel.stack.wanted import (
     Wanted,
     alias_arn,
-    called,
     log_group,
+    routed_functions,
     wanted_stack,
 )
 from tests.support.aws_account import stack_config
@@ -32,18 +32,18 @@ KEY = "the-read-key"
 REDIS = "rediss://shop:open-sesame@redis.example:6380/0"
 HOME = Home("123456789012", "eu-west-1")
 BUNDLE = Bundle(b"the zip", "python3.13", compiled=True)
-NOTHING = Seen(parameter=None, role=None, functions={}, log_groups={}, apis=())
+NOTHING = Observed(parameter=None, role=None, functions={}, log_groups={}, apis=())
 
 
 def wanted(bundle: Bundle = BUNDLE, **settings: Any) -> Wanted:
     return wanted_stack(stack_config(REDIS, **settings), HOME, KEY, bundle)
 
 
-def done(wanted: Wanted) -> Seen:
+def done(wanted: Wanted) -> Observed:
     """What is seen once all is as wanted."""
     names, tags = wanted.names, wanted.tags
-    uris = {f"int-{name}": alias_arn(HOME, name) for name in called(wanted)}
-    api = SeenApi(
+    uris = {f"int-{name}": alias_arn(HOME, name) for name in routed_functions(wanted)}
+    api = ObservedApi(
         id="api1",
         endpoint="https://api1.example",
         cors={**wanted.cors, "AllowCredentials": False},
@@ -56,40 +56,42 @@ def done(wanted: Wanted) -> Seen:
     domains = []
     if wanted.domain:
         name, certificate = wanted.domain.name, wanted.domain.certificate
-        domains = [SeenDomain(name, tags, certificate, "d-1.example", {"map1": ("api1", "prod")})]
+        domains = [
+            ObservedDomain(name, tags, certificate, "d-1.example", {"map1": ("api1", "prod")})
+        ]
     source = HOME.arn("execute-api", "api1/prod/*")
     functions = {}
     for name in names.functions:
         settings = {**wanted.configurations[name], **wanted.code}
-        functions[name] = SeenFunction(
+        functions[name] = ObservedFunction(
             wanted.tags,
             {"$LATEST": settings, "3": settings},
             "3",
             {"gimel-http-api": source},
             wanted.concurrency[name],
         )
-    return Seen(
-        parameter=SeenParameter(tags, KEY),
-        role=SeenRole(
+    return Observed(
+        parameter=ObservedParameter(tags, KEY),
+        role=ObservedRole(
             tags,
             trust_policy(),
-            permissions_policy(names, HOME, wanted.vpc),
+            functions_policy(names, HOME, wanted.vpc),
             (names.policy(HOME.region),),
             boundary=wanted.boundary,
         ),
         functions=functions,
         log_groups={
-            log_group(name): SeenLogGroup(f"arn:{name}", tags, wanted.log_retention_days)
+            log_group(name): ObservedLogGroup(f"arn:{name}", tags, wanted.log_retention_days)
             for name in names.functions
         },
         apis=(api,),
         domains=tuple(domains),
         queues={
-            name: SeenQueue(f"https://sqs/{name}", settings, tags)
-            for name, settings in attributes(wanted).items()
+            name: ObservedQueue(f"https://sqs/{name}", settings, tags)
+            for name, settings in queue_attributes(wanted).items()
         },
         mappings=(
-            SeenMapping(
+            ObservedMapping(
                 "uuid1",
                 "arn:mapping",
                 {
@@ -105,11 +107,11 @@ def done(wanted: Wanted) -> Seen:
     )
 
 
-def lines(wanted: Wanted, seen: Seen, adopt: bool = False) -> list[str]:
+def lines(wanted: Wanted, seen: Observed, adopt: bool = False) -> list[str]:
     return [str(change) for change in plan(wanted, seen, adopt)]
 
 
-def function(seen: Seen, name: str, **changed: Any) -> Seen:
+def function(seen: Observed, name: str, **changed: Any) -> Observed:
     """The same with one function otherwise."""
     return replace(
         seen, functions={**seen.functions, name: replace(seen.functions[name], **changed)}

@@ -29,7 +29,7 @@ class Sender:
         self.counters = Counters(self.connection, shards=256)
         self.spill = Kept()
         self.now = 0.0
-        self.intake = Intake(self.counters, self.connection, self.spill, lambda: self.now)
+        self.intake = Intake(self.counters, self.spill, lambda: self.now)
         self.sent = 0
         self.slowest = 0.0
 

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from gimel.client import Client
 from gimel.terminal import results
-from gimel.terminal.report import plain
+from gimel.terminal.text import plain
 from tests.support.commands import complaint, count, process, run, said
 
 HOSTILE = (
@@ -57,7 +57,7 @@ def lines_of(text: str, experiment: str) -> list[str]:
     """An experiment's part of what was printed."""
     (part,) = [
         part
-        for part in re.split(r"^(?=.* made on \d)", text, flags=re.M)
+        for part in re.split(r"^(?=.* started \d)", text, flags=re.M)
         if part.startswith(f"{experiment}  ")
     ]
     return part.rstrip().splitlines()
@@ -73,9 +73,9 @@ def test_a_winner_in_words_and_numbers(shop: str) -> None:
     lines = lines_of(table("--url", shop), "button color")
     text = "\n".join(lines)
     assert re.match(
-        r"button color  running, made on \d{4}-\d\d-\d\d, [78],\d{3} visitors", lines[0]
+        r"button color  running, started \d{4}-\d\d-\d\d, [78],\d{3} visitors", lines[0]
     )
-    assert lines[1].startswith("✓ split as meant (p = ")
+    assert lines[1].startswith("✓ visitors are split as intended (p = ")
     assert "counts within ±0.20%" in lines[1]
     assert "signup  ▲ winner: red" in text
     assert "paid  … keep collecting" in text
@@ -104,9 +104,9 @@ def test_the_numbers_are_those_of_the_wire(shop: str) -> None:
 def test_an_early_and_an_ill_divided_experiment(shop: str) -> None:
     text = table("--url", shop)
     early, odd = lines_of(text, "early"), "\n".join(lines_of(text, "odd"))
-    assert early[1].startswith("· too few visitors to check their split")
+    assert early[1].startswith("· too few visitors to check the split")
     assert early[-1].split() == ["a", "10"]
-    assert "✗ the visitors are not split as meant (a 50%, b 50%): p < 0.0001" in odd
+    assert "✗ visitors are not split as intended (a 50%, b 50%): p < 0.0001" in odd
     assert "✗ do not trust these numbers" in odd
 
 
@@ -217,13 +217,13 @@ def test_the_csv_holds_the_numbers_of_the_wire(shop: str) -> None:
 
 def _experiment(trials: dict[str, int], name: str = "e", **goals: dict[str, int]) -> dict[str, Any]:
     """An experiment as the wire says it, whatever its size."""
-    from gimel.backend.experiment.definition import Settings
-    from gimel.backend.results.experiment import Experiment
+    from gimel.backend.experiment.definition import ExperimentSettings
+    from gimel.backend.results.counts import ExperimentCounts
 
     totals = tuple(goal for goal in goals if goal.startswith("total"))
     of = goals or {"g": dict.fromkeys(trials, 0)}
-    settings = Settings(totals=totals)
-    return Experiment(name, 64, "2026-01-01T00:00:00Z", settings, trials, of).describe()
+    settings = ExperimentSettings(totals=totals)
+    return ExperimentCounts(name, 64, "2026-01-01T00:00:00Z", settings, trials, of).describe()
 
 
 def shown(*experiments: dict[str, Any], width: int = 80) -> list[str]:
@@ -361,4 +361,4 @@ def test_a_goal_that_nobody_has_is_said_to_be_none(url: str) -> None:
     count("e", {"a": 5}, {"g": {"a": 1}})
     refused = run("results", "--goal", "nosuch", "--url", url)
     assert refused.exit_code == 1
-    assert "no experiment here has the goal nosuch" in refused.output
+    assert "there is no goal nosuch" in refused.output

@@ -16,33 +16,36 @@ class TestAgainstStatsmodelsAndScipy:
     def test_sample_size(self, rate, lift):
         effect = proportion_effectsize(rate * (1 + lift), rate)
         theirs = NormalIndPower().solve_power(effect, power=0.8, alpha=0.05)
-        assert sample_size(rate, lift).fixed.per_variant == pytest.approx(theirs, rel=0.02)
+        assert sample_size(rate, lift).fixed_horizon.per_variant == pytest.approx(theirs, rel=0.02)
 
 
 class TestSampleSize:
     def test_published(self):
         # Evan Miller's calculator, unpooled: 1,091
-        assert sample_size(0.2, 0.25).fixed.per_variant == pytest.approx(1091, rel=0.012)
+        assert sample_size(0.2, 0.25).fixed_horizon.per_variant == pytest.approx(1091, rel=0.012)
 
     @pytest.mark.parametrize("error", [0.0, SHARDS_64])
     def test_it_inverts_the_power(self, error):
         found = sample_size(0.1, 0.05, power=0.9, alpha=0.01, relative_error=error)
-        for need, free in ((found.fixed, False), (found.free_looks, True)):
-            reached = power(0.1, 0.05, need.per_variant, 0.01, error, free_looks=free)
+        for need, free in ((found.fixed_horizon, False), (found.always_valid, True)):
+            reached = power(0.1, 0.05, need.per_variant, 0.01, error, always_valid=free)
             assert reached == pytest.approx(0.9, abs=1e-4)
 
     def test_counting_error_and_variants_cost_visitors(self):
         plain = sample_size(0.1, 0.02)
         counted = sample_size(0.1, 0.02, relative_error=SHARDS_64)
         four = sample_size(0.1, 0.02, variants=4)
-        assert counted.fixed.per_variant > plain.fixed.per_variant
-        assert counted.free_looks.per_variant > counted.fixed.per_variant
-        assert four.fixed.per_variant == sample_size(0.1, 0.02, alpha=0.05 / 3).fixed.per_variant
-        assert four.fixed.total == 4 * four.fixed.per_variant
+        assert counted.fixed_horizon.per_variant > plain.fixed_horizon.per_variant
+        assert counted.always_valid.per_variant > counted.fixed_horizon.per_variant
+        assert (
+            four.fixed_horizon.per_variant
+            == sample_size(0.1, 0.02, alpha=0.05 / 3).fixed_horizon.per_variant
+        )
+        assert four.fixed_horizon.total == 4 * four.fixed_horizon.per_variant
 
     def test_a_lift_below_the_counting_error_is_never_found(self):
         found = sample_size(0.5, 0.02, relative_error=ONE_SHARD)
-        assert (found.fixed, found.free_looks) == (None, None)
+        assert (found.fixed_horizon, found.always_valid) == (None, None)
 
     @pytest.mark.parametrize(
         "wrong",
@@ -61,7 +64,7 @@ class TestSampleSize:
             sample_size(**{"rate": 0.1, "lift": 0.1} | wrong)
 
 
-class TestAgainstGbstats:
+class TestAgainstPublishedFigures:
     def test_power(self):
         theirs = [0.073, 0.0965, 0.1204, 0.14458, 0.16895]
         ours = [power(0.1, 0.05, 1500 * week) for week in range(1, 6)]
@@ -75,20 +78,20 @@ def test_sample_size() -> None:
     )
     fixed, free = printed.splitlines()
     need = sample_size(0.2, 0.25, relative_error=0.0081 / 8)
-    assert need.fixed
-    assert need.free_looks
-    assert 1030 < need.fixed.per_variant < 1200
-    assert need.fixed.total == 2 * need.fixed.per_variant
+    assert need.fixed_horizon
+    assert need.always_valid
+    assert 1030 < need.fixed_horizon.per_variant < 1200
+    assert need.fixed_horizon.total == 2 * need.fixed_horizon.per_variant
     for line, start, found in (
-        (fixed, "One look, at the end", need.fixed),
-        (free, "A look whenever you like", need.free_looks),
+        (fixed, "One look, at the end", need.fixed_horizon),
+        (free, "Any number of looks", need.always_valid),
     ):
         days = -(-found.total // 99)
         assert line.startswith(start)
         assert line.endswith(
-            f"  {found.per_variant:,} visitors a variant, {found.total:,} in all, {days} days"
+            f"  {found.per_variant:,} visitors per variant, {found.total:,} in total, {days} days"
         )
-    assert need.free_looks.total > need.fixed.total
+    assert need.always_valid.total > need.fixed_horizon.total
 
 
 def test_sample_size_without_visitors_a_day_names_no_days() -> None:
@@ -98,7 +101,7 @@ def test_sample_size_without_visitors_a_day_names_no_days() -> None:
 def test_more_of_everything_needs_more_visitors() -> None:
     def visitors(*more: str) -> int:
         printed = said(run("sample-size", "--rate", "0.1", "--lift", "0.1", *more))
-        return int(printed.split(" in all")[0].split()[-1].replace(",", ""))
+        return int(printed.split(" in total")[0].split()[-1].replace(",", ""))
 
     least = visitors()
     options = [("--power", "0.9"), ("--alpha", "0.01"), ("--variants", "3"), ("--shards", "1")]
@@ -110,7 +113,7 @@ def test_more_of_everything_needs_more_visitors() -> None:
 def test_a_lift_that_the_counters_hide() -> None:
     small = ("sample-size", "--rate", "0.1", "--lift", "0.01")
     printed = said(run(*small, "--shards", "1"))
-    assert printed.count("no number of visitors will do") == 2
+    assert printed.count("no number is enough") == 2
     assert "no number" not in said(run(*small, "--shards", "1024"))
 
 

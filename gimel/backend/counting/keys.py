@@ -1,16 +1,48 @@
-"""Where an experiment's keys are, in today's layout and in that of gimel 1.x and lamed."""
+"""Every key that Gimel has in Redis or Valkey. No other module spells one.
+
+`<ns>`, `<experiment>`, `<goal>` and `<variant>` are escaped: `:` `#` `%` become %3A %23 %25.
+
+    gimel:namespaces                                   set: the namespaces in use, unescaped
+    <ns>:experiments                                   set: names of experiments, unescaped
+    <ns>:deleted                                       set: names of deleted experiments, unescaped;
+                                                       their late events do not count
+    <ns>:<experiment>:deleted                          set: the parts of a deleted experiment's
+                                                       counters, until its name is forgotten
+    <ns>:<experiment>:settings                         hash: counting, shards, created_at, state, …
+                                                       `sets <n> <counter>`: it has n sets
+    <ns>:<experiment>:counter_keys                     set: the key of every counter's shard 0
+    <ns>:counters:<experiment>:<goal>:<variant>        HyperLogLog: shard 0. For an exact counter: a
+                                                       number carried over from lamed, if anything
+    <ns>:counters:<experiment>:<goal>:<variant>#<i>    HyperLogLog: shard i, from 1
+    <ns>:counters:<experiment>:<goal>:<variant>#<n>:<i>
+                                                       set of integers: set i of n, exact counting
+    <ns>:counter_keys                                  set: written by gimel 1.x, only cleaned here
+
+If the settings name no number of shards, gimel 1.x or lamed made the experiment: its names stand
+unescaped in its keys. A counter of gimel 1.x is one HyperLogLog. A counter of lamed is a number: it
+stays where it is, and what is added to it is counted exactly.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import accumulate
-
-from gimel.backend.redis.connection import Command
 
 PARTICIPATE = "participate"
 NAMESPACES = "gimel:namespaces"
+_EXPERIMENTS = ":experiments"
+# matches the sets of experiments of all namespaces
+EXPERIMENTS_PATTERN = f"*{_EXPERIMENTS}"
+
+# An experiment's namespace and name
+ExperimentName = tuple[str, str]
+# A counter within its experiment: goal and variant
+Cell = tuple[str, str]
+# For each counter that is counted exactly: the sizes of its generations, the newest last
+Generations = dict[str, list[int]]
 
 
 def escape(name: str) -> str:
-    """The name as it stands in a key."""
+    """Return the name as it stands in a key."""
     return name.replace("%", "%25").replace(":", "%3A").replace("#", "%23")
 
 
@@ -18,65 +50,68 @@ def _unescape(part: str) -> str:
     return part.replace("%23", "#").replace("%3A", ":").replace("%25", "%")
 
 
-def as_it_is(name: str) -> str:
-    """The name as gimel 1.x put it into a key; escaped where it would spell another's escapes."""
+def legacy_name(name: str) -> str:
+    """Return the name as gimel 1.x put it into a key.
+
+    That is the name itself, unless it would spell the escaped form of another name.
+    """
     return name if _unescape(name) == name else escape(name)
 
 
-def start_of(key: str) -> Command:
-    """The command that tells what is at an old counter's key: the start of its value."""
-    # 20 digits are the longest integer there is.
-    return "GETRANGE", key, "0", "19"
+def namespace_of(experiments_key: str) -> str:
+    """Return the namespace, as it stands in the key of its set of experiments."""
+    return experiments_key.removesuffix(_EXPERIMENTS)
 
 
-def is_hyperloglog(start: bytes) -> bool:
-    """Whether a value that starts so is a HyperLogLog, as gimel 1.x counts; lamed's is a number."""
-    return start.startswith(b"HYLL")
+def experiments_keys(namespace: str) -> list[str]:
+    """Return the keys of a namespace's sets of experiments, of both layouts."""
+    return sorted({space + _EXPERIMENTS for space in (escape(namespace), legacy_name(namespace))})
 
 
-def deleted(namespace: str) -> str:
-    """The set of a namespace's deleted experiments."""
+def deleted_experiments(namespace: str) -> str:
+    """Return the key of the set of a namespace's deleted experiments."""
     return f"{escape(namespace)}:deleted"
 
 
-class Layout:
-    """Where one experiment's keys are. `legacy` is the layout of gimel 1.x: names as they are."""
+class Keys:
+    """The keys of one experiment. `legacy`: in the layout of gimel 1.x, names unescaped."""
 
     def __init__(self, namespace: str, experiment: str, *, legacy: bool = False) -> None:
         self._part = str if legacy else escape
         self.legacy = legacy
         self.name = experiment
-        of_name = as_it_is if legacy else escape
-        space, name = of_name(namespace), of_name(experiment)
-        self.experiments = f"{space}:experiments"
-        self.all_counters = f"{space}:counter_keys"
+        whole = legacy_name if legacy else escape
+        space, name = whole(namespace), whole(experiment)
+        self.experiments = space + _EXPERIMENTS
+        self.counters_of_namespace = f"{space}:counter_keys"
         self.counters = f"{space}:{name}:counter_keys"
         self._prefix = f"{space}:counters:{name}:"
         escaped = escape(namespace), escape(experiment)
         self.settings = "{}:{}:settings".format(*escaped)
+        self.deleted_parts = "{}:{}:deleted".format(*escaped)
         self._sets_prefix = "{}:counters:{}:".format(*escaped)
 
     def counter(self, goal: str, variant: str) -> str:
-        """The key of a counter: its shard 0, what `counter_keys` lists."""
+        """Return the key of a counter's shard 0, which `counters` lists."""
         return f"{self._prefix}{self._part(goal)}:{self._part(variant)}"
 
     def sets(self, goal: str, variant: str) -> str:
-        """How the keys of a counter's sets begin: escaped in either layout, so they are its own."""
+        """Return the prefix of the keys of a counter's sets, escaped in both layouts."""
         return f"{self._sets_prefix}{escape(goal)}:{escape(variant)}"
 
     def parse(self, keys: Iterable[str]) -> Iterator[tuple[str, str, str]]:
-        """Each counter's key with its goal and variant."""
+        """Yield each counter's key with its goal and variant."""
         tails = self._tails(keys)
         variants = _participants(tails)
         for key, tail in tails.items():
             if self.legacy:
-                yield key, *_legacy_names(tail, variants)
+                yield key, *_legacy_cell(tail, variants)
             else:
                 goal, _, variant = tail.partition(":")
                 yield key, _unescape(goal), _unescape(variant)
 
     def ambiguous(self, keys: Iterable[str]) -> tuple[str, ...]:
-        """Those `goal:variant` of gimel 1.x that may be meant in more than one way."""
+        """Return each `goal:variant` of gimel 1.x that can be read in more than one way."""
         tails = self._tails(keys) if self.legacy else {}
         variants = _participants(tails)
         return tuple(tail for tail in tails.values() if _is_ambiguous(tail, variants))
@@ -86,16 +121,16 @@ class Layout:
 
 
 def _participants(tails: Mapping[str, str]) -> list[str]:
-    """The variants that somebody took part in."""
+    """Return the variants that have participations."""
     opening = f"{PARTICIPATE}:"
     return [tail[len(opening) :] for tail in tails.values() if tail.startswith(opening)]
 
 
-def _legacy_names(tail: str, variants: list[str]) -> tuple[str, str]:
-    """Goal and variant of a gimel 1.x key, where a name may itself hold the colon between them.
+def _legacy_cell(tail: str, variants: list[str]) -> Cell:
+    """Return goal and variant of a gimel 1.x key, where a name may itself hold a colon.
 
-    Participations tell the variants: everything behind `participate:`. A goal's key ends in one of
-    those; the longest wins.
+    Participations tell the variants: everything after `participate:`. A goal's key ends in one of
+    these; the longest that fits is taken.
     """
     if tail.startswith(f"{PARTICIPATE}:"):
         return PARTICIPATE, tail[len(PARTICIPATE) + 1 :]
@@ -107,13 +142,70 @@ def _legacy_names(tail: str, variants: list[str]) -> tuple[str, str]:
 
 
 def _is_ambiguous(tail: str, variants: list[str]) -> bool:
-    """Whether another cut of the tail into goal and variant is as likely as the one taken.
+    """Return whether another split of the tail into goal and variant is as likely.
 
-    A key with one colon has one cut. Of several, only those count that end in a variant known from
-    its participations, as long as there is one.
+    A tail with one colon has one split. Of several splits, those count whose variant is known from
+    its participations; if there is none, all count.
     """
     if tail.count(":") < 2:
         return False
-    cuts = list(accumulate(tail.split(":"), "{}:{}".format))[:-1]
-    known = [cut for cut in cuts if tail[len(cut) + 1 :] in variants]
+    goals = list(accumulate(tail.split(":"), "{}:{}".format))[:-1]
+    known = [goal for goal in goals if tail[len(goal) + 1 :] in variants]
     return len(known) != 1
+
+
+# The keys that a counter is made of: its own key or prefix, and an ending.
+
+
+@cache
+def shard_endings(shards: int) -> tuple[str, ...]:
+    """Return the endings of the keys of a counter's HyperLogLogs."""
+    return ("", *[f"#{shard}" for shard in range(1, shards)])
+
+
+@cache
+def set_endings(sets: int) -> tuple[str, ...]:
+    """Return the endings of the keys of one generation of a counter's sets."""
+    return tuple([f"#{sets}:{index}" for index in range(sets)])
+
+
+def set_key(counter: str, sets: int, index: int) -> str:
+    """Return the key of one set of the generation with `sets` sets."""
+    return f"{counter}#{sets}:{index}"
+
+
+def set_keys(counter: str, generations: Iterable[int]) -> Iterator[str]:
+    """Yield the keys of all sets of these generations."""
+    for sets in generations:
+        yield from (counter + ending for ending in set_endings(sets))
+
+
+def generation_field(counter: str, sets: int) -> str:
+    """Return the field of the settings which says that a counter has a generation of `sets`."""
+    return f"sets {sets} {counter}"
+
+
+def generations_in(settings: Mapping[str, str]) -> Generations:
+    """Return each exact counter's generations, read from its experiment's settings."""
+    found: Generations = {}
+    for field in settings:
+        if field.startswith("sets "):
+            _, sets, counter = field.split(" ", 2)
+            found.setdefault(counter, []).append(int(sets))
+    return {counter: sorted(generations) for counter, generations in found.items()}
+
+
+def parts(counters: Iterable[str], shards: int, settings: Mapping[str, str]) -> list[str]:
+    """Return what an experiment's counters are made of, as text that `keys_of` understands."""
+    sharded = [f"shards {shards} {counter}" for counter in sorted(counters)]
+    return sharded + [field for field in settings if field.startswith("sets ")]
+
+
+def keys_of(parts: Iterable[str]) -> Iterator[str]:
+    """Yield every key that holds, or may hold, a part of a count."""
+    for part in parts:
+        kind, number, counter = part.split(" ", 2)
+        if kind == "sets":
+            yield from set_keys(counter, [int(number)])
+        else:
+            yield from (counter + ending for ending in shard_endings(int(number)))

@@ -1,9 +1,10 @@
-// The key and the backend. The key stays in this tab's session and travels in a header only.
+// Requests to the backend. The read key stays in this tab's session storage and is sent only in a
+// header.
 
 const KEY = "gimel key";
-const PATIENCE = 20000;
+const TIMEOUT_MS = 20000;
 
-/** Move a key from the address bar, where `gimel dashboard` put it, to the session. */
+/** Move the key from the address bar, where `gimel dashboard` puts it, to the session storage. */
 function takeKey() {
   const fragment = new URLSearchParams(location.hash.slice(1));
   if (!fragment.has("key")) return;
@@ -12,24 +13,24 @@ function takeKey() {
   history.replaceState(null, "", `#${fragment}`);
 }
 
-/** An answer that is an error, or no answer (status 0). */
-class Refusal extends Error {
+/** An error that the backend answered, or no answer (status 0). */
+class BackendError extends Error {
   constructor(status, message, field) {
     super(message);
     Object.assign(this, { status, field });
   }
-  get asksKey() {
+  get needsKey() {
     return this.status === 403 && this.field === "x-api-key";
   }
 }
 
-/** Ask the backend; give the text of its answer. Throws Refusal, or AbortError on `signal`. */
+/** Send a request and return the text of the answer. Throws BackendError, or AbortError on `signal`. */
 async function ask(method, path, fields, { body, signal } = {}) {
   const key = sessionStorage.getItem(KEY);
-  // A header takes no other characters, and no key has any.
-  if (/[^\x20-\x7e]/.test(key ?? "")) throw new Refusal(403, "That is no key.", "x-api-key");
+  // A header cannot carry other characters, and no key has any.
+  if (/[^\x20-\x7e]/.test(key ?? "")) throw new BackendError(403, "This is not a key.", "x-api-key");
   const headers = { ...(key && { "x-api-key": key }), ...(body && { "content-type": "application/json" }) };
-  const stop = AbortSignal.any([AbortSignal.timeout(PATIENCE), ...(signal ? [signal] : [])]);
+  const stop = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])]);
   let answer, text;
   try {
     const address = `${path}?${new URLSearchParams(fields)}`;
@@ -37,18 +38,18 @@ async function ask(method, path, fields, { body, signal } = {}) {
     text = await answer.text();
   } catch (error) {
     if (signal?.aborted) throw error;
-    throw new Refusal(0, "The backend does not answer.");
+    throw new BackendError(0, "The backend does not answer.");
   }
   if (answer.ok) return text;
-  throw refusal(answer.status, text);
+  throw errorFrom(answer.status, text);
 }
 
-function refusal(status, text) {
+function errorFrom(status, text) {
   try {
     const { error, field } = JSON.parse(text);
-    if (error) return new Refusal(status, `${error[0].toUpperCase()}${error.slice(1)}.`, field);
+    if (error) return new BackendError(status, `${error[0].toUpperCase()}${error.slice(1)}.`, field);
   } catch {
-    // not JSON: something between here and the backend answered
+    // Not JSON, so the answer is not from Gimel but from a server in between.
   }
-  return new Refusal(status, `The backend answers with an error (${status}).`);
+  return new BackendError(status, `The backend answered with an error (${status}).`);
 }

@@ -1,23 +1,24 @@
-// Elements from data. Text becomes text nodes, values become attributes: nothing is ever parsed as
-// markup, so a name can be no more than a name.
+// Functions that build and update elements. Text becomes text nodes and values become attributes.
+// Nothing is parsed as markup, so a hostile name stays text.
 
 const SVG = "http://www.w3.org/2000/svg";
 const SVG_TAGS = new Set(["svg", "use", "line", "rect", "circle", "path", "text"]);
 
-/** An element. An attribute that is true is empty; one that is false or null is left out. */
+/** Create an element. An attribute that is true becomes empty; false and null are left out. */
 function h(tag, attributes, ...children) {
-  const made = SVG_TAGS.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
+  const element = SVG_TAGS.has(tag) ? document.createElementNS(SVG, tag) : document.createElement(tag);
   for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (value === true) made.setAttribute(name, "");
-    else if (value !== false && value != null) made.setAttribute(name, value);
+    if (value === true) element.setAttribute(name, "");
+    else if (value !== false && value != null) element.setAttribute(name, value);
   }
-  made.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
-  return made;
+  element.append(...children.flat(Infinity).filter((child) => child != null && child !== false));
+  return element;
 }
 
 /**
- * A name from the open endpoint: its direction stays its own. One that opens an isolate and does not
- * close it reaches past a plain <bdi>, not past a box.
+ * Create an element for a name from the open endpoint, isolated from the direction of its
+ * surroundings. A name may open an isolate without closing it. That affects text after a plain <bdi>,
+ * so such a name gets a box of its own.
  */
 function bdi(name, { class: kind = "", ...attributes } = {}) {
   const classes = `${kind} ${/[\u202a-\u202e\u2066-\u2069]/.test(name) ? "boxed" : ""}`.trim();
@@ -31,7 +32,7 @@ const options = (all, current) =>
 
 const icon = (name) => h("svg", { class: "icon", "aria-hidden": "true" }, h("use", { href: `#i-${name}` }));
 
-/** Make `old` what `fresh` is, in place: focus, scroll and open details stay as they are. */
+/** Update `old` in place to match `fresh`. Focus, scroll position and open details stay. */
 function patch(old, fresh) {
   const focused = document.activeElement;
   patchElement(old, fresh);
@@ -52,27 +53,27 @@ function patchElement(old, fresh) {
 
 const keyOf = (node) => node.dataset?.key;
 
-const alike = (a, b) => a && a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
+const isSameNode = (a, b) => a && a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
 
 function patchChildren(old, fresh) {
   const keyed = new Map([...old.children].map((child) => [keyOf(child), child]));
-  let place = old.firstChild;
+  let current = old.firstChild;
   for (const wanted of [...fresh.childNodes]) {
     const key = keyOf(wanted);
-    const found = key === undefined ? place : keyed.get(key);
-    if (!alike(found, wanted)) {
-      old.insertBefore(wanted, place);
+    const match = key === undefined ? current : keyed.get(key);
+    if (!isSameNode(match, wanted)) {
+      old.insertBefore(wanted, current);
       continue;
     }
-    if (found === place) place = place.nextSibling;
-    else if (old.moveBefore) old.moveBefore(found, place);
-    else old.insertBefore(found, place);
-    if (found.nodeType === Node.ELEMENT_NODE) patchElement(found, wanted);
-    else if (found.data !== wanted.data) found.data = wanted.data;
+    if (match === current) current = current.nextSibling;
+    else if (old.moveBefore) old.moveBefore(match, current);
+    else old.insertBefore(match, current);
+    if (match.nodeType === Node.ELEMENT_NODE) patchElement(match, wanted);
+    else if (match.data !== wanted.data) match.data = wanted.data;
   }
-  while (place) {
-    const next = place.nextSibling;
-    place.remove();
-    place = next;
+  while (current) {
+    const next = current.nextSibling;
+    current.remove();
+    current = next;
   }
 }

@@ -1,4 +1,4 @@
-// What one takes along: the experiment as the backend says it, and its rows as `gimel results --csv`.
+// Downloads of an experiment: the JSON of the backend, and the same CSV as `gimel results --csv`.
 
 const CSV_FIELDS = [
   "trials", "successes", "rate", "rate_interval", "lift", "lift_interval", "p_value", "p_value_adjusted",
@@ -6,11 +6,11 @@ const CSV_FIELDS = [
   "chance_to_beat_baseline", "chance_to_be_best", "expected_loss",
 ];
 const isInterval = (field) => field.includes("interval");
-// What a spreadsheet takes for the start of a formula, or skips to find one.
+// A spreadsheet reads a cell that starts like this as a formula.
 const FORMULA = /^\s*[=+\-@\t\r＝＋－＠]/;
 
-/** A name as a cell: never a formula, quoted where it must be. */
-function csvName(name) {
+/** Return a name as a CSV cell: quoted if necessary, and never a formula. */
+function csvCell(name) {
   const guarded = FORMULA.test(name) ? `'${name}` : name;
   return /[",\r\n]/.test(guarded) ? `"${guarded.replaceAll('"', '""')}"` : guarded;
 }
@@ -20,7 +20,7 @@ function csvOf(experiment) {
   const lines = [["experiment", "goal", "kind", "verdict", "variant", ...heads]];
   for (const { goal, kind, verdict, results: rows } of experiment.goals) {
     for (const row of rows) {
-      const names = [experiment.experiment, goal, kind, verdict.state, row.label].map(csvName);
+      const names = [experiment.experiment, goal, kind, verdict.state, row.label].map(csvCell);
       const figures = CSV_FIELDS.flatMap((field) => row[field] ?? (isInterval(field) ? ["", ""] : ""));
       lines.push([...names, ...figures]);
     }
@@ -28,7 +28,7 @@ function csvOf(experiment) {
   return lines.map((line) => `${line.join(",")}\r\n`).join("");
 }
 
-function save(experiment, kind) {
+function downloadFile(experiment, kind) {
   const text = kind === "csv" ? csvOf(experiment) : `${JSON.stringify(experiment, null, 2)}\n`;
   const type = kind === "csv" ? "text/csv;charset=utf-8" : "application/json";
   const address = URL.createObjectURL(new Blob([text], { type }));

@@ -1,33 +1,32 @@
-// One experiment: its health, then one goal at a time. A history chart will stand between the
-// verdict and the table.
+// The view of one experiment: its health, then one goal at a time.
 
 const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/statistics.md";
 
 function experimentView(experiment, view) {
   const wanted = experiment.goals.find((each) => each.goal === view.goal);
-  const goal = wanted ?? primary(experiment) ?? experiment.goals[0];
+  const goal = wanted ?? primaryGoal(experiment) ?? experiment.goals[0];
   return [
-    crumbs(view),
+    breadcrumb(view),
     h("div", { class: "head" },
       h("div", { class: "title" }, h("h1", { tabindex: -1 }, bdi(experiment.experiment)), facts(experiment)),
       tools(experiment)),
     experiment.srm.alarm && alarm(experiment),
     experiment.goals.length > 1 && goalSwitch(experiment, goal),
-    goal ? goalPanel(experiment, goal) : noGoal(experiment),
+    goal ? goalPanel(experiment, goal) : visitorPanel(experiment),
     footnote(experiment, goal),
   ];
 }
 
-const crumbs = (view) =>
-  h("nav", { class: "crumbs", "aria-label": "Where" },
-    h("a", { href: allLink() }, icon("back"), "Experiments in ", bdi(view.namespace)));
+const breadcrumb = (view) =>
+  h("nav", { class: "crumbs", "aria-label": "Breadcrumb" },
+    h("a", { href: overviewLink() }, icon("back"), "Experiments in ", bdi(view.namespace)));
 
-const allLink = () => link({ experiment: "", goal: "" });
+const overviewLink = () => link({ experiment: "", goal: "" });
 
 function facts(experiment) {
   const since = experiment.created_at && dateOnly.format(new Date(experiment.created_at));
   return h("p", { class: "facts" }, stateOf(experiment), " · ", plural(visitors(experiment), "visitor"), " · ",
-    since && `started ${since}, `, started(experiment));
+    since && `started ${since}, `, startedAgo(experiment));
 }
 
 function tools({ state }) {
@@ -43,14 +42,15 @@ function alarm(experiment) {
   const { p_value: p, weights } = experiment.srm;
   const all = visitors(experiment);
   const shares = (label, trials) =>
-    `${percent(trials / all, 1)} of visitors, ${percent(weights[label] ?? 0, 1)} meant`;
+    `${percent(trials / all, 1)} of visitors, ${percent(weights[label] ?? 0, 1)} intended`;
   return h("section", { class: "alarm", role: "alert", "data-key": "alarm" },
     icon("do_not_trust"),
     h("div", {},
       h("h2", {}, "The split is wrong: do not trust these numbers"),
-      h("p", {}, `Sample ratio: p ${p < 0.0001 ? "" : "= "}${pValue(p)}. Something loses or adds visitors of one `
-        + "variant: a redirect, a bot, a script that fails. Find it, then start anew under another name. "
-        + "Were other shares meant, say so in the settings."),
+      h("p", {}, `Sample ratio test: p ${p < 0.0001 ? "" : "= "}${pValue(p)}. Something removes or adds `
+        + "visitors of one variant, for example a redirect, a bot or a failing script. Find the "
+        + "cause, then start a new experiment under another name. If you intended other shares, correct "
+        + "the weights in the settings."),
       h("ul", { class: "split" }, experiment.variants.map(({ label, trials }) =>
         h("li", {}, bdi(label), " ", span("number", shares(label, trials)))))));
 }
@@ -74,21 +74,21 @@ function goalPanel(experiment, goal) {
   return h("section", { class: "card goal", "data-key": "goal", "aria-labelledby": "goal" },
     h("div", { class: "verdict" },
       h("div", { class: "line" }, h("h2", { id: "goal" }, bdi(goal.goal)), verdictChip(goal.verdict.state),
-        goal.kind === "total" && span("soft", "any number of times a visitor")),
+        goal.kind === "total" && span("soft", "a visitor may reach it many times")),
       h("p", { class: "reason" }, sentence(goal.verdict.reason, names))),
-    results(experiment, goal),
-    more(goal));
+    resultTable(experiment, goal),
+    allFigures(goal));
 }
 
-/** A sentence that quotes names: each keeps its direction to itself. */
+/** Create a sentence in which each quoted name is isolated from the direction of the rest. */
 function sentence(text, names) {
   const longestFirst = [...names].sort((a, b) => b.length - a.length);
   const quoted = longestFirst.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|");
   const parts = text.split(new RegExp(`(?<![\\p{L}\\p{N}])(${quoted})(?![\\p{L}\\p{N}])`, "u"));
-  return parts.map((part, place) => (place % 2 ? bdi(part) : part));
+  return parts.map((part, index) => (index % 2 ? bdi(part) : part));
 }
 
-function results(experiment, goal) {
+function resultTable(experiment, goal) {
   const intervals = goal.results.map((row) => row.lift_interval_always_valid).filter(Boolean);
   const rateName = goal.kind === "unique" ? "Rate" : "Per visitor";
   const drawing = { scale: scaleOf(intervals), rate: rateFormat(goal), rateName };
@@ -98,7 +98,7 @@ function results(experiment, goal) {
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
       head("Variant"), head("Visitors", "number"), head("Conversions", "number"),
       head(rateName, "number"), head("Lift", "number"),
-      drawnHead(drawing.scale), head("Chance to be best", "number"))),
+      intervalHead(drawing.scale), head("Chance to be best", "number"))),
     h("tbody", { role: "rowgroup" },
       goal.results.map((row) => resultRow(row, rank(row, experiment, goal), drawing))));
 }
@@ -121,12 +121,12 @@ function resultRow(row, rank, { scale, rate, rateName }) {
     cell("Lift", span(interval && sideOf(interval), lift(row.lift)),
       interval && span("sub", liftRange(interval))),
     h("td", { role: "cell", class: "drawn" }, plot(interval, row.lift, scale),
-      !interval && rank !== "base" && span("note", "too few to say")),
+      !interval && rank !== "base" && span("note", "too little data")),
     cell("Chance to be best", chance(row.chance_to_be_best), bar(row.chance_to_be_best)));
 }
 
-/** The figures that only some ask for. */
-function more(goal) {
+/** Create the table with the figures that few readers need. */
+function allFigures(goal) {
   const isShare = goal.kind === "unique";
   const loss = (value) => (value == null ? DASH : number(isShare ? 3 : 4, isShare ? PERCENT : {}).format(value));
   const columns = {
@@ -148,13 +148,13 @@ function more(goal) {
         h("tbody", {}, rows))));
 }
 
-function noGoal(experiment) {
+function visitorPanel(experiment) {
   const rows = experiment.variants.map(({ label, trials }) =>
     h("tr", { role: "row", "data-key": label },
       h("th", { role: "rowheader", scope: "row" }, span("name", bdi(label))),
       h("td", { role: "cell", class: "number" }, count(trials))));
   return h("section", { class: "card goal", "data-key": "goal" },
-    h("p", { class: "verdict soft" }, "No goal was reached yet. Visitors so far:"),
+    h("p", { class: "verdict soft" }, "No goal has been reached yet. Visitors so far:"),
     h("table", { class: "results", role: "table", "aria-label": "Visitors" },
       h("tbody", { role: "rowgroup" }, rows)));
 }
@@ -165,29 +165,31 @@ function baselineSwitch({ variants, baseline }) {
   return h("div", { class: "baseline" },
     h("label", { class: "field" }, h("span", {}, "Compared with"),
       h("select", attributes, options(labels, baseline))),
-    h("span", { class: "soft", id: "baseline-note" }, "A setting of the experiment: it changes for everyone."));
+    h("span", { class: "soft", id: "baseline-note" }, "This is a setting of the experiment: it changes for everyone."));
 }
 
 function footnote({ counting, variants, baseline }, goal) {
   const { method, shards, relative_error: error } = counting;
   const sum = method === "hyperloglog" ? plural(shards, "HyperLogLog") : method;
   const how = error
-    ? `A count is the sum of ${sum}, with a standard error of ${percent(error, 2)}, which every interval includes.`
+    ? `Each count is the sum of ${sum}, with a standard error of ${percent(error, 2)}. `
+      + "Every interval includes this error."
     : "Counts are exact.";
-  const looks = goal && ` Lift intervals are of ${percent(0.95)} and hold however often you look.`;
+  const looks = goal && ` Lift intervals have a confidence of ${percent(0.95)}, however often you look.`;
   const several = goal && variants.length > 2
-    && " An interval compares one variant with the baseline; the verdict corrects for their number.";
+    && " Each interval compares one variant with the baseline. "
+      + "The verdict corrects for the number of variants.";
   return h("div", { class: "foot", "data-key": "foot" },
     goal && baselineSwitch({ variants, baseline }),
     h("p", {}, how, looks, several, " ", h("a", { href: DOCS, rel: "noreferrer" }, "How this is computed")));
 }
 
-function missing(view) {
+function notFoundView(view) {
   return [
     h("div", { class: "head" }, h("h1", { tabindex: -1 }, bdi(view.experiment))),
     h("section", { class: "card empty" },
       h("h2", {}, "There is no such experiment here"),
       h("p", {}, "It was deleted, or the link names another namespace. ",
-        h("a", { href: allLink() }, "All experiments"))),
+        h("a", { href: overviewLink() }, "All experiments"))),
   ];
 }

@@ -1,4 +1,4 @@
-// Numbers and dates as the reader's locale writes them; words in the page's English.
+// Numbers and dates in the format of the reader's locale. Words are English, like the page.
 
 const wholeNumber = new Intl.NumberFormat();
 const dateOnly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
@@ -9,7 +9,7 @@ const UNITS = [["year", 31536000], ["month", 2592000], ["day", 86400], ["hour", 
 
 const count = (number) => wholeNumber.format(number);
 
-/** How long ago a moment (in ms) was. */
+/** Return how long ago a moment (in ms) was, in words. */
 function age(moment) {
   const seconds = (Date.now() - moment) / 1000;
   const [unit, length] = UNITS.find(([, length]) => seconds >= length) ?? [];
@@ -32,12 +32,12 @@ const SIGNED = { style: "percent", signDisplay: "exceptZero" };
 
 const percent = (value, digits = 0) => (value == null ? DASH : number(digits, PERCENT).format(value));
 
-/** A lift: two digits or so, whatever its size. */
+/** Format a lift with about two significant digits. */
 const lift = (value) => (value == null ? DASH : number(Math.abs(value) < 1 ? 1 : 0, SIGNED).format(value));
 
 const liftRange = ([low, high]) => `${lift(low)} to ${lift(high)}`;
 
-/** A chance is never said to be certain. */
+/** Format a chance. None is shown as 0 % or 100 %. */
 function chance(value) {
   if (value == null) return DASH;
   if (value > 0.995) return `> ${percent(0.99)}`;
@@ -49,7 +49,7 @@ function pValue(value) {
   return value < 0.0001 ? `< ${number(4).format(0.0001)}` : number(value < 0.1 ? 4 : 2).format(value);
 }
 
-/** Writes a goal's rates: as many digits as their intervals leave any meaning. */
+/** Return the number format for a goal's rates, with only the digits that their intervals allow. */
 function rateFormat(goal) {
   const isShare = goal.kind === "unique";
   const intervals = goal.results.map((row) => row.rate_interval).filter(Boolean);

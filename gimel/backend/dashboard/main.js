@@ -1,15 +1,15 @@
-// The address says which view; the view's answer is asked for, kept, drawn, and asked for again.
+// The control flow: read the view from the address, request its data, draw it, and repeat.
 
-const PERIOD = 15000;
-const PERIOD_IN_TROUBLE = 5000;
+const REFRESH_MS = 15000;
+const RETRY_MS = 5000;
 const DEFAULTS = { namespace: "alephbet", experiment: "", goal: "", find: "", sort: "age", show: "current" };
 
 const app = {
   view: null,
   answers: new Map(),
-  gone: new Set(),
-  trouble: null, // what is wrong with the backend
-  locked: null, // why the key is asked for
+  missing: new Set(), // experiments that the backend does not have
+  trouble: null, // the last error of the backend
+  locked: null, // why the page asks for the key: missing or wrong
   timer: 0,
   request: null,
 };
@@ -19,37 +19,37 @@ function readView() {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const fields = Object.entries(DEFAULTS).map(([name, usual]) => [name, fragment.get(name) || usual]);
   const view = Object.fromEntries(fields);
-  if (!Object.hasOwn(SHOWN, view.show)) view.show = DEFAULTS.show;
+  if (!Object.hasOwn(FILTERS, view.show)) view.show = DEFAULTS.show;
   if (!Object.hasOwn(ORDERS, orderOf(view))) view.sort = DEFAULTS.sort;
   return view;
 }
 
-/** The address of the present view with changes. What is as usual is left out. */
+/** Return the address of the current view with changes. Default values are left out. */
 function link(changes) {
-  const isSaid = ([name, value]) => name === "namespace" || value !== DEFAULTS[name];
-  return `#${new URLSearchParams(Object.entries({ ...app.view, ...changes }).filter(isSaid))}`;
+  const isNeeded = ([name, value]) => name === "namespace" || value !== DEFAULTS[name];
+  return `#${new URLSearchParams(Object.entries({ ...app.view, ...changes }).filter(isNeeded))}`;
 }
 
-const isOne = (view) => view.experiment !== "";
-const placeOf = ({ namespace, experiment }) => JSON.stringify([namespace, experiment]);
-const fieldsOf = ({ namespace, experiment }) => (experiment ? { namespace, experiment } : { namespace });
+const isExperimentView = (view) => view.experiment !== "";
+const viewKey = ({ namespace, experiment }) => JSON.stringify([namespace, experiment]);
+const queryOf = ({ namespace, experiment }) => (experiment ? { namespace, experiment } : { namespace });
 
-/** The last answer for the view: its data, and when it came. */
+/** Return the last answer for the view: its data, and when it arrived. */
 function answerFor(view) {
-  const own = app.answers.get(placeOf(view));
-  const all = isOne(view) && app.answers.get(placeOf({ ...view, experiment: "" }));
-  const found = all && all.data.find((each) => each.experiment === view.experiment);
-  return own ?? (found && { data: found, at: all.at });
+  const own = app.answers.get(viewKey(view));
+  const all = isExperimentView(view) && app.answers.get(viewKey({ ...view, experiment: "" }));
+  const listed = all && all.data.find((each) => each.experiment === view.experiment);
+  return own ?? (listed && { data: listed, at: all.at });
 }
 
-function route() {
+function showView() {
   takeKey();
   const before = app.view;
   app.view = readView();
-  const moved = before && placeOf(before) !== placeOf(app.view);
-  if (!before || moved) refresh();
+  const isOtherView = before && viewKey(before) !== viewKey(app.view);
+  if (!before || isOtherView) refresh();
   draw();
-  if (moved) {
+  if (isOtherView) {
     scrollTo(0, 0);
     document.querySelector("h1")?.focus({ preventScroll: true });
   }
@@ -61,36 +61,36 @@ async function refresh() {
   const request = (app.request = new AbortController());
   const view = app.view;
   try {
-    const path = isOne(view) ? "experiment" : "experiments";
-    keep(view, JSON.parse(await ask("GET", path, fieldsOf(view), { signal: request.signal })));
+    const path = isExperimentView(view) ? "experiment" : "experiments";
+    storeAnswer(view, JSON.parse(await ask("GET", path, queryOf(view), { signal: request.signal })));
   } catch (error) {
     if (request.signal.aborted) return;
-    if (!(error instanceof Refusal)) throw error;
-    refused(view, error);
+    if (!(error instanceof BackendError)) throw error;
+    storeError(view, error);
   }
   if (app.request !== request) return;
   draw();
   schedule();
 }
 
-function keep(view, data) {
-  app.answers.set(placeOf(view), { data, at: Date.now() });
-  app.gone.delete(placeOf(view));
+function storeAnswer(view, data) {
+  app.answers.set(viewKey(view), { data, at: Date.now() });
+  app.missing.delete(viewKey(view));
   app.trouble = app.locked = null;
 }
 
-function refused(view, refusal) {
-  const isGone = refusal.status === 404 && isOne(view);
-  app.locked = refusal.asksKey ? (sessionStorage.getItem(KEY) ? "wrong" : "missing") : null;
-  app.trouble = isGone || refusal.asksKey ? null : refusal.message;
-  if (isGone) app.gone.add(placeOf(view));
-  if (isGone) app.answers.delete(placeOf(view));
-  if (refusal.asksKey) app.answers.clear();
+function storeError(view, error) {
+  const isMissing = error.status === 404 && isExperimentView(view);
+  app.locked = error.needsKey ? (sessionStorage.getItem(KEY) ? "wrong" : "missing") : null;
+  app.trouble = isMissing || error.needsKey ? null : error.message;
+  if (isMissing) app.missing.add(viewKey(view));
+  if (isMissing) app.answers.delete(viewKey(view));
+  if (error.needsKey) app.answers.clear();
 }
 
 function schedule() {
   clearTimeout(app.timer);
-  if (!document.hidden && !app.locked) app.timer = setTimeout(refresh, app.trouble ? PERIOD_IN_TROUBLE : PERIOD);
+  if (!document.hidden && !app.locked) app.timer = setTimeout(refresh, app.trouble ? RETRY_MS : REFRESH_MS);
 }
 
 function draw() {
@@ -105,11 +105,12 @@ function draw() {
 
 function content(answer) {
   if (app.locked) return h("div", { "data-key": "lock" }, unlockForm());
-  const place = placeOf(app.view);
-  if (app.gone.has(place)) return h("div", { "data-key": `gone ${place}` }, missing(app.view));
-  if (!answer) return h("div", { "data-key": place }, skeleton(app.view));
-  const drawn = isOne(app.view) ? experimentView(answer.data, app.view) : overview(answer.data, app.view);
-  return h("div", { "data-key": place, class: isOne(app.view) ? "one" : "all" }, drawn);
+  const key = viewKey(app.view);
+  if (app.missing.has(key)) return h("div", { "data-key": `missing ${key}` }, notFoundView(app.view));
+  if (!answer) return h("div", { "data-key": key }, loadingView(app.view));
+  const isOne = isExperimentView(app.view);
+  const elements = (isOne ? experimentView : overview)(answer.data, app.view);
+  return h("div", { "data-key": key, class: isOne ? "one" : "all" }, elements);
 }
 
 function drawFreshness(answer) {
@@ -118,23 +119,23 @@ function drawFreshness(answer) {
   const text = off ?? (answer ? span("", span("long", "Updated "), time) : "Loading");
   patch(byId("live"), h("p", { class: `live ${off ? "off" : ""}`, id: "live" },
     h("span", { class: "dot", "aria-hidden": "true" }), text));
-  const old = answer ? ` These figures are of ${time}, ${age(answer.at)}.` : "";
+  const old = answer ? ` These figures are from ${time}, ${age(answer.at)}.` : "";
   const trouble = app.trouble ? `${app.trouble}${old} Trying again every few seconds.` : "";
   if (byId("trouble").textContent !== trouble) byId("trouble").textContent = trouble;
 }
 
 function unlockForm() {
   return h("form", { class: "card unlock", id: "unlock", novalidate: true },
-    h("h1", { tabindex: -1 }, "This backend asks for its read key"),
+    h("h1", { tabindex: -1 }, "Enter the read key of this backend"),
     h("p", { class: "soft" }, h("code", {}, "gimel dashboard"),
-      " opens this page with the key. It is kept until this tab is closed."),
+      " opens this page with the key. The key stays in this tab until you close it."),
     h("label", { class: "field" }, h("span", {}, "Read key"),
       h("input", {
         type: "password", id: "key", autocomplete: "off", spellcheck: "false",
         "aria-describedby": "unlock-error",
       })),
     h("p", { class: "error", id: "unlock-error", role: "alert" },
-      app.locked === "wrong" && "That key is not the right one."),
+      app.locked === "wrong" && "This key is wrong."),
     h("button", { class: "button main", type: "submit" }, "Unlock"));
 }
 
@@ -146,16 +147,16 @@ function toast(text) {
   toastTimer = setTimeout(() => (byId("toast").textContent = ""), 5000);
 }
 
-const shown = () => answerFor(app.view)?.data;
+const currentExperiment = () => answerFor(app.view)?.data;
 
-/** Change settings of the experiment in view, and show what became of it. Throws Refusal. */
+/** Change settings of the experiment in view, and show the result. Throws BackendError. */
 async function change(body) {
   const view = app.view;
   if (Object.keys(body).length) {
-    // What is under way would tell of before.
+    // A pending answer would show the old settings.
     app.request?.abort();
     try {
-      keep(view, JSON.parse(await ask("POST", "settings", fieldsOf(view), { body })));
+      storeAnswer(view, JSON.parse(await ask("POST", "settings", queryOf(view), { body })));
     } finally {
       schedule();
     }
@@ -164,19 +165,19 @@ async function change(body) {
   toast("Saved.");
 }
 
-/** The same for a control in the view, which has no dialog to show an error in. */
-async function changeAtOnce(body) {
+/** Change settings from a control outside a dialog. A toast shows the error. */
+async function changeWithToast(body) {
   try {
     await change(body);
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
+    if (!(error instanceof BackendError)) throw error;
     toast(error.message);
   }
 }
 
-async function forget() {
+async function deleteExperiment() {
   const view = app.view;
-  await ask("DELETE", "delete", fieldsOf(view));
+  await ask("DELETE", "delete", queryOf(view));
   app.answers.clear();
   location.hash = link({ experiment: "", goal: "" });
   toast("Deleted.");
@@ -186,7 +187,7 @@ function copySnippet() {
   const source = byId("snippet");
   getSelection().selectAllChildren(source);
   const done = () => toast("Copied.");
-  const failed = () => toast("Selected: copy it with the keyboard.");
+  const failed = () => toast("Selected. Copy it with the keyboard.");
   if (navigator.clipboard) navigator.clipboard.writeText(source.textContent).then(done, failed);
   else failed();
 }
@@ -201,29 +202,29 @@ const ACTIONS = {
     refresh();
     draw();
   },
-  csv: () => save(shown(), "csv"),
-  json: () => save(shown(), "json"),
-  stop: () => askToStop(shown(), change),
-  resume: () => changeAtOnce({ state: "running" }),
-  archive: () => changeAtOnce({ state: "archived" }),
-  settings: () => openSettings(shown(), change),
+  csv: () => downloadFile(currentExperiment(), "csv"),
+  json: () => downloadFile(currentExperiment(), "json"),
+  stop: () => confirmStop(currentExperiment(), change),
+  resume: () => changeWithToast({ state: "running" }),
+  archive: () => changeWithToast({ state: "archived" }),
+  settings: () => openSettings(currentExperiment(), change),
   delete: () => {
     dialog().close();
-    askToDelete(shown(), forget);
+    confirmDelete(currentExperiment(), deleteExperiment);
   },
 };
 
-/** Show another view in the present one's place in the history. */
+/** Show another view without a new entry in the history. */
 function replaceView(address) {
   history.replaceState(null, "", address);
-  route();
+  showView();
 }
 
-const FIELDS = {
+const FIELD_HANDLERS = {
   namespace: (field) => (location.hash = link({ ...DEFAULTS, namespace: field.value })),
   baseline: async (field) => {
-    await changeAtOnce({ baseline: field.value });
-    field.value = shown().baseline;
+    await changeWithToast({ baseline: field.value });
+    field.value = currentExperiment().baseline;
   },
   find: (field) => replaceView(link({ find: field.value })),
 };
@@ -236,8 +237,8 @@ function setTheme(theme) {
 }
 
 function listen() {
-  addEventListener("hashchange", route);
-  // Its form has served; the one that may have taken its place has not.
+  addEventListener("hashchange", showView);
+  // Clear the dialog when it closes, unless it was opened again with another form.
   dialog().addEventListener("close", ({ target }) => target.open || target.replaceChildren());
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(app.timer) : refresh()));
   document.addEventListener("click", (event) => {
@@ -248,8 +249,8 @@ function listen() {
     event.preventDefault();
     replaceView(target.getAttribute("href"));
   });
-  document.addEventListener("change", ({ target }) => FIELDS[target.dataset.change]?.(target));
-  document.addEventListener("input", ({ target }) => FIELDS[target.dataset.input]?.(target));
+  document.addEventListener("change", ({ target }) => FIELD_HANDLERS[target.dataset.change]?.(target));
+  document.addEventListener("input", ({ target }) => FIELD_HANDLERS[target.dataset.input]?.(target));
   document.addEventListener("submit", (event) => {
     if (event.target.id !== "unlock") return;
     event.preventDefault();
@@ -268,4 +269,4 @@ const theme = localStorage.getItem(THEME) ?? "system";
 document.documentElement.dataset.theme = theme;
 document.querySelector(`#theme [value="${CSS.escape(theme)}"]`)?.click();
 listen();
-route();
+showView();

@@ -1,31 +1,31 @@
-// Lift intervals, drawn around zero on a scale that its rows share.
+// Plots of lift intervals around zero. All rows of a table share one scale.
 
-// Beyond ±100 % an interval says little but that there is little data: it gets an arrow.
-const WIDEST = 1;
+// An interval beyond ±100 % only shows that there is little data. It ends in an arrow.
+const MAX_REACH = 1;
 
-/** The scale that shows these intervals: its reach either way, and its ticks. */
+/** Return a scale for these intervals: its reach to either side, and its ticks. */
 function scaleOf(intervals, share = 1) {
   const ends = intervals.map(([low, high]) => Math.max(Math.abs(low), Math.abs(high))).sort((a, b) => a - b);
   const largest = ends[Math.ceil(ends.length * share) - 1] || 0.1;
-  const reach = Math.min(WIDEST, largest) * 1.06;
-  const step = niceBelow(reach * 0.82);
+  const reach = Math.min(MAX_REACH, largest) * 1.06;
+  const step = roundDown(reach * 0.82);
   const marks = [];
   for (let at = step; at < reach * 0.84; at += step) marks.push(-at, at);
   return { reach, ticks: [0, ...marks], digits: step < 0.01 ? 1 : 0 };
 }
 
-function niceBelow(value) {
+function roundDown(value) {
   const power = 10 ** Math.floor(Math.log10(value));
   return power * [5, 2, 1].find((factor) => factor * power <= value);
 }
 
-/** Where a lift stands, in % of the width. */
-const across = (value, { reach }) => `${(50 + 50 * Math.max(-1, Math.min(1, value / reach))).toFixed(3)}%`;
+/** Return the position of a lift, in % of the width. */
+const xOf = (value, { reach }) => `${(50 + 50 * Math.max(-1, Math.min(1, value / reach))).toFixed(3)}%`;
 
-/** Which side of zero an interval is on: what colour and mark say alike. */
+/** Return the side of zero that an interval is on. Colour and mark both show it. */
 const sideOf = ([low, high]) => (low > 0 ? "up" : high < 0 ? "down" : "open");
 
-const SIDES = { up: "all above zero", down: "all below zero", open: "zero is among them" };
+const SIDES = { up: "all above zero", down: "all below zero", open: "zero is inside" };
 const MARKS = {
   up: "M-7 5 0-7 7 5z",
   down: "M-7-5 0 7 7-5z",
@@ -34,40 +34,40 @@ const MARKS = {
 
 function grid(scale) {
   return scale.ticks.map((tick) => {
-    const x = across(tick, scale);
+    const x = xOf(tick, scale);
     return h("line", { class: tick ? "grid" : "zero", x1: x, x2: x, y1: "0%", y2: "100%" });
   });
 }
 
-/** One row: interval, its ends, and the lift, as a mark that says the side too. */
+/** Plot one row: the interval, its ends, and the lift as a mark that shows the side. */
 function plot(interval, value, scale) {
   if (!interval) return h("svg", { class: "plot", "aria-hidden": "true" }, grid(scale));
   const side = sideOf(interval);
   const label = `Lift between ${lift(interval[0])} and ${lift(interval[1])}: ${SIDES[side]}`;
-  const [left, right] = interval.map((end) => across(end, scale));
+  const [left, right] = interval.map((end) => xOf(end, scale));
   const line = h("line", { class: "reach", x1: left, x2: right, y1: "50%", y2: "50%" });
-  const middle = value != null && Math.abs(value) <= scale.reach;
+  const isVisible = value != null && Math.abs(value) <= scale.reach;
   return h("svg", { class: "plot", role: "img", "aria-label": label }, grid(scale),
     h("svg", { class: side }, line, interval.map((end) => endOf(end, scale)),
-      middle && at(value, scale, h("path", { class: "mark", d: MARKS[side] }))));
+      isVisible && placeAt(value, scale, h("path", { class: "mark", d: MARKS[side] }))));
 }
 
 function endOf(end, scale) {
   const beyond = Math.abs(end) > scale.reach;
   const d = beyond ? (end > 0 ? "m-5-5 5 5-5 5" : "m5-5-5 5 5 5") : "M0-6V6";
-  return at(end, scale, h("path", { d }));
+  return placeAt(end, scale, h("path", { d }));
 }
 
-const at = (value, scale, shape) => h("svg", { x: across(value, scale), y: "50%", overflow: "visible" }, shape);
+const placeAt = (value, scale, shape) => h("svg", { x: xOf(value, scale), y: "50%", overflow: "visible" }, shape);
 
-/** The scale's figures, for the head of its column. */
+/** Plot the numbers of the scale, for the head of its column. */
 function axis(scale) {
   const write = (tick) => number(scale.digits, SIGNED).format(tick);
   return h("svg", { class: "axis", "aria-hidden": "true" },
-    scale.ticks.map((tick) => h("text", { x: across(tick, scale), y: "80%" }, tick ? write(tick) : percent(0))));
+    scale.ticks.map((tick) => h("text", { x: xOf(tick, scale), y: "80%" }, tick ? write(tick) : percent(0))));
 }
 
-/** A share as a bar. */
+/** Plot a share as a bar. */
 function bar(share) {
   return h("svg", { class: "share", "aria-hidden": "true" },
     h("rect", { class: "whole", width: "100%", height: "100%", rx: 2 }),

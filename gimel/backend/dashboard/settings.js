@@ -1,9 +1,9 @@
-// Dialogs that change an experiment: settings, a question before stopping, a typed one before
-// deleting.
+// Dialogs that change an experiment: its settings, the confirmation before stopping it, and the typed
+// confirmation before deleting it.
 
 const dialog = () => document.getElementById("dialog");
 
-/** Show a form in the dialog. `submit` gets the form; a Refusal that it throws is shown in it. */
+/** Show a form in the dialog. `submit` receives the form; the dialog shows its BackendError. */
 function openForm(title, content, label, submit, extras = {}) {
   const kind = `button ${extras.danger ? "danger" : "main"}`;
   const button = h("button", { class: kind, type: "submit", disabled: extras.disabled }, label);
@@ -14,20 +14,20 @@ function openForm(title, content, label, submit, extras = {}) {
     h("div", { class: "tools" }, extras.aside, cancel, button));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    send(form, button, submit);
+    submitForm(form, button, submit);
   });
   dialog().replaceChildren(form);
   dialog().showModal();
   return form;
 }
 
-async function send(form, button, submit) {
+async function submitForm(form, button, submit) {
   button.disabled = true;
   try {
     await submit(form);
     dialog().close();
   } catch (error) {
-    if (!(error instanceof Refusal)) throw error;
+    if (!(error instanceof BackendError)) throw error;
     form.querySelector("#dialog-error").textContent = error.message;
     form.querySelector(`[name="${CSS.escape(error.field ?? "")}"]`)?.focus();
   }
@@ -46,19 +46,19 @@ function openSettings(experiment, change) {
   const content = h("div", { class: "settings" },
     select("baseline", "Baseline: the variant others are compared with", labels, experiment.baseline),
     goals.length > 0
-      && select("primary_goal", "Primary goal: the one in the overview", goals, experiment.primary_goal),
+      && select("primary_goal", "Primary goal: the goal that the overview shows", goals, experiment.primary_goal),
     weightFields(experiment, labels),
     equivalenceField(experiment),
     goals.length > 0 && totalFields(experiment));
   const aside = h("button", { class: "button danger", type: "button", "data-action": "delete" }, "Delete…");
   const title = ["Settings of ", bdi(experiment.experiment)];
-  openForm(title, content, "Save", (form) => change(changed(form, labels)), { aside });
+  openForm(title, content, "Save", (form) => change(changedFields(form, labels)), { aside });
 }
 
 function weightFields({ srm }, labels) {
   const share = (label) => Number(((srm.weights[label] ?? 0) * 100).toFixed(2));
   return h("fieldset", {},
-    h("legend", {}, "Weights: the share of visitors each variant is meant to get"),
+    h("legend", {}, "Weights: the intended share of visitors for each variant"),
     labels.map((label) => h("label", { class: "weight" },
       bdi(label, { class: "cut", title: label }),
       numberField({ name: "weights", value: share(label) }), span("soft", "%"))));
@@ -67,7 +67,7 @@ function weightFields({ srm }, labels) {
 function equivalenceField({ equivalence }) {
   const value = equivalence == null ? "" : Number((equivalence * 100).toPrecision(6));
   return h("label", { class: "field" },
-    h("span", {}, "Equivalence: a lift within this many percent, either way, is not worth finding"),
+    h("span", {}, "Equivalence: the largest lift (±, in percent) that does not matter"),
     numberField({ name: "equivalence", max: 100, value, placeholder: "none" }));
 }
 
@@ -77,20 +77,20 @@ const totalFields = ({ goals }) =>
     goals.map(({ goal, kind }) => h("label", { class: "check" },
       h("input", { type: "checkbox", name: "totals", value: goal, checked: kind === "total" }), bdi(goal))));
 
-const wasChanged = (field) =>
+const isChanged = (field) =>
   field instanceof HTMLSelectElement ? !field.selectedOptions[0].defaultSelected
     : field.type === "checkbox" ? field.checked !== field.defaultChecked : field.value !== field.defaultValue;
 
-/** What of the form differs from what it was opened with, as the body of POST /settings. */
-function changed(form, labels) {
+/** Return the changed fields of the form, as the body of POST /settings. */
+function changedFields(form, labels) {
   const body = {};
   for (const field of form.elements) {
-    if (field.name && wasChanged(field)) body[field.name] = valueOf(field, form, labels);
+    if (field.name && isChanged(field)) body[field.name] = settingOf(field, form, labels);
   }
   return body;
 }
 
-function valueOf({ name, value }, form, labels) {
+function settingOf({ name, value }, form, labels) {
   const all = [...form.querySelectorAll(`[name="${name}"]`)];
   if (name === "totals") return all.filter((box) => box.checked).map((box) => box.value);
   if (name === "weights") return weightsOf(all, labels);
@@ -99,27 +99,27 @@ function valueOf({ name, value }, form, labels) {
 }
 
 function weightsOf(all, labels) {
-  // Equal ones are as if nothing was said: then a variant that comes later has its share too.
+  // Equal weights are the default. Sent as null, they include variants that appear later.
   if (new Set(all.map((field) => field.value)).size === 1) return null;
-  return Object.fromEntries(all.map((field, place) => [labels[place], field.valueAsNumber]));
+  return Object.fromEntries(all.map((field, index) => [labels[index], field.valueAsNumber]));
 }
 
-function askToStop(experiment, change) {
-  const content = h("p", {}, "Its events are still taken, so no page notices, but none is counted until you "
+function confirmStop(experiment, change) {
+  const content = h("p", {}, "The backend still accepts the events of its pages, but counts none until you "
     + "resume it. The figures stay.");
   openForm(["Stop ", bdi(experiment.experiment), "?"], content, "Stop", () => change({ state: "stopped" }));
 }
 
-function askToDelete({ experiment: name }, forget) {
-  // Marks that one cannot see or type must not make an experiment undeletable.
+function confirmDelete({ experiment: name }, deleteIt) {
+  // A name with characters that cannot be seen or typed must not prevent the deletion.
   const word = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]{1,60}$/u.test(name) ? name : "delete";
   const content = [
-    h("p", {}, "Its counts and settings are gone then, for everyone; nothing brings them back. Events of old "
-      + "pages count no more: the name stays taken until ", h("code", {}, "gimel delete --forget"), "."),
+    h("p", {}, "This deletes its counts and settings for everyone, and cannot be undone. Late events from "
+      + "old pages are not counted. To use the name again, run ", h("code", {}, "gimel delete --forget"), "."),
     h("label", { class: "field" }, h("span", {}, "To confirm, type ", h("strong", {}, bdi(word))),
       h("input", { name: "confirm", autocomplete: "off", spellcheck: "false", autocapitalize: "off" })),
   ];
-  const form = openForm(["Delete ", bdi(name), "?"], content, "Delete", forget, { danger: true, disabled: true });
+  const form = openForm(["Delete ", bdi(name), "?"], content, "Delete", deleteIt, { danger: true, disabled: true });
   const field = form.elements.confirm;
   field.addEventListener("input", () => {
     form.querySelector("[type=submit]").disabled = field.value.trim().normalize() !== word.trim().normalize();

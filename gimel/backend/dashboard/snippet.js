@@ -1,9 +1,9 @@
-// What `gimel snippet` prints; a test holds the two together.
+// The HTML that `gimel snippet` prints. A test compares it with gimel/snippet.py.
 
 const ALEPHBET = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js";
 const INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha";
 
-/** The text as a JavaScript string that is safe inside an HTML script element. */
+/** Return the text as a JavaScript string that is safe inside an HTML script element. */
 function quoted(text) {
   const escape = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   return JSON.stringify(text).replace(/[<>&]|[^\x00-\x7f]/g, escape);
@@ -13,24 +13,24 @@ const snippet = (url, namespace) => `<script src="${ALEPHBET}"
         integrity="${INTEGRITY}" crossorigin="anonymous"><\/script>
 <script>
   (function () {
-    // The variant to show stands on <html>: style it with [data-variant="…"] or read it there.
+    // Puts the variant into an attribute of <html>: style it with [data-variant="…"], or read it.
     function show(variant) { document.documentElement.setAttribute("data-variant", variant); }
-    // Unsent events wait in localStorage. AlephBet 0.27.0 saves them under one name and looks for
-    // them under another when the page is loaded again; here both are the same.
+    // Unsent events wait in localStorage. AlephBet 0.27.0 saves them under one name but looks for
+    // them under another after a reload. This queue uses one name for both.
     var queue = {
       get: function () { return AlephBet.LocalStorageAdapter.get("_gimel_queue"); },
       set: function (_, events) { AlephBet.LocalStorageAdapter.set("_gimel_queue", events); }
     };
     var experiment = new AlephBet.Experiment({
       name: "my experiment",
-      // user_id: "…",  // a logged-in visitor's id: counts once, whatever the device
+      // user_id: "…",  // the id of a logged-in visitor, who then counts once on all devices
       tracking_adapter: new AlephBet.GimelAdapter(${quoted(`${url}/e`)}, ${quoted(namespace)}, queue),
       variants: {
         "A": { activate: function () { show("A"); } },
         "B": { activate: function () { show("B"); } }
       }
     });
-    // A click on an element with data-goal="…" reaches that goal.
+    // A click on an element with data-goal="…" counts as reaching that goal.
     ["signup"].forEach(function (name) {
       var goal = new AlephBet.Goal(name);
       experiment.add_goal(goal);

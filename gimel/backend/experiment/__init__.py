@@ -1,5 +1,5 @@
-"""What an owner says about an experiment: its definition.
+"""An experiment's definition: what its owner declares about it.
 
-A JSON body comes in and is checked field by field; fields of the experiment's hash in Redis go out,
-and back. Read `definition`.
+A request's JSON body comes in and is checked field by field. The checked fields go into the
+experiment's settings, a hash in Redis, and are read back from there. Read `definition`.
 """

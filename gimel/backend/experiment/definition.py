@@ -1,6 +1,6 @@
-"""What the engine has to be told about an experiment: from the wire, into Redis's hash, and back.
+"""Settings of an experiment: checks of a request's body, and the fields of the hash in Redis.
 
-The hash holds text; what is not text by itself is JSON there.
+A hash in Redis holds text only. Fields with values of any other type are stored as JSON.
 """
 
 import json
@@ -8,23 +8,28 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from gimel.backend.counting.ways import HYPERLOGLOG, METHODS
+from gimel.backend.counting.exact import EXACT
+from gimel.backend.counting.hyperloglog import HYPERLOGLOG
 from gimel.backend.wire import HTTPError
 
 Names = Sequence[str]
 
+METHODS = (HYPERLOGLOG, EXACT)
 STATES = ("running", "stopped", "archived")
+
+_MAX_WEIGHT = 1e9
 
 
 @dataclass(frozen=True)
-class Settings:
-    """None, or empty, is what was never told.
+class ExperimentSettings:
+    """The settings of one experiment. A field that was never set has the default below.
 
-    `state`: a stopped experiment takes events and counts none; an archived one is out of sight too.
-    `counting`: the way of counting, chosen before the first event.
-    `weights`: the share of visitors that each variant is meant to get, in any unit. `equivalence`:
-    a lift no larger than this, either way, is not worth finding (0.01 is 1 %). `totals`: goals that
-    a visitor may reach many times.
+    `state`: a stopped experiment accepts events and counts none. Neither does an archived one, and
+    the dashboard does not list it among the current experiments.
+    `counting`: the counting method, chosen before the first event.
+    `weights`: the intended share of visitors for each variant, in any unit.
+    `equivalence`: the largest lift, in either direction, that is too small to matter; 0.01 is 1 %.
+    `totals`: the goals that a visitor may reach many times.
     """
 
     state: str = "running"
@@ -36,21 +41,21 @@ class Settings:
     totals: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, hash_fields: Mapping[str, str]) -> "Settings":
-        """The settings in an experiment's hash."""
+    def from_hash(cls, hash_fields: Mapping[str, str]) -> "ExperimentSettings":
+        """Return the settings that an experiment's hash holds. Ignore the hash's other fields."""
         values: dict[str, Any] = {
-            field: json.loads(hash_fields[field]) if field in _AS_JSON else hash_fields[field]
+            field: json.loads(hash_fields[field]) if field in _JSON_FIELDS else hash_fields[field]
             for field in _CHECKS
             if field in hash_fields
         }
         return cls(**values | {"totals": tuple(values.get("totals", ()))})
 
 
-def changes(body: object, variants: Names, goals: Names) -> dict[str, str | None]:
-    """What a body changes, as fields of the hash; null takes a setting back.
+def parse_changes(body: object, variants: Names, goals: Names) -> dict[str, str | None]:
+    """Return the fields of the hash that a request's body changes; None removes a field.
 
-    Raises HTTPError 400, naming the field: an unknown one, a wrong type, a variant or goal that
-    the experiment does not have.
+    `variants` and `goals` are the names that the experiment has so far. Raise HTTPError 400, with
+    the field's name, if the body is not an object, a field is unknown, or a value is invalid.
     """
     if not isinstance(body, dict):
         raise HTTPError(400, "settings must be a JSON object", "body")
@@ -58,15 +63,19 @@ def changes(body: object, variants: Names, goals: Names) -> dict[str, str | None
     for field, value in body.items():
         if field not in _CHECKS:
             known = ", ".join(_CHECKS)
-            raise HTTPError(400, f"there is no such setting; there are {known}", field)
-        if value is None and field in FIELDS:
+            raise HTTPError(400, f"unknown setting; the settings are {known}", field)
+        if value is None and field in RESETTABLE_FIELDS:
             changed[field] = None
             continue
         complaint = _CHECKS[field](value, variants, goals)
         if complaint:
             raise HTTPError(400, f"{field} {complaint}", field)
-        changed[field] = json.dumps(value) if field in _AS_JSON else value
+        changed[field] = json.dumps(value) if field in _JSON_FIELDS else value
     return changed
+
+
+# Each check returns None for a valid value. Otherwise it returns the complaint that follows the
+# field's name in the error message.
 
 
 def _check_state(value: object, variants: Names, goals: Names) -> str | None:
@@ -76,30 +85,30 @@ def _check_state(value: object, variants: Names, goals: Names) -> str | None:
 def _check_counting(value: object, variants: Names, goals: Names) -> str | None:
     if variants:
         return (
-            "cannot be changed any more, for events are counted already: "
-            "`gimel delete --forget` the experiment, or give the next one another name"
+            "cannot change after the first event: delete the experiment with "
+            "`gimel delete --forget`, or start one with another name"
         )
     return None if value in METHODS else f"must be one of {', '.join(METHODS)}"
 
 
 def _check_baseline(value: object, variants: Names, goals: Names) -> str | None:
-    return None if value in variants else f"must be a variant: {_listed(variants)}"
+    return None if value in variants else f"must be a variant: {_list_names(variants)}"
 
 
 def _check_primary_goal(value: object, variants: Names, goals: Names) -> str | None:
-    return None if value in goals else f"must be a goal: {_listed(goals)}"
+    return None if value in goals else f"must be a goal: {_list_names(goals)}"
 
 
 def _check_weights(value: object, variants: Names, goals: Names) -> str | None:
-    if not isinstance(value, dict) or not all(_is_share(share) for share in value.values()):
-        return "must map variants to numbers, none below 0"
+    if not isinstance(value, dict) or not all(_is_weight(weight) for weight in value.values()):
+        return f"must map variants to numbers from 0 to {_MAX_WEIGHT:,.0f}"
     if set(value) != set(variants):
-        return f"must name each variant: {_listed(variants)}"
+        return f"must name every variant and no other: {_list_names(variants)}"
     return None if any(value.values()) else "must not all be 0"
 
 
-def _is_share(value: object) -> bool:
-    return _is_number(value) and 0 <= value <= 1e9
+def _is_weight(value: object) -> bool:
+    return _is_number(value) and 0 <= value <= _MAX_WEIGHT
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -115,11 +124,11 @@ def _check_equivalence(value: object, variants: Names, goals: Names) -> str | No
 def _check_totals(value: object, variants: Names, goals: Names) -> str | None:
     if isinstance(value, list) and all(goal in goals for goal in value):
         return None
-    return f"must be a list of goals: {_listed(goals)}"
+    return f"must be a list of goals: {_list_names(goals)}"
 
 
-def _listed(names: Names) -> str:
-    return ", ".join(sorted(names)) or "there is none yet"
+def _list_names(names: Names) -> str:
+    return ", ".join(sorted(names)) or "there are none yet"
 
 
 _CHECKS: dict[str, Callable[[object, Names, Names], str | None]] = {
@@ -131,6 +140,6 @@ _CHECKS: dict[str, Callable[[object, Names, Names], str | None]] = {
     "equivalence": _check_equivalence,
     "totals": _check_totals,
 }
-_AS_JSON = ("weights", "equivalence", "totals")
-# What can be taken back
-FIELDS = tuple(field for field in _CHECKS if field != "counting")
+_JSON_FIELDS = ("weights", "equivalence", "totals")
+# Null resets these fields to their defaults. The counting method, once chosen, stays.
+RESETTABLE_FIELDS = tuple(field for field in _CHECKS if field != "counting")

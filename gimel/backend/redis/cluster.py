@@ -1,9 +1,8 @@
-"""A cluster: each server is asked for its own keys, on a kept line, all of them at once.
+"""A cluster: each server is asked for its own keys, all servers at the same time.
 
-redis-py's cluster client says which server that is, and does again what went wrong: it knows how to
-ask on for keys that are on their way to another server, or have moved there, and what to do about
-servers that are gone. Asked for all, it takes a third longer for an event and four times as long
-for a read.
+redis-py's cluster client knows which server has a key. It also repeats what went wrong: it follows
+keys that are moving to another server, and finds the replacements of servers that failed. Sending
+everything through that client takes a third longer for an event and four times as long for a read.
 """
 
 import threading
@@ -13,52 +12,37 @@ from typing import Any, NamedTuple
 from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
 from redis.cluster import RedisCluster
-from redis.exceptions import (
-    AskError,
-    ClusterDownError,
-    ConnectionError,
-    RedisClusterException,
-    ResponseError,
-    TimeoutError,
-    TryAgainError,
-)
+from redis.exceptions import ConnectionError, RedisClusterException, ResponseError
 from redis.retry import Retry
 
-from gimel.backend.redis.line import (
-    Command,
-    Single,
-    count_reconnect,
-    receive,
-    send,
-    singles,
-    together,
-)
+from gimel.backend.redis.errors import AWAY, ELSEWHERE
+from gimel.backend.redis.protocol import Command, Single, grouped, receive, send, singles
+from gimel.backend.redis.transport import count_reconnect
 
-# Replies that say: ask elsewhere, or later. MOVED is an AskError too.
-_ELSEWHERE = (AskError, ClusterDownError, TryAgainError)
-# Whatever the URL says of decoding.
+# Replies stay bytes, whatever the URL says about decoding.
 _RAW = {NEVER_DECODE: True}
 
 
 class _Kept(threading.local):
-    """The lines that a thread keeps, by the server's name."""
+    """The connections that a thread keeps, by the server's name."""
 
     def __init__(self) -> None:
-        self.lines: dict[str, Any] = {}
+        self.connections: dict[str, Any] = {}
 
 
 class _Share(NamedTuple):
-    """What one server is asked: its places among all commands, and the commands."""
+    """The commands for one server, and their indices among all commands."""
 
     node: Any
-    places: list[int]
+    indices: list[int]
     commands: list[Single]
 
 
 class Cluster:
     """A Redis or Valkey Cluster, found through one of its servers.
 
-    Its calls raise redis.RedisError alone: redis-py has errors of clusters that are none.
+    Its methods raise redis.RedisError and nothing else; some of redis-py's cluster errors are not
+    derived from it.
     """
 
     def __init__(self, url: str, pool_class: type, options: dict[str, Any]) -> None:
@@ -68,9 +52,9 @@ class Cluster:
                 url=url,
                 connection_pool_class=pool_class,
                 retry=Retry(NoBackoff(), 1),
-                # One slot that moved means that others did: ask for all of them at once.
+                # If one slot moved, others did too: ask for all of them at once.
                 reinitialize_steps=1,
-                # A name that leads into the cluster outlives the addresses of its servers.
+                # The given name outlives the addresses of the cluster's servers.
                 dynamic_startup_nodes=False,
                 **options,
             )
@@ -78,62 +62,63 @@ class Cluster:
             raise ConnectionError(str(error)) from None
 
     def ask(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies to commands of one key each, in one round trip to each server asked."""
+        """Return the replies to commands of one key each, in one round trip to each server."""
         wanted = list(singles(commands))
         try:
             replies = self._ask_directly(wanted)
-            left = [place for place in range(len(wanted)) if place not in replies]
+            left = [index for index in range(len(wanted)) if index not in replies]
             if left:
-                # On a line of the client's: who answers may have been started empty.
+                # The client connects again: the server that answers may have started empty.
                 count_reconnect()
-                others = self._ask_by_client([wanted[place] for place in left])
+                others = self._ask_by_client([wanted[index] for index in left])
                 replies |= zip(left, others, strict=True)
         except RedisClusterException as error:
             raise ConnectionError(str(error)) from None
-        return together(commands, map(replies.__getitem__, range(len(wanted))))
+        return grouped(commands, map(replies.__getitem__, range(len(wanted))))
 
     def _ask_directly(self, commands: list[Single]) -> dict[int, Any]:
-        """The replies by place, as far as the servers had them."""
+        """Return the replies by index, as far as the servers had them."""
         replies: dict[int, Any] = {}
         shares = self._shares(commands)
         try:
-            for share in [share for share in shares if self._is_sent(share)]:
-                replies |= self._heard(share)
+            for share in [share for share in shares if self._send(share)]:
+                replies |= self._receive(share)
         except BaseException:
-            # Others' answers may be on their way.
-            for line in self._kept.lines.values():
-                line.disconnect()
+            # Replies of the other servers may be pending.
+            for connection in self._kept.connections.values():
+                connection.disconnect()
             raise
         return replies
 
     def _shares(self, commands: list[Single]) -> list[_Share]:
         shares: dict[str, _Share] = {}
-        for place, command in enumerate(commands):
+        for index, command in enumerate(commands):
             node = self._client.get_node_from_key(command[1])
             share = shares.setdefault(node.name, _Share(node, [], []))
-            share.places.append(place)
+            share.indices.append(index)
             share.commands.append(command)
         return list(shares.values())
 
-    def _is_sent(self, share: _Share) -> bool:
+    def _send(self, share: _Share) -> bool:
+        """Send a server its commands. Return whether that worked."""
         try:
-            if share.node.name not in self._kept.lines:
+            if share.node.name not in self._kept.connections:
                 pool = self._client.get_redis_connection(share.node).connection_pool
-                self._kept.lines[share.node.name] = pool.line()
-            send(self._kept.lines[share.node.name], share.commands)
-        except (ConnectionError, TimeoutError):
+                self._kept.connections[share.node.name] = pool.connect()
+            send(self._kept.connections[share.node.name], share.commands)
+        except AWAY:
             return False
         return True
 
-    def _heard(self, share: _Share) -> dict[int, Any]:
-        line = self._kept.lines[share.node.name]
+    def _receive(self, share: _Share) -> dict[int, Any]:
+        connection = self._kept.connections[share.node.name]
         try:
-            replies = receive(line, share.commands)
-        except (ConnectionError, TimeoutError):
-            line.disconnect()
+            replies = receive(connection, share.commands)
+        except AWAY:
+            connection.disconnect()
             return {}
-        found = zip(share.places, replies, strict=True)
-        return {place: reply for place, reply in found if not isinstance(reply, _ELSEWHERE)}
+        found = zip(share.indices, replies, strict=True)
+        return {index: reply for index, reply in found if not isinstance(reply, ELSEWHERE)}
 
     def _ask_by_client(self, commands: list[Single]) -> list[Any]:
         if len(commands) == 1:
@@ -148,7 +133,7 @@ class Cluster:
         return replies
 
     def scan(self, pattern: str, kind: str) -> Iterator[bytes]:
-        """The keys of this type that match, of all servers."""
+        """Yield the keys of this type that match, on all servers."""
         try:
             yield from self._client.scan_iter(match=pattern, count=1000, _type=kind, **_RAW)
         except RedisClusterException as error:

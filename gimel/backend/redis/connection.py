@@ -1,7 +1,7 @@
-"""The kept connection to Redis or Valkey: bounded in time, patient with one dead socket.
+"""The kept connection to Redis or Valkey: it owns the deadline and the retries.
 
-What each fault costs: a dead socket, a failover (READONLY) and a server that turns out to be one of
-a cluster (MOVED) cost one more try; all else that Redis may answer ends as redis.RedisError.
+What each fault costs: a broken connection, a failover (READONLY) and a server that turns out to be
+one of a cluster (MOVED) cost one more try. Whatever else Redis answers ends in redis.RedisError.
 """
 
 import threading
@@ -11,21 +11,14 @@ from itertools import chain, islice
 from typing import Any, TypeVar
 
 from redis.backoff import NoBackoff
-from redis.exceptions import AskError, ConnectionError, ReadOnlyError, TimeoutError
+from redis.exceptions import AskError
 from redis.retry import Retry
 
-from gimel.backend.redis.line import (
-    BoundedPool,
-    Command,
-    Series,
-    Within,
-    exchange_in_turn,
-    receive,
-    reconnects,
-    send,
-)
+from gimel.backend.redis.errors import AWAY, MOVED, is_wrong_type
+from gimel.backend.redis.protocol import Command, Series, exchange_in_turn, receive, send
+from gimel.backend.redis.transport import BoundedPool, Deadline, reconnects
 
-__all__ = ["Addition", "Command", "Connection", "Series", "Within", "heard"]
+__all__ = ["Addition", "Command", "Connection", "Series"]
 
 T = TypeVar("T")
 
@@ -34,17 +27,17 @@ Addition = tuple[str, str, str]
 
 
 class _Kept(threading.local):
-    """The connection that a thread keeps."""
+    """The redis-py connection that a thread keeps."""
 
-    line: Any = None
+    connection: Any = None
 
 
 class Connection:
-    """One connection a thread, kept across events. Its calls raise redis.RedisError.
+    """One connection a thread, kept across events. Its methods raise redis.RedisError.
 
-    Each step takes 0.5 s at most, and all of them together what `Within` says. `cluster`: the
-    server is one of a Redis or Valkey Cluster. `ca`: certificates, PEM, to trust beside the
-    system's: a server behind rediss:// is always verified.
+    Each step on the socket takes at most 0.5 s; `run` bounds all steps together. `cluster`: the
+    server belongs to a Redis or Valkey Cluster. `ca`: certificates (PEM) to trust besides the
+    system's. A server behind rediss:// is always verified.
     """
 
     def __init__(self, url: str, *, cluster: bool = False, ca: str | None = None) -> None:
@@ -55,12 +48,12 @@ class Connection:
 
     @property
     def reconnects(self) -> int:
-        """How often a line was made anew: who answers may then be another, with less in it."""
+        """How often a connection was made again. A server with less in it may answer then."""
         return reconnects()
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> "Connection":
-        """The connection that GIMEL_REDIS_URL, GIMEL_REDIS_CLUSTER and GIMEL_REDIS_CA describe."""
+    def from_environment(cls, environ: Mapping[str, str]) -> "Connection":
+        """Return the connection that the GIMEL_REDIS_… variables describe: URL, CLUSTER, CA."""
         return cls(
             environ["GIMEL_REDIS_URL"],
             cluster=environ.get("GIMEL_REDIS_CLUSTER") == "1",
@@ -81,86 +74,113 @@ class Connection:
 
     @cached_property
     def _cluster(self) -> Any:
-        # Here, for redis-py's client costs a cold start an eighth, and one server needs none.
+        # Imported here: redis-py's client costs a cold start an eighth, and one server needs none.
         from gimel.backend.redis.cluster import Cluster
 
         return Cluster(self._url, BoundedPool, self._options)
 
-    def add(self, additions: list[Addition]) -> None:
-        """Do all the additions in one round trip (of a cluster: one a node)."""
-        together: dict[tuple[str, str], list[str]] = {}
-        for command, key, element in additions:
-            together.setdefault((command, key), []).append(element)
-        self.tell([(*what, *elements) for what, elements in together.items()])
+    def run(self, work: Callable[[], T], seconds: float | None = None) -> T:
+        """Return what `work` returns. Run it once more if another server has the keys now.
+
+        All of it ends within `seconds`, if given: then redis.TimeoutError is raised.
+        """
+        if seconds is None:
+            return self._with_failover(work)
+        with Deadline(seconds):
+            return self._with_failover(work)
+
+    def _with_failover(self, work: Callable[[], T]) -> T:
+        try:
+            return work()
+        except MOVED as error:
+            # After a failover, the host's name leads to the new primary: connect again.
+            self.disconnect()
+            if isinstance(error, AskError):
+                self._is_cluster = True
+                self.__dict__.pop("_cluster", None)
+        return work()
+
+    def execute(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the replies, in one round trip (a cluster: one to each server).
+
+        Redis runs all commands; then the first error among the replies is raised. A set arrives as
+        a set of texts, a hash as a dict of texts, anything else as a number or bytes.
+        """
+        return checked(self.ask(commands))
+
+    def query(self, commands: Sequence[Command]) -> list[Any]:
+        """Return the replies as `execute` does. A key of another type counts as a missing key."""
+        return tolerated(self.ask(commands))
 
     def ask(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies, in one round trip (of a cluster: one a node), and errors among them.
-
-        A set is one of texts, a hash a dict of them; other than that there are numbers and bytes.
-        """
+        """Return the replies as `execute` does, with the errors among them."""
         if not commands:
             return []
-        ask = self._cluster.ask if self._is_cluster else self._exchange
-        replies: list[Any] = ask(commands)
-        for place, reply in enumerate(replies):
+        exchange = self._cluster.ask if self._is_cluster else self._exchange
+        replies: list[Any] = exchange(commands)
+        for index, reply in enumerate(replies):
             if type(reply) is not int:
-                replies[place] = _shaped(commands[place], reply)
+                replies[index] = _decoded(commands[index], reply)
         return replies
 
-    def count_in_turn(self, parts: Sequence[Sequence[Command]]) -> Iterator[list[Any]]:
-        """The replies to each part, numbers and bytes, while Redis works on the next."""
+    def stream(self, parts: Sequence[Sequence[Command]]) -> Iterator[list[Any]]:
+        """Yield the replies to each part, while Redis works on the next. See `query`."""
         if self._is_cluster:
-            replies = iter(self.ask(list(chain.from_iterable(parts))))
+            replies = iter(self.query(list(chain.from_iterable(parts))))
             yield from (list(islice(replies, len(part))) for part in parts)
             return
-        # Out of others' reach: until the end there are answers on their way.
-        line, self._kept.line = self._kept.line or self._pool.line(), None
+        # Take the connection from the thread: replies are pending until the generator ends.
+        connection, self._kept.connection = self._kept.connection or self._pool.connect(), None
         try:
-            yield from self._count_in_turn(line, parts)
+            for replies_to_part in self._exchange_in_turn(connection, parts):
+                yield tolerated(replies_to_part)
         except BaseException:
-            line.disconnect()
+            connection.disconnect()
             raise
         finally:
-            self._kept.line = line
+            self._kept.connection = connection
 
-    def _count_in_turn(self, line: Any, parts: Sequence[Sequence[Command]]) -> Iterator[list[Any]]:
+    @staticmethod
+    def _exchange_in_turn(
+        connection: Any, parts: Sequence[Sequence[Command]]
+    ) -> Iterator[list[Any]]:
         done = 0
         try:
-            for replies in exchange_in_turn(line, parts):
+            for replies in exchange_in_turn(connection, parts):
                 done += 1
                 yield replies
-        except (ConnectionError, TimeoutError):
-            line.disconnect()
-            yield from exchange_in_turn(line, parts[done:])
+        except AWAY:
+            connection.disconnect()
+            yield from exchange_in_turn(connection, parts[done:])
 
-    def tell(self, commands: Sequence[Command]) -> list[Any]:
-        """The replies; the first error among them is raised when all are done."""
-        replies = self.ask(commands)
-        for reply in replies:
-            if isinstance(reply, Exception):
-                raise reply
-        return replies
+    def add(self, additions: list[Addition]) -> None:
+        """Add all elements in one round trip (a cluster: one to each server)."""
+        grouped: dict[tuple[str, str], list[str]] = {}
+        for command, key, element in additions:
+            grouped.setdefault((command, key), []).append(element)
+        self.execute([(*target, *elements) for target, elements in grouped.items()])
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
-        if self._kept.line is None:
-            # To take it from the pool and give it back costs half as much as an event.
-            self._kept.line = self._pool.line()
+        if self._kept.connection is None:
+            # Kept, because taking it from the pool and giving it back costs half as much as an
+            # event.
+            self._kept.connection = self._pool.connect()
         try:
             return self._try(commands)
-        except (ConnectionError, TimeoutError):
-            # A freeze may have killed the socket.
+        except AWAY:
+            # Lambda may have frozen the process until the server closed the connection.
             return self._try(commands)
 
     def _try(self, commands: Sequence[Command]) -> list[Any]:
         try:
-            send(self._kept.line, commands)
-            return receive(self._kept.line, commands)
+            send(self._kept.connection, commands)
+            return receive(self._kept.connection, commands)
         except BaseException:
             self.disconnect()
             raise
 
     def scan(self, pattern: str, kind: str) -> Iterator[str]:
-        """The keys of this type that match, in no order. Reads the whole key space."""
+        """Yield the keys of this type that match, in no order. Reads the whole key space."""
         found = self._cluster.scan(pattern, kind) if self._is_cluster else self._scan(pattern, kind)
         return (key.decode() for key in found)
 
@@ -168,31 +188,19 @@ class Connection:
         options = ("MATCH", pattern, "COUNT", "1000", "TYPE", kind)
         cursor = b"0"
         while True:
-            ((cursor, keys),) = self.tell([("SCAN", cursor.decode(), *options)])
+            ((cursor, keys),) = self.execute([("SCAN", cursor.decode(), *options)])
             yield from keys
             if cursor == b"0":
                 return
 
-    def patiently(self, work: Callable[[], T]) -> T:
-        """What the work returns; it is done again once where another server has the keys now."""
-        try:
-            return work()
-        except ReadOnlyError:
-            # The host's name leads to the new primary: connect to it anew.
-            self.disconnect()
-        except AskError:  # MovedError is one too
-            self.disconnect()
-            self._is_cluster = True
-            self.__dict__.pop("_cluster", None)
-        return work()
-
     def disconnect(self) -> None:
         """Close this thread's connection."""
-        if self._kept.line is not None:
-            self._kept.line.disconnect()
+        if self._kept.connection is not None:
+            self._kept.connection.disconnect()
 
 
-def _shaped(command: Command, reply: Any) -> Any:
+def _decoded(command: Command, reply: Any) -> Any:
+    """Return the reply as `Connection.execute` promises it."""
     if command[0] == "SMEMBERS" and isinstance(reply, list | set):
         return {member.decode() for member in reply}
     if command[0] == "HGETALL" and isinstance(reply, list):
@@ -206,19 +214,26 @@ def _shaped(command: Command, reply: Any) -> Any:
     return reply
 
 
-def heard(replies: list[Any]) -> list[Any]:
-    """The replies. A key of another type answers as a missing one does: with nothing.
+def checked(replies: list[Any]) -> list[Any]:
+    """Return the replies. Raises the first error among them."""
+    for reply in replies:
+        if isinstance(reply, Exception):
+            raise reply
+    return replies
 
-    A name that gimel 1.x would have put into a key as it is may spell the key of a counter. Raises
-    redis.RedisError on any other error.
+
+def tolerated(replies: list[Any]) -> list[Any]:
+    """Return the replies, an empty set in place of each WRONGTYPE. Raises any other error.
+
+    Gimel 1.x puts names into keys as they are: such a name may spell the key of a counter.
     """
-    for place, reply in enumerate(replies):
+    for index, reply in enumerate(replies):
         if isinstance(reply, list):
-            # Numbers alone, nearly always.
+            # Nearly always numbers alone
             if set(map(type, reply)) != {int}:
-                heard(reply)
+                tolerated(reply)
         elif isinstance(reply, Exception):
-            if not str(reply).startswith("WRONGTYPE"):
+            if not is_wrong_type(reply):
                 raise reply
-            replies[place] = set()
+            replies[index] = set()
     return replies

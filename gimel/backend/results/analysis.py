@@ -1,40 +1,50 @@
-"""Counts -> inference: the numbers and verdicts of an experiment, in the fields of the wire.
+"""The inference for an experiment: its counts come in, numbers and verdicts for the wire go out.
 
-Pure functions, standard library only: comparison.py holds the tests, posterior.py the chances,
-verdict.py the sentences.
-What the counts cannot say is None; nothing here raises, whatever the counts.
+`comparison` holds the tests, `posterior` the chances and expected losses, `verdict` the verdicts.
+All functions are pure and use the standard library only. They accept any counts and raise nothing.
+A number that the counts cannot give is None.
 """
 
 from collections.abc import Collection, Mapping
+from itertools import combinations, permutations
 from math import sqrt
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 from gimel.backend.results.comparison import (
     Arm,
     Comparison,
+    GoalKind,
     Interval,
-    Kind,
     chi_square_tail,
     compare,
-    counting_variance,
+    counter_variance,
     holm,
 )
-from gimel.backend.results.posterior import Standing, chance_to_beat, posterior, standings
+from gimel.backend.results.posterior import (
+    PosteriorSummary,
+    chance_to_beat,
+    posterior_of,
+    summarise_posteriors,
+)
 from gimel.backend.results.verdict import Evidence, Verdict, judge
 
+_Key = TypeVar("_Key")
+
+# Sample ratio mismatch (SRM): an alarm is raised below this p-value.
 SRM_ALPHA = 0.001
 
-# The chi-square approximation holds 0.001 from here on.
-_SRM_LEAST_EXPECTED = 50
-# How many standard errors of counting a proportion may exceed 1 and still be one.
-_PROPORTION_SLACK = 4
+# With fewer visitors expected in a variant, the chi-square approximation does not hold `SRM_ALPHA`.
+_SRM_MIN_EXPECTED = 50
+# A rate may exceed 1 by this many standard errors of counting and still be a proportion.
+_PROPORTION_TOLERANCE = 4
 
 
-class Row(TypedDict):
-    """One variant of one goal. Comparisons are with the baseline; None where there is no answer.
+class VariantResult(TypedDict):
+    """One variant's numbers for one goal. A field is None if the counts cannot give it.
 
-    `p_value_adjusted` and `p_value_always_valid_adjusted` are corrected (Holm) for the number of
-    variants; the intervals and the other p-values each stand for one comparison alone.
+    The lift and all tests compare the variant with the baseline. `p_value_adjusted` and
+    `p_value_always_valid_adjusted` have Holm's correction for the number of variants. The intervals
+    and the other p-values have none.
     """
 
     label: str
@@ -54,17 +64,23 @@ class Row(TypedDict):
     expected_loss: float | None
 
 
-class Goal(TypedDict):
-    """One goal. Its kind is `unique` (once a visitor) or `total` (any number of times)."""
+class GoalResult(TypedDict):
+    """One goal: its kind, its verdict and its variants, sorted by label.
+
+    A visitor reaches a goal of the kind `unique` at most once, and a `total` any number of times.
+    """
 
     goal: str
-    kind: Kind
+    kind: GoalKind
     verdict: Verdict
-    results: list[Row]
+    results: list[VariantResult]
 
 
 class SampleRatio(TypedDict):
-    """Whether the visitors are divided as they should be."""
+    """The test of whether visitors are split between the variants as intended.
+
+    `weights` are the intended shares and sum to 1.
+    """
 
     p_value: float | None
     alarm: bool
@@ -72,14 +88,17 @@ class SampleRatio(TypedDict):
 
 
 class Analysis(TypedDict):
-    """What an experiment's counts say."""
+    """The inference for one experiment."""
 
     srm: SampleRatio
-    goals: list[Goal]
+    goals: list[GoalResult]
 
 
-class Pair(TypedDict):
-    """One variant against another; the adjusted p-value is corrected for all pairs of the goal."""
+class PairComparison(TypedDict):
+    """One variant compared with another for one goal.
+
+    The adjusted p-value has Holm's correction for all pairs of the goal.
+    """
 
     label: str
     against: str
@@ -92,11 +111,11 @@ class Pair(TypedDict):
 
 
 class GoalMatrix(TypedDict):
-    """Every variant against every other, for one goal."""
+    """The comparisons of every variant with every other for one goal, in both directions."""
 
     goal: str
-    kind: Kind
-    pairs: list[Pair]
+    kind: GoalKind
+    pairs: list[PairComparison]
 
 
 def analyse(
@@ -108,71 +127,76 @@ def analyse(
     weights: Mapping[str, float] | None = None,
     equivalence: float | None = None,
     totals: Collection[str] = (),
-    strays: Collection[str] = (),
+    excluded: Collection[str] = (),
 ) -> Analysis:
-    """Everything that an experiment's counts say.
+    """Return the sample ratio of an experiment, and the results of each goal, sorted by name.
 
-    `trials` maps each variant to its visitors, `goals` each goal to its conversions by variant.
-    `relative_error` is that of one counter, 0 for exact counting. `weights` are the shares of
-    visitors meant, equal unless set; a variant without weight stays out of the sample-ratio test.
-    A lift within ±`equivalence` is not worth finding. `totals` names goals that a visitor may
-    reach many times; a goal with more conversions than visitors is one without being named.
-    `strays` are variants that take no part: their counts are shown, and nothing is made of them.
+    `trials` maps each variant to its number of visitors, and `goals` maps each goal to its number
+    of conversions by variant. `relative_error` is the relative standard error of a counter, 0 for
+    exact counting.
+
+    `weights` are the intended shares of visitors, equal if None. A variant without a weight takes
+    no part in the sample-ratio test. A lift within ±`equivalence` is too small to matter. `totals`
+    names the goals that a visitor may reach many times. A goal with clearly more conversions than
+    visitors is a total even if it is not named. `excluded` variants appear with their counts and
+    take no part in any test.
     """
-    taking_part = {label: count for label, count in trials.items() if label not in strays}
-    srm = sample_ratio(taking_part, relative_error, weights)
-    found: list[Goal] = []
+    included = {label: count for label, count in trials.items() if label not in excluded}
+    srm = sample_ratio(included, relative_error, weights)
+    goal_results: list[GoalResult] = []
     for goal, successes in sorted(goals.items()):
-        arms = _arms(trials, successes, relative_error, goal in totals)
-        compared = {label: arms[label] for label in arms if label in taking_part}
-        comparisons = _comparisons(compared, baseline)
-        evidence = Evidence(compared, baseline, comparisons, srm["alarm"], equivalence)
-        found.append(
+        arms = _arms_of(trials, successes, relative_error, goal in totals)
+        included_arms = {label: arm for label, arm in arms.items() if label in included}
+        comparisons = _compare_with_baseline(included_arms, baseline)
+        evidence = Evidence(included_arms, baseline, comparisons, srm["alarm"], equivalence)
+        goal_results.append(
             {
                 "goal": goal,
-                "kind": _kind(arms),
+                "kind": _kind_of(arms),
                 "verdict": judge(evidence),
-                "results": _rows(arms, compared, baseline, comparisons),
+                "results": _variant_results(arms, included_arms, baseline, comparisons),
             }
         )
-    return {"srm": srm, "goals": found}
+    return {"srm": srm, "goals": goal_results}
 
 
-def matrix(
+def compare_all_pairs(
     trials: Mapping[str, int],
     goals: Mapping[str, Mapping[str, int]],
     *,
     relative_error: float,
     totals: Collection[str] = (),
 ) -> list[GoalMatrix]:
-    """Every variant that has visitors against every other."""
-    found: list[GoalMatrix] = []
+    """Return, for each goal, the comparisons of every variant with every other.
+
+    The arguments are those of `analyse`. Variants without visitors are left out.
+    """
+    matrices: list[GoalMatrix] = []
     for goal, successes in sorted(goals.items()):
-        arms = _arms(trials, successes, relative_error, goal in totals)
+        arms = _arms_of(trials, successes, relative_error, goal in totals)
         labels = [label for label, arm in arms.items() if arm.trials]
-        once = [(a, b) for i, a in enumerate(labels) for b in labels[i + 1 :]]
-        tests = [compare(arms[a], arms[b]) for a, b in once]
-        adjusted = dict(zip(once, holm([t.p_value_always_valid for t in tests]), strict=True))
+        tests = {(a, b): compare(arms[a], arms[b]) for a, b in combinations(labels, 2)}
+        adjusted = _holm_by_key({pair: test.p_value_always_valid for pair, test in tests.items()})
         adjusted |= {(b, a): p_value for (a, b), p_value in adjusted.items()}
-        pairs = [
-            _pair(a, b, arms, adjusted[a, b]) for a in labels for b in labels if (a, b) in adjusted
-        ]
-        found.append({"goal": goal, "kind": _kind(arms), "pairs": pairs})
-    return found
+        pairs = [_pair(a, b, arms, adjusted[a, b]) for a, b in permutations(labels, 2)]
+        matrices.append({"goal": goal, "kind": _kind_of(arms), "pairs": pairs})
+    return matrices
 
 
 def sample_ratio(
     trials: Mapping[str, int], relative_error: float, weights: Mapping[str, float] | None = None
 ) -> SampleRatio:
-    """Chi-square test of the visitors' shares against the weights, counting error included.
+    """Test by chi-square whether the visitors' shares match the weights, counting error included.
 
-    Each count n has, besides the variance of the draw, that of its counter. The statistic is the
-    least of Σ (n − c·w)²/v over the unknown true total c; without counting error it is Pearson's.
+    Each count n has the variance v: that of the random split and that of its counter. With c as
+    the unknown true total and w as the intended share, the statistic is the minimum over c of
+    Σ (n − c·w)²/v. Without counting error, it is Pearson's statistic. docs/statistics.md has the
+    derivation.
     """
-    wanted = dict.fromkeys(trials, 1.0) if weights is None else weights
-    shares = {label: weight for label, weight in wanted.items() if weight > 0}
-    whole = sum(shares.values())
-    shares = {label: weight / whole for label, weight in shares.items()}
+    intended = dict.fromkeys(trials, 1.0) if weights is None else weights
+    shares = {label: weight for label, weight in intended.items() if weight > 0}
+    total_weight = sum(shares.values())
+    shares = {label: weight / total_weight for label, weight in shares.items()}
     p_value = _sample_ratio_p_value(trials, relative_error, shares)
     return {
         "p_value": _round(p_value),
@@ -184,42 +208,43 @@ def sample_ratio(
 def _sample_ratio_p_value(
     trials: Mapping[str, int], relative_error: float, shares: Mapping[str, float]
 ) -> float | None:
-    total = sum(trials.get(label, 0) for label in shares)
-    if len(shares) < 2 or total * min(shares.values()) < _SRM_LEAST_EXPECTED:
+    visitors = sum(trials.get(label, 0) for label in shares)
+    if len(shares) < 2 or visitors * min(shares.values()) < _SRM_MIN_EXPECTED:
         return None
-    counts = [trials.get(label, 0) for label in shares]
-    wanted = list(shares.values())
-    variances = [
-        total * w + (total * w) ** 2 * counting_variance(total * w, relative_error) for w in wanted
-    ]
-    scale = sum(n * w / v for n, w, v in zip(counts, wanted, variances, strict=True)) / sum(
-        w * w / v for w, v in zip(wanted, variances, strict=True)
-    )
-    statistic = sum(
-        (n - scale * w) ** 2 / v for n, w, v in zip(counts, wanted, variances, strict=True)
-    )
+    cells = []
+    for label, share in shares.items():
+        expected = visitors * share
+        variance = expected + expected**2 * counter_variance(expected, relative_error)
+        cells.append((trials.get(label, 0), share, variance))
+    true_total = sum(n * w / v for n, w, v in cells) / sum(w * w / v for _, w, v in cells)
+    statistic = sum((n - true_total * w) ** 2 / v for n, w, v in cells)
     return chi_square_tail(statistic, len(shares) - 1)
 
 
-def _arms(
-    trials: Mapping[str, int], successes: Mapping[str, int], relative_error: float, total: bool
+def _arms_of(
+    trials: Mapping[str, int], successes: Mapping[str, int], relative_error: float, is_total: bool
 ) -> dict[str, Arm]:
-    """One goal's arms, by label. A proportion that is too far above 1 is none."""
-    slack = 1 + _PROPORTION_SLACK * sqrt(2) * relative_error
-    total = total or any(0 < trials[label] * slack < successes.get(label, 0) for label in trials)
-    kind: Kind = "total" if total else "unique"
+    """Return one goal's arms by label, sorted. The goal is a total if any rate is far above 1."""
+    tolerance = 1 + _PROPORTION_TOLERANCE * sqrt(2) * relative_error
+    is_total = is_total or any(
+        0 < trials[label] * tolerance < successes.get(label, 0) for label in trials
+    )
+    kind: GoalKind = "total" if is_total else "unique"
     return {
         label: Arm(successes.get(label, 0), trials[label], relative_error, kind)
         for label in sorted(trials)
     }
 
 
-def _kind(arms: Mapping[str, Arm]) -> Kind:
+def _kind_of(arms: Mapping[str, Arm]) -> GoalKind:
     return next((arm.kind for arm in arms.values()), "unique")
 
 
-def _comparisons(arms: Mapping[str, Arm], baseline: str | None) -> dict[str, Comparison]:
-    """Each variant with visitors against the baseline."""
+def _compare_with_baseline(arms: Mapping[str, Arm], baseline: str | None) -> dict[str, Comparison]:
+    """Compare each variant that has visitors with the baseline. Return the comparisons by label.
+
+    The result is empty if the baseline has no visitors.
+    """
     base = arms.get(baseline) if baseline is not None else None
     if base is None or not base.trials:
         return {}
@@ -229,41 +254,45 @@ def _comparisons(arms: Mapping[str, Arm], baseline: str | None) -> dict[str, Com
 
 
 def _lift(arm: Arm, base: Arm) -> float | None:
-    if not arm.trials or not base.trials or not base.counted:
+    if arm.rate is None or not base.rate:
         return None
-    return (arm.counted / arm.trials) / (base.counted / base.trials) - 1
+    return arm.rate / base.rate - 1
 
 
-def _rows(
+def _variant_results(
     arms: Mapping[str, Arm],
-    compared: Mapping[str, Arm],
+    included_arms: Mapping[str, Arm],
     baseline: str | None,
     comparisons: Mapping[str, Comparison],
-) -> list[Row]:
-    beliefs = {label: posterior(arm) for label, arm in compared.items() if arm.trials}
-    standing = standings(beliefs, _kind(arms))
-    fixed = _adjusted({label: test.p_value for label, test in comparisons.items()})
-    always = _adjusted({label: test.p_value_always_valid for label, test in comparisons.items()})
-    rows = []
+) -> list[VariantResult]:
+    """Return the result of each variant. Those that are not included have their counts only."""
+    posteriors = {label: posterior_of(arm) for label, arm in included_arms.items() if arm.trials}
+    summaries = summarise_posteriors(posteriors, _kind_of(arms))
+    adjusted = _holm_by_key({label: test.p_value for label, test in comparisons.items()})
+    adjusted_always_valid = _holm_by_key(
+        {label: test.p_value_always_valid for label, test in comparisons.items()}
+    )
+    results = []
     for label, arm in arms.items():
-        row = _row(label, arm, standing.get(label))
+        result = _variant_result(label, arm, summaries.get(label))
         if label in comparisons and baseline is not None:
-            _add_comparison(row, comparisons[label], arm, arms[baseline])
-            chance = chance_to_beat(beliefs[label], beliefs[baseline])
-            row["chance_to_beat_baseline"] = _round(chance)
-            row["p_value_adjusted"] = _round(fixed[label])
-            row["p_value_always_valid_adjusted"] = _round(always[label])
-        rows.append(row)
-    return rows
+            _add_comparison(result, comparisons[label], arm, arms[baseline])
+            chance = chance_to_beat(posteriors[label], posteriors[baseline])
+            result["chance_to_beat_baseline"] = _round(chance)
+            result["p_value_adjusted"] = _round(adjusted[label])
+            result["p_value_always_valid_adjusted"] = _round(adjusted_always_valid[label])
+        results.append(result)
+    return results
 
 
-def _row(label: str, arm: Arm, standing: Standing | None) -> Row:
+def _variant_result(label: str, arm: Arm, summary: PosteriorSummary | None) -> VariantResult:
+    """Return a result without the comparison with the baseline."""
     return {
         "label": label,
         "successes": int(arm.successes),
         "trials": int(arm.trials),
         "rate": _round(arm.rate),
-        "rate_interval": _round_both(arm.interval),
+        "rate_interval": _round_interval(arm.rate_interval),
         "lift": None,
         "lift_interval": None,
         "p_value": None,
@@ -272,54 +301,57 @@ def _row(label: str, arm: Arm, standing: Standing | None) -> Row:
         "p_value_always_valid": None,
         "p_value_always_valid_adjusted": None,
         "chance_to_beat_baseline": None,
-        "chance_to_be_best": _round(standing.chance_to_be_best) if standing else None,
-        "expected_loss": _round(standing.expected_loss) if standing else None,
+        "chance_to_be_best": _round(summary.chance_to_be_best) if summary else None,
+        "expected_loss": _round(summary.expected_loss) if summary else None,
     }
 
 
-def _add_comparison(row: Row, test: Comparison, arm: Arm, base: Arm) -> None:
+def _add_comparison(result: VariantResult, test: Comparison, arm: Arm, base: Arm) -> None:
     lift = _lift(arm, base)
-    row["lift"] = _round(lift)
-    row["lift_interval"] = _around(lift, test.interval)
-    row["p_value"] = _round(test.p_value)
-    row["lift_interval_always_valid"] = _around(lift, test.interval_always_valid)
-    row["p_value_always_valid"] = _round(test.p_value_always_valid)
+    result["lift"] = _round(lift)
+    result["lift_interval"] = _extend_to_lift(test.lift_interval, lift)
+    result["p_value"] = _round(test.p_value)
+    result["lift_interval_always_valid"] = _extend_to_lift(test.lift_interval_always_valid, lift)
+    result["p_value_always_valid"] = _round(test.p_value_always_valid)
 
 
-def _pair(label: str, against: str, arms: Mapping[str, Arm], adjusted: float) -> Pair:
+def _pair(
+    label: str, against: str, arms: Mapping[str, Arm], adjusted_p_value: float
+) -> PairComparison:
     arm, base = arms[label], arms[against]
     test, lift = compare(arm, base), _lift(arm, base)
     return {
         "label": label,
         "against": against,
         "lift": _round(lift),
-        "lift_interval": _around(lift, test.interval),
+        "lift_interval": _extend_to_lift(test.lift_interval, lift),
         "p_value": _round(test.p_value),
-        "lift_interval_always_valid": _around(lift, test.interval_always_valid),
+        "lift_interval_always_valid": _extend_to_lift(test.lift_interval_always_valid, lift),
         "p_value_always_valid": _round(test.p_value_always_valid),
-        "p_value_always_valid_adjusted": _round(adjusted),
+        "p_value_always_valid_adjusted": _round(adjusted_p_value),
     }
 
 
-def _adjusted(p_values: Mapping[str, float]) -> dict[str, float]:
+def _holm_by_key(p_values: Mapping[_Key, float]) -> dict[_Key, float]:
     return dict(zip(p_values, holm(list(p_values.values())), strict=True))
 
 
 def _round(value: float | None) -> float | None:
-    """Five significant digits: more would say what nobody knows."""
+    """Round to five significant digits. The counts do not support more."""
     return None if value is None else float(f"{value:.5g}")
 
 
-def _around(lift: float | None, interval: Interval | None) -> Interval | None:
-    """The interval, reaching as far as the lift itself.
+def _extend_to_lift(interval: Interval | None, lift: float | None) -> Interval | None:
+    """Return the interval, rounded, and extended to the observed lift if it leaves that out.
 
-    It is one of smoothed rates, which lie a little nearer to each other: with no conversions the
-    lift is −100 %, where no interval on the log scale reaches. Both are on one side of 0.
+    The interval is around the ratio of smoothed rates, which are slightly closer to each other than
+    the observed rates. Without conversions, for example, the lift is −100 %, and no interval on the
+    log scale reaches that far. The extension never crosses 0: both are on the same side.
     """
     if interval is None or lift is None:
-        return _round_both(interval)
-    return _round_both((min(interval[0], lift), max(interval[1], lift)))
+        return _round_interval(interval)
+    return _round_interval((min(interval[0], lift), max(interval[1], lift)))
 
 
-def _round_both(interval: Interval | None) -> Interval | None:
+def _round_interval(interval: Interval | None) -> Interval | None:
     return None if interval is None else (float(f"{interval[0]:.5g}"), float(f"{interval[1]:.5g}"))

@@ -1,9 +1,8 @@
-"""Two variants against each other, with the error of the visitors and the error of the counters.
+"""Tests and intervals that compare the rates of two variants, counting error included.
 
-Everything is said on the scale of the logarithm of the ratio of two rates: there the relative
-error of a count is a plain addition to the variance, and a test holds its error rate with twenty
-conversions as well as with twenty million. `docs/statistics.md` derives each formula, names its
-source and shows the simulations.
+All tests work on the logarithm of the ratio of two rates. On that scale, the counters' relative
+error adds to the variance, and a test keeps its error rate at any number of conversions.
+docs/statistics.md derives the formulas, names their sources and shows the simulations.
 """
 
 from collections.abc import Sequence
@@ -14,27 +13,27 @@ from typing import Literal
 
 ALPHA = 0.05
 
-Kind = Literal["unique", "total"]
+GoalKind = Literal["unique", "total"]
 Interval = tuple[float, float]
 
-# Variance of one visitor's count: a·rate + b·rate². A proportion: rate·(1 − rate). A goal reached
-# many times: twice a geometric count's, because totals do not tell how visitors differ.
-_DISPERSION: dict[Kind, tuple[int, int]] = {"unique": (1, -1), "total": (2, 2)}
-# Φ⁻¹(1 − ALPHA/2), spelled out: `import statistics` costs a cold start some milliseconds.
+# The variance of one visitor's conversions is a·rate + b·rate². A proportion has rate·(1 − rate).
+# For totals, how visitors differ is unknown, so this is twice the variance of a geometric count.
+_VARIANCE_COEFFICIENTS: dict[GoalKind, tuple[int, int]] = {"unique": (1, -1), "total": (2, 2)}
+# Φ⁻¹(1 − ALPHA/2) as a constant: importing `statistics` costs a cold start some milliseconds.
 _Z = 1.959963984540054
-# The number of visitors (both variants) at which the confidence sequence is tightest.
-_TUNED_FOR = 5000
-_TUNING = (-2 * log(ALPHA) + log(1 - 2 * log(ALPHA))) / _TUNED_FOR
-# A ratio known only to a factor of 1000 either way is not known.
-_VAGUE = log(1000)
+# The number of visitors, both variants together, at which the confidence sequence is tightest.
+_TIGHTEST_AT = 5000
+_RHO_SQUARED = (-2 * log(ALPHA) + log(1 - 2 * log(ALPHA))) / _TIGHTEST_AT
+# An interval that reaches further than a factor of 1000 in each direction says nothing.
+_MAX_HALF_WIDTH = log(1000)
 
 
-def counting_variance(count: float, relative_error: float) -> float:
-    """Relative variance of a counter that stands at `count`.
+def counter_variance(count: float, relative_error: float) -> float:
+    """Return the relative variance of a counter whose estimate is `count`.
 
-    `relative_error` is the one it reaches when full, 1.04/√registers. While it holds few elements
-    a register its variance is about half of that; this curve lies above what simulated and real
-    counters show.
+    `relative_error` is the relative standard error of a full counter, 1.04/√registers (Flajolet et
+    al. 2007). With few elements per register, the variance is about half of that (Ertl 2017). The
+    curve between the two is fitted to simulated registers.
     """
     variance = relative_error**2
     return variance * (1 - 0.53 * exp(-count * variance / 4.3))
@@ -42,153 +41,193 @@ def counting_variance(count: float, relative_error: float) -> float:
 
 @dataclass(frozen=True)
 class Arm:
-    """One variant's counts for one goal; `relative_error` is that of one counter."""
+    """The counts of one variant for one goal: conversions (`successes`) and visitors (`trials`).
+
+    `relative_error` is the relative standard error of each of the two counters, 0 if exact.
+    """
 
     successes: float
     trials: float
     relative_error: float = 0.0
-    kind: Kind = "unique"
+    kind: GoalKind = "unique"
 
     @property
     def rate(self) -> float | None:
-        """Successes a visitor. A proportion that counting error lifts above 1 is 1."""
-        return self.counted / self.trials if self.trials else None
+        """Conversions per visitor, at most 1 for a unique goal; None without visitors."""
+        return self.capped_successes / self.trials if self.trials else None
 
     @property
-    def counted(self) -> float:
-        """The successes, of a proportion at most the trials."""
+    def capped_successes(self) -> float:
+        """The conversions. Those of a unique goal are capped at the number of visitors.
+
+        Only counting error can lift them higher.
+        """
         return min(self.successes, self.trials) if self.kind == "unique" else self.successes
 
-    def smoothed(self, share: float = 0.5) -> float:
-        """The rate with `share` of a success and of a failure added: never 0, never quite 1."""
-        return (self.counted + share) / (self.trials + 2 * share)
+    def smoothed_rate(self, share: float = 0.5) -> float:
+        """Return the rate with `share` of a success and of a failure added.
 
-    def sampling(self, rate: float, share: float = 0.5) -> float:
-        """Variance of the logarithm of the smoothed rate, from which visitors came, at `rate`."""
-        linear, square = _DISPERSION[self.kind]
+        The result is above 0 and, for a unique goal, below 1.
+        """
+        return (self.capped_successes + share) / (self.trials + 2 * share)
+
+    def sampling_variance(self, rate: float, share: float = 0.5) -> float:
+        """Return the variance of the log of the smoothed rate that is due to sampling visitors.
+
+        `rate` is the rate to assume. `share` is the same as in `smoothed_rate`.
+        """
+        linear, square = _VARIANCE_COEFFICIENTS[self.kind]
         return (linear / rate + square) / (self.trials + 2 * share)
 
     @cached_property
-    def counting(self) -> float:
-        """Variance of the logarithm of the rate that comes from its two counters."""
-        return counting_variance(self.successes, self.relative_error) + counting_variance(
+    def counting_variance(self) -> float:
+        """Variance of the log of the rate that is due to the errors of the two counters."""
+        return counter_variance(self.successes, self.relative_error) + counter_variance(
             self.trials, self.relative_error
         )
 
     @property
-    def interval(self) -> Interval | None:
-        """95 % interval of the rate: Wilson's score interval with counting error in the variance.
+    def rate_interval(self) -> Interval | None:
+        """95 % confidence interval of the rate; None without visitors, or if it has no upper end.
 
-        It solves (observed − rate)² = z²·Var(rate), a quadratic in the rate.
+        This is Wilson's score interval (1927) with the counting error in the variance. It holds all
+        rates with (observed − rate)² ≤ z²·Var(rate), a quadratic inequality.
         """
         if not self.trials:
             return None
-        linear, square = _DISPERSION[self.kind]
-        observed = self.counted / self.trials
-        a = 1 - _Z**2 * (square / self.trials + self.counting)
+        linear, square = _VARIANCE_COEFFICIENTS[self.kind]
+        observed = self.capped_successes / self.trials
+        a = 1 - _Z**2 * (square / self.trials + self.counting_variance)
         b = observed + _Z**2 * linear / self.trials / 2
         if a <= 0:
             return None
         root = sqrt(max(0.0, b * b - a * observed**2))
         high = (b + root) / a
-        # the smaller root in the form that does not cancel
+        # This form of the smaller root subtracts no nearly equal numbers, so it loses no digits.
         return observed**2 / (b + root), min(high, 1.0) if self.kind == "unique" else high
 
 
 def boundary(time: float, alpha: float = ALPHA) -> float:
-    """How many standard errors an estimate may ever be off, at `time`, with probability `alpha`.
+    """Return the half-width of the always-valid confidence sequence, in standard errors.
 
-    The Gaussian-mixture confidence sequence (Waudby-Smith et al., arXiv 2103.06476, eq. 9). `time`
-    is in visitors of both variants.
+    With probability 1 − `alpha`, no look ever finds the estimate further from the truth. `time` is
+    the intrinsic time, in visitors of both variants. The formula is the Gaussian-mixture confidence
+    sequence (Waudby-Smith et al., arXiv 2103.06476, eq. 9).
     """
-    spent = time * _TUNING
-    return sqrt(2 * (spent + 1) / spent * log(sqrt(spent + 1) / alpha))
+    scaled_time = time * _RHO_SQUARED
+    return sqrt(2 * (scaled_time + 1) / scaled_time * log(sqrt(scaled_time + 1) / alpha))
 
 
-def intrinsic_time(visitors: float, sampling: float, counting: float) -> float:
-    """The clock of the confidence sequence, in visitors.
+def intrinsic_time(visitors: float, sampling_variance: float, counting_variance: float) -> float:
+    """Return the intrinsic time of the confidence sequence, in visitors of both variants.
 
-    Times the visitors, sampling error is a random walk on the clock of the visitors. Counting error
-    is none: it stays from look to look and drifts only as registers fill. It correlates at least
-    as much as a walk on the clock of their cube, so the sum is no more erratic than one on this.
+    Without counting error, it is the number of visitors: visitors × log ratio is a random walk.
+    Counting error is not drawn anew at each look. It stays, and drifts only as registers fill.
+    Between two looks, it correlates at least as much as a random walk on the clock visitors³. By
+    Slepian's inequality, it therefore reaches a boundary no more often than such a walk.
+    docs/statistics.md has the derivation.
     """
-    return visitors * (1 + counting / sampling) ** 2
+    return visitors * (1 + counting_variance / sampling_variance) ** 2
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The logarithm of a ratio of two rates, and the variances of its two errors."""
+    """The log of the ratio of two rates, with the variances of its two sources of error.
+
+    `visitors` is the number of visitors of both variants together.
+    """
 
     log_ratio: float
-    sampling: float
-    counting: float
+    sampling_variance: float
+    counting_variance: float
     visitors: float
 
     @cached_property
-    def error(self) -> float:
+    def standard_error(self) -> float:
         """Standard error of the log ratio."""
-        return sqrt(self.sampling + self.counting)
+        return sqrt(self.sampling_variance + self.counting_variance)
 
     @cached_property
     def time(self) -> float:
-        """The clock of its confidence sequence."""
-        return intrinsic_time(self.visitors, self.sampling, self.counting)
+        """Intrinsic time of the confidence sequence, in visitors."""
+        return intrinsic_time(self.visitors, self.sampling_variance, self.counting_variance)
 
     @property
-    def score(self) -> float:
-        """How many standard errors the log ratio is from no difference."""
-        return self.log_ratio / self.error
+    def z_score(self) -> float:
+        """Distance of the log ratio from no difference, in standard errors."""
+        return self.log_ratio / self.standard_error
 
     @property
     def p_value(self) -> float:
-        """Two-sided, for one look at a time fixed beforehand."""
-        return erfc(abs(self.score) / sqrt(2))
+        """Two-sided p-value for one look, at a time that was fixed in advance."""
+        return erfc(abs(self.z_score) / sqrt(2))
 
     @property
-    def interval(self) -> Interval | None:
-        """The lifts that `p_value` does not reject at 5 %."""
-        return self._lifts(_Z)
+    def lift_interval(self) -> Interval | None:
+        """95 % confidence interval of the lift for one look; None if it is too wide to be useful.
+
+        It holds the lifts that `p_value` does not reject.
+        """
+        return self._lift_interval(_Z)
 
     @cached_property
     def p_value_always_valid(self) -> float:
-        """Two-sided, for any number of looks: the least alpha whose boundary is reached."""
-        spent = self.time * _TUNING
-        return min(1.0, sqrt(spent + 1) * exp(-(self.score**2) / 2 * spent / (spent + 1)))
+        """Two-sided p-value for any number of looks.
+
+        It is the smallest alpha whose `boundary` the log ratio reaches.
+        """
+        scaled_time = self.time * _RHO_SQUARED
+        exponent = -(self.z_score**2) / 2 * scaled_time / (scaled_time + 1)
+        return min(1.0, sqrt(scaled_time + 1) * exp(exponent))
 
     @cached_property
-    def interval_always_valid(self) -> Interval | None:
-        """The lifts that `p_value_always_valid` does not reject at 5 %."""
-        return self._lifts(boundary(self.time))
+    def lift_interval_always_valid(self) -> Interval | None:
+        """95 % confidence sequence of the lift for any number of looks; None if it is too wide.
 
-    def _lifts(self, errors: float) -> Interval | None:
-        width = errors * self.error
-        if width > _VAGUE:
+        It holds the lifts that `p_value_always_valid` does not reject.
+        """
+        return self._lift_interval(boundary(self.time))
+
+    def _lift_interval(self, standard_errors: float) -> Interval | None:
+        half_width = standard_errors * self.standard_error
+        if half_width > _MAX_HALF_WIDTH:
             return None
-        return expm1(self.log_ratio - width), expm1(self.log_ratio + width)
+        return expm1(self.log_ratio - half_width), expm1(self.log_ratio + half_width)
 
 
 def compare(arm: Arm, base: Arm) -> Comparison:
-    """The two rates against each other. Both must have visitors.
+    """Compare an arm with a base arm. Both must have visitors.
 
-    One success and one failure are added, divided between the arms by their visitors (Sweeting,
-    Sutton & Lambert 2004): equal shares would pull arms of unequal size apart. The variance is the
-    larger of two, at each arm's own rate and at the rate of both together: the first alone believes
-    one chance conversion of a small arm, the second alone the lack of one. Arms of equal size have
-    the first.
+    One success and one failure are added, divided between the arms in proportion to their visitors
+    (Sweeting, Sutton & Lambert 2004). Equal shares would push the rates of unequal arms apart.
+
+    The sampling variance is the larger of two: at the arms' own rates, and at their pooled rate.
+    If a small arm has one conversion by chance, its own rate understates the variance. If it has
+    none by chance, the pooled rate does. For arms of equal size, the first is always the larger.
     """
     visitors = arm.trials + base.trials
     shares = arm.trials / visitors, base.trials / visitors
-    rates = arm.smoothed(shares[0]), base.smoothed(shares[1])
-    pooled = (arm.counted + base.counted + 1) / (visitors + 2)
-    own = arm.sampling(rates[0], shares[0]) + base.sampling(rates[1], shares[1])
-    alike = arm.sampling(pooled, shares[0]) + base.sampling(pooled, shares[1])
+    rates = arm.smoothed_rate(shares[0]), base.smoothed_rate(shares[1])
+    pooled_rate = (arm.capped_successes + base.capped_successes + 1) / (visitors + 2)
+    at_own_rates = arm.sampling_variance(rates[0], shares[0]) + base.sampling_variance(
+        rates[1], shares[1]
+    )
+    at_pooled_rate = arm.sampling_variance(pooled_rate, shares[0]) + base.sampling_variance(
+        pooled_rate, shares[1]
+    )
     return Comparison(
-        log(rates[0] / rates[1]), max(own, alike), arm.counting + base.counting, visitors
+        log_ratio=log(rates[0] / rates[1]),
+        sampling_variance=max(at_own_rates, at_pooled_rate),
+        counting_variance=arm.counting_variance + base.counting_variance,
+        visitors=visitors,
     )
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979): each p-value as if it were the only one looked at."""
+    """Return the p-values after Holm's step-down correction (1979), in the order given.
+
+    Each adjusted p-value can be compared with alpha as if it were the only one.
+    """
     adjusted = [0.0] * len(p_values)
     highest = 0.0
     ranked = sorted(range(len(p_values)), key=p_values.__getitem__)
@@ -198,15 +237,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def chi_square_tail(statistic: float, freedom: int) -> float:
-    """Probability that a chi-square variable exceeds `statistic`, as a finite sum.
+def chi_square_tail(statistic: float, degrees_of_freedom: int) -> float:
+    """Return the probability that a chi-square variable exceeds `statistic`.
 
-    Abramowitz & Stegun, 26.4.4 and 26.4.5.
+    The finite sums are 26.4.4 (odd degrees of freedom) and 26.4.5 (even) in Abramowitz & Stegun.
     """
+    is_odd = degrees_of_freedom % 2 == 1
     half = statistic / 2
-    start, total = (0.5, erfc(sqrt(half))) if freedom % 2 else (0.0, 0.0)
-    term = exp(-half) * (2 * sqrt(half / pi) if freedom % 2 else 1.0)
-    for step in range(freedom // 2):
+    start, total = (0.5, erfc(sqrt(half))) if is_odd else (0.0, 0.0)
+    term = exp(-half) * (2 * sqrt(half / pi) if is_odd else 1.0)
+    for step in range(degrees_of_freedom // 2):
         total += term
         term *= half / (start + step + 1)
     return min(1.0, total)

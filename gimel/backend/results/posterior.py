@@ -1,8 +1,9 @@
-"""Chances and expected losses: what the counts make of a flat prior on each variant's rate.
+"""Bayesian results: each variant's chance to be best, and its expected loss.
 
-A posterior is a normal distribution on a scale where it is nearly one at any size: the angle
-asin √rate for a proportion (Beta posterior), √rate for a rate that may exceed 1. The exact sums
-cost a hundred times as much; `docs/statistics.md` has the differences. No random numbers.
+The prior of each variant's rate is flat. A posterior is a normal distribution on a scale where the
+true posterior is nearly normal at any number of visitors: the angle asin √rate for a proportion,
+and √rate for a rate that may exceed 1. The exact Beta integrals take far longer.
+docs/statistics.md has the differences. Nothing here draws random numbers.
 """
 
 from collections.abc import Mapping
@@ -10,96 +11,117 @@ from math import asin, erfc, pi, sin, sqrt
 from operator import mul, sub
 from typing import NamedTuple
 
-from gimel.backend.results.comparison import Arm, Kind
+from gimel.backend.results.comparison import Arm, GoalKind
 
-# Where each posterior is looked at, in its standard errors.
-_STEPS = [step * 0.6 for step in range(-7, 8)]
+# The points of the integration grid around each posterior's mean, in its standard deviations.
+_GRID = [step * 0.6 for step in range(-7, 8)]
 
 
 class Posterior(NamedTuple):
-    """A normal distribution of the angle."""
+    """A normal distribution of the angle of one variant's rate."""
 
     mean: float
-    error: float
+    standard_deviation: float
 
-    def below(self, angles: list[float]) -> list[float]:
-        """Probability that the angle is less, for each of the angles."""
-        mean, scale = self.mean, 1 / (self.error * sqrt(2))
+    def cdf(self, angles: list[float]) -> list[float]:
+        """Return, for each of the angles, the probability that this variant's angle is smaller."""
+        mean, scale = self.mean, 1 / (self.standard_deviation * sqrt(2))
         return [erfc((mean - angle) * scale) / 2 for angle in angles]
 
 
-def posterior(arm: Arm) -> Posterior:
-    """What the arm's counts say of its rate, prior flat from 0 to 1 (to infinity for totals)."""
+def posterior_of(arm: Arm) -> Posterior:
+    """Return the posterior of an arm's rate. The arm must have visitors.
+
+    The prior is flat from 0 to 1, and from 0 to infinity for totals. The spread of the angle hardly
+    depends on the rate (Anscombe 1948). Counting error widens it.
+    """
     if arm.kind == "total":
         rate = (arm.successes + 0.75) / arm.trials
-        return Posterior(sqrt(rate), sqrt(rate * (arm.sampling(arm.smoothed()) + arm.counting) / 4))
+        relative_variance = arm.sampling_variance(arm.smoothed_rate()) + arm.counting_variance
+        return Posterior(sqrt(rate), sqrt(rate * relative_variance / 4))
     visitors = arm.trials + 1.5
-    rate = (arm.counted + 0.75) / visitors
-    # d(angle) = √(odds)/2 · d(log rate); at a rate of nearly 1 no further than the error reaches
-    odds = rate / max(1 - rate, sqrt(arm.counting))
-    return Posterior(asin(sqrt(rate)), sqrt(1 / (visitors + 0.5) + arm.counting * odds) / 2)
+    rate = (arm.capped_successes + 0.75) / visitors
+    # d(angle) = √odds/2 · d(log rate). Near a rate of 1, the odds grow without bound, so the
+    # failure rate counts as no smaller than the counting error of the rate.
+    odds = rate / max(1 - rate, sqrt(arm.counting_variance))
+    variance = 1 / (visitors + 0.5) + arm.counting_variance * odds
+    return Posterior(asin(sqrt(rate)), sqrt(variance) / 2)
 
 
 def chance_to_beat(one: Posterior, other: Posterior) -> float:
-    """Probability that the one's rate is higher than the other's."""
-    return erfc((other.mean - one.mean) / sqrt(2 * (one.error**2 + other.error**2))) / 2
+    """Return the probability that the rate of `one` is higher than the rate of `other`."""
+    variance = one.standard_deviation**2 + other.standard_deviation**2
+    return erfc((other.mean - one.mean) / sqrt(2 * variance)) / 2
 
 
-class Standing(NamedTuple):
-    """One variant among all: `expected_loss` is the rate given away by choosing it, on average."""
+class PosteriorSummary(NamedTuple):
+    """One variant compared with all others.
+
+    `expected_loss` is the rate that choosing this variant gives away on average, because another
+    variant may be better.
+    """
 
     chance_to_be_best: float
     expected_loss: float
 
 
-def standings(beliefs: Mapping[str, Posterior], kind: Kind) -> dict[str, Standing]:
-    """Each variant among all of one goal, by the trapezoid rule on the points of all of them.
+def summarise_posteriors(
+    posteriors: Mapping[str, Posterior], kind: GoalKind
+) -> dict[str, PosteriorSummary]:
+    """Return the summary of each variant of one goal, by label.
 
-    P(best) = ∫ P(all others below) dP(own); expected loss = ∫ P(own below) − P(all below) d(rate).
+    P(best) = ∫ P(all others below) dP(own), and
+    expected loss = ∫ P(own below) − P(all below) d(rate),
+    both by the trapezoid rule on the grid points of all posteriors together.
     """
-    points = sorted(b.mean + b.error * step for b in beliefs.values() for step in _STEPS)
-    below = [belief.below(points) for belief in beliefs.values()]
+    points = sorted(
+        each.mean + each.standard_deviation * step for each in posteriors.values() for step in _GRID
+    )
+    below = [each.cdf(points) for each in posteriors.values()]
     all_below = [1.0] * len(points)
     for own in below:
         all_below = list(map(mul, all_below, own))
     widths = _widths(_rates(points, kind))
-    highest = _integral(all_below, widths)
-    chances = _chances(list(beliefs.values()), below, all_below)
+    all_below_integral = _integral(all_below, widths)
+    chances = _chances_to_be_best(list(posteriors.values()), below, all_below)
     return {
-        label: Standing(chance, max(0.0, _integral(own, widths) - highest))
-        for label, chance, own in zip(beliefs, chances, below, strict=True)
+        label: PosteriorSummary(chance, max(0.0, _integral(own, widths) - all_below_integral))
+        for label, chance, own in zip(posteriors, chances, below, strict=True)
     }
 
 
-def _chances(
-    beliefs: list[Posterior], below: list[list[float]], all_below: list[float]
+def _chances_to_be_best(
+    posteriors: list[Posterior], below: list[list[float]], all_below: list[float]
 ) -> list[float]:
-    """Each one's chance to be the best."""
-    if len(beliefs) == 2:
-        one, other = beliefs
+    """Return each variant's chance to be best. Use the closed form if there are two variants."""
+    if len(posteriors) == 2:
+        one, other = posteriors
         return [chance_to_beat(one, other), chance_to_beat(other, one)]
-    chances = [_chance(own, all_below) for own in below]
+    chances = [_chance_to_be_best(own, all_below) for own in below]
     return [chance / sum(chances) for chance in chances]
 
 
-def _rates(angles: list[float], kind: Kind) -> list[float]:
+def _rates(angles: list[float], kind: GoalKind) -> list[float]:
     if kind == "unique":
         return [0.0 if a < 0 else 1.0 if a > pi / 2 else sin(a) ** 2 for a in angles]
     return [0.0 if a < 0 else a * a for a in angles]
 
 
-def _chance(own: list[float], all_below: list[float]) -> float:
-    """∫ of the product of the others over the own distribution; those of all sum to nearly 1."""
+def _chance_to_be_best(own: list[float], all_below: list[float]) -> float:
+    """Return ∫ P(all others below) dP(own). The chances of all variants sum to nearly 1."""
     others = [every / one if one else 0.0 for every, one in zip(all_below, own, strict=True)]
     return _integral(others, _widths(own))
 
 
-def _widths(over: list[float]) -> list[float]:
-    """What lies between each point's neighbours, but for the ends. map() costs half a loop."""
-    return list(map(sub, over[2:], over))
+def _widths(points: list[float]) -> list[float]:
+    """Return the distance between the two neighbours of each inner point.
+
+    map() takes half the time of a loop.
+    """
+    return list(map(sub, points[2:], points))
 
 
 def _integral(values: list[float], widths: list[float]) -> float:
-    """Trapezoid rule; the ends, where nothing happens, are left out."""
+    """Integrate by the trapezoid rule. Leave out the end points, which hardly change a result."""
     total: float = sum(map(mul, widths, values[1:]))
     return total / 2

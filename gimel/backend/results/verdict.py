@@ -1,9 +1,9 @@
-"""What to do about a goal: one of five states, and a sentence that says why.
+"""The verdict on a goal: one of five states, and a sentence that gives the reason.
 
-Names stand in the sentences as they are; whoever shows a sentence escapes it.
+The sentences quote the names of variants as they are. The caller must escape them for its output.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import sqrt
 from typing import Literal, NamedTuple, TypedDict
 
@@ -11,12 +11,17 @@ from gimel.backend.results.comparison import ALPHA, Arm, Comparison, boundary, h
 
 MAX_VISITORS_NEEDED = 10_000_000
 
+_MAX_GROWTH = 1e6
+
 State = Literal["winner", "loser", "no_difference", "keep_collecting", "do_not_trust"]
 
 
 class Verdict(TypedDict):
-    """`visitors_needed`: about how many more, all variants together; None: not known, or over
-    `MAX_VISITORS_NEEDED`."""
+    """The verdict on one goal.
+
+    `visitors_needed` is about how many more visitors a decision takes, all variants together. It is
+    None if that is unknown or more than `MAX_VISITORS_NEEDED`.
+    """
 
     state: State
     winner: str | None
@@ -25,7 +30,10 @@ class Verdict(TypedDict):
 
 
 class Evidence(NamedTuple):
-    """What a verdict on one goal rests on; `comparisons` are with the baseline, by label."""
+    """The facts that the verdict on one goal depends on.
+
+    `arms` and `comparisons` are by variant. Each comparison is with the baseline.
+    """
 
     arms: Mapping[str, Arm]
     baseline: str | None
@@ -35,27 +43,30 @@ class Evidence(NamedTuple):
 
 
 def judge(evidence: Evidence) -> Verdict:
-    """The verdict on one goal, by the always-valid tests, corrected for several variants."""
+    """Return the verdict on one goal.
+
+    It follows the always-valid p-values after Holm's correction over the variants.
+    """
     if evidence.srm_alarm:
-        return _verdict(
+        return _make_verdict(
             "do_not_trust",
-            "The visitors are not divided between the variants as they should be: something is "
-            "wrong with the experiment, so its lifts mean nothing.",
+            "Visitors are not split between the variants as intended (sample ratio mismatch), so "
+            "the lifts cannot be trusted. Check how visitors are assigned and how events are sent.",
         )
-    missing = _missing(evidence)
-    if missing:
-        return _verdict("keep_collecting", missing)
-    if _equivalent(evidence):
-        return _verdict(
+    obstacle = _find_obstacle(evidence)
+    if obstacle:
+        return _make_verdict("keep_collecting", obstacle)
+    if _is_equivalent(evidence):
+        return _make_verdict(
             "no_difference",
-            f"No variant's lift over {evidence.baseline} can be more than "
-            f"{100 * (evidence.equivalence or 0):.3g}% either way, which is not worth finding.",
+            f"The lift of every variant over {evidence.baseline} is within "
+            f"±{100 * (evidence.equivalence or 0):.3g}%, the range set as too small to matter.",
         )
-    sure = _sure(evidence)
-    return _decided(evidence, sure) or _undecided(evidence, sure)
+    significant = _significant_variants(evidence)
+    return _winner_or_loser(evidence, significant) or _keep_collecting(evidence, significant)
 
 
-def _verdict(
+def _make_verdict(
     state: State, reason: str, winner: str | None = None, visitors_needed: int | None = None
 ) -> Verdict:
     return {
@@ -66,113 +77,126 @@ def _verdict(
     }
 
 
-def _missing(evidence: Evidence) -> str | None:
-    """What a comparison lacks altogether, if so."""
+def _find_obstacle(evidence: Evidence) -> str | None:
+    """Return a sentence that says why no comparison is possible, or None if one is."""
     arms, baseline = evidence.arms, evidence.baseline
     if len(arms) < 2:
-        return "There is only one variant, so there is nothing to compare."
+        return "There is nothing to compare: fewer than two variants have enough visitors."
     if baseline is None or baseline not in arms:
-        return "There is no baseline to compare with."
+        return "There is no baseline to compare the variants with."
     if not arms[baseline].trials:
-        return f"{baseline}, the baseline, has no visitors yet."
+        return f"The baseline, {baseline}, has no visitors yet."
     if not evidence.comparisons:
-        return f"Only {baseline} has visitors yet."
+        return f"Only the baseline, {baseline}, has visitors yet."
     if not any(arm.successes for arm in arms.values()):
-        return "Nobody has reached this goal yet."
+        return "No visitor has reached this goal yet."
     return None
 
 
-def _equivalent(evidence: Evidence) -> bool:
-    """Whether every lift lies within the region of practical equivalence.
+def _is_equivalent(evidence: Evidence) -> bool:
+    """Return whether every lift lies within the region of practical equivalence.
 
-    The claim is about all variants at once, so it needs no correction for their number.
+    The claim is about all variants at once, so it needs no correction for their number (Berger
+    1982).
     """
     margin = evidence.equivalence
     if margin is None:
         return False
-    intervals = [test.interval_always_valid for test in evidence.comparisons.values()]
-    return all(found and -margin <= found[0] and found[1] <= margin for found in intervals)
+    intervals = [test.lift_interval_always_valid for test in evidence.comparisons.values()]
+    return all(
+        interval and -margin <= interval[0] and interval[1] <= margin for interval in intervals
+    )
 
 
-def _sure(evidence: Evidence) -> list[str]:
-    """The variants whose difference to the baseline is other than chance."""
+def _significant_variants(evidence: Evidence) -> list[str]:
+    """Return the variants whose difference from the baseline is significant."""
     tests = evidence.comparisons
     p_values = holm([test.p_value_always_valid for test in tests.values()])
-    return [label for label, p in zip(tests, p_values, strict=True) if p < ALPHA]
+    return [label for label, p_value in zip(tests, p_values, strict=True) if p_value < ALPHA]
 
 
-def _decided(evidence: Evidence, sure: list[str]) -> Verdict | None:
-    """Winner or loser, if the tests say so."""
-    tests = evidence.comparisons
-    better = [label for label in sure if tests[label].log_ratio > 0]
+def _winner_or_loser(evidence: Evidence, significant: Sequence[str]) -> Verdict | None:
+    """Return the verdict if a variant is better than the baseline, or all are worse; else None."""
+    tests, baseline = evidence.comparisons, evidence.baseline
+    better = [label for label in significant if tests[label].log_ratio > 0]
     if better:
         best = max(better, key=lambda label: tests[label].log_ratio)
-        extent = _range("its lift", tests[best])
-        return _verdict("winner", f"{best} beats {evidence.baseline}{extent}.", best)
-    if len(sure) == len(tests):
-        least = max(sure, key=lambda label: tests[label].log_ratio)
-        if len(sure) == 1:
-            opening, whose = f"{least} does", "its lift"
-        else:
-            opening, whose = "Every variant does", f"the lift of {least}, the best of them,"
-        extent = _range(whose, tests[least])
-        return _verdict("loser", f"{opening} worse than {evidence.baseline}{extent}.")
-    return None
+        lift = _lift_clause("its lift is", tests[best])
+        return _make_verdict("winner", f"{best} beats {baseline}{lift}.", best)
+    if len(significant) < len(tests):
+        return None
+    best = max(significant, key=lambda label: tests[label].log_ratio)
+    if len(significant) == 1:
+        lift = _lift_clause("its lift is", tests[best])
+        return _make_verdict("loser", f"{best} does worse than {baseline}{lift}.")
+    lift = _lift_clause(f"the lift of the best of them, {best}, is", tests[best])
+    return _make_verdict("loser", f"Every variant does worse than {baseline}{lift}.")
 
 
-def _range(whose: str, test: Comparison) -> str:
-    found = test.interval_always_valid
-    return f": {whose} is between {found[0]:+,.1%} and {found[1]:+,.1%}" if found else ""
+def _lift_clause(opening: str, test: Comparison) -> str:
+    interval = test.lift_interval_always_valid
+    return f": {opening} between {interval[0]:+,.1%} and {interval[1]:+,.1%}" if interval else ""
 
 
-def _undecided(evidence: Evidence, sure: list[str]) -> Verdict:
-    """What the open comparison that is nearest to an end would still take."""
-    tests = evidence.comparisons
-    leader = max(tests.keys() - sure, key=lambda label: (abs(tests[label].score), label))
-    opening = f"The difference between {leader} and {evidence.baseline} may still be chance"
-    if sure:
-        opening = f"{' and '.join(sorted(sure))} did worse. {opening}"
-    alpha = ALPHA / (len(tests) - len(sure))
-    times = _times_needed(tests[leader], evidence.arms[leader].relative_error, alpha)
+def _keep_collecting(evidence: Evidence, significant: Sequence[str]) -> Verdict:
+    """Return the verdict while some variants are undecided. The others do worse than the baseline.
+
+    It names the undecided variant that is closest to a decision, and the visitors still needed.
+    """
+    tests, baseline = evidence.comparisons, evidence.baseline
+    closest = max(tests.keys() - significant, key=lambda label: (abs(tests[label].z_score), label))
+    opening = f"The difference between {closest} and {baseline} may still be chance."
+    if significant:
+        verb = "does" if len(significant) == 1 else "do"
+        names = _join_names(sorted(significant))
+        opening = f"{names} {verb} worse than {baseline}. {opening}"
+    alpha = ALPHA / (len(tests) - len(significant))
+    growth = _growth_needed(tests[closest], evidence.arms[closest].relative_error, alpha)
     visitors = sum(arm.trials for arm in evidence.arms.values())
-    needed = None if times is None else _two_digits((times - 1) * visitors)
+    needed = None if growth is None else _round_to_two_digits((growth - 1) * visitors)
     if needed is None or needed > MAX_VISITORS_NEEDED:
-        over = f"over {MAX_VISITORS_NEEDED // 1_000_000} million"
-        return _verdict(
+        return _make_verdict(
             "keep_collecting",
-            f"{opening}: a difference as small as the one seen would take {over} more visitors.",
+            f"{opening} To confirm a difference this small would take over "
+            f"{MAX_VISITORS_NEEDED // 1_000_000} million more visitors.",
         )
-    return _verdict(
+    return _make_verdict(
         "keep_collecting",
-        f"{opening}: if it stays as seen, about {needed:,} more visitors would tell.",
+        f"{opening} If it stays this large, a decision takes about {needed:,} more visitors.",
         visitors_needed=needed,
     )
 
 
-def _times_needed(test: Comparison, relative_error: float, alpha: float) -> float | None:
-    """By how much the visitors must multiply for the lift seen to reach the boundary.
+def _join_names(names: Sequence[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
 
-    None where they would have to by more than 10⁶, or where no number of them will do: counters
-    keep their error, here taken at its largest.
+
+def _growth_needed(test: Comparison, relative_error: float, alpha: float) -> float | None:
+    """Return the factor by which the visitors must grow for the observed lift to be significant.
+
+    Return None if the factor is above `_MAX_GROWTH`, or if no number of visitors is enough because
+    the counters keep their error. That error is taken at its maximum, four full counters.
     """
-    counting = 4 * relative_error**2
+    counting_variance = 4 * relative_error**2
 
-    def told(times: float) -> bool:
-        sampling = test.sampling / times
-        time = intrinsic_time(test.visitors * times, sampling, counting)
-        return abs(test.log_ratio) > boundary(time, alpha) * sqrt(sampling + counting)
+    def is_significant(growth: float) -> bool:
+        sampling_variance = test.sampling_variance / growth
+        time = intrinsic_time(test.visitors * growth, sampling_variance, counting_variance)
+        standard_error = sqrt(sampling_variance + counting_variance)
+        return abs(test.log_ratio) > boundary(time, alpha) * standard_error
 
     low, high = 1.0, 2.0
-    while not told(high):
+    while not is_significant(high):
         low, high = high, high * 2
-        if high > 1e6:
+        if high > _MAX_GROWTH:
             return None
     for _ in range(8):
         middle = (low + high) / 2
-        low, high = (low, middle) if told(middle) else (middle, high)
+        low, high = (low, middle) if is_significant(middle) else (middle, high)
     return high
 
 
-def _two_digits(visitors: float) -> int:
-    """Rounded to what is known: two digits."""
+def _round_to_two_digits(visitors: float) -> int:
+    """Round to two significant digits, since an estimate knows no more. Return at least 1."""
     return max(1, int(float(f"{visitors:.2g}")))

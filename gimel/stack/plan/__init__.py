@@ -1,6 +1,10 @@
-"""The plan: what must change so that the observed stack becomes the wanted one.
+"""The plan: the changes that turn the observed stack into the wanted one.
 
-Pure functions: a wanted stack and an observed one come in, changes go out, in the order in which
-they have to be made. `plan` walks through the parts of a stack; `role`, `api` and `queue` plan
-theirs; `ownership` refuses to touch what belongs to another stack.
+All functions are pure. A wanted stack and an observed one come in; changes go out, in the order in
+which `apply` makes them. `plan` combines the plans of all resources. It plans the read key, the log
+groups and the functions itself. `role` plans the functions' role, `api` the HTTP API and the custom
+domain, `queue` the SQS queues and their settings. `ownership` tells which stack a resource belongs
+to, and refuses to touch the resources of others.
+
+Read `plan` first.
 """

@@ -1,25 +1,25 @@
-"""The API's part of the plan: pure functions, like all of it."""
+"""The plan of the HTTP API and its custom domain, and the repair of gimel 1.x's REST API."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
 from gimel.config.stack import Throttle
-from gimel.stack.change import Call, Change, Later, later
-from gimel.stack.observed import Seen, SeenApi, SeenDomain, SeenMethod
-from gimel.stack.plan.ownership import missing_tags, why_tagged
-from gimel.stack.wanted import ALIAS, INVOKER, STAGE, Wanted, alias_arn, called
+from gimel.stack.change import Call, Change, Template, saved_value
+from gimel.stack.observed import Observed, ObservedApi, ObservedDomain, ObservedMethod
+from gimel.stack.plan.ownership import missing_tags, tag_reason
+from gimel.stack.wanted import ALIAS, INVOKER, STAGE, Wanted, alias_arn, routed_functions
 
-# What a failed function is answered with by gimel 1.x's REST API, and how the deployment that has
-# it so is described.
+# The status with which gimel 1.x's REST API answers for a failed function, and the description of
+# the deployment that answers so.
 _FAILURE = "503"
-OLD_DEPLOYMENT = "gimel 2: a failed function answers 503"
+LEGACY_DEPLOYMENT = "gimel 2: a failed function answers 503"
 
 
-def http_api(wanted: Wanted, seen: SeenApi | None) -> Iterator[Change]:
-    """The API itself, its integrations, routes and stage."""
+def plan_api(wanted: Wanted, observed: ObservedApi | None) -> Iterator[Change]:
+    """Plan the HTTP API with its integrations, routes and stage."""
     what = f"HTTP API {wanted.names.api}"
-    if seen is None:
+    if observed is None:
         arguments = {
             "Name": wanted.names.api,
             "ProtocolType": "HTTP",
@@ -28,55 +28,59 @@ def http_api(wanted: Wanted, seen: SeenApi | None) -> Iterator[Change]:
         }
         saves = {"api": "ApiId", "endpoint": "ApiEndpoint"}
         call = Call("apigatewayv2", "create_api", arguments, saves)
-        yield Change("create", what, "not there yet", (call,))
-        seen = SeenApi(later("api"), later("endpoint"), wanted.cors, {}, {}, None)
+        yield Change("create", what, "does not exist yet", (call,))
+        observed = ObservedApi(
+            saved_value("api"), saved_value("endpoint"), wanted.cors, {}, {}, None
+        )
     else:
-        yield from _existing_api(wanted, seen)
-    yield from _wiring(wanted, seen)
-    yield from _stage(wanted, seen)
+        yield from _plan_existing_api(wanted, observed)
+    yield from _plan_integrations(wanted, observed)
+    yield from _plan_stage(wanted, observed)
 
 
-def _existing_api(wanted: Wanted, seen: SeenApi) -> Iterator[Change]:
+def _plan_existing_api(wanted: Wanted, observed: ObservedApi) -> Iterator[Change]:
     what = f"HTTP API {wanted.names.api}"
-    if missing := missing_tags(wanted.tags, seen.tags):
-        arn = f"arn:{wanted.home.partition}:apigateway:{wanted.home.region}::/apis/{seen.id}"
+    if missing := missing_tags(wanted.tags, observed.tags):
+        arn = f"arn:{wanted.home.partition}:apigateway:{wanted.home.region}::/apis/{observed.id}"
         call = Call("apigatewayv2", "tag_resource", {"ResourceArn": arn, "Tags": missing})
-        yield Change("tag", what, why_tagged(seen.tags, missing), (call,))
-    if not _same_cors(wanted.cors, seen.cors):
-        arguments = {"ApiId": seen.id, "CorsConfiguration": wanted.cors}
-        before = {"ApiId": seen.id, "CorsConfiguration": seen.cors or {}}
+        yield Change("tag", what, tag_reason(observed.tags, missing), (call,))
+    if not _is_same_cors(wanted.cors, observed.cors):
+        arguments = {"ApiId": observed.id, "CorsConfiguration": wanted.cors}
+        before = {"ApiId": observed.id, "CorsConfiguration": observed.cors or {}}
         call = Call("apigatewayv2", "update_api", arguments, before=before)
-        yield Change("update", what, "CORS was otherwise", (call,))
+        yield Change("update", what, "CORS differs from config.json", (call,))
 
 
-def _same_cors(wanted: Mapping[str, Any], seen: Mapping[str, Any] | None) -> bool:
+def _is_same_cors(wanted: Mapping[str, Any], observed: Mapping[str, Any] | None) -> bool:
     def comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
-        # AWS may say what is so by default, "AllowCredentials": false.
+        # AWS may return defaults as well, such as "AllowCredentials": false.
         return {
             key: sorted(value) if isinstance(value, list) else value
             for key, value in settings.items()
             if value
         }
 
-    return seen is not None and comparable(seen) == comparable(wanted)
+    return observed is not None and comparable(observed) == comparable(wanted)
 
 
-def _wiring(wanted: Wanted, api: SeenApi) -> Iterator[Change]:
-    """Integrations (the API's hold on a function), routes to them, and what is left over."""
-    uris = {name: alias_arn(wanted.home, name) for name in called(wanted)}
+def _plan_integrations(wanted: Wanted, api: ObservedApi) -> Iterator[Change]:
+    """Plan the integrations, which connect the API to functions, and the routes to them."""
+    uris = {name: alias_arn(wanted.home, name) for name in routed_functions(wanted)}
     by_uri = {uri: id for id, uri in api.integrations.items()}
-    targets = {name: by_uri.get(uri, later(f"integration of {name}")) for name, uri in uris.items()}
+    targets = {
+        name: by_uri.get(uri, saved_value(f"integration of {name}")) for name, uri in uris.items()
+    }
     missing = [name for name, uri in uris.items() if uri not in by_uri]
     if missing:
         calls = [_new_integration(api.id, name, uris[name]) for name in missing]
         what = f"integrations of HTTP API {wanted.names.api}"
         yield Change("create", what, f"for {', '.join(missing)}", tuple(calls))
-    yield from _routes(wanted, api, targets)
-    spare = [id for id in api.integrations if id not in targets.values()]
-    if spare:
-        calls = [_api_call("delete_integration", api.id, IntegrationId=id) for id in spare]
+    yield from _plan_routes(wanted, api, targets)
+    unused = [id for id in api.integrations if id not in targets.values()]
+    if unused:
+        calls = [_api_call("delete_integration", api.id, IntegrationId=id) for id in unused]
         what = f"integrations of HTTP API {wanted.names.api}"
-        yield Change("delete", what, "no route leads there", tuple(calls))
+        yield Change("delete", what, "no route uses them", tuple(calls))
 
 
 def _new_integration(api: str, function: str, uri: str) -> Call:
@@ -96,11 +100,11 @@ def _api_call(
     return Call("apigatewayv2", operation, {"ApiId": api, **arguments}, saves or {})
 
 
-def _routes(wanted: Wanted, api: SeenApi, targets: Mapping[str, str]) -> Iterator[Change]:
+def _plan_routes(wanted: Wanted, api: ObservedApi, targets: Mapping[str, str]) -> Iterator[Change]:
     created: dict[str, Call] = {}
     updated: dict[str, Call] = {}
     for key, function in wanted.routes.items():
-        target = Later("integrations/" + targets[function])
+        target = Template("integrations/" + targets[function])
         if key not in api.routes:
             created[key] = _api_call("create_route", api.id, RouteKey=key, Target=target)
         elif api.routes[key][1] != targets[function]:
@@ -117,39 +121,39 @@ def _routes(wanted: Wanted, api: SeenApi, targets: Mapping[str, str]) -> Iterato
             yield Change(verb, what, ", ".join(calls), tuple(calls.values()))
 
 
-def _stage(wanted: Wanted, api: SeenApi) -> Iterator[Change]:
+def _plan_stage(wanted: Wanted, api: ObservedApi) -> Iterator[Change]:
     what = f"stage {STAGE} of HTTP API {wanted.names.api}"
     arguments: dict[str, Any] = {
         "StageName": STAGE,
         "AutoDeploy": True,
-        "DefaultRouteSettings": _limits(wanted.throttle),
+        "DefaultRouteSettings": _throttle_settings(wanted.throttle),
     }
     if api.auto_deploys is None:
         call = _api_call("create_stage", api.id, **arguments, Tags=wanted.tags)
-        yield Change("create", what, "not there yet", (call,))
+        yield Change("create", what, "does not exist yet", (call,))
     elif not api.auto_deploys or api.throttle != wanted.throttle:
         before = {"ApiId": api.id, "StageName": STAGE, "AutoDeploy": api.auto_deploys}
         if api.throttle:
-            before["DefaultRouteSettings"] = _limits(api.throttle)
+            before["DefaultRouteSettings"] = _throttle_settings(api.throttle)
         call = replace(_api_call("update_stage", api.id, **arguments), before=before)
-        wanted_throttle = f"{wanted.throttle.rate:g} requests/s, {wanted.throttle.burst} at once"
-        yield Change("update", what, f"deploys by itself; {wanted_throttle}", (call,))
+        throttle = f"{wanted.throttle.rate:g} requests/s, {wanted.throttle.burst} at once"
+        yield Change("update", what, f"automatic deployment, {throttle}", (call,))
 
 
-def _limits(throttle: Throttle) -> dict[str, Any]:
+def _throttle_settings(throttle: Throttle) -> dict[str, Any]:
     return {"ThrottlingRateLimit": throttle.rate, "ThrottlingBurstLimit": throttle.burst}
 
 
-def domains(wanted: Wanted, seen: Seen) -> Iterator[Change]:
-    """The name of one's own, if there is to be one, and the ones there are to be no longer."""
-    for domain in seen.domains:
+def plan_domains(wanted: Wanted, observed: Observed) -> Iterator[Change]:
+    """Plan the custom domain name, if one is configured, and the deletion of any other."""
+    for domain in observed.domains:
         if wanted.domain is None or domain.name != wanted.domain.name:
-            yield remove_domain(domain, "no longer in the configuration")
+            yield domain_deletion(domain, "no longer in config.json")
     if wanted.domain is None:
         return
-    name, api = wanted.domain.name, seen.apis[0].id if seen.apis else later("api")
+    name, api = wanted.domain.name, observed.apis[0].id if observed.apis else saved_value("api")
     what = f"domain name {name}"
-    found = next((domain for domain in seen.domains if domain.name == name), None)
+    found = next((domain for domain in observed.domains if domain.name == name), None)
     settings: dict[str, Any] = {
         "DomainName": name,
         "DomainNameConfigurations": [
@@ -162,50 +166,50 @@ def domains(wanted: Wanted, seen: Seen) -> Iterator[Change]:
     }
     if found is None:
         call = Call("apigatewayv2", "create_domain_name", {**settings, "Tags": wanted.tags})
-        yield Change("create", what, "not there yet", (call,))
+        yield Change("create", what, "does not exist yet", (call,))
     else:
-        yield from _existing_domain(wanted, found, settings)
+        yield from _plan_existing_domain(wanted, found, settings)
     mappings = found.mappings if found else {}
     if (api, STAGE) not in mappings.values():
-        stale = [_unmap(name, id) for id in mappings]
+        stale = [_mapping_deletion(name, id) for id in mappings]
         mapping = {"DomainName": name, "ApiId": api, "Stage": STAGE}
         calls = (*stale, Call("apigatewayv2", "create_api_mapping", mapping))
         verb = "replace" if stale else "create"
         yield Change(verb, f"mapping of {what}", f"to HTTP API {wanted.names.api}", calls)
 
 
-def _existing_domain(
-    wanted: Wanted, found: SeenDomain, settings: Mapping[str, Any]
+def _plan_existing_domain(
+    wanted: Wanted, found: ObservedDomain, settings: Mapping[str, Any]
 ) -> Iterator[Change]:
     what = f"domain name {found.name}"
     if missing := missing_tags(wanted.tags, found.tags):
         home = wanted.home
         arn = f"arn:{home.partition}:apigateway:{home.region}::/domainnames/{found.name}"
         call = Call("apigatewayv2", "tag_resource", {"ResourceArn": arn, "Tags": missing})
-        yield Change("tag", what, why_tagged(found.tags, missing), (call,))
+        yield Change("tag", what, tag_reason(found.tags, missing), (call,))
     if wanted.domain and found.certificate != wanted.domain.certificate:
         call = Call("apigatewayv2", "update_domain_name", settings)
         why = f"certificate {found.certificate} → {wanted.domain.certificate}"
         yield Change("update", what, why, (call,))
 
 
-def _unmap(domain: str, id: str) -> Call:
-    named = {"DomainName": domain, "ApiMappingId": id}
-    return Call("apigatewayv2", "delete_api_mapping", named, if_exists=True)
+def _mapping_deletion(domain: str, id: str) -> Call:
+    target = {"DomainName": domain, "ApiMappingId": id}
+    return Call("apigatewayv2", "delete_api_mapping", target, if_exists=True)
 
 
-def remove_domain(domain: SeenDomain, why: str) -> Change:
-    """A domain name goes, its mappings first: AWS deletes no API that is mapped."""
-    calls = [_unmap(domain.name, id) for id in domain.mappings]
+def domain_deletion(domain: ObservedDomain, why: str) -> Change:
+    """Return the deletion of a domain name and its mappings: AWS deletes no API that is mapped."""
+    calls = [_mapping_deletion(domain.name, id) for id in domain.mappings]
     calls.append(Call("apigatewayv2", "delete_domain_name", {"DomainName": domain.name}))
     return Change("delete", f"domain name {domain.name}", why, tuple(calls))
 
 
-def invoker(wanted: Wanted, name: str, seen: Seen) -> Iterator[Change]:
-    """Who may call a function's alias: this API's stage and nothing else."""
-    api = seen.apis[0].id if seen.apis else "{api}"
-    source = Later(wanted.home.arn("execute-api", f"{api}/{STAGE}/*"))
-    function = seen.functions.get(name)
+def plan_permission(wanted: Wanted, name: str, observed: Observed) -> Iterator[Change]:
+    """Plan the permission to invoke a function's alias: only the API's stage has it."""
+    api = observed.apis[0].id if observed.apis else saved_value("api")
+    source = Template(wanted.home.arn("execute-api", f"{api}/{STAGE}/*"))
+    function = observed.functions.get(name)
     invokers = function.invokers if function else {}
     if invokers.get(INVOKER) == source:
         return
@@ -217,33 +221,33 @@ def invoker(wanted: Wanted, name: str, seen: Seen) -> Iterator[Change]:
         "SourceArn": source,
     }
     calls = []
-    # An alias that was deleted shows no permission, but may have it again once it is back.
+    # AWS shows no permission for a deleted alias, but the permission may return with the alias.
     if INVOKER in invokers or (function and function.live is None):
         calls.append(Call("lambda", "remove_permission", target, if_exists=True))
     calls.append(Call("lambda", "add_permission", arguments))
     what = f"permission to invoke function {name}"
-    yield Change("replace" if invokers else "create", what, "for this API alone", tuple(calls))
+    yield Change("replace" if invokers else "create", what, "for this API only", tuple(calls))
 
 
-def old_api(seen: Seen) -> Iterator[Change]:
-    """Have gimel 1.x's REST API say that a function failed, in which case a page keeps its event.
+def plan_legacy_api(observed: Observed) -> Iterator[Change]:
+    """Plan that gimel 1.x's REST API answers 503 if a function fails, so that pages keep the event.
 
-    Left alone, it answers 200 to whatever a function gave it, an error too: see
+    Gimel 1.x had the API answer 200 even then: see
     https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
     """
-    if seen.legacy is None:
+    if observed.legacy is None:
         return
-    silent = [method for method in seen.legacy.methods if method.failure is None]
-    if silent or seen.legacy.deployment != OLD_DEPLOYMENT:
-        api = {"restApiId": seen.legacy.api}
-        calls = [call for method in silent for call in _failure(api, method)]
-        served = {**api, "stageName": STAGE, "description": OLD_DEPLOYMENT}
-        calls.append(Call("apigateway", "create_deployment", served))
-        why = f"an event that was not counted is answered with {_FAILURE}"
-        yield Change("update", f"REST API {seen.legacy.api}", why, tuple(calls))
+    silent = [method for method in observed.legacy.methods if method.failure is None]
+    if silent or observed.legacy.deployment != LEGACY_DEPLOYMENT:
+        api = {"restApiId": observed.legacy.api}
+        calls = [call for method in silent for call in _failure_response(api, method)]
+        deployment = {**api, "stageName": STAGE, "description": LEGACY_DEPLOYMENT}
+        calls.append(Call("apigateway", "create_deployment", deployment))
+        why = f"answers {_FAILURE} to an event that was not counted"
+        yield Change("update", f"REST API {observed.legacy.api}", why, tuple(calls))
 
 
-def _failure(api: Mapping[str, str], method: SeenMethod) -> Iterator[Call]:
+def _failure_response(api: Mapping[str, str], method: ObservedMethod) -> Iterator[Call]:
     target = {
         **api,
         "resourceId": method.resource,
@@ -255,7 +259,7 @@ def _failure(api: Mapping[str, str], method: SeenMethod) -> Iterator[Call]:
         arguments = {**target, "responseParameters": {allowed: False}}
         yield Call("apigateway", "put_method_response", arguments)
     mapping = {
-        # Any message of an error, of several lines too.
+        # Matches every error message, also one of several lines.
         "selectionPattern": "(\\n|.)+",
         "responseParameters": {allowed: "'*'"},
         "responseTemplates": {"application/json": '{"error": "not counted: send it again"}'},
@@ -263,8 +267,8 @@ def _failure(api: Mapping[str, str], method: SeenMethod) -> Iterator[Call]:
     yield Call("apigateway", "put_integration_response", {**target, **mapping})
 
 
-def spare_apis(seen: Seen) -> Iterator[Change]:
-    """A create_api that took effect though its answer was lost leaves a second API."""
-    for api in seen.apis[1:]:
+def plan_duplicate_apis(observed: Observed) -> Iterator[Change]:
+    """Plan the deletion of duplicates, left by a create_api call whose answer was lost."""
+    for api in observed.apis[1:]:
         call = _api_call("delete_api", api.id)
-        yield Change("delete", f"HTTP API {api.id}", "the stack has another", (call,))
+        yield Change("delete", f"HTTP API {api.id}", "the stack has another API", (call,))

@@ -1,94 +1,108 @@
-"""Whose a thing is: tags, and what gimel 1.x, which tagged nothing, is recognised by."""
+"""Ownership: which stack, or gimel 1.x, made a resource.
+
+The tag `gimel:stack` names a resource's stack. Gimel 1.x set no tags, so its resources are
+recognised by settings that only gimel 1.x used.
+"""
 
 from collections.abc import Iterator
 
-from gimel.stack.observed import Seen, SeenFunction, SeenRole
+from gimel.stack.observed import Observed, ObservedFunction, ObservedRole
 from gimel.stack.wanted import DEFAULT_STACK, LATEST, TAG, DeployError, Tags, Wanted, log_group
 
 # The handlers of gimel 1.x's functions, and the name of its role's policy.
-_OLD_HANDLERS = frozenset({"gimel.track", "gimel.all", "gimel.delete"})
-OLD_POLICY = "gimel"
+_LEGACY_HANDLERS = frozenset({"gimel.track", "gimel.all", "gimel.delete"})
+LEGACY_POLICY = "gimel"
 
 
-def refuse_foreign(wanted: Wanted, seen: Seen, adopt: bool) -> None:
-    """Raise DeployError when a thing of the stack's names is somebody else's."""
-    stack = wanted.names.stack
-    others = [what for what, tags in _named(wanted, seen) if tags.get(TAG) not in (None, stack)]
+def refuse_foreign(wanted: Wanted, observed: Observed, adopt: bool) -> None:
+    """Raise DeployError if a resource with one of the stack's names does not belong to the stack.
+
+    `adopt` permits the resources without a stack's tag.
+    """
+    stack, resources = wanted.names.stack, list(_named_resources(wanted, observed))
+    others = [what for what, tags in resources if tags.get(TAG) not in (None, stack)]
     if others:
         raise DeployError(
-            f"made by another stack, so left alone: {', '.join(others)}. "
+            f"another stack made these resources, so they are left alone: {', '.join(others)}. "
             'Choose another "stack" in config.json'
         )
-    is_here = seen.legacy or any(map(_has_old_handler, seen.functions.values()))
-    if stack == DEFAULT_STACK and _is_old(seen.role) and not is_here and not adopt:
+    if stack == DEFAULT_STACK and not adopt:
+        _refuse_role_of_other_region(wanted, observed)
+    legacy = set(_legacy_resources(wanted, observed))
+    unknown = [what for what, tags in resources if TAG not in tags and what not in legacy]
+    if unknown and not adopt:
         raise DeployError(
-            f"role {wanted.names.role} is gimel 1.x's, of which nothing else is in "
-            f"{wanted.home.region}: in the region where it stands, it would lose its rights. "
-            'Deploy there first, or choose another "stack" in config.json; if it is gone, deploy '
-            "with --adopt"
-        )
-    old = set(_left_by_gimel_1(wanted, seen))
-    strangers = [what for what, tags in _named(wanted, seen) if TAG not in tags and what not in old]
-    if strangers and not adopt:
-        raise DeployError(
-            f"not made by stack {stack}, so left alone: {', '.join(strangers)}. "
-            'Choose another "stack" in config.json, remove what stands there, or, to make it the '
-            "stack's own, deploy with --adopt"
+            f"stack {stack} did not make these resources, so they are left alone: "
+            f"{', '.join(unknown)}. "
+            'Choose another "stack" in config.json, delete the resources, or take them over: '
+            "deploy with --adopt"
         )
 
 
-def _named(wanted: Wanted, seen: Seen) -> Iterator[tuple[str, Tags]]:
-    """All that bears one of the stack's names, and its tags."""
+def _refuse_role_of_other_region(wanted: Wanted, observed: Observed) -> None:
+    """Raise DeployError if gimel 1.x uses the role in another region, and is not in this one."""
+    is_here = observed.legacy or any(map(_is_legacy_function, observed.functions.values()))
+    if _is_legacy_role(observed.role) and not is_here:
+        raise DeployError(
+            f"role {wanted.names.role} belongs to gimel 1.x, and region {wanted.home.region} has "
+            "nothing else of gimel 1.x: in its own region, gimel 1.x would lose its permissions. "
+            'Deploy to that region first, or choose another "stack" in config.json. If gimel 1.x '
+            "is deleted everywhere, deploy with --adopt"
+        )
+
+
+def _named_resources(wanted: Wanted, observed: Observed) -> Iterator[tuple[str, Tags]]:
+    """Yield each resource that has one of the stack's names, and its tags."""
     names = wanted.names
-    for name, function in seen.functions.items():
+    for name, function in observed.functions.items():
         yield f"function {name}", function.tags
-    for name, group in seen.log_groups.items():
+    for name, group in observed.log_groups.items():
         yield f"log group {name}", group.tags
-    for name, queue in seen.queues.items():
+    for name, queue in observed.queues.items():
         yield f"queue {name}", queue.tags
-    if seen.mapping:
-        yield f"mapping of queue {names.queue}", seen.mapping.tags
-    for domain in seen.domains:
+    if observed.mapping:
+        yield f"mapping of queue {names.queue}", observed.mapping.tags
+    for domain in observed.domains:
         yield f"domain name {domain.name}", domain.tags
-    if seen.role:
-        yield f"role {names.role}", seen.role.tags
-    if seen.parameter:
-        yield f"parameter {names.parameter}", seen.parameter.tags
+    if observed.role:
+        yield f"role {names.role}", observed.role.tags
+    if observed.parameter:
+        yield f"parameter {names.parameter}", observed.parameter.tags
 
 
-def _left_by_gimel_1(wanted: Wanted, seen: Seen) -> Iterator[str]:
-    """What is gimel 1.x's for certain: its names, and something in it that only it had."""
+def _legacy_resources(wanted: Wanted, observed: Observed) -> Iterator[str]:
+    """Yield the resources that gimel 1.x certainly made: they have a setting that only it used."""
     if wanted.names.stack != DEFAULT_STACK:
         return
-    if _is_old(seen.role):
+    if _is_legacy_role(observed.role):
         yield f"role {wanted.names.role}"
-    for name, function in seen.functions.items():
-        old = _has_old_handler(function)
-        if old:
+    for name, function in observed.functions.items():
+        is_legacy = _is_legacy_function(function)
+        if is_legacy:
             yield f"function {name}"
-        # Lambda made the log groups of gimel 1.x's functions.
-        if old or TAG in function.tags:
+        # Lambda itself created the log groups of gimel 1.x's functions.
+        if is_legacy or TAG in function.tags:
             yield f"log group {log_group(name)}"
 
 
-def _is_old(role: SeenRole | None) -> bool:
-    return role is not None and TAG not in role.tags and OLD_POLICY in role.policies
+def _is_legacy_role(role: ObservedRole | None) -> bool:
+    return role is not None and TAG not in role.tags and LEGACY_POLICY in role.policies
 
 
-def _has_old_handler(function: SeenFunction) -> bool:
-    return function.versions[LATEST]["Handler"] in _OLD_HANDLERS
+def _is_legacy_function(function: ObservedFunction) -> bool:
+    return function.versions[LATEST]["Handler"] in _LEGACY_HANDLERS
 
 
-def missing_tags(wanted: Tags, seen: Tags) -> dict[str, str]:
-    """Those to be set. What else a thing is tagged with is left alone."""
-    return {name: value for name, value in wanted.items() if seen.get(name) != value}
+def missing_tags(wanted: Tags, observed: Tags) -> dict[str, str]:
+    """Return the wanted tags that a resource lacks. Its other tags stay."""
+    return {name: value for name, value in wanted.items() if observed.get(name) != value}
 
 
-def why_tagged(seen: Tags, missing: Tags) -> str:
-    """The reason, for people."""
-    return f"tags {', '.join(missing)}" if TAG in seen else "taken over"
+def tag_reason(observed: Tags, missing: Tags) -> str:
+    """Return the reason for setting the missing tags, for the user."""
+    return f"tags {', '.join(missing)}" if TAG in observed else "taken over"
 
 
-def listed(tags: Tags) -> list[dict[str, str]]:
-    """Tags as IAM and the Parameter Store want them."""
+def tag_list(tags: Tags) -> list[dict[str, str]]:
+    """Return the tags in the form that IAM and the Parameter Store require."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]

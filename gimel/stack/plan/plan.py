@@ -1,135 +1,168 @@
-"""From (wanted, seen) to the list of changes: pure functions, no call to AWS."""
+"""The plan of a whole stack, and of its read key, log groups, functions and versions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from gimel.stack.change import Call, Change, later
-from gimel.stack.observed import Seen, SeenFunction, SeenLogGroup
-from gimel.stack.plan.api import domains, http_api, invoker, old_api, spare_apis
-from gimel.stack.plan.ownership import OLD_POLICY, listed, missing_tags, refuse_foreign, why_tagged
-from gimel.stack.plan.queue import mapping, queues
-from gimel.stack.plan.role import role
-from gimel.stack.wanted import ALIAS, LATEST, UNRESERVED, VERSIONS_KEPT, Wanted, called, log_group
+from gimel.stack.change import Call, Change, saved_value
+from gimel.stack.observed import Observed, ObservedFunction, ObservedLogGroup
+from gimel.stack.plan.api import (
+    plan_api,
+    plan_domains,
+    plan_duplicate_apis,
+    plan_legacy_api,
+    plan_permission,
+)
+from gimel.stack.plan.ownership import (
+    LEGACY_POLICY,
+    missing_tags,
+    refuse_foreign,
+    tag_list,
+    tag_reason,
+)
+from gimel.stack.plan.queue import plan_mapping, plan_queues
+from gimel.stack.plan.role import plan_role
+from gimel.stack.wanted import (
+    ALIAS,
+    LATEST,
+    MIN_UNRESERVED,
+    VERSIONS_KEPT,
+    Wanted,
+    log_group,
+    routed_functions,
+)
 
 
-def plan(wanted: Wanted, seen: Seen, adopt: bool = False) -> list[Change]:
-    """What has to be done, in order; empty when all is as wanted.
+def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change]:
+    """Return the changes that turn the observed stack into the wanted one, in order.
 
-    Raises DeployError when something that is not of the stack bears one of its names, unless it
-    bears no stack's tag and `adopt` says to take it over.
+    Raises DeployError if a resource with one of the stack's names does not belong to the stack.
+    `adopt` takes over such a resource if it has no stack's tag.
     """
-    refuse_foreign(wanted, seen, adopt)
-    names, functions = wanted.names.functions, seen.functions
-    changes = [*_parameter(wanted, seen), *queues(wanted, seen), *role(wanted, seen)]
+    refuse_foreign(wanted, observed, adopt)
+    names, functions = wanted.names.functions, observed.functions
+    changes = [
+        *_plan_parameter(wanted, observed),
+        *plan_queues(wanted, observed),
+        *plan_role(wanted, observed),
+    ]
     for name in names:
-        changes += _in_lane(name, _log_group(wanted, name, seen.log_groups.get(log_group(name))))
-        changes += _in_lane(name, _function(wanted, name, functions.get(name)))
-        changes += _in_lane(name, _concurrency(wanted, name, seen))
-    changes += http_api(wanted, seen.apis[0] if seen.apis else None)
-    changes += domains(wanted, seen)
-    changes += spare_apis(seen)
-    changes += mapping(wanted, seen)
+        group = observed.log_groups.get(log_group(name))
+        changes += _in_lane(name, _plan_log_group(wanted, name, group))
+        changes += _in_lane(name, _plan_function(wanted, name, functions.get(name)))
+        changes += _in_lane(name, _plan_concurrency(wanted, name, observed))
+    changes += plan_api(wanted, observed.apis[0] if observed.apis else None)
+    changes += plan_domains(wanted, observed)
+    changes += plan_duplicate_apis(observed)
+    changes += plan_mapping(wanted, observed)
     for name in names:
-        if name in called(wanted):
-            changes += _in_lane(name, invoker(wanted, name, seen))
-        changes += _in_lane(name, _old_versions(wanted, name, functions.get(name)))
-    changes += old_api(seen)
+        if name in routed_functions(wanted):
+            changes += _in_lane(name, plan_permission(wanted, name, observed))
+        changes += _in_lane(name, _plan_old_versions(wanted, name, functions.get(name)))
+    changes += plan_legacy_api(observed)
     return changes
 
 
-def notes(wanted: Wanted, seen: Seen) -> list[str]:
-    """What the account cannot give, and what somebody added that no plan takes away."""
+def notes(wanted: Wanted, observed: Observed) -> list[str]:
+    """Return notes on what a plan cannot change: the account's limits, and others' additions."""
     found = []
-    if not _can_reserve(wanted, seen):
+    if not _can_reserve(wanted, observed):
         found.append(
-            f"reserved concurrency stays as it is: the account has {seen.unreserved} executions "
-            f"left, and AWS keeps {UNRESERVED} of them free. Ask for more (Service Quotas, Lambda, "
-            "concurrent executions), or set what should be reserved to null"
+            "reserved concurrency stays as it is: the account has "
+            f"{observed.unreserved} unreserved executions, and AWS does not reserve the last "
+            f"{MIN_UNRESERVED} of them. Ask for more (Service Quotas, Lambda, concurrent "
+            "executions), or set the values of reserved_concurrency to null"
         )
-    if more := _policies_of_others(wanted, seen):
-        found.append(f"role {wanted.names.role} has more rights than Gimel gave: {', '.join(more)}")
-    if seen.eaters:
+    if extra := _extra_policies(wanted, observed):
         found.append(
-            f"events that wait in queue {wanted.names.queue} are also handed to "
-            f"{', '.join(seen.eaters)}: those are lost"
+            f"role {wanted.names.role} has policies that Gimel did not add: {', '.join(extra)}"
+        )
+    if observed.other_consumers:
+        found.append(
+            f"other functions also receive events of queue {wanted.names.queue}, and those events "
+            f"are not counted: {', '.join(observed.other_consumers)}"
         )
     return found
 
 
-def _policies_of_others(wanted: Wanted, seen: Seen) -> list[str]:
-    if seen.role is None:
+def _extra_policies(wanted: Wanted, observed: Observed) -> list[str]:
+    if observed.role is None:
         return []
-    names, policies = wanted.names, seen.role.policies
+    names, policies = wanted.names, observed.role.policies
     region = wanted.home.region
-    known = {names.policy(region), OLD_POLICY, *names.policies_elsewhere(region, policies)}
-    return [*seen.role.attached, *(policy for policy in policies if policy not in known)]
+    known = {names.policy(region), LEGACY_POLICY, *names.policies_elsewhere(region, policies)}
+    return [*observed.role.attached, *(policy for policy in policies if policy not in known)]
 
 
 def _in_lane(lane: str, changes: Iterable[Change]) -> list[Change]:
     return [replace(change, lane=lane) for change in changes]
 
 
-def _can_reserve(wanted: Wanted, seen: Seen) -> bool:
-    """AWS leaves a part of the account's executions to functions that reserve none."""
-    more = sum(
-        (number or 0) - (seen.functions[name].concurrency or 0 if name in seen.functions else 0)
+def _can_reserve(wanted: Wanted, observed: Observed) -> bool:
+    """Return whether the account has enough unreserved executions for the wanted reservations."""
+    increase = sum(
+        (number or 0)
+        - (observed.functions[name].concurrency or 0 if name in observed.functions else 0)
         for name, number in wanted.concurrency.items()
     )
-    return more <= 0 or seen.unreserved - more >= UNRESERVED
+    return increase <= 0 or observed.unreserved - increase >= MIN_UNRESERVED
 
 
-def _concurrency(wanted: Wanted, name: str, seen: Seen) -> Iterator[Change]:
+def _plan_concurrency(wanted: Wanted, name: str, observed: Observed) -> Iterator[Change]:
     number = wanted.concurrency[name]
-    found = seen.functions[name].concurrency if name in seen.functions else None
-    what, named = f"reserved concurrency of function {name}", {"FunctionName": name}
+    found = observed.functions[name].concurrency if name in observed.functions else None
+    what, target = f"reserved concurrency of function {name}", {"FunctionName": name}
     if number is None and found is not None:
-        call = Call("lambda", "delete_function_concurrency", named)
+        call = Call("lambda", "delete_function_concurrency", target)
         yield Change("delete", what, f"{found} → none", (call,))
-    elif number is not None and number != found and _can_reserve(wanted, seen):
-        arguments = {**named, "ReservedConcurrentExecutions": number}
-        before = {**named, **({"ReservedConcurrentExecutions": found} if found else {})}
+    elif number is not None and number != found and _can_reserve(wanted, observed):
+        arguments = {**target, "ReservedConcurrentExecutions": number}
+        before = {**target, **({"ReservedConcurrentExecutions": found} if found else {})}
         call = Call("lambda", "put_function_concurrency", arguments, before=before)
         why = f"{found if found is not None else 'none'} → {number}"
         yield Change("update" if found else "create", what, why, (call,))
 
 
-def _parameter(wanted: Wanted, seen: Seen) -> Iterator[Change]:
+def _plan_parameter(wanted: Wanted, observed: Observed) -> Iterator[Change]:
     name = wanted.names.parameter
     what = f"read key {name}"
-    if seen.parameter is None:
+    if observed.parameter is None:
         arguments = {
             "Name": name,
             "Description": "The key that reads this Gimel's results",
             "Value": wanted.key,
             "Type": "SecureString",
-            "Tags": listed(wanted.tags),
+            "Tags": tag_list(wanted.tags),
         }
-        yield Change("create", what, "not there yet", (Call("ssm", "put_parameter", arguments),))
+        yield Change(
+            "create", what, "does not exist yet", (Call("ssm", "put_parameter", arguments),)
+        )
         return
-    if seen.parameter.key != wanted.key:
+    if observed.parameter.key != wanted.key:
         secret = {"Name": name, "Value": wanted.key, "Type": "SecureString", "Overwrite": True}
         call = Call("ssm", "put_parameter", secret)
-        yield Change("update", what, "somebody else chose it: a new one", (call,))
-    if missing := missing_tags(wanted.tags, seen.parameter.tags):
-        named = {"ResourceType": "Parameter", "ResourceId": name}
-        call = Call("ssm", "add_tags_to_resource", {**named, "Tags": listed(missing)})
-        yield Change("tag", what, why_tagged(seen.parameter.tags, missing), (call,))
+        yield Change("update", what, "the stack did not create it, so it is replaced", (call,))
+    if missing := missing_tags(wanted.tags, observed.parameter.tags):
+        target = {"ResourceType": "Parameter", "ResourceId": name}
+        call = Call("ssm", "add_tags_to_resource", {**target, "Tags": tag_list(missing)})
+        yield Change("tag", what, tag_reason(observed.parameter.tags, missing), (call,))
 
 
-def _log_group(wanted: Wanted, function: str, group: SeenLogGroup | None) -> Iterator[Change]:
+def _plan_log_group(
+    wanted: Wanted, function: str, group: ObservedLogGroup | None
+) -> Iterator[Change]:
     name, days = log_group(function), wanted.log_retention_days
     calls: list[Call] = []
     reasons: list[str] = []
     if group is None:
-        reasons.append("not there yet")
+        reasons.append("does not exist yet")
         arguments = {"logGroupName": name, "tags": wanted.tags}
         calls.append(Call("logs", "create_log_group", arguments))
     elif missing := missing_tags(wanted.tags, group.tags):
-        reasons.append(why_tagged(group.tags, missing))
+        reasons.append(tag_reason(group.tags, missing))
         calls.append(Call("logs", "tag_resource", {"resourceArn": group.arn, "tags": missing}))
     if group is None or group.retention_days != days:
-        reasons.append(f"kept for {days} days")
+        reasons.append(f"keeps logs for {days} days")
         retention = {"logGroupName": name, "retentionInDays": days}
         found = group.retention_days if group else None
         before = {"logGroupName": name, **({"retentionInDays": found} if found else {})}
@@ -139,30 +172,35 @@ def _log_group(wanted: Wanted, function: str, group: SeenLogGroup | None) -> Ite
         yield Change(verb, f"log group {name}", ", ".join(reasons), tuple(calls))
 
 
-def _function(wanted: Wanted, name: str, seen: SeenFunction | None) -> Iterator[Change]:
-    if seen is None:
+def _plan_function(
+    wanted: Wanted, name: str, observed: ObservedFunction | None
+) -> Iterator[Change]:
+    if observed is None:
         yield _new_function(wanted, name)
-        yield alias(name, None, later(f"version of {name}"), "the first version")
+        yield point_alias(name, None, saved_value(f"version of {name}"), "the first version")
         return
-    if missing := missing_tags(wanted.tags, seen.tags):
+    if missing := missing_tags(wanted.tags, observed.tags):
         arguments = {"Resource": wanted.home.arn("lambda", f"function:{name}"), "Tags": missing}
         call = Call("lambda", "tag_resource", arguments)
-        yield Change("tag", f"function {name}", why_tagged(seen.tags, missing), (call,))
-    yield from _updates(wanted, name, seen.versions[LATEST])
-    fitting = _fitting(wanted, name, seen)
-    if not fitting:
-        version = later(f"version of {name}")
+        yield Change("tag", f"function {name}", tag_reason(observed.tags, missing), (call,))
+    yield from _plan_updates(wanted, name, observed.versions[LATEST])
+    matching = _matching_versions(wanted, name, observed)
+    if not matching:
+        version = saved_value(f"version of {name}")
         yield _publish(name, "no version has these settings and this code")
-        yield alias(name, seen.live, version, "the version just published")
-    elif seen.live not in fitting:
-        yield alias(name, seen.live, fitting[0], f"version {fitting[0]} is as wanted")
+        yield point_alias(name, observed.live, version, "the version just published")
+    elif observed.live not in matching:
+        why = f"version {matching[0]} has these settings and this code"
+        yield point_alias(name, observed.live, matching[0], why)
 
 
-def _fitting(wanted: Wanted, name: str, seen: SeenFunction) -> list[str]:
-    """The published versions that are as wanted, the newest first."""
+def _matching_versions(wanted: Wanted, name: str, observed: ObservedFunction) -> list[str]:
+    """Return the published versions with the wanted settings and code, the newest first."""
     settings = {**wanted.configurations[name], **wanted.code}
     return newest_first(
-        number for number, found in seen.versions.items() if number != LATEST and found == settings
+        number
+        for number, found in observed.versions.items()
+        if number != LATEST and found == settings
     )
 
 
@@ -177,22 +215,22 @@ def _new_function(wanted: Wanted, name: str) -> Change:
     }
     saves = {f"version of {name}": "Version"}
     call = Call("lambda", "create_function", arguments, saves, "published_version_active")
-    return Change("create", f"function {name}", "not there yet", (call,))
+    return Change("create", f"function {name}", "does not exist yet", (call,))
 
 
-def _updates(wanted: Wanted, name: str, latest: Mapping[str, Any]) -> Iterator[Change]:
+def _plan_updates(wanted: Wanted, name: str, latest: Mapping[str, Any]) -> Iterator[Change]:
     configuration = wanted.configurations[name]
-    different = [field for field in configuration if configuration[field] != latest[field]]
-    if different:
-        arguments = {"FunctionName": name, **{key: configuration[key] for key in different}}
-        before = {"FunctionName": name, **{key: latest[key] for key in different}}
+    changed = [field for field in configuration if configuration[field] != latest[field]]
+    if changed:
+        arguments = {"FunctionName": name, **{key: configuration[key] for key in changed}}
+        before = {"FunctionName": name, **{key: latest[key] for key in changed}}
         waiter = "function_updated_v2"
         operation = "update_function_configuration"
         call = Call("lambda", operation, arguments, waiter=waiter, before=before)
         why = ", ".join(
             _difference(key, latest[key], configuration[key])
-            for key in different
-            if key != "Description" or len(different) == 1
+            for key in changed
+            if key != "Description" or len(changed) == 1
         )
         yield Change("update", f"function {name}", why, (call,))
     if any(latest[key] != value for key, value in wanted.code.items()):
@@ -204,16 +242,16 @@ def _updates(wanted: Wanted, name: str, latest: Mapping[str, Any]) -> Iterator[C
         before = {"FunctionName": name, "Architectures": latest["Architectures"]}
         waiter = "function_updated_v2"
         call = Call("lambda", "update_function_code", arguments, waiter=waiter, before=before)
-        yield Change("update", f"function {name}", "its code is another", (call,))
+        yield Change("update", f"function {name}", "the code changed", (call,))
 
 
-def _difference(name: str, seen: Any, wanted: Any) -> str:
-    """A setting's change in words; of the environment, which holds secrets, only the names."""
+def _difference(name: str, observed: Any, wanted: Any) -> str:
+    """Describe the change of a setting. The environment holds secrets, so only names are shown."""
     if name == "Environment":
-        before, after = seen.get("Variables", {}), wanted["Variables"]
+        before, after = observed.get("Variables", {}), wanted["Variables"]
         changed = sorted(key for key in before | after if before.get(key) != after.get(key))
         return f"{name} ({', '.join(changed)})"
-    return name if isinstance(wanted, dict) else f"{name} {seen} → {wanted}"
+    return name if isinstance(wanted, dict) else f"{name} {observed} → {wanted}"
 
 
 def _publish(name: str, why: str) -> Change:
@@ -224,8 +262,8 @@ def _publish(name: str, why: str) -> Change:
     return Change("publish", f"function {name}", why, (call,))
 
 
-def alias(function: str, live: str | None, version: str, why: str) -> Change:
-    """Point the alias that the API invokes to a version."""
+def point_alias(function: str, live: str | None, version: str, why: str) -> Change:
+    """Return the change that points the alias, which the API invokes, to a version."""
     arguments = {"FunctionName": function, "Name": ALIAS, "FunctionVersion": version}
     verb, operation = ("update", "update_alias") if live else ("create", "create_alias")
     before = {"FunctionName": function, "Name": ALIAS, "FunctionVersion": live} if live else {}
@@ -234,20 +272,25 @@ def alias(function: str, live: str | None, version: str, why: str) -> Change:
 
 
 def newest_first(versions: Iterable[str]) -> list[str]:
-    """Numbers of published versions, the highest first."""
+    """Sort the numbers of published versions, the highest first."""
     return sorted(versions, key=int, reverse=True)
 
 
-def _old_versions(wanted: Wanted, name: str, seen: SeenFunction | None) -> Iterator[Change]:
-    """Versions over the number kept. By now the alias is on one that fits, the newest that does."""
-    if seen is None:
+def _plan_old_versions(
+    wanted: Wanted, name: str, observed: ObservedFunction | None
+) -> Iterator[Change]:
+    """Plan the deletion of old versions.
+
+    The alias is moved earlier in the plan, so it points to a matching version by then.
+    """
+    if observed is None:
         return
-    fitting = _fitting(wanted, name, seen)
-    live = seen.live if seen.live in fitting else next(iter(fitting), None)
-    numbers = newest_first(number for number in seen.versions if number != LATEST)
-    for number in numbers[VERSIONS_KEPT if fitting else VERSIONS_KEPT - 1 :]:
+    matching = _matching_versions(wanted, name, observed)
+    live = observed.live if observed.live in matching else next(iter(matching), None)
+    numbers = newest_first(number for number in observed.versions if number != LATEST)
+    for number in numbers[VERSIONS_KEPT if matching else VERSIONS_KEPT - 1 :]:
         if number != live:
             arguments = {"FunctionName": name, "Qualifier": number}
             call = Call("lambda", "delete_function", arguments)
-            why = f"{VERSIONS_KEPT} are kept"
+            why = f"{VERSIONS_KEPT} versions are kept"
             yield Change("delete", f"version {number} of function {name}", why, (call,))

@@ -1,52 +1,58 @@
-"""The queue's part of the plan: pure functions, like all of it."""
+"""The plan of the SQS queues: their settings, their creation, change and deletion.
+
+The queue holds events that could not be written to Redis. An event source mapping feeds it to the
+replay function. A message that keeps failing moves to the queue of dead letters.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gimel.stack.change import Call, Change
-from gimel.stack.observed import Seen, SeenMapping, SeenQueue
-from gimel.stack.plan.ownership import missing_tags, why_tagged
-from gimel.stack.wanted import REPLAY, REPLAY_SECONDS, Names, Wanted, alias_arn
+from gimel.stack.observed import Observed, ObservedMapping, ObservedQueue
+from gimel.stack.plan.ownership import missing_tags, tag_reason
+from gimel.stack.wanted import REPLAY, REPLAY_TIMEOUT, Names, Wanted, alias_arn
 
-# A message is set aside after this many replays in vain: with pauses of up to ten minutes (see
-# `gimel.backend.intake`), Redis may be away for 32 hours.
-_TRIES = 200
-# At once: Redis has few connections to spare, and AWS takes no less.
-REPLAYS = 2
-_KEPT_SECONDS = 14 * 24 * 3600
-# As AWS advises.
-_INVISIBLE_SECONDS = 6 * REPLAY_SECONDS
+# The queue's maxReceiveCount: after this many failed replays a message becomes a dead letter. The
+# replay function delays a message by up to ten minutes (see `gimel.backend.intake`), so events
+# survive 32 hours without Redis.
+_MAX_REPLAYS = 200
+# The most replays that run at once. Redis has few connections to spare, and 2 is AWS's minimum.
+REPLAY_CONCURRENCY = 2
+# Seconds until SQS deletes a message. 14 days are the maximum.
+_RETENTION = 14 * 24 * 3600
+# The queue's visibility timeout in seconds. AWS advises six times the function's timeout.
+_VISIBILITY_TIMEOUT = 6 * REPLAY_TIMEOUT
 
 
-def attributes(wanted: Wanted) -> dict[str, dict[str, str]]:
-    """The attributes of both queues, by name, in the order in which they are made."""
+def queue_attributes(wanted: Wanted) -> dict[str, dict[str, str]]:
+    """Return the settings of both queues, by name, in the order in which they are created."""
     names = wanted.names
-    kept = {"MessageRetentionPeriod": str(_KEPT_SECONDS), "SqsManagedSseEnabled": "true"}
+    common = {"MessageRetentionPeriod": str(_RETENTION), "SqsManagedSseEnabled": "true"}
     dead_letters = wanted.home.arn("sqs", names.dead_letters)
-    redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": _TRIES}
+    redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": _MAX_REPLAYS}
     return {
-        names.dead_letters: kept,
+        names.dead_letters: common,
         names.queue: {
-            **kept,
-            "VisibilityTimeout": str(_INVISIBLE_SECONDS),
+            **common,
+            "VisibilityTimeout": str(_VISIBILITY_TIMEOUT),
             "RedrivePolicy": json.dumps(redrive),
         },
     }
 
 
-def queues(wanted: Wanted, seen: Seen) -> Iterator[Change]:
-    """The queue for what Redis did not take, and that for what could not be replayed."""
-    for name, settings in attributes(wanted).items():
-        found = seen.queues.get(name)
+def plan_queues(wanted: Wanted, observed: Observed) -> Iterator[Change]:
+    """Plan the creation and the changes of both queues."""
+    for name, settings in queue_attributes(wanted).items():
+        found = observed.queues.get(name)
         if found is None:
             arguments: dict[str, Any] = {"QueueName": name, "Attributes": settings}
             call = Call("sqs", "create_queue", {**arguments, "tags": wanted.tags})
-            yield Change("create", f"queue {name}", "not there yet", (call,))
+            yield Change("create", f"queue {name}", "does not exist yet", (call,))
             continue
         if missing := missing_tags(wanted.tags, found.tags):
             call = Call("sqs", "tag_queue", {"QueueUrl": found.url, "Tags": missing})
-            yield Change("tag", f"queue {name}", why_tagged(found.tags, missing), (call,))
+            yield Change("tag", f"queue {name}", tag_reason(found.tags, missing), (call,))
         if changed := _different(found, settings):
             arguments = {"QueueUrl": found.url, "Attributes": changed}
             before = {
@@ -57,9 +63,9 @@ def queues(wanted: Wanted, seen: Seen) -> Iterator[Change]:
             yield Change("update", f"queue {name}", ", ".join(changed), (call,))
 
 
-def _different(found: SeenQueue, settings: Mapping[str, str]) -> dict[str, str]:
+def _different(found: ObservedQueue, settings: Mapping[str, str]) -> dict[str, str]:
     def comparable(value: str | None) -> Any:
-        # AWS gives the policy back as text of its own making.
+        # AWS formats the redrive policy's JSON in its own way.
         parsed = json.loads(value) if value and value.startswith("{") else value
         if isinstance(parsed, dict):
             return {key: str(inner) for key, inner in parsed.items()}
@@ -72,48 +78,48 @@ def _different(found: SeenQueue, settings: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def mapping(wanted: Wanted, seen: Seen) -> Iterator[Change]:
-    """What hands the queue's messages over to the replay function."""
+def plan_mapping(wanted: Wanted, observed: Observed) -> Iterator[Change]:
+    """Plan the event source mapping, which feeds the queue's messages to the replay function."""
     names = wanted.names
     settings = {
         "FunctionName": alias_arn(wanted.home, names.function(REPLAY)),
         "BatchSize": 10,
         "Enabled": True,
         "FunctionResponseTypes": ["ReportBatchItemFailures"],
-        "ScalingConfig": {"MaximumConcurrency": REPLAYS},
+        "ScalingConfig": {"MaximumConcurrency": REPLAY_CONCURRENCY},
     }
     what = f"mapping of queue {names.queue} to function {names.function(REPLAY)}"
-    found = seen.mapping
+    found = observed.mapping
     if found is None:
         source = {"EventSourceArn": wanted.home.arn("sqs", names.queue), "Tags": wanted.tags}
         call = Call("lambda", "create_event_source_mapping", {**settings, **source})
-        yield Change("create", what, "not there yet", (call,))
+        yield Change("create", what, "does not exist yet", (call,))
         return
     if missing := missing_tags(wanted.tags, found.tags):
         call = Call("lambda", "tag_resource", {"Resource": found.arn, "Tags": missing})
-        yield Change("tag", what, why_tagged(found.tags, missing), (call,))
+        yield Change("tag", what, tag_reason(found.tags, missing), (call,))
     if changed := [name for name, value in settings.items() if found.settings[name] != value]:
         arguments = {"UUID": found.uuid, **{name: settings[name] for name in changed}}
         before = {"UUID": found.uuid, **{name: found.settings[name] for name in changed}}
         call = Call("lambda", "update_event_source_mapping", arguments, before=before)
         yield Change("update", what, ", ".join(changed), (call,))
-    # A creation that took effect though its answer was lost may leave a second one.
-    for spare in seen.mappings[1:]:
-        yield _unmap(names, spare, "the queue has another")
+    # If the answer to a creation is lost, the repeated call may create a second mapping.
+    for duplicate in observed.mappings[1:]:
+        yield _mapping_deletion(names, duplicate, "the queue has another mapping")
 
 
-def _unmap(names: Names, mapping: SeenMapping, why: str) -> Change:
+def _mapping_deletion(names: Names, mapping: ObservedMapping, why: str) -> Change:
     call = Call("lambda", "delete_event_source_mapping", {"UUID": mapping.uuid}, if_exists=True)
     return Change("delete", f"mapping of queue {names.queue}", why, (call,))
 
 
-def removals(names: Names, seen: Seen, why: str) -> Iterator[Change]:
-    """What takes all of this away again: the mapping first, and what bears the stack's tag."""
-    for found in seen.mappings:
+def plan_queue_removal(names: Names, observed: Observed, why: str) -> Iterator[Change]:
+    """Plan the deletion of the mappings and queues that bear the stack's tag."""
+    for found in observed.mappings:
         if names.tags.items() <= found.tags.items():
-            yield _unmap(names, found, why)
-    for name, queue in seen.queues.items():
+            yield _mapping_deletion(names, found, why)
+    for name, queue in observed.queues.items():
         if names.tags.items() <= queue.tags.items():
             call = Call("sqs", "delete_queue", {"QueueUrl": queue.url}, if_exists=True)
-            lost = f", {queue.waiting} messages uncounted" if queue.waiting else ""
+            lost = f", with {queue.waiting} uncounted messages" if queue.waiting else ""
             yield Change("delete", f"queue {name}", why + lost, (call,))

@@ -1,45 +1,52 @@
-"""The role's part of the plan: pure functions, like all of it."""
+"""The plan of the functions' role: its trust policy, its permissions, its permissions boundary.
+
+`gimel.stack.permissions` holds the policies themselves.
+"""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gimel.stack.change import Call, Change
-from gimel.stack.observed import Seen, SeenRole
-from gimel.stack.permissions import permissions_policy, trust_policy
-from gimel.stack.plan.ownership import OLD_POLICY, listed, missing_tags, why_tagged
+from gimel.stack.observed import Observed, ObservedRole
+from gimel.stack.permissions import functions_policy, trust_policy
+from gimel.stack.plan.ownership import LEGACY_POLICY, missing_tags, tag_list, tag_reason
 from gimel.stack.wanted import DEFAULT_STACK, Wanted
 
 
-def role(wanted: Wanted, seen: Seen) -> Iterator[Change]:
-    """The role that the functions have, and what it may do in this region."""
-    found, what = seen.role, f"role {wanted.names.role}"
-    trust = trust_policy(legacy=seen.legacy is not None or _needed_elsewhere(wanted, found))
+def plan_role(wanted: Wanted, observed: Observed) -> Iterator[Change]:
+    """Plan the functions' role and its policy for this region."""
+    found, what = observed.role, f"role {wanted.names.role}"
+    trust = trust_policy(legacy=observed.legacy is not None or _is_legacy_elsewhere(wanted, found))
     if found is None:
         arguments: dict[str, Any] = {
             "AssumeRolePolicyDocument": json.dumps(trust),
-            "Tags": listed(wanted.tags),
+            "Tags": tag_list(wanted.tags),
         }
         if wanted.boundary:
             arguments["PermissionsBoundary"] = wanted.boundary
-        yield Change("create", what, "not there yet", (_iam(wanted, "create_role", arguments),))
+        yield Change(
+            "create", what, "does not exist yet", (_iam(wanted, "create_role", arguments),)
+        )
     else:
-        yield from _existing(wanted, found, trust)
-    yield from _permissions(wanted, seen)
+        yield from _plan_existing(wanted, found, trust)
+    yield from _plan_permissions(wanted, observed)
 
 
-def _needed_elsewhere(wanted: Wanted, found: SeenRole | None) -> bool:
-    """Whether gimel 1.x's REST API of another region may need the trust that the role shows."""
+def _is_legacy_elsewhere(wanted: Wanted, found: ObservedRole | None) -> bool:
+    """Return whether gimel 1.x's REST API may still assume the role in another region."""
     if found is None or found.trust != trust_policy(legacy=True):
         return False
     return bool(wanted.names.policies_elsewhere(wanted.home.region, found.policies))
 
 
-def _existing(wanted: Wanted, found: SeenRole, trust: Mapping[str, Any]) -> Iterator[Change]:
+def _plan_existing(
+    wanted: Wanted, found: ObservedRole, trust: Mapping[str, Any]
+) -> Iterator[Change]:
     what = f"role {wanted.names.role}"
     if missing := missing_tags(wanted.tags, found.tags):
-        call = _iam(wanted, "tag_role", {"Tags": listed(missing)})
-        yield Change("tag", what, why_tagged(found.tags, missing), (call,))
+        call = _iam(wanted, "tag_role", {"Tags": tag_list(missing)})
+        yield Change("tag", what, tag_reason(found.tags, missing), (call,))
     if found.trust != trust:
         call = _iam(
             wanted,
@@ -47,7 +54,7 @@ def _existing(wanted: Wanted, found: SeenRole, trust: Mapping[str, Any]) -> Iter
             {"PolicyDocument": json.dumps(trust)},
             {"PolicyDocument": json.dumps(found.trust)},
         )
-        yield Change("update", what, "who may take it was otherwise", (call,))
+        yield Change("update", what, "its trust policy differs", (call,))
     if found.boundary != wanted.boundary:
         if wanted.boundary:
             arguments = {"PermissionsBoundary": wanted.boundary}
@@ -59,23 +66,25 @@ def _existing(wanted: Wanted, found: SeenRole, trust: Mapping[str, Any]) -> Iter
         yield Change("update", f"permissions boundary of {what}", why, (call,))
 
 
-def _permissions(wanted: Wanted, seen: Seen) -> Iterator[Change]:
-    names, found, what = wanted.names, seen.role, f"policy of role {wanted.names.role}"
-    permissions = permissions_policy(names, wanted.home, wanted.vpc, seen.legacy is not None)
+def _plan_permissions(wanted: Wanted, observed: Observed) -> Iterator[Change]:
+    names, found, what = wanted.names, observed.role, f"policy of role {wanted.names.role}"
+    permissions = functions_policy(names, wanted.home, wanted.vpc, observed.legacy is not None)
     if found is None or found.permissions != permissions:
-        known = {"PolicyName": names.policy(wanted.home.region)}
+        target = {"PolicyName": names.policy(wanted.home.region)}
         before = {}
         if found and found.permissions:
-            before = {**known, "PolicyDocument": json.dumps(found.permissions)}
-        arguments = {**known, "PolicyDocument": json.dumps(permissions)}
+            before = {**target, "PolicyDocument": json.dumps(found.permissions)}
+        arguments = {**target, "PolicyDocument": json.dumps(permissions)}
         call = _iam(wanted, "put_role_policy", arguments, before)
-        why = "for its own logs and its own queue"
+        why = "allows its own logs and queues"
         if wanted.vpc:
-            why += ", and to be in the VPC"
+            why += ", and network interfaces in the VPC"
         yield Change("update" if before else "create", what, why, (call,))
-    if found and names.stack == DEFAULT_STACK and OLD_POLICY in found.policies:
-        call = _iam(wanted, "delete_role_policy", {"PolicyName": OLD_POLICY})
-        yield Change("delete", f"policy {OLD_POLICY} of role {names.role}", "gimel 1.x's", (call,))
+    if found and names.stack == DEFAULT_STACK and LEGACY_POLICY in found.policies:
+        call = _iam(wanted, "delete_role_policy", {"PolicyName": LEGACY_POLICY})
+        yield Change(
+            "delete", f"policy {LEGACY_POLICY} of role {names.role}", "made by gimel 1.x", (call,)
+        )
 
 
 def _iam(
@@ -84,6 +93,6 @@ def _iam(
     arguments: Mapping[str, Any],
     before: Mapping[str, Any] | None = None,
 ) -> Call:
-    named = {"RoleName": wanted.names.role}
-    known = {**named, **before} if before else {}
-    return Call("iam", operation, {**named, **arguments}, before=known)
+    target = {"RoleName": wanted.names.role}
+    known = {**target, **before} if before else {}
+    return Call("iam", operation, {**target, **arguments}, before=known)

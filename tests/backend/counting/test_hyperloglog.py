@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable
 import pytest
 import redis
 
-from gimel.backend.counting.counters import shard_of
-from gimel.backend.results.experiment import SHARD_ERROR
+from gimel.backend.counting.hyperloglog import SHARD_ERROR, shard_of
 from tests.support.counting import counters_of, events
 
 
@@ -19,7 +18,7 @@ def test_shards_are_the_same_for_ever() -> None:
     assert shard_of("123456789", 1 << 32) == 0xCBF43926
     assert [shard_of(each, 64) for each in ("123456789", "", "user-1", "עלמה")] == SHARDS
     assert shard_of("anything", 1) == 0
-    code = "from gimel.backend.counting.counters import shard_of; print(shard_of('עלמה', 64))"
+    code = "from gimel.backend.counting.hyperloglog import shard_of; print(shard_of('עלמה', 64))"
     for seed in ("1", "2"):
         environment = {"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)}
         said = subprocess.check_output([sys.executable, "-c", code], env=environment)

@@ -5,7 +5,7 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gimel.backend.counting.counters import shard_of
+from gimel.backend.counting.hyperloglog import shard_of
 from gimel.backend.wire import Event
 from tests.support.counting import SHARD_0, counters_of, event, events
 from tests.support.hypothesis_settings import on_one_server

@@ -6,7 +6,7 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from gimel.backend.results.experiment import Experiment
+from gimel.backend.results.counts import ExperimentCounts
 from gimel.backend.wire import Event
 from gimel.cli import main
 from tests.support.counting import counters_of, event, events, track_1x
@@ -38,7 +38,7 @@ AGAIN = [sent(uuid, variant=variant) for uuid in range(20, 40) for variant in "a
 ]
 
 
-def only(store: redis.Redis, namespace: str = "alephbet") -> Experiment:
+def only(store: redis.Redis, namespace: str = "alephbet") -> ExperimentCounts:
     (found,) = counters_of(store).read(namespace)
     return found
 
@@ -147,7 +147,7 @@ def test_a_dry_run_changes_nothing(store: redis.Redis, run_old: OldHandlers) -> 
     only(store)  # a HyperLogLog that was counted keeps its count
     before = {key: store.dump(key) for key in store.scan_iter()}
     said = migrate(store, "--dry-run")
-    assert (said.count("would move"), len(said.splitlines())) == (2, 2)
+    assert (said.count("would be moved"), len(said.splitlines())) == (2, 2)
     assert {key: store.dump(key) for key in store.scan_iter()} == before
     assert len(migrate(store, "--namespace", "n").splitlines()) == 1
     assert len(migrate(store).splitlines()) == 1

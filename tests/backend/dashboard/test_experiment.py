@@ -64,7 +64,9 @@ def test_nobody_misses_the_sample_ratio_alarm(
 ) -> None:
     page = visit(shop.url, {"namespace": "shop", "experiment": "Lopsided"}, size=(width, 700))
     alarm = page.get_by_role("alert").filter(has_text="The split is wrong")
-    expect(alarm).to_contain_text(re.compile(r"p < 0.0001.*57\.\d% of visitors, 50.0% meant", re.S))
+    expect(alarm).to_contain_text(
+        re.compile(r"p < 0.0001.*57\.\d% of visitors, 50.0% intended", re.S)
+    )
     box = alarm.bounding_box()
     assert box
     assert box["y"] < 400

@@ -47,7 +47,7 @@ def test_away_and_back(local: LocalBackend, visit: Opener) -> None:
     with local.down():
         page.clock.run_for(16_000)
         trouble = page.get_by_text("The backend does not answer.")
-        expect(trouble).to_contain_text(re.compile(r"These figures are of \d\d:\d\d, just now"))
+        expect(trouble).to_contain_text(re.compile(r"These figures are from \d\d:\d\d, just now"))
         expect(page.locator("#live")).to_have_text("Not updated")
         expect(row(page, "kept")).to_contain_text("9")
         page.clock.run_for(130_000)

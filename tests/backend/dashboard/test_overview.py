@@ -54,7 +54,7 @@ def test_search_sort_and_filter_live_in_the_address(shop: LocalBackend, visit: O
     expect(again.get_by_role("searchbox")).to_have_value("BUT")
     assert names(again) == ["Button 10", "Button 9"]
     page.get_by_role("searchbox").fill("nothing like this")
-    expect(page.get_by_text("No experiment is like that")).to_be_visible()
+    expect(page.get_by_text("No experiment matches.")).to_be_visible()
     page.get_by_role("searchbox").fill("")
     page.get_by_role("link", name="Archived 1").click()
     assert names(page) == ["No goal yet"]

@@ -229,7 +229,7 @@ def test_light_and_dark_by_system_and_by_switch(shared: LocalBackend, visit: Ope
     page.reload()
     assert paper(page) == DARK
     expect(page.get_by_label("Dark")).to_be_checked()
-    page.get_by_label("As the system").check()
+    page.get_by_label("System").check()
     assert paper(page) == LIGHT
 
 

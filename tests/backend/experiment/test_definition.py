@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gimel.backend.counting.counters import Counters
-from gimel.backend.experiment.definition import FIELDS, Settings, changes
+from gimel.backend.experiment.definition import RESETTABLE_FIELDS, ExperimentSettings, parse_changes
+from gimel.backend.process import reset
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
-from gimel.gimel import forget_connection
 from tests.support.commands import count
 from tests.support.handler_requests import Answer, call, post
 from tests.support.hypothesis_settings import on_one_server
@@ -121,7 +121,7 @@ NUMBERS = st.dictionaries(
     st.sampled_from("abc"), st.floats() | st.integers(), min_size=3, max_size=3
 )
 BODIES = st.dictionaries(
-    st.sampled_from(FIELDS) | st.text(max_size=3), ANYTHING | NUMBERS, max_size=3
+    st.sampled_from(RESETTABLE_FIELDS) | st.text(max_size=3), ANYTHING | NUMBERS, max_size=3
 )
 
 
@@ -151,7 +151,9 @@ TOLD = {
 def test_what_is_told_is_kept_and_can_be_taken_back(store: redis.Redis) -> None:
     fresh, stored = read(), store.hgetall(KEY)
     assert tell(TOLD).body == read()
-    assert Settings.of(store.hgetall(KEY)) == Settings(**TOLD | {"totals": ("g",)})
+    assert ExperimentSettings.from_hash(store.hgetall(KEY)) == ExperimentSettings(
+        **TOLD | {"totals": ("g",)}
+    )
     assert tell({}).body == read()
     assert tell(dict.fromkeys(TOLD)).body == fresh
     assert store.hgetall(KEY) == stored
@@ -160,15 +162,19 @@ def test_what_is_told_is_kept_and_can_be_taken_back(store: redis.Redis) -> None:
 def test_one_change_leaves_the_rest(store: redis.Redis) -> None:
     tell(TOLD)
     tell({"equivalence": None})
-    assert Settings.of(store.hgetall(KEY)) == Settings(
+    assert ExperimentSettings.from_hash(store.hgetall(KEY)) == ExperimentSettings(
         **TOLD | {"totals": ("g",), "equivalence": None}
     )
 
 
 def test_every_field_has_a_check() -> None:
     # The way of counting cannot be told to an experiment that counts: test_counting.py.
-    assert set(TOLD) == set(FIELDS) == set(Settings.__dataclass_fields__) - {"counting"}
-    assert set(changes(TOLD, list(VARIANTS), list(GOALS))) == set(FIELDS)
+    assert (
+        set(TOLD)
+        == set(RESETTABLE_FIELDS)
+        == set(ExperimentSettings.__dataclass_fields__) - {"counting"}
+    )
+    assert set(parse_changes(TOLD, list(VARIANTS), list(GOALS))) == set(RESETTABLE_FIELDS)
 
 
 def test_the_answer_follows_the_baseline() -> None:
@@ -226,14 +232,14 @@ def test_a_stopped_experiment_takes_events_and_counts_none(store: redis.Redis) -
     event = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "new"}
     for state in ("stopped", "archived"):
         assert tell({"state": state}).body["state"] == state
-        forget_connection()  # as a new process, which remembers nothing
+        reset()  # as a new process, which remembers nothing
         assert post(event) == post([event]) == call("GET", "/e", event)
         assert post(event).status == 200
         assert post(event | {"variant": "new"}).status == 200
         assert read()["variants"][0]["trials"] == VARIANTS["a"]
         assert len(read()["variants"]) == 3
     assert tell({"state": "running"}).body["state"] == "running"
-    forget_connection()
+    reset()
     post(event)
     assert read()["variants"][0]["trials"] == VARIANTS["a"] + 1
 
@@ -271,7 +277,7 @@ def test_an_experiment_of_gimel_1_stays_one_after_it_was_told_something(store: r
     for same in ("experiment", "variants", "counting", "created_at"):
         assert answer.body[same] == before[same]
     assert before["counting"]["shards"] == 1
-    forget_connection()
+    reset()
     keys = set(store.keys())
     event = query | {"variant": "red:#1", "event": "participate", "uuid": "new"}
     assert post(event).status == 200
@@ -284,7 +290,7 @@ def test_an_experiment_of_gimel_1_can_be_stopped(store: redis.Redis) -> None:
     legacy(store)
     query = {"experiment": "old 100%"}
     assert call("POST", "/settings", query, body='{"state":"stopped"}').status == 200
-    forget_connection()
+    reset()
     event = query | {"variant": "blue", "event": "participate", "uuid": "new"}
     assert post(event).status == 200
     assert store.pfcount("alephbet:counters:old 100%:participate:blue") == 100

@@ -34,7 +34,7 @@ def test_the_way_stays_once_events_are_counted(backend: redis.Redis, way: str | 
     call("GET", "/e", EVENT)
     answer = choose(way)
     assert (answer.status, answer.body["field"]) == (400, "counting")
-    assert "cannot be changed any more" in answer.body["error"]
+    assert "cannot change after the first event" in answer.body["error"]
     assert call("GET", "/experiment", {"experiment": "e"}).body["counting"]["shards"] == 64
 
 

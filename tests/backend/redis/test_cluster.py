@@ -10,11 +10,12 @@ import redis
 from redis.crc import key_slot
 
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.keys import Layout
-from gimel.backend.redis import line
+from gimel.backend.counting.keys import Keys
+from gimel.backend.redis import protocol
 from gimel.backend.redis.cluster import Cluster
-from gimel.backend.redis.connection import Connection, Within
-from gimel.backend.redis.line import Single
+from gimel.backend.redis.connection import Connection
+from gimel.backend.redis.protocol import Single
+from gimel.backend.redis.transport import Deadline
 from gimel.backend.wire import Event
 from gimel.config.redis import RedisSettings
 from gimel.stack.preflight import check_redis
@@ -47,7 +48,7 @@ class _Meanwhile:
     ) -> None:
         self._settings, self._work = settings, work
         self._held: list[tuple[Any, Sequence[Single]]] = []
-        self._send = line.send
+        self._send = protocol.send
         self._thread = threading.get_ident()
         patch.setattr("gimel.backend.redis.cluster.send", self.send)
 
@@ -79,7 +80,7 @@ def test_an_experiment_that_another_process_is_making_in_a_cluster_is_no_old_one
         for each in (one, other):
             each.add([event(0)])
         with monkeypatch.context() as patch:
-            settings = Layout(namespace, "e").settings
+            settings = Keys(namespace, "e").settings
             _Meanwhile(patch, settings, lambda: other.add(sent[:100]))
             one.add(sent)
         (found,) = reader.read(namespace, ["e"])
@@ -169,8 +170,8 @@ def test_a_server_that_answered_before_another_broke_off_answers_no_later_questi
     with cluster() as nodes:
         connection = Connection(url_of(nodes[0]), cluster=True)
         keys = [f"key {number}" for number in range(30)]
-        connection.tell([("SET", key, key) for key in keys])
-        with frozen(nodes[0]), pytest.raises(redis.RedisError), Within(0.2):
+        connection.execute([("SET", key, key) for key in keys])
+        with frozen(nodes[0]), pytest.raises(redis.RedisError), Deadline(0.2):
             connection.ask([("GET", key) for key in keys])
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("gimel.backend.redis.cluster.receive", interrupt)
@@ -187,7 +188,7 @@ def interrupt(*_: object) -> None:
 def test_keys_that_are_moving_and_have_moved_are_found() -> None:
     with cluster() as nodes:
         connection = Connection(url_of(nodes[0]), cluster=True)
-        connection.tell([("SET", key, key) for key in ("a key", "another")])
+        connection.execute([("SET", key, key) for key in ("a key", "another")])
         slot = key_slot(b"a key")
         source = next(
             node for node in nodes if node.execute_command("CLUSTER COUNTKEYSINSLOT", slot)

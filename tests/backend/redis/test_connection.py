@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from gimel import gimel as handlers
+from gimel.backend import process
 from gimel.backend.counting.counters import Counters
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
@@ -36,7 +36,7 @@ READS = [
 @pytest.fixture(autouse=True)
 def _forget_the_connection() -> Iterator[None]:
     yield
-    handlers.forget_connection()
+    process.reset()
 
 
 def assert_out_of_reach(answer: object, seconds: float) -> None:
@@ -192,9 +192,9 @@ def test_answers_that_nobody_waits_for_any_more_answer_nothing_else(
     connection.ask([("STRLEN", "nine")])
     # No replica hears of it: each of the two comes late, and by itself.
     late = [("WAIT", "1", "100")]
-    found = connection.count_in_turn([[("STRLEN", "nine")], late, late])
+    found = connection.stream([[("STRLEN", "nine")], late, late])
     assert next(found) == [9]
     if given_up:
         found.close()
     assert connection.ask([("STRLEN", "nine")]) == [9]
-    assert list(connection.count_in_turn([[("STRLEN", "nine")]] * 2)) == [[9], [9]]
+    assert list(connection.stream([[("STRLEN", "nine")]] * 2)) == [[9], [9]]

@@ -6,9 +6,10 @@ import threading
 import pytest
 import redis
 
-from gimel.backend.counting.counters import Counters, shard_of
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.hyperloglog import shard_of
 from gimel.backend.redis.connection import Connection
-from gimel.backend.redis.line import Single
+from gimel.backend.redis.protocol import Single
 from gimel.backend.wire import Event
 from tests.support.servers import url_of
 
@@ -53,7 +54,7 @@ def test_an_answer_too_many_is_an_error_and_nobodys() -> None:
         thread = threading.Thread(target=answer)
         thread.start()
         connection = Connection(f"redis://127.0.0.1:{listener.getsockname()[1]}")
-        with pytest.raises(redis.ConnectionError, match="more answers"):
+        with pytest.raises(redis.ConnectionError, match="more replies"):
             connection.ask([("EXISTS", "a key")])
         assert connection.ask([("EXISTS", "a key")]) == [7]
         connection.disconnect()
@@ -79,7 +80,7 @@ def parts_of(store: redis.Redis, number: int) -> tuple[list[list[Single]], list[
 def test_answers_in_turn_are_to_their_questions(store: redis.Redis, number: int) -> None:
     parts, answers = parts_of(store, number)
     connection = Connection(url_of(store))
-    assert list(connection.count_in_turn(parts)) == answers
+    assert list(connection.stream(parts)) == answers
     assert connection.ask([("STRLEN", "key 7")]) == [7]
 
 
@@ -88,7 +89,7 @@ def test_a_line_that_breaks_between_answers_in_turn_costs_one_more_try(store: re
     connection = Connection(url_of(store))
     connection.ask([("STRLEN", "key 7")])
     before = connection.reconnects
-    found = connection.count_in_turn(parts)
+    found = connection.stream(parts)
     first = next(found)
     store.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert [first, *found] == answers

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
-from gimel.backend.results.analysis import analyse, matrix, sample_ratio
+from gimel.backend.results.analysis import analyse, compare_all_pairs, sample_ratio
 from tests.support.inference import ONE_SHARD, SHARDS_64, row
 
 
@@ -146,7 +146,7 @@ class TestEdges:
 
     def test_matrix(self):
         counts = {"a": 9000, "b": 9000, "c": 9000}, {"g": {"a": 900, "b": 1000, "c": 1100}}
-        (goal,) = matrix(*counts, relative_error=0)
+        (goal,) = compare_all_pairs(*counts, relative_error=0)
         pairs = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
         assert len(pairs) == 6
         there, back = pairs["c", "a"], pairs["a", "c"]
@@ -158,7 +158,7 @@ class TestEdges:
         )
 
     def test_matrix_leaves_out_who_has_no_visitors(self):
-        (goal,) = matrix({"a": 10, "b": 0}, {"g": {"a": 1}}, relative_error=0)
+        (goal,) = compare_all_pairs({"a": 10, "b": 0}, {"g": {"a": 1}}, relative_error=0)
         assert goal["pairs"] == []
 
 
@@ -188,7 +188,7 @@ def test_any_counts_have_an_answer(data, variants, error):
     margin = data.draw(st.sampled_from([None, 0.01, 0.5]))
     found = analyse(trials, goals, baseline=baseline, relative_error=error, equivalence=margin)
     assert all(math.isfinite(number) for number in numbers(found))
-    json.dumps([found, matrix(trials, goals, relative_error=error)], allow_nan=False)
+    json.dumps([found, compare_all_pairs(trials, goals, relative_error=error)], allow_nan=False)
     for goal in found["goals"]:
         assert len(goal["results"]) == len(variants)
         chances = [each["chance_to_be_best"] for each in goal["results"] if each["trials"]]
@@ -207,7 +207,9 @@ def test_any_counts_have_an_answer(data, variants, error):
 
 def test_a_stray_takes_no_part():
     trials, successes = {"a": 5000, "b": 5000, "!typo": 1}, {"a": 500, "b": 700, "!typo": 1}
-    found = analyse(trials, {"g": successes}, baseline="a", relative_error=0.001, strays={"!typo"})
+    found = analyse(
+        trials, {"g": successes}, baseline="a", relative_error=0.001, excluded={"!typo"}
+    )
     alone = analyse(
         {"a": 5000, "b": 5000}, {"g": {"a": 500, "b": 700}}, baseline="a", relative_error=0.001
     )

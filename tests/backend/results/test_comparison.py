@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from gbstats.frequentist.tests import SequentialConfig, SequentialTwoSidedTTest, TwoSidedTTest
-from gbstats.models.statistics import ProportionStatistic
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
@@ -16,19 +14,18 @@ from statsmodels.stats.proportion import (
 
 from gimel.backend.results.comparison import (
     Arm,
-    Comparison,
     boundary,
     chi_square_tail,
     compare,
-    counting_variance,
+    counter_variance,
     holm,
     intrinsic_time,
 )
 from tests.support.inference import ONE_SHARD, SHARDS_64, row
 
 
-class TestAgainstGbstats:
-    """GrowthBook's library, and the figures of its own tests."""
+class TestAgainstPublishedFigures:
+    """The figures of the tests of GrowthBook's library."""
 
     def test_one_look_at_few_visitors(self):
         found = row(14, 28, 16, 30)
@@ -36,36 +33,11 @@ class TestAgainstGbstats:
         # theirs: 0.80707, Student's t on the lift itself
         assert found["p_value"] == pytest.approx(0.80707, abs=0.005)
 
-    @pytest.mark.parametrize(
-        "counts", [(5000, 50_000, 5200, 50_000), (900_000, 2_000_000, 904_000, 2_000_000)]
-    )
-    def test_one_look_at_many_visitors(self, counts):
-        xa, na, xb, nb = counts
-        theirs = TwoSidedTTest(ProportionStatistic(na, xa), ProportionStatistic(nb, xb))
-        found = compare(Arm(xb, nb), Arm(xa, na))
-        assert found.p_value == pytest.approx(theirs.p_value, abs=0.005)
-        assert found.interval == pytest.approx(theirs.confidence_interval, abs=0.001)
-
     def test_sequential(self):
         found = row(1396, 3000, 2422, 3461)
         assert found["lift"] == 0.50386
         # on the log scale the interval is not symmetric around the lift
         assert found["lift_interval_always_valid"] == pytest.approx((0.40098, 0.60675), abs=0.004)
-
-    @pytest.mark.parametrize(
-        "counts", [(14, 28, 16, 30), (1396, 3000, 1422, 3461), (9, 1000, 30, 900)]
-    )
-    def test_the_confidence_sequence_is_the_same_function(self, counts):
-        xa, na, xb, nb = counts
-        theirs = SequentialTwoSidedTTest(
-            ProportionStatistic(na, xa),
-            ProportionStatistic(nb, xb),
-            SequentialConfig(sequential_tuning_parameter=5000),
-        )
-        low, high = theirs.confidence_interval
-        assert boundary(na + nb) == pytest.approx((high - low) / 2 / theirs.variance**0.5)
-        ours = Comparison(theirs.point_estimate, theirs.variance, 0.0, na + nb)
-        assert ours.p_value_always_valid == pytest.approx(theirs.p_value)
 
     def test_holm(self):
         p_values = [0.01, 0.04, 0.03, 0.005]
@@ -79,7 +51,7 @@ class TestAgainstStatsmodelsAndScipy:
     )
     def test_rate_interval_is_wilsons(self, successes, trials):
         theirs = proportion_confint(successes, trials, method="wilson")
-        assert Arm(successes, trials).interval == pytest.approx(theirs, abs=1e-12)
+        assert Arm(successes, trials).rate_interval == pytest.approx(theirs, abs=1e-12)
 
     @pytest.mark.parametrize(
         "counts", [(1000, 10_000, 1080, 10_000), (51_000, 100_000, 51_500, 101_000)]
@@ -88,7 +60,7 @@ class TestAgainstStatsmodelsAndScipy:
         xa, na, xb, nb = counts
         theirs = confint_proportions_2indep(xb, nb, xa, na, compare="ratio", method="log")
         found = compare(Arm(xb, nb), Arm(xa, na))
-        assert found.interval == pytest.approx([bound - 1 for bound in theirs], abs=1e-4)
+        assert found.lift_interval == pytest.approx([bound - 1 for bound in theirs], abs=1e-4)
         assert found.p_value == pytest.approx(proportions_ztest([xb, xa], [nb, na])[1], rel=0.02)
 
     @pytest.mark.parametrize("freedom", range(1, 20))
@@ -113,12 +85,12 @@ class TestCountingError:
 
     def test_four_full_counters_add_their_variances(self):
         arm = Arm(10**9, 2 * 10**9, ONE_SHARD)
-        assert compare(arm, arm).error == pytest.approx(2 * ONE_SHARD, rel=1e-4)
+        assert compare(arm, arm).standard_error == pytest.approx(2 * ONE_SHARD, rel=1e-4)
 
     def test_a_counter_with_few_elements_errs_less(self):
-        assert counting_variance(100, ONE_SHARD) ** 0.5 == pytest.approx(0.0056, abs=1e-4)
-        assert counting_variance(10**7, ONE_SHARD) ** 0.5 == pytest.approx(ONE_SHARD)
-        assert counting_variance(0, 0.0) == 0
+        assert counter_variance(100, ONE_SHARD) ** 0.5 == pytest.approx(0.0056, abs=1e-4)
+        assert counter_variance(10**7, ONE_SHARD) ** 0.5 == pytest.approx(ONE_SHARD)
+        assert counter_variance(0, 0.0) == 0
 
     def test_it_is_no_noise_that_looks_average_out(self):
         # ten times the visitors with a lift of half a counting error: no nearer to significant
@@ -135,14 +107,14 @@ class TestCountingError:
         assert intrinsic_time(1000, 1.0, 1.0) == 4000
 
     def test_rate_interval(self):
-        low, high = Arm(10**8, 10**9, ONE_SHARD).interval
+        low, high = Arm(10**8, 10**9, ONE_SHARD).rate_interval
         assert (high - low) / 2 / 0.1 == pytest.approx(1.96 * ONE_SHARD * 2**0.5, rel=0.01)
 
     def test_a_proportion_stays_one(self):
         found = row(100_300, 100_000, 99_000, 100_000, relative_error=ONE_SHARD)
         arm = Arm(100_300, 100_000, ONE_SHARD)
         assert arm.rate == 1
-        assert arm.interval[1] == 1
+        assert arm.rate_interval[1] == 1
         assert found["p_value"] > 0.05
 
 
@@ -157,8 +129,8 @@ class TestOneTest:
     def test_they_never_disagree(self, successes, trials, error):
         found = compare(Arm(successes[1], trials[1], error), Arm(successes[0], trials[0], error))
         for p_value, interval in (
-            (found.p_value, found.interval),
-            (found.p_value_always_valid, found.interval_always_valid),
+            (found.p_value, found.lift_interval),
+            (found.p_value_always_valid, found.lift_interval_always_valid),
         ):
             if interval is not None and abs(p_value - 0.05) > 1e-9:
                 assert (p_value < 0.05) == (not interval[0] <= 0 <= interval[1])

@@ -87,12 +87,12 @@ class TestVerdict:
     @pytest.mark.parametrize(
         ("trials", "successes", "baseline", "reason"),
         [
-            ({}, {}, None, "only one variant"),
-            ({"a": 10}, {"a": 1}, "a", "only one variant"),
+            ({}, {}, None, "fewer than two variants"),
+            ({"a": 10}, {"a": 1}, "a", "fewer than two variants"),
             ({"a": 10, "b": 10}, {"a": 1}, None, "no baseline"),
             ({"a": 0, "b": 10}, {"b": 1}, "a", "has no visitors"),
-            ({"a": 10, "b": 0}, {"a": 1}, "a", "Only a has visitors"),
-            ({"a": 10, "b": 10}, {"a": 0, "b": 0}, "a", "Nobody has reached"),
+            ({"a": 10, "b": 0}, {"a": 1}, "a", "Only the baseline, a, has visitors"),
+            ({"a": 10, "b": 10}, {"a": 0, "b": 0}, "a", "No visitor has reached"),
         ],
     )
     def test_what_is_missing_is_said(self, trials, successes, baseline, reason):
@@ -123,6 +123,6 @@ def test_an_open_comparison_is_named_beside_the_decided_ones():
         relative_error=0.001,
     )["goals"][0]["verdict"]
     assert found["reason"].startswith(
-        "B did worse. The difference between C and A may still be chance"
+        "B does worse than A. The difference between C and A may still be chance"
     )
     assert found["visitors_needed"] is None

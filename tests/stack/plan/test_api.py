@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from gimel.gimel import ROUTES
 from gimel.stack.observed import (
-    SeenLegacy,
-    SeenMethod,
+    ObservedLegacy,
+    ObservedMethod,
 )
-from gimel.stack.plan.api import OLD_DEPLOYMENT
+from gimel.stack.plan.api import LEGACY_DEPLOYMENT
 from gimel.stack.plan.plan import plan
 from tests.support.planning import done, wanted
 
@@ -25,7 +25,7 @@ def test_the_permission_follows_the_api() -> None:
 
 def test_the_old_rest_api_is_to_say_what_failed() -> None:
     served = done(wanted())
-    silent = SeenMethod("r1", "GET", frozenset({"200"}), None)
+    silent = ObservedMethod("r1", "GET", frozenset({"200"}), None)
     half = replace(silent, statuses=frozenset({"200", "503"}))
     done_with = replace(half, failure="503")
     put, respond, serve = "put_method_response", "put_integration_response", "create_deployment"
@@ -33,10 +33,10 @@ def test_the_old_rest_api_is_to_say_what_failed() -> None:
         ((silent,), "gimel deployment", [put, respond, serve]),
         ((silent, half), "gimel deployment", [put, respond, respond, serve]),
         ((done_with,), "gimel deployment", [serve]),
-        ((silent,), OLD_DEPLOYMENT, [put, respond, serve]),
-        ((done_with,), OLD_DEPLOYMENT, []),
+        ((silent,), LEGACY_DEPLOYMENT, [put, respond, serve]),
+        ((done_with,), LEGACY_DEPLOYMENT, []),
     ]:
-        seen = replace(served, legacy=SeenLegacy("rest1", (), methods, deployment))
+        seen = replace(served, legacy=ObservedLegacy("rest1", (), methods, deployment))
         changes = [change for change in plan(wanted(), seen) if "REST API" in change.what]
         assert [call.operation for change in changes for call in change.calls] == operations
 

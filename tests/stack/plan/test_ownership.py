@@ -10,7 +10,7 @@ from gimel.config.settings import AwsSettings, Config
 from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
 from gimel.stack.observe import observe
-from gimel.stack.observed import SeenParameter
+from gimel.stack.observed import ObservedParameter
 from gimel.stack.plan.plan import plan
 from gimel.stack.wanted import (
     DeployError,
@@ -32,11 +32,13 @@ def test_strangers_are_named() -> None:
     assert seen.parameter is not None
     strange = replace(seen, role=replace(seen.role, tags={"gimel:stack": "gimel"}))
     for adopt in (False, True):
-        with pytest.raises(DeployError, match=r"another stack, .*: role shop\."):
+        with pytest.raises(DeployError, match=r"another stack made .*: role shop\."):
             plan(other, strange, adopt)
     strange = function(seen, "shop-track", tags={})
     strange = replace(strange, parameter=replace(seen.parameter, tags={"team": "x"}))
-    with pytest.raises(DeployError, match=r"shop, .*: function shop-track, parameter /shop/read"):
+    with pytest.raises(
+        DeployError, match=r"stack shop did not .*: function shop-track, parameter /shop"
+    ):
         plan(other, strange)
     adopted = [str(change) for change in plan(other, strange, adopt=True)]
     assert adopted == [
@@ -55,7 +57,7 @@ def test_the_default_stack_takes_over_gimel_1_and_nothing_else() -> None:
     said = lines(wanted(), replace(mine, role=replace(seen.role, tags={}, policies=("gimel",))))
     assert said[:4] == [
         "tag role gimel: taken over",
-        "delete policy gimel of role gimel: gimel 1.x's",
+        "delete policy gimel of role gimel: made by gimel 1.x",
         "update log group /aws/lambda/gimel-track: taken over",
         "tag function gimel-track: taken over",
     ]
@@ -74,11 +76,14 @@ def test_a_queue_of_a_stranger_is_left_alone() -> None:
 
 
 def test_a_read_key_that_is_adopted_is_drawn_anew() -> None:
-    seen = replace(done(wanted()), parameter=SeenParameter({}, "x"))
+    seen = replace(done(wanted()), parameter=ObservedParameter({}, "x"))
     with pytest.raises(DeployError, match="parameter /gimel/read-key"):
         plan(wanted(), seen)
     put, tag = plan(wanted(), seen, adopt=True)
-    assert str(put) == "update read key /gimel/read-key: somebody else chose it: a new one"
+    assert (
+        str(put)
+        == "update read key /gimel/read-key: the stack did not create it, so it is replaced"
+    )
     assert put.calls[0].arguments["Type"] == "SecureString"
     assert str(tag).startswith("tag read key")
 

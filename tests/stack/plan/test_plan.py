@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gimel.stack.observed import Seen
+from gimel.stack.observed import Observed
 from gimel.stack.plan.plan import notes, plan
 from gimel.stack.wanted import (
     Names,
@@ -86,7 +86,7 @@ def test_a_setting_becomes_a_version(settings: Mapping[str, Any], why: str) -> N
     assert len(said) == 12
 
 
-def logging(name: str, seen: Seen, how: Mapping[str, str | None] | None) -> Seen:
+def logging(name: str, seen: Observed, how: Mapping[str, str | None] | None) -> Observed:
     found = seen.functions[name].versions["3"]
     settings = {**found, "LoggingConfig": how}
     return function(seen, name, versions={"$LATEST": settings, "3": settings})
@@ -103,7 +103,7 @@ def test_other_code_becomes_a_version() -> None:
     said = lines(wanted(BUNDLE._replace(content=b"other")), done(wanted()))
     assert said[0].startswith("update function gimel-track: Description gimel 2.")
     assert said[1:4] == [
-        "update function gimel-track: its code is another",
+        "update function gimel-track: the code changed",
         "publish function gimel-track: no version has these settings and this code",
         "update alias live of function gimel-track: the version just published",
     ]
@@ -115,7 +115,7 @@ def test_a_version_that_fits_is_not_published_again() -> None:
     old = {**versions["3"], "MemorySize": 128}
     seen = function(seen, "gimel-track", versions={**versions, "10": old}, live="10")
     assert lines(wanted(), seen) == [
-        "update alias live of function gimel-track: version 3 is as wanted"
+        "update alias live of function gimel-track: version 3 has these settings and this code"
     ]
 
 
@@ -125,8 +125,8 @@ def test_the_numbers_of_versions_are_numbers() -> None:
     versions = {str(number): settings for number in (8, 9, 10, 11, 100, 7, 2)}
     seen = function(seen, "gimel-track", versions={**versions, "$LATEST": settings}, live="100")
     assert lines(wanted(), seen) == [
-        "delete version 7 of function gimel-track: 5 are kept",
-        "delete version 2 of function gimel-track: 5 are kept",
+        "delete version 7 of function gimel-track: 5 versions are kept",
+        "delete version 2 of function gimel-track: 5 versions are kept",
     ]
 
 
@@ -187,7 +187,7 @@ def test_concurrency_that_the_account_cannot_give_is_not_asked_for() -> None:
     new_account = replace(NOTHING, unreserved=10)
     assert not [line for line in lines(wanted(), new_account) if "concurrency" in line]
     (note,) = notes(wanted(), new_account)
-    assert "the account has 10 executions left" in note
+    assert "the account has 10 unreserved executions" in note
     assert notes(wanted(), replace(NOTHING, unreserved=127)) == []
     assert notes(wanted(), replace(NOTHING, unreserved=126)) != []
     assert notes(wanted(), replace(done(wanted()), unreserved=0)) == []
@@ -201,8 +201,9 @@ def test_notes_tell_of_what_others_added() -> None:
     admin = "arn:aws:iam::aws:policy/AdministratorAccess"
     role = replace(seen.role, policies=policies, attached=(admin,))
     eater = "arn:aws:lambda:eu-west-1:123456789012:function:other"
-    told = notes(wanted(), replace(seen, role=role, eaters=(eater,)))
+    told = notes(wanted(), replace(seen, role=role, other_consumers=(eater,)))
     assert told == [
-        f"role gimel has more rights than Gimel gave: {admin}, gimel-debugging",
-        f"events that wait in queue gimel-events are also handed to {eater}: those are lost",
+        f"role gimel has policies that Gimel did not add: {admin}, gimel-debugging",
+        "other functions also receive events of queue gimel-events, and those events are not "
+        f"counted: {eater}",
     ]

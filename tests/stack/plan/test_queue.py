@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gimel.stack.plan.plan import plan
-from gimel.stack.plan.queue import removals
+from gimel.stack.plan.queue import plan_queue_removal
 from gimel.stack.wanted import Names
 from tests.support.planning import HOME, NOTHING, done, wanted
 
@@ -39,15 +39,17 @@ def test_a_mapping_switched_off_is_switched_on() -> None:
 
 def test_what_is_taken_away_ends_with_the_dead_letters() -> None:
     seen = done(wanted())
-    said = [change.what for change in removals(Names("gimel"), seen, "the stack goes")]
+    said = [
+        change.what for change in plan_queue_removal(Names("gimel"), seen, "the stack is deleted")
+    ]
     assert said[0] == "mapping of queue gimel-events"
     assert sorted(said[1:]) == ["queue gimel-events", "queue gimel-events-dead"]
-    assert list(removals(Names("gimel"), NOTHING, "the stack goes")) == []
+    assert list(plan_queue_removal(Names("gimel"), NOTHING, "the stack is deleted")) == []
     queue = seen.queues["gimel-events"]
     full = replace(queue, attributes={**queue.attributes, "ApproximateNumberOfMessages": "3"})
     left = replace(seen, queues={"gimel-events": full})
-    *_, last = removals(Names("gimel"), left, "the stack goes")
-    assert str(last) == "delete queue gimel-events: the stack goes, 3 messages uncounted"
+    *_, last = plan_queue_removal(Names("gimel"), left, "the stack is deleted")
+    assert str(last) == "delete queue gimel-events: the stack is deleted, with 3 uncounted messages"
 
 
 def test_a_second_mapping_goes() -> None:
@@ -55,7 +57,9 @@ def test_a_second_mapping_goes() -> None:
     (mapping,) = seen.mappings
     twice = replace(seen, mappings=(mapping, replace(mapping, uuid="uuid2")))
     (change,) = plan(wanted(), twice)
-    assert str(change) == "delete mapping of queue gimel-events: the queue has another"
+    assert str(change) == "delete mapping of queue gimel-events: the queue has another mapping"
     assert change.calls[0].arguments == {"UUID": "uuid2"}
-    said = [change.what for change in removals(Names("gimel"), twice, "the stack goes")]
+    said = [
+        change.what for change in plan_queue_removal(Names("gimel"), twice, "the stack is deleted")
+    ]
     assert said.count("mapping of queue gimel-events") == 2

@@ -1,47 +1,42 @@
-"""An experiment as it was read: settings and counts, and what the wire says of it."""
+"""The counts of one experiment as read from Redis, and the answer of `GET /experiment`."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from gimel.backend.counting.ways import EXACT
-from gimel.backend.experiment.definition import Settings
+from gimel.backend.counting.exact import EXACT
+from gimel.backend.counting.hyperloglog import relative_error
+from gimel.backend.experiment.definition import ExperimentSettings
 
-# Redis's documentation: the standard error of one HyperLogLog of 16,384 registers.
-SHARD_ERROR = 0.0081
-# Below this share of the largest variant's visitors, one without a weight is a typo or a prank.
-_STRAY = 0.01
+# A variant with a smaller share of the largest variant's visitors is probably a typo or a prank.
+_NEGLIGIBLE_SHARE = 0.01
 _CONVENTIONAL_BASELINES = ("control", "baseline", "original")
 
 
-def relative_error(shards: int) -> float:
-    """Relative standard error of a counter of so many shards."""
-    return float(SHARD_ERROR / shards**0.5)
-
-
 @dataclass(frozen=True)
-class Experiment:
-    """One experiment.
+class ExperimentCounts:
+    """The counts of one experiment, with the settings that are needed to interpret them.
 
-    `trials` maps each variant to its visitors; `goals` maps each goal to its conversions by
-    variant, zeros included. `ambiguous`: the names of gimel 1.x that may be meant otherwise.
+    `trials` maps each variant to its number of visitors. `goals` maps each goal to its number of
+    conversions by variant, zeros included. `ambiguous` lists names of gimel 1.x, in the form
+    `goal:variant`, that can be read in more than one way.
     """
 
     name: str
     shards: int = 1
     created_at: str | None = None
-    settings: Settings = field(default_factory=Settings)
+    settings: ExperimentSettings = field(default_factory=ExperimentSettings)
     trials: dict[str, int] = field(default_factory=dict)
     goals: dict[str, dict[str, int]] = field(default_factory=dict)
     ambiguous: tuple[str, ...] = ()
 
     @property
     def exists(self) -> bool:
-        """Whether anything was ever counted for it."""
+        """Whether the experiment has any counter."""
         return bool(self.trials)
 
     @property
     def relative_error(self) -> float:
-        """Relative standard error of each of its counts."""
+        """Relative standard error of each count; 0 for exact counting."""
         return 0.0 if self._is_exact else relative_error(self.shards)
 
     @property
@@ -50,33 +45,37 @@ class Experiment:
 
     @property
     def baseline(self) -> str | None:
-        """The chosen baseline; else a variant of a conventional name; else the first by name."""
+        """The baseline that the owner chose, else a variant with a conventional name.
+
+        Without either, it is the first variant by name that is not negligible. It is None if there
+        is no variant.
+        """
         candidates = [self.settings.baseline, *_CONVENTIONAL_BASELINES]
-        candidates += sorted(self.trials.keys() - self.strays)
+        candidates += sorted(self.trials.keys() - self.negligible_variants)
         return next((label for label in candidates if label in self.trials), None)
 
     @property
-    def strays(self) -> set[str]:
-        """Variants with next to no visitors. The endpoint is open: anyone can make one.
+    def negligible_variants(self) -> set[str]:
+        """Variants with next to no visitors. Anyone can make one, because the endpoint is open.
 
-        Weights, once set, say which variants are meant, and then none is a stray.
+        The set is empty if the owner has set weights, because weights name the intended variants.
         """
         if self.settings.weights is not None:
             return set()
-        least = _STRAY * max(self.trials.values(), default=0)
-        return {label for label, count in self.trials.items() if count < least}
+        threshold = _NEGLIGIBLE_SHARE * max(self.trials.values(), default=0)
+        return {label for label, count in self.trials.items() if count < threshold}
 
     @property
     def primary_goal(self) -> str | None:
-        """The chosen goal; else the first by name."""
+        """The primary goal that the owner chose, else the first goal by name."""
         return self.settings.primary_goal or min(self.goals, default=None)
 
     def describe(self) -> dict[str, Any]:
-        """The experiment with its inference, as the wire says it."""
-        # Here, for it costs a cold start 7 ms, and events need no inference.
+        """Return the settings, counts and inference in the fields of `GET /experiment`."""
+        # The import costs a cold start 7 ms, and events need no inference.
         from gimel.backend.results.analysis import analyse
 
-        baseline, strays = self.baseline, self.strays
+        baseline, negligible = self.baseline, self.negligible_variants
         analysis = analyse(
             self.trials,
             self.goals,
@@ -85,7 +84,7 @@ class Experiment:
             weights=self.settings.weights,
             equivalence=self.settings.equivalence,
             totals=self.settings.totals,
-            strays=strays - {baseline},
+            excluded=negligible - {baseline},
         )
         return {
             "experiment": self.name,
@@ -95,7 +94,7 @@ class Experiment:
             "primary_goal": self.primary_goal,
             "equivalence": self.settings.equivalence,
             "variants": [
-                {"label": label, "trials": count, "stray": label in strays}
+                {"label": label, "trials": count, "stray": label in negligible}
                 for label, count in sorted(self.trials.items())
             ],
             "counting": {

@@ -1,0 +1,55 @@
+"""What a process keeps between requests: the connection, the counters, the way in for events.
+
+Lambda keeps a process for many requests. Everything here is made at its first use, from the
+environment variables that `gimel.gimel` lists.
+"""
+
+import functools
+import os
+from pathlib import Path
+
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS, HYPERLOGLOG
+from gimel.backend.intake import Intake
+from gimel.backend.limits import Limits
+from gimel.backend.queue import EventQueue, Queue
+from gimel.backend.redis.connection import Connection
+
+
+@functools.cache
+def connection() -> Connection:
+    """Return the connection to Redis."""
+    return Connection.from_environment(os.environ)
+
+
+@functools.cache
+def counters() -> Counters:
+    """Return the counters."""
+    shards = int(os.environ.get("GIMEL_SHARDS", DEFAULT_SHARDS))
+    limits = Limits.of(os.environ.get("GIMEL_LIMITS"))
+    counting = os.environ.get("GIMEL_COUNTING", HYPERLOGLOG)
+    return Counters(connection(), shards, limits, counting=counting)
+
+
+@functools.cache
+def queue() -> EventQueue | None:
+    """Return the queue for events that Redis does not take, if there is one."""
+    if folder := os.environ.get("GIMEL_SPOOL"):
+        # Imported here: functions have a queue, and SQLite would cost their cold starts 2 ms.
+        from gimel.backend.spool import Spool
+
+        return Spool(Path(folder))
+    arn = os.environ.get("GIMEL_QUEUE")
+    return Queue(arn) if arn else None
+
+
+@functools.cache
+def intake() -> Intake:
+    """Return the way in for events."""
+    return Intake(counters(), queue())
+
+
+def reset() -> None:
+    """Forget everything kept. The next request uses the environment as it is then."""
+    for kept in (connection, counters, queue, intake):
+        kept.cache_clear()

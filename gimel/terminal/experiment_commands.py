@@ -1,0 +1,206 @@
+"""The commands of one experiment, or of all: results, settings, stop, resume, delete, track."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import click
+
+from gimel.backend.experiment.definition import METHODS, RESETTABLE_FIELDS
+from gimel.terminal import results
+from gimel.terminal.backend_options import connect_client, namespace_option, url_option
+from gimel.terminal.text import console, plain
+
+
+@click.command(name="results")
+@click.argument("experiment", required=False)
+@namespace_option
+@url_option
+@click.option("--goal", help="Show only this goal.")
+@click.option("--matrix", is_flag=True, help="Also compare every variant with every other one.")
+@click.option(
+    "--json", "output_format", flag_value="json", help="Print the backend's answer as JSON."
+)
+@click.option(
+    "--csv",
+    "output_format",
+    flag_value="csv",
+    help="Print CSV: one row for each variant of each goal.",
+)
+@click.pass_obj
+def results_command(
+    config_file: Path | None,
+    experiment: str | None,
+    namespace: str,
+    url: str | None,
+    goal: str | None,
+    matrix: bool,
+    output_format: str | None,
+) -> None:
+    """Show which variant wins, and how certain that is.
+
+    Shows one EXPERIMENT, or all experiments of the namespace.
+    """
+    client = connect_client(config_file, url)
+    experiments = client.read(experiment, namespace)
+    goals = {each["goal"] for one in experiments for each in one["goals"]}
+    if goal is not None and goal not in goals:
+        raise click.ClickException(
+            f"there is no goal {plain(goal)} in these results: omit --goal to see every goal"
+        )
+    if output_format == "json":
+        # Escape non-ASCII characters on a terminal: some of them control it.
+        click.echo(json.dumps(experiments, indent=2, ensure_ascii=sys.stdout.isatty()))
+    elif output_format == "csv":
+        results.write_csv(sys.stdout, experiments, goal)
+    elif not experiments:
+        click.echo(f"There is no experiment in namespace {plain(namespace)} yet.")
+        in_use = ", ".join(map(plain, client.namespaces()))
+        click.echo(f"Namespaces in use: {in_use or 'none'}")
+    else:
+        results.show(console, experiments, goal)
+        if matrix:
+            results.show_matrix(console, experiments, goal)
+
+
+def _parse_weights(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> dict[str, float] | None:
+    """Return the weights in A=80,B=20, or in a JSON object. Raises click.BadParameter."""
+    if value is None:
+        return None
+    try:
+        if value.lstrip().startswith("{"):
+            return dict(json.loads(value))
+        pairs = [pair.rpartition("=") for pair in value.split(",")]
+        return {name.strip(): float(share) for name, _, share in pairs}
+    except ValueError:
+        raise click.BadParameter("must look like A=80,B=20") from None
+
+
+@click.command(name="settings")
+@click.argument("experiment")
+@click.option("--baseline", metavar="VARIANT", help="Variant that the others are compared with.")
+@click.option(
+    "--weights",
+    metavar="A=80,B=20",
+    callback=_parse_weights,
+    help="Intended share of each variant. Use a JSON object if a name contains , or =.",
+)
+@click.option("--primary-goal", metavar="GOAL", help="Goal that decides the experiment.")
+@click.option("--equivalence", type=float, help="Lift that is too small to matter: 0.01 is 1 %.")
+@click.option(
+    "--total",
+    "totals",
+    metavar="GOAL",
+    multiple=True,
+    help="Goal that a visitor may reach many times. Repeat for each goal.",
+)
+@click.option(
+    "--counting",
+    type=click.Choice(METHODS),
+    help="Counting method. Can be set only before the first event.",
+)
+@click.option(
+    "--reset",
+    multiple=True,
+    type=click.Choice(RESETTABLE_FIELDS),
+    help="Setting to return to its default. Repeat for each setting.",
+)
+@namespace_option
+@url_option
+@click.pass_obj
+def settings_command(
+    config_file: Path | None,
+    /,
+    experiment: str,
+    namespace: str,
+    url: str | None,
+    reset: tuple[str, ...],
+    **settings: Any,
+) -> None:
+    """Show or change the settings of an EXPERIMENT."""
+    client = connect_client(config_file, url)
+    changes = {name: value for name, value in settings.items() if value is not None and value != ()}
+    changes |= dict.fromkeys(reset)
+    if changes:
+        answer = client.configure(experiment, changes, namespace)
+    else:
+        answer = client.experiment(experiment, namespace)
+    results.show_settings(console, answer)
+
+
+@click.command()
+@click.argument("experiment")
+@namespace_option
+@url_option
+@click.pass_obj
+def stop(config_file: Path | None, experiment: str, namespace: str, url: str | None) -> None:
+    """Stop counting the events of an EXPERIMENT. Pages may keep sending them."""
+    connect_client(config_file, url).configure(experiment, {"state": "stopped"}, namespace)
+    click.echo("Stopped. Events may still be counted for up to a minute.")
+
+
+@click.command()
+@click.argument("experiment")
+@namespace_option
+@url_option
+@click.pass_obj
+def resume(config_file: Path | None, experiment: str, namespace: str, url: str | None) -> None:
+    """Resume counting the events of an EXPERIMENT."""
+    connect_client(config_file, url).configure(experiment, {"state": "running"}, namespace)
+    click.echo("Running. Events may stay uncounted for up to a minute.")
+
+
+@click.command()
+@click.argument("experiment")
+@namespace_option
+@url_option
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--forget", is_flag=True, help="Free the name. Late events then count again.")
+@click.pass_obj
+def delete(
+    config_file: Path | None,
+    experiment: str,
+    namespace: str,
+    url: str | None,
+    yes: bool,
+    forget: bool,
+) -> None:
+    """Delete an EXPERIMENT and its counts. Its late events are not counted."""
+    client = connect_client(config_file, url)
+    if not yes:
+        click.confirm(f"Delete {plain(experiment)} and all its counts?", abort=True)
+    if not client.delete(experiment, namespace, forget=forget):
+        raise click.ClickException(
+            f"there is no experiment {plain(experiment)} in namespace {plain(namespace)}"
+        )
+    click.echo("Deleted.")
+
+
+@click.command()
+@click.option("--experiment", required=True, help="Name of the experiment.")
+@click.option("--variant", required=True, help="Variant that the visitor was shown.")
+@click.option("--event", required=True, help="Goal that the visitor reached, or participate.")
+@click.option("--uuid", help="Id of the visitor. An id counts once. Default: a random id.")
+@namespace_option
+@url_option
+@click.pass_obj
+def track(
+    config_file: Path | None,
+    experiment: str,
+    variant: str,
+    event: str,
+    uuid: str | None,
+    namespace: str,
+    url: str | None,
+) -> None:
+    """Send one event, as a page does."""
+    client = connect_client(config_file, url)
+    is_queued = client.track(experiment, variant, event, uuid or str(uuid4()), namespace)
+    click.echo("Queued until Redis answers again." if is_queued else "Counted.")
+
+
+COMMANDS = (results_command, settings_command, stop, resume, delete, track)

@@ -1,5 +1,0 @@
-"""Package metadata that pip reads; the settings of the tools are in pyproject.toml."""
-
-from setuptools import setup
-
-setup()
