@@ -1,33 +1,14 @@
-"""Measurements behind docs/performance.md: `python -m bench` (not shipped).
+"""Measurements of speed, memory, cost and calibration. They are not shipped.
 
-    harness.py         rounds in turn, medians, the table, the machine
-    peers.py           environments and programs that are measured against, from PyPI
-    worker.py          runs inside an environment: events, on demand
-    warm.py            an event, and a batch, on a warm connection
-    cold.py            spawn to first answer, in AWS's Runtime Interface Emulator
-    imports.py         where a cold start's milliseconds go
-    starts.py          what each measure against a slow start brings
-    redis_versions.py  which redis-py, and how to pack it
-    billed.py          CPU and memory of an event, as Lambda bills them
-    reads.py           `/experiments`, by itself: `python -m bench.reads`
-    throughput.py      events over HTTP, by itself: `python -m bench.throughput`
-    dashboard.py       the page in Chromium: bytes, and time until it obeys
-    deploy.py          a deploy, fresh and without a change; calls.py counts its calls
-
-behind docs/cost.md and docs/scaling.md (`python -m bench --cost`, `--scaling`, `--hot`):
-
-    cost.py            arithmetic with AWS's price list, prices.json
-    scaling.py         arithmetic with AWS's quotas
-    hot.py             one counter on a cluster: its shards, or one key
-
-and behind docs/statistics.md, each run by itself (`python -m bench.calibrate`):
-
-    calibrate.py       experiments whose truth is known, simulated with their counters
-    registers.py       the simulated counters, against a server's
-    figures.py         the page's drawings
-    memory.py          what a counter takes, of docs/counting.md
-    stats_speed.py     what the inference of a hundred experiments takes
+`python -m bench` prints the figures of docs/performance.md, docs/cost.md and docs/scaling.md; its
+options name the runs (`__main__`). The rest runs by itself: `python -m bench.reads` and
+`bench.throughput` for docs/performance.md, `bench.memory` for docs/counting.md, `bench.calibrate`,
+`bench.registers` and `bench.figures` for docs/statistics.md. `--write` puts a table into its page.
 
 Only ratios within one run mean anything: the contenders take turns in every round, and a ratio is
-the median of the rounds' ratios.
+the median of the rounds' ratios. `harness` holds the rounds and the tables, `peers` the programs
+that are measured against, from PyPI, and `worker` what runs inside their environments.
+
+What verifies instead of measuring is in tests/full/. Measurements that settled a decision are in
+docs/decisions/.
 """

@@ -1,7 +1,4 @@
-"""`python -m bench [--write]`: the main figures; with a run's name as an option, that run's.
-
-`python -m bench.patience` measures how long an event takes while something is wrong with Redis.
-"""
+"""`python -m bench [--write]`: the main figures; with a run's name as an option, that run's."""
 
 import argparse
 from collections.abc import Callable
@@ -16,11 +13,8 @@ from bench import (
     deploy,
     harness,
     hot,
-    imports,
     on_cluster,
-    redis_versions,
     scaling,
-    starts,
     warm,
 )
 
@@ -31,18 +25,13 @@ Measure = Callable[[int], list[harness.Section]]
 def figures(port: int) -> list[harness.Section]:
     """The sections of the main run."""
     rows = [*warm.measure(port), *cold.measure(port)]
-    return [
-        ("figures", harness.HEAD, [row.cells() for row in rows]),
-        ("imports", imports.HEAD, imports.measure()),
-    ]
+    return [("figures", harness.HEAD, [row.cells() for row in rows])]
 
 
 MEASURED: dict[str, Measure] = {
     "figures": figures,
-    "redis-versions": redis_versions.measure,
     "dashboard": lambda port: [("dashboard", dashboard.HEAD, dashboard.measure(port))],
     "billed": lambda port: [("billed", billed.HEAD, billed.measure(port))],
-    "starts": lambda port: [("starts", starts.HEAD, starts.measure(port))],
     "deploy": lambda port: [("deploy", harness.HEAD, deploy.measure(port))],
     "cluster": on_cluster.measure,
     "hot": lambda port: [("hot", hot.HEAD, hot.measure())],

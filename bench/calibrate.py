@@ -332,15 +332,9 @@ def drift(bench: Bench) -> list[list[object]]:
     for i, count in enumerate(counts[1:], 1):
         supposed = (1 - 0.53 * np.exp(-count * SHARD_ERROR**2 / 4.3)) ** 0.5 * SHARD_ERROR
         correlation = np.corrcoef(paths[:, i - 1], paths[:, i])[0, 1]
-        table.append(
-            [
-                f"{count:,}",
-                f"{paths[:, i].std():.3%}",
-                f"{supposed:.3%}",
-                f"{correlation:.2f}",
-                "0.35",
-            ]
-        )
+        error = paths[:, i].std()
+        row = [f"{count:,}", f"{error:.3%}", f"{supposed:.3%}", f"{correlation:.2f}", "0.35"]
+        table.append(row)
     return table
 
 

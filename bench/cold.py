@@ -52,12 +52,6 @@ class Function:
             started.ask(self.event)
             return (time.perf_counter() - began) * 1000
 
-    def cpu(self) -> float:
-        """Milliseconds of CPU that the function's process takes up to the first answer."""
-        with self.running() as started:
-            started.ask(self.event)
-            return started.cpu()
-
     @contextmanager
     def running(self) -> Iterator["Running"]:
         door, back = free_port(), free_port()

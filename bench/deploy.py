@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench import peers
 from bench.harness import ROOT, Lines, Row, ratio_row
+from tests.support import environments
 from tests.support.aws_account import REGION, empty, emulator, environment
 
 ROUNDS = 7
@@ -80,7 +80,9 @@ def _programs(port: int) -> Iterator[dict[str, Program]]:
         own = world | {"PYTHONPATH": str(ROOT)}
         yield {
             OURS: Program(sys.executable, "gimel", Path(name) / OURS, own),
-            THEIRS: Program(str(peers.gimel_1_deploy()), "gimel.cli", Path(name) / THEIRS, world),
+            THEIRS: Program(
+                str(environments.gimel_1_deploy()), "gimel.cli", Path(name) / THEIRS, world
+            ),
         }
 
 

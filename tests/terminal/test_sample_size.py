@@ -64,7 +64,7 @@ class TestSampleSize:
             sample_size(**{"rate": 0.1, "lift": 0.1} | wrong)
 
 
-class TestAgainstGbstats:
+class TestAgainstPublishedFigures:
     def test_power(self):
         theirs = [0.073, 0.0965, 0.1204, 0.14458, 0.16895]
         ours = [power(0.1, 0.05, 1500 * week) for week in range(1, 6)]

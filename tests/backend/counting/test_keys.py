@@ -19,14 +19,8 @@ SPICE = st.lists(
 
 
 TEXT = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=256)
-
-
 NAME = st.one_of(SPICE, TEXT.filter(lambda text: bool(text.strip())))
-
-
 TUPLE = st.tuples(NAME, NAME, NAME, NAME)
-
-
 NAMES = [
     "button color",
     "my a/b test",

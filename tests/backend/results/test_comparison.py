@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from gbstats.frequentist.tests import SequentialConfig, SequentialTwoSidedTTest, TwoSidedTTest
-from gbstats.models.statistics import ProportionStatistic
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
@@ -16,7 +14,6 @@ from statsmodels.stats.proportion import (
 
 from gimel.backend.results.comparison import (
     Arm,
-    Comparison,
     boundary,
     chi_square_tail,
     compare,
@@ -27,8 +24,8 @@ from gimel.backend.results.comparison import (
 from tests.support.inference import ONE_SHARD, SHARDS_64, row
 
 
-class TestAgainstGbstats:
-    """GrowthBook's library, and the figures of its own tests."""
+class TestAgainstPublishedFigures:
+    """The figures of the tests of GrowthBook's library."""
 
     def test_one_look_at_few_visitors(self):
         found = row(14, 28, 16, 30)
@@ -36,36 +33,11 @@ class TestAgainstGbstats:
         # theirs: 0.80707, Student's t on the lift itself
         assert found["p_value"] == pytest.approx(0.80707, abs=0.005)
 
-    @pytest.mark.parametrize(
-        "counts", [(5000, 50_000, 5200, 50_000), (900_000, 2_000_000, 904_000, 2_000_000)]
-    )
-    def test_one_look_at_many_visitors(self, counts):
-        xa, na, xb, nb = counts
-        theirs = TwoSidedTTest(ProportionStatistic(na, xa), ProportionStatistic(nb, xb))
-        found = compare(Arm(xb, nb), Arm(xa, na))
-        assert found.p_value == pytest.approx(theirs.p_value, abs=0.005)
-        assert found.lift_interval == pytest.approx(theirs.confidence_interval, abs=0.001)
-
     def test_sequential(self):
         found = row(1396, 3000, 2422, 3461)
         assert found["lift"] == 0.50386
         # on the log scale the interval is not symmetric around the lift
         assert found["lift_interval_always_valid"] == pytest.approx((0.40098, 0.60675), abs=0.004)
-
-    @pytest.mark.parametrize(
-        "counts", [(14, 28, 16, 30), (1396, 3000, 1422, 3461), (9, 1000, 30, 900)]
-    )
-    def test_the_confidence_sequence_is_the_same_function(self, counts):
-        xa, na, xb, nb = counts
-        theirs = SequentialTwoSidedTTest(
-            ProportionStatistic(na, xa),
-            ProportionStatistic(nb, xb),
-            SequentialConfig(sequential_tuning_parameter=5000),
-        )
-        low, high = theirs.confidence_interval
-        assert boundary(na + nb) == pytest.approx((high - low) / 2 / theirs.variance**0.5)
-        ours = Comparison(theirs.point_estimate, theirs.variance, 0.0, na + nb)
-        assert ours.p_value_always_valid == pytest.approx(theirs.p_value)
 
     def test_holm(self):
         p_values = [0.01, 0.04, 0.03, 0.005]

@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-from gbstats.bayesian.tests import EffectBayesianABTest
-from gbstats.models.statistics import ProportionStatistic
 from scipy import stats as scipy_stats
 
 from gimel.backend.results.analysis import analyse
 from gimel.backend.results.comparison import Arm
 from gimel.backend.results.posterior import chance_to_beat, posterior_of, summarise_posteriors
-from tests.support.inference import row
 
 
 class TestAgainstStatsmodelsAndScipy:
@@ -36,11 +33,3 @@ class TestAgainstStatsmodelsAndScipy:
         (goal,) = analyse(trials, goals, baseline=baseline, relative_error=0)["goals"]
         (other,) = [each for each in goal["results"] if each["label"] != baseline]
         assert other["chance_to_be_best"] == other["chance_to_beat_baseline"] > 0
-
-
-class TestAgainstGbstats:
-    def test_chance_to_beat_the_baseline(self):
-        theirs = EffectBayesianABTest(ProportionStatistic(100, 49), ProportionStatistic(100, 51))
-        chance = row(49, 100, 51, 100)["chance_to_beat_baseline"]
-        assert chance == pytest.approx(0.60918, abs=0.005)
-        assert chance == pytest.approx(theirs.compute_result().chance_to_win, abs=0.005)

@@ -1,4 +1,4 @@
-"""How long one event takes while something is wrong with Redis: `python -m bench.patience`.
+"""How long one event takes while something is wrong with Redis: `python -m tests.full.patience`.
 
 Each event asks Redis, as if the process had had its rest of 2 s before: the worst case. What Redis
 does not take goes into a list, at once: a queue adds what it takes, 0.7 s at most.
@@ -144,7 +144,7 @@ def without_names(events: int) -> tuple[int, list[float]]:
         server.bind((NAME_SERVER, 53))
         (Path(folder) / "resolv.conf").write_text(f"nameserver {NAME_SERVER}\n")
         mount = f"mount --bind {folder}/resolv.conf /etc/resolv.conf"
-        program = f"{mount} && exec {sys.executable} -m bench.patience --one {events}"
+        program = f"{mount} && exec {sys.executable} -m tests.full.patience --one {events}"
         environ = os.environ | {"RES_OPTIONS": RESOLVER}
         command = ["unshare", "--mount", "sh", "-c", program]
         done = subprocess.run(command, check=True, capture_output=True, text=True, env=environ)

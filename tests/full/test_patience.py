@@ -1,10 +1,10 @@
-"""One event under each fault, in time: see bench/patience.py."""
+"""One event under each fault, in time: see tests/full/patience.py."""
 
 import subprocess
 
 import pytest
 
-from bench import patience
+from tests.full import patience
 
 SECONDS = 2.0  # the promise itself
 

@@ -1,0 +1,51 @@
+"""The dashboard's page as it is sent: one response, small, that allows nothing else."""
+
+import re
+
+import requests
+from playwright.sync_api import expect
+
+from tests.support.dashboard_page import (
+    Opener,
+    Watch,
+    events,
+    send,
+)
+from tests.support.deployments import Deployment
+from tests.support.gimel_local import LocalBackend
+
+
+def test_the_page_is_one_response_that_allows_nothing_else(
+    shared: LocalBackend, visit: Opener, watch: Watch
+) -> None:
+    answer = requests.get(f"{shared.url}/dashboard", timeout=10)
+    parts = answer.headers["content-security-policy"].split(";")
+    policy = dict(part.strip().partition(" ")[::2] for part in parts)
+    assert policy["default-src"] == policy["frame-ancestors"] == "'none'"
+    assert policy["connect-src"] == "'self'"
+    for kind in ("script-src", "style-src"):
+        assert re.fullmatch("'sha256-[^']{44}'", policy[kind])
+    assert len(re.findall("</script", answer.text)) == 1
+    page = visit(shared.url)
+    expect(page.locator("#snippet")).to_be_visible()
+    loaded = {request.url.partition("?")[0] for request in watch.requests}
+    assert {url for url in loaded if not url.startswith("data:")} == {
+        f"{shared.url}/dashboard",
+        f"{shared.url}/experiments",
+    }
+
+
+def test_first_paint_is_under_100_kb(shared: LocalBackend, watch: Watch) -> None:
+    for number in range(10):
+        arms = {label: (30, {"signup": 5, "paid": 2}) for label in ("control", "red")}
+        send(shared.url, events("usual", f"A usual experiment, {number}", arms))
+    page = requests.get(f"{shared.url}/dashboard", timeout=10).content
+    data = requests.get(f"{shared.url}/experiments?namespace=usual", timeout=10).content
+    assert len(page) + len(data) < 100_000
+
+
+def test_the_deployed_page_travels_gzipped(deployed: Deployment) -> None:
+    page = requests.get(f"{deployed.url}/dashboard", timeout=20)
+    assert page.headers["content-encoding"] == "gzip"
+    assert int(page.headers["content-length"]) < len(page.content) / 2
+    assert "</html>" in page.text

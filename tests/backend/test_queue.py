@@ -1,0 +1,115 @@
+"""Messages on the queue: their format, their signature, and the line to SQS."""
+
+import socket
+import threading
+import time
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gimel.backend.queue import NotQueuedError, Queue, decode, encode, signed
+from gimel.backend.wire import Event
+from tests.support.sqs import CREDENTIALS, Sqs
+
+
+@given(st.lists(st.tuples(*[st.text(min_size=1, max_size=8)] * 5).map(lambda each: Event(*each))))
+def test_messages_hold_all_events_in_order_each_within_the_size(events: list[Event]) -> None:
+    messages = list(encode(events, 400))
+    assert [event for message in messages for event in decode(message)] == events
+    assert all(message.isascii() and len(message) < 600 for message in messages)
+    assert len(messages) <= len(events)
+
+
+def test_a_message_is_filled() -> None:
+    events = [Event("n", "e", "g", "v", f"{n:010}") for n in range(10_000)]
+    sizes = [len(message) for message in encode(events)]
+    assert len(sizes) == 2
+    assert 240_000 < sizes[0] < 262_144
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "{",
+        "null",
+        "[]",
+        '{"events": 1}',
+        '{"events": [["a"]]}',
+        '{"events": [[1,2,3,4,5]]}',
+        '{"events": ["abcde"]}',
+        "[" * 100_000,
+    ],
+)
+def test_what_is_no_message_is_a_value_error(body: str) -> None:
+    with pytest.raises(ValueError):
+        decode(body)
+
+
+@pytest.mark.parametrize("token", [{}, {"AWS_SESSION_TOKEN": "a token/+="}])
+def test_the_signature_is_botocores(token: dict[str, str]) -> None:
+    body = '{"MessageBody":"é"}'.encode()
+    mine = signed(
+        "https://sqs.eu-west-1.amazonaws.com", "eu-west-1", "SendMessage", body, CREDENTIALS | token
+    )
+    theirs = AWSRequest(
+        "POST",
+        "https://sqs.eu-west-1.amazonaws.com/",
+        {key: mine[key] for key in ("content-type", "x-amz-target")},
+        body,
+    )
+    credentials = Credentials("testing", "testing", token.get("AWS_SESSION_TOKEN"))
+    signer = SigV4Auth(credentials, "sqs", "eu-west-1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.auth.SIGV4_TIMESTAMP", mine["x-amz-date"])
+        signer.add_auth(theirs)
+    assert (
+        theirs.headers["Authorization"].split("SignedHeaders=")[1]
+        == (mine["authorization"].split("SignedHeaders=")[1])
+    )
+
+
+def test_a_kept_line_that_died_costs_a_retry(queue: Sqs) -> None:
+    spill = Queue(queue.arn)
+    event = Event("n", "e", "g", "v", "1")
+    spill.put([event])
+    spill._kept.connection.sock.shutdown(2)
+    spill.put([event])
+    assert len(queue.receive()) == 2
+
+
+def test_a_message_on_hold_is_not_seen(queue: Sqs) -> None:
+    queue.client.set_queue_attributes(QueueUrl=queue.url, Attributes={"VisibilityTimeout": "1"})
+    spill = Queue(queue.arn)
+    spill.put([Event("n", "e", "g", "v", "1")])
+    (record,) = queue.client.receive_message(QueueUrl=queue.url)["Messages"]
+    spill.delay({record["ReceiptHandle"]: 600})
+    time.sleep(1.2)
+    assert queue.receive() == []
+    with pytest.raises(NotQueuedError):
+        Queue(queue.arn + "x").delay({record["ReceiptHandle"]: 1})
+
+
+def test_a_kept_line_that_is_half_open_leaves_time_for_a_fresh_one() -> None:
+    lines: list[socket.socket] = []
+
+    def serve() -> None:
+        for _ in range(2):
+            lines.append(listener.accept()[0])
+            lines[-1].recv(65536)
+            lines[-1].sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve)
+        server.start()
+        endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        spill = Queue("arn:aws:sqs:x:1:q", CREDENTIALS | {"AWS_ENDPOINT_URL": endpoint})
+        for n in "12":
+            spill.put([Event("n", "e", "g", "v", n)])
+        server.join()
+    for line in lines:
+        line.close()

@@ -1,0 +1,54 @@
+"""What `gimel destroy` takes away, as a plan."""
+
+from dataclasses import replace
+
+from gimel.stack.teardown import plan_teardown
+from gimel.stack.wanted import Names
+from tests.support.planning import DOMAIN, done, function, wanted
+
+
+def test_nothing_but_the_stack_goes() -> None:
+    seen = done(wanted(domain=DOMAIN))
+    said = [str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", seen)]
+    assert [line.removesuffix(": the stack is deleted") for line in said] == [
+        "delete domain name ab.shop.example",
+        "delete HTTP API api1",
+        "delete mapping of queue gimel-events",
+        "delete queue gimel-events-dead",
+        "delete queue gimel-events",
+        "delete function gimel-track with its versions",
+        "delete function gimel-all-experiments with its versions",
+        "delete function gimel-delete-experiment with its versions",
+        "delete function gimel-replay with its versions",
+        "delete log group /aws/lambda/gimel-track",
+        "delete log group /aws/lambda/gimel-all-experiments",
+        "delete log group /aws/lambda/gimel-delete-experiment",
+        "delete log group /aws/lambda/gimel-replay",
+        "delete policy gimel-eu-west-1 of role gimel",
+        "delete role gimel",
+        "delete read key /gimel/read-key",
+    ]
+    assert seen.role is not None
+    assert seen.parameter is not None
+    strange = function(seen, "gimel-track", tags={})
+    strange = replace(strange, parameter=replace(seen.parameter, tags={"gimel:stack": "other"}))
+    left = {str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", strange)}
+    assert set(said) - left == {
+        "delete function gimel-track with its versions: the stack is deleted",
+        "delete read key /gimel/read-key: the stack is deleted",
+    }
+    shared = replace(seen, role=replace(seen.role, policies=("gimel-eu-west-1", "gimel-us-east-1")))
+    left = {str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", shared)}
+    assert set(said) - left == {"delete role gimel: the stack is deleted"}
+
+
+def test_a_role_with_policies_of_others_goes_all_the_same() -> None:
+    seen = done(wanted())
+    assert seen.role is not None
+    role = replace(seen.role, policies=("gimel-eu-west-1", "gimel-debugging"))
+    said = [
+        str(change)
+        for change in plan_teardown(Names("gimel"), "eu-west-1", replace(seen, role=role))
+    ]
+    assert "delete role gimel: the stack is deleted" in said
+    assert "delete policy gimel-debugging of role gimel: the stack is deleted" in said

@@ -1,0 +1,123 @@
+"""A wanted stack, and the same stack as it is seen once all is as wanted."""
+
+from dataclasses import replace
+from typing import Any
+
+from gimel.stack.aws import Home
+from gimel.stack.bundle import Bundle
+from gimel.stack.observed import (
+    Observed,
+    ObservedApi,
+    ObservedDomain,
+    ObservedFunction,
+    ObservedLogGroup,
+    ObservedMapping,
+    ObservedParameter,
+    ObservedQueue,
+    ObservedRole,
+)
+from gimel.stack.permissions import functions_policy, trust_policy
+from gimel.stack.plan.plan import plan
+from gimel.stack.plan.queue import queue_attributes
+from gimel.stack.wanted import (
+    Wanted,
+    alias_arn,
+    log_group,
+    routed_functions,
+    wanted_stack,
+)
+from tests.support.aws_account import stack_config
+
+KEY = "the-read-key"
+REDIS = "rediss://shop:open-sesame@redis.example:6380/0"
+HOME = Home("123456789012", "eu-west-1")
+BUNDLE = Bundle(b"the zip", "python3.13", compiled=True)
+NOTHING = Observed(parameter=None, role=None, functions={}, log_groups={}, apis=())
+
+
+def wanted(bundle: Bundle = BUNDLE, **settings: Any) -> Wanted:
+    return wanted_stack(stack_config(REDIS, **settings), HOME, KEY, bundle)
+
+
+def done(wanted: Wanted) -> Observed:
+    """What is seen once all is as wanted."""
+    names, tags = wanted.names, wanted.tags
+    uris = {f"int-{name}": alias_arn(HOME, name) for name in routed_functions(wanted)}
+    api = ObservedApi(
+        id="api1",
+        endpoint="https://api1.example",
+        cors={**wanted.cors, "AllowCredentials": False},
+        integrations=uris,
+        routes={key: (f"r{key}", f"int-{name}") for key, name in wanted.routes.items()},
+        auto_deploys=True,
+        tags=wanted.tags,
+        throttle=wanted.throttle,
+    )
+    domains = []
+    if wanted.domain:
+        name, certificate = wanted.domain.name, wanted.domain.certificate
+        domains = [
+            ObservedDomain(name, tags, certificate, "d-1.example", {"map1": ("api1", "prod")})
+        ]
+    source = HOME.arn("execute-api", "api1/prod/*")
+    functions = {}
+    for name in names.functions:
+        settings = {**wanted.configurations[name], **wanted.code}
+        functions[name] = ObservedFunction(
+            wanted.tags,
+            {"$LATEST": settings, "3": settings},
+            "3",
+            {"gimel-http-api": source},
+            wanted.concurrency[name],
+        )
+    return Observed(
+        parameter=ObservedParameter(tags, KEY),
+        role=ObservedRole(
+            tags,
+            trust_policy(),
+            functions_policy(names, HOME, wanted.vpc),
+            (names.policy(HOME.region),),
+            boundary=wanted.boundary,
+        ),
+        functions=functions,
+        log_groups={
+            log_group(name): ObservedLogGroup(f"arn:{name}", tags, wanted.log_retention_days)
+            for name in names.functions
+        },
+        apis=(api,),
+        domains=tuple(domains),
+        queues={
+            name: ObservedQueue(f"https://sqs/{name}", settings, tags)
+            for name, settings in queue_attributes(wanted).items()
+        },
+        mappings=(
+            ObservedMapping(
+                "uuid1",
+                "arn:mapping",
+                {
+                    "FunctionName": alias_arn(HOME, names.function("replay")),
+                    "BatchSize": 10,
+                    "Enabled": True,
+                    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+                    "ScalingConfig": {"MaximumConcurrency": 2},
+                },
+                tags,
+            ),
+        ),
+    )
+
+
+def lines(wanted: Wanted, seen: Observed, adopt: bool = False) -> list[str]:
+    return [str(change) for change in plan(wanted, seen, adopt)]
+
+
+def function(seen: Observed, name: str, **changed: Any) -> Observed:
+    """The same with one function otherwise."""
+    return replace(
+        seen, functions={**seen.functions, name: replace(seen.functions[name], **changed)}
+    )
+
+
+VPC = {"subnets": ["subnet-b", "subnet-a"], "security_groups": ["sg-1"]}
+DOMAIN = {"name": "ab.shop.example", "certificate": f"arn:aws:acm:eu-west-1:{1:012}:certificate/c"}
+BOUNDARY = "arn:aws:iam::123456789012:policy/edge"
