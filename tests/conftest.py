@@ -29,6 +29,7 @@ from tests.support.aws_account import (
 )
 from tests.support.chromium import chromium
 from tests.support.commands import server_url
+from tests.support.counting import SALT
 from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Deployment, silent
 from tests.support.gimel_local import LocalBackend
 from tests.support.handler_requests import point_handlers_at
@@ -44,6 +45,12 @@ def store() -> Iterator[redis.Redis]:
     with redis.Redis.from_url(shared_valkey_url(), decode_responses=True) as client:
         client.flushall()
         yield client
+
+
+@pytest.fixture
+def fixed_salt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every experiment gets the same salt, so that what is in Redis can be compared."""
+    monkeypatch.setattr("gimel.backend.counting.registration.new_salt", SALT.hex)
 
 
 @pytest.fixture

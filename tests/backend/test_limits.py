@@ -58,6 +58,7 @@ def test_one_more_than_the_limit_is_refused_and_leaves_no_trace(
 
 
 @pytest.mark.parametrize("case", CASES)
+@pytest.mark.usefixtures("fixed_salt")
 def test_within_one_batch_the_first_are_made(store: redis.Redis, case: str) -> None:
     existing, one_more, reason = CASES[case]
     assert counters_of(store).add([*existing, one_more]) == {len(existing): reason}

@@ -5,12 +5,24 @@ from collections.abc import Iterable
 import redis
 
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.hyperloglog import shard_of
+from gimel.backend.counting.hyperloglog import HyperLogLogs
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support.servers import url_of
 
-SHARD_0 = [str(n) for n in range(1000) if shard_of(str(n), 64) == 0]
+# of every experiment under the fixture `fixed_salt`
+SALT = bytes(range(16))
+
+
+def salt_of(store: redis.Redis, experiment: str = "alephbet:e") -> bytes:
+    """The salt of an experiment, given as its settings' key begins."""
+    return bytes.fromhex(str(store.hget(f"{experiment}:settings", "salt")))
+
+
+def salted_shard_of(uuid: str, salt: bytes = SALT, shards: int = 64) -> int:
+    """The shard of a uuid in a salted experiment."""
+    _, key, _ = HyperLogLogs(shards, salt).addition("", event(uuid=uuid))
+    return int(key.removeprefix("#") or 0)
 
 
 def counters_of(store: redis.Redis, shards: int = 64) -> Counters:

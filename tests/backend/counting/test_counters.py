@@ -196,6 +196,7 @@ def counted(store: redis.Redis) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("counting", ["hyperloglog", "exact"])
+@pytest.mark.usefixtures("fixed_salt")
 def test_a_batch_counts_as_its_events_do_one_by_one(store: redis.Redis, counting: str) -> None:
     events = [
         Event("n", f"e{n % 3}", f"g{n % 2}", f"v{n % 5}", str(n * n % 997)) for n in range(400)

@@ -4,13 +4,14 @@ import random
 import subprocess
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable
 
 import pytest
 import redis
 
-from gimel.backend.counting.hyperloglog import SHARD_ERROR, shard_of
-from tests.support.counting import counters_of, events
+from gimel.backend.counting.hyperloglog import SHARD_ERROR, HyperLogLogs, shard_of
+from tests.support.counting import SALT, counters_of, event, events, salt_of
 
 
 def test_shards_are_the_same_for_ever() -> None:
@@ -46,9 +47,13 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_ids_of_any_make_spread_over_all_shards(way: str) -> None:
-    sizes = [0] * 64
-    for n in range(20_000):
-        sizes[shard_of(WAYS[way](n), 64)] += 1
+    for salt in (b"", SALT):
+        assert_even(way, HyperLogLogs(64, salt))
+
+
+def assert_even(way: str, method: HyperLogLogs) -> None:
+    keys = [method.addition("", event(uuid=WAYS[way](n)))[1] for n in range(20_000)]
+    sizes = Counter(keys).values()
     # As many shards as the error of the sum behaves like; random ids: 63.8.
     effective = sum(sizes) ** 2 / sum(size**2 for size in sizes)
     assert effective > 60
@@ -56,13 +61,14 @@ def test_ids_of_any_make_spread_over_all_shards(way: str) -> None:
 
 def fill(store: redis.Redis, ids: Iterable[str]) -> None:
     """What `add` does, many ids a command."""
-    by_shard: dict[int, list[str]] = {}
+    by_key: dict[str, list[str]] = {}
+    method = HyperLogLogs(64, salt_of(store))
     for each in ids:
-        by_shard.setdefault(shard_of(each, 64), []).append(each)
+        _, key, element = method.addition("alephbet:counters:e:participate:a", event(uuid=each))
+        by_key.setdefault(key, []).append(element)
     pipeline = store.pipeline(transaction=False)
-    for shard, members in by_shard.items():
-        key = "alephbet:counters:e:participate:a" + (f"#{shard}" if shard else "")
-        pipeline.pfadd(key, *members)
+    for key, elements in by_key.items():
+        pipeline.pfadd(key, *elements)
     pipeline.execute()
 
 

@@ -31,6 +31,7 @@ def test_processes_that_meet_agree_on_the_shards(store: redis.Redis) -> None:
     assert [each.trials for each in found] == [{"a": 2}] * rounds
 
 
+@pytest.mark.usefixtures("fixed_salt")
 def test_a_first_event_cut_anywhere_is_sent_again_and_counted(store: redis.Redis) -> None:
     """AlephBet sends again what was not answered; nothing half-made may stand in its way."""
     with proxy_of(store) as proxy:
