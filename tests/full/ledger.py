@@ -29,6 +29,7 @@ import redis
 from gimel import wsgi
 from gimel.backend import process
 from gimel.backend.counting.exact import EXACT
+from gimel.backend.queue import NotQueuedError
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 from tests.full import ledger_deployed, membership
@@ -114,9 +115,9 @@ def run_deployed(
 def _spool_full(pair: Pair) -> None:
     """Redis stopped, and nowhere else to go: 503."""
     spool: Any = process.queue()
-    spool._largest, room = 0, spool._largest
+    spool._pages, room = 1, spool._pages
     pair.primary.freeze(1.5)
-    spool._largest = room
+    spool._pages = room
 
 
 @contextlib.contextmanager
@@ -127,7 +128,7 @@ def _replaying(spool: Spool) -> Iterator[None]:
     def replay() -> None:
         while True:
             last = ended.wait(1.0)
-            with contextlib.suppress(redis.RedisError):
+            with contextlib.suppress(redis.RedisError, NotQueuedError):
                 spool.replay(process.intake().count)
                 if last:
                     return

@@ -97,6 +97,7 @@ def test_goals_without_a_participation_are_told(store: redis.Redis) -> None:
     assert (found.trials, found.goals) == ({"a": 0}, {"click": {"a": 2}})
 
 
+@pytest.mark.usefixtures("fixed_salt")
 @pytest.mark.parametrize("own", [False, True])
 def test_threads_lose_nothing(store: redis.Redis, own: bool) -> None:
     shared = counters_of(store)

@@ -228,6 +228,7 @@ def test_any_order_and_repetition_counts_as_a_set_does(
 # Round trips
 
 
+@pytest.mark.usefixtures("fixed_salt")
 def test_a_warm_event_is_one_command(store: redis.Redis) -> None:
     counters = counters_of(store)
     counters.add([event(1)])
