@@ -32,12 +32,16 @@ def compare(
 ) -> Difference:
     """What `store` holds, against clean counters that got the sure events, and all of them.
 
-    A register is the largest of what it got: of a counter that has all sure events and none but
-    the possible ones each register lies between that of the one and that of the other. Experiments
-    "x" are exact.
+    The clean counters have the salts of those in `store`. A register is the largest of what it got:
+    of a counter that has all sure events and none but the possible ones, each register lies between
+    that of the one and that of the other. Experiments "x" are exact.
     """
     with ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"}) as clean:
         low, high = (redis.Redis(port=clean.port, db=db) for db in (0, 1))
+        for settings in store.scan_iter(match="*:settings", count=10_000):
+            if salt := store.hget(settings, "salt"):
+                low.hset(settings, "salt", salt)
+                high.hset(settings, "salt", salt)
         for db, events in ((0, sure), (1, [*sure, *possible])):
             fill(f"redis://127.0.0.1:{clean.port}/{db}", shards, events)
         found, least, most = _members(store), _members(low), _members(high)
