@@ -6,8 +6,7 @@ from the request, asks the counters once, and answers with JSON.
 Environment variables are the handlers' settings:
 
 GIMEL_REDIS_URL, GIMEL_REDIS_CLUSTER, GIMEL_REDIS_CA    see `gimel.backend.redis.connection`
-GIMEL_KEY_SHA256    the read keys' SHA-256 in hex, separated by commas. `none` opens the reads; only
-                    `gimel local` on loopback does that. Without it, every read is refused.
+GIMEL_KEY_SHA256    the keys: see `gimel.backend.access`. Without it, every read is refused.
 GIMEL_SHARDS, GIMEL_COUNTING    how new experiments are counted: `hyperloglog` or `exact`
 GIMEL_LIMITS        JSON: see `gimel.backend.limits`
 GIMEL_QUEUE         the ARN of an SQS queue for events that Redis does not take
@@ -15,8 +14,6 @@ GIMEL_SPOOL         a folder for these events, where there is no queue
 """
 
 import functools
-import hashlib
-import hmac
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -24,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from gimel.backend import wire
+from gimel.backend.access import Scope, require, scope_of
 from gimel.backend.log import log
 from gimel.backend.page import page
 from gimel.backend.process import connection, counters, intake
@@ -39,31 +37,19 @@ _COUNTED = respond({"accepted": 1, "rejected": []})
 _QUEUED = respond({"accepted": 1, "rejected": [], "queued": True})
 
 
-def reads_are_open() -> bool:
-    """Return whether reads need no key."""
-    return os.environ.get("GIMEL_KEY_SHA256") == "none"
+def _endpoint(*scopes: Scope) -> Callable[[Callable[[ProxyEvent], Response]], LambdaHandler]:
+    """Return a decorator that makes a handler: it checks the key and turns errors into answers.
 
-
-def _check_key(event: ProxyEvent) -> None:
-    """Check that the request has a read key. Raises HTTPError 403."""
-    if reads_are_open():
-        return
-    good = os.environ.get("GIMEL_KEY_SHA256", "").split(",")
-    given = hashlib.sha256(wire.header(event, "x-api-key").encode("utf-8", "replace")).hexdigest()
-    if not any(hmac.compare_digest(given.encode(), wanted.encode()) for wanted in good):
-        raise HTTPError(403, "the read key is missing or wrong: header x-api-key", "x-api-key")
-
-
-def _endpoint(*, key: bool) -> Callable[[Callable[[ProxyEvent], Response]], LambdaHandler]:
-    """Return a decorator that makes a handler: it checks the key and turns errors into answers."""
+    A key of one of the scopes opens the route. Without scopes, the route is open to anyone.
+    """
 
     def decorate(answer: Callable[[ProxyEvent], Response]) -> LambdaHandler:
         @functools.wraps(answer)
         def handler(event: ProxyEvent, context: object = None) -> Response:
             try:
-                if not key:
+                if not scopes:
                     return answer(event)
-                _check_key(event)
+                require(event, *scopes)
                 return connection().run(lambda: answer(event))
             except HTTPError as error:
                 return error.response()
@@ -77,23 +63,29 @@ def _endpoint(*, key: bool) -> Callable[[Callable[[ProxyEvent], Response]], Lamb
     return decorate
 
 
-@_endpoint(key=False)
+@_endpoint()
 def track(event: ProxyEvent) -> Response:
-    """Count one event or a batch: GET and POST /e, /track. Answers 200 only if they are safe."""
+    """Count one event or a batch: GET and POST /e, /track. Answers 200 only if they are safe.
+
+    Whoever has a key, of any scope, vouches for the events.
+    """
+    is_vouched = scope_of(event) is not None
     if event["requestContext"]["http"]["method"] == "GET":
-        return _track_one(wire.query(event))
+        return _track_one(wire.query(event), is_vouched)
     body = wire.json_body(event)
-    return _track_batch(body) if isinstance(body, list) else _track_one(body)
+    return (
+        _track_batch(body, is_vouched) if isinstance(body, list) else _track_one(body, is_vouched)
+    )
 
 
-def _track_one(fields: object) -> Response:
-    refused, queued = intake().take([wire.event_of(fields)])
+def _track_one(fields: object, is_vouched: bool) -> Response:
+    refused, queued = intake().take([wire.event_of(fields, is_vouched)])
     if refused:
         raise HTTPError(429, refused[0])
     return _QUEUED if queued else _COUNTED
 
 
-def _track_batch(items: list[object]) -> Response:
+def _track_batch(items: Any, is_vouched: bool) -> Response:
     if len(items) > wire.MAX_BATCH:
         raise HTTPError(413, f"a batch holds at most {wire.MAX_BATCH} events", "body")
     events: list[Event] = []
@@ -101,7 +93,7 @@ def _track_batch(items: list[object]) -> Response:
     errors: dict[int, HTTPError] = {}
     for index, fields in enumerate(items):
         try:
-            events.append(wire.event_of(fields))
+            events.append(wire.event_of(fields, is_vouched))
             indices.append(index)
         except HTTPError as error:
             errors[index] = error
@@ -133,7 +125,7 @@ def replay(event: ProxyEvent, context: object = None) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
 
-@_endpoint(key=True)
+@_endpoint("owner", "read")
 def all(event: ProxyEvent) -> Response:
     """Return every experiment of a namespace, or those of the scope: GET /experiments."""
     fields = wire.query(event)
@@ -151,7 +143,7 @@ def _names_in(scope: str) -> list[str]:
     return [wire.name({"scope": part}, "scope") for part in scope.split(",") if part]
 
 
-@_endpoint(key=True)
+@_endpoint("owner", "read")
 def experiment(event: ProxyEvent) -> Response:
     """Return one experiment: GET /experiment."""
     fields = wire.query(event)
@@ -166,7 +158,7 @@ def _one(namespace: str, name: str) -> "ExperimentCounts":
     return found
 
 
-@_endpoint(key=True)
+@_endpoint("owner")
 def settings(event: ProxyEvent) -> Response:
     """Change an experiment's settings: POST /settings. Answers as GET /experiment does.
 
@@ -189,7 +181,7 @@ def settings(event: ProxyEvent) -> Response:
     return respond(found.describe())
 
 
-@_endpoint(key=True)
+@_endpoint("owner")
 def delete(event: ProxyEvent) -> Response:
     """Delete an experiment and its counts: DELETE /delete. Deleting it twice is no error.
 
@@ -202,7 +194,7 @@ def delete(event: ProxyEvent) -> Response:
     return respond({"experiment": name, "deleted": deleted})
 
 
-@_endpoint(key=False)
+@_endpoint()
 def dashboard(event: ProxyEvent) -> Response:
     """Return the dashboard: GET /dashboard. It holds no data; its script asks for the key."""
     return wire.fitted(event, page())

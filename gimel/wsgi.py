@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gimel import gimel
+from gimel.backend.access import reads_are_open
 from gimel.backend.wire import (
     CORS_HEADERS,
     CORS_MAX_AGE,
@@ -44,7 +45,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Answer a request, as WSGI specifies."""
     response = _answer(environ)
-    if environ["PATH_INFO"] in OPEN_PATHS or not gimel.reads_are_open():
+    if environ["PATH_INFO"] in OPEN_PATHS or not reads_are_open():
         response["headers"] |= _CORS
     status = response["statusCode"]
     text = response["body"]
@@ -68,7 +69,7 @@ def _answer(environ: Environ) -> Response:
 
 def _is_foreign(environ: Environ) -> bool:
     """Return whether a read without a key has a foreign host name, or comes from another origin."""
-    if environ["PATH_INFO"] in OPEN_PATHS or not gimel.reads_are_open():
+    if environ["PATH_INFO"] in OPEN_PATHS or not reads_are_open():
         return False
     name = environ.get("HTTP_HOST", "")
     try:

@@ -61,8 +61,11 @@ def decode(message: str) -> list[Event]:
         events = [Event(*fields) for fields in found]
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError("not a message of events") from error
-    strings = all(isinstance(field, str) for event in events for field in event)
-    if not strings or any(isinstance(fields, str) for fields in found):
+    are_valid = all(
+        isinstance(event.is_vouched, bool) and all(isinstance(text, str) for text in event[:-1])
+        for event in events
+    )
+    if not are_valid or any(isinstance(fields, str) for fields in found):
         raise ValueError("not a message of events")
     return events
 

@@ -64,7 +64,8 @@ class HTTPError(GimelError):
 class Event(NamedTuple):
     """One checked event. The first four fields name its counter.
 
-    `visitor` names whose event it is; where it is empty, the uuid stands for it.
+    `visitor` names whose event it is; where it is empty, the uuid stands for it. `is_vouched`: the
+    sender had a key.
     """
 
     namespace: str
@@ -73,6 +74,7 @@ class Event(NamedTuple):
     variant: str
     uuid: str
     visitor: str = ""
+    is_vouched: bool = False
 
 
 def respond(payload: object, status: int = 200) -> Response:
@@ -165,7 +167,7 @@ def namespace(fields: Mapping[str, object]) -> str:
     return name(fields, "namespace", DEFAULT_NAMESPACE)
 
 
-def event_of(fields: object) -> Event:
+def event_of(fields: object, is_vouched: bool = False) -> Event:
     """Return the event that a query or a JSON object describes. Raises HTTPError 400."""
     if not isinstance(fields, dict):
         raise HTTPError(400, "an event must be a JSON object", None)
@@ -176,4 +178,5 @@ def event_of(fields: object) -> Event:
         name(fields, "variant"),
         name(fields, "uuid"),
         "" if fields.get("visitor") in (None, "") else name(fields, "visitor"),
+        is_vouched,
     )

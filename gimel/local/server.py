@@ -19,7 +19,8 @@ import waitress
 from redis import Redis
 from redis.exceptions import RedisError
 
-from gimel import gimel, wsgi
+from gimel import wsgi
+from gimel.backend.access import reads_are_open
 from gimel.backend.errors import GimelError
 from gimel.backend.log import log
 from gimel.backend.process import counters, intake
@@ -122,7 +123,7 @@ def _print_addresses(
         say(f"Demo page   {address}/")
     say(f"Dashboard   {address}/dashboard{'#namespace=demo' if with_demo else ''}")
     say(f"Events      {address}/e")
-    if not gimel.reads_are_open():
+    if not reads_are_open():
         say(f"Read key    in {data_dir / 'key'} (send it in the header x-api-key)")
     say(f"Counters    in {'the Redis of --redis-url' if redis_url else data_dir}")
     say("Ctrl-C stops the server.")
