@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import signal
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -81,7 +82,7 @@ def _maintain(spool: Spool, restart: Callable[[], None], stopping: Event) -> Non
         restart()
         try:
             spool.replay(intake().count)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, sqlite3.Error) as error:
             log("warning", replay=type(error).__name__)
         stopping.wait(_MAINTENANCE_PERIOD)
 

@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 import redis
 import requests
 
+from gimel.backend.spool import Spool
 from gimel.client import BackendError
+from gimel.local import server
 from tests.support.commands import process
 from tests.support.gimel_local import LocalBackend, trials
 from tests.support.servers import free_port, url_of
@@ -194,3 +197,18 @@ def test_a_rush_is_no_news(tmp_path: Path) -> None:
         assert {answer.status_code for answer in answers} == {200}
         assert local.stop() == 0
     assert "queue" not in local.printed
+
+
+def test_a_spool_that_cannot_be_read_ends_no_maintenance(
+    backend: redis.Redis, tmp_path: Path
+) -> None:
+    (tmp_path / "spool.sqlite").write_text("no database")
+    stopping, restarts = threading.Event(), []
+
+    def restart() -> None:
+        restarts.append(1)
+        if len(restarts) == 2:
+            stopping.set()
+
+    server._maintain(Spool(tmp_path), restart, stopping)
+    assert len(restarts) == 2
