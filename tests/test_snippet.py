@@ -75,6 +75,7 @@ def run_in_node(html: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.slow
 def test_the_names_arrive_as_they_were_and_end_no_script() -> None:
     html = snippet(
         "https://x.example/prod",
@@ -102,6 +103,7 @@ def test_a_name_in_a_script_is_plain_ascii_without_markup(name: str) -> None:
     assert json.loads(quoted) == name
 
 
+@pytest.mark.slow
 def test_alephbet_is_pinned_to_what_npm_serves() -> None:
     (attributes, text), _ = Scripts(snippet("https://x.example")).found
     assert attributes == {

@@ -20,6 +20,8 @@ from tests.support.aws_account import REGION
 from tests.support.commands import run
 from tests.support.deployments import REDIS_PASSWORD, Stack, silent
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stack(aws_endpoint: str, redis_url: str, tmp_path: Path) -> Stack:

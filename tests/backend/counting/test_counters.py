@@ -174,6 +174,7 @@ def test_a_delete_cut_half_way_can_be_done_again(store: redis.Redis, fraction: f
     assert store.dbsize() == 0
 
 
+@pytest.mark.slow
 def test_redis_counts_as_valkey_does() -> None:
     with debian_redis() as store:
         counters = full_experiment(store)

@@ -266,6 +266,7 @@ def memory(store: redis.Redis) -> float:
     return sum(pipeline.execute()) + store.memory_usage("alephbet:e:settings")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["valkey", "redis"])
 def test_memory_is_that_of_the_goal(server: str, request: pytest.FixtureRequest) -> None:
     if server == "valkey":
@@ -350,6 +351,7 @@ def one_node() -> Iterator[redis.Redis]:
         yield client
 
 
+@pytest.mark.slow
 def test_exact_counting_uses_each_key_alone(one_node: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="slot"):
         one_node.sunion("a", "b")
@@ -358,6 +360,7 @@ def test_exact_counting_uses_each_key_alone(one_node: redis.Redis) -> None:
     assert one_node.dbsize() == 0
 
 
+@pytest.mark.slow
 def test_exact_counting_on_three_servers(tiny_sets: None) -> None:
     with cluster() as nodes:
         clock = [0.0]
@@ -374,6 +377,7 @@ def test_exact_counting_on_three_servers(tiny_sets: None) -> None:
         assert sum(node.dbsize() for node in nodes) == 0
 
 
+@pytest.mark.slow
 def test_three_processes_add_the_same_uuids_to_a_cluster(tiny_sets: None) -> None:
     with cluster() as nodes:
 

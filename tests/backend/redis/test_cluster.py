@@ -24,6 +24,8 @@ from tests.support.servers import frozen, kill, port_of, url_of
 from tests.support.traffic import counting_sends
 from tests.support.valkey_cluster import cluster, is_whole, wait
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_cluster_told_or_found_out(told: bool) -> None:
