@@ -69,7 +69,7 @@ def run_in_node(html: str) -> dict[str, object]:
     _, (_, script) = Scripts(html).found
     program = f"{STAND_IN}\n{script}\nconsole.log(JSON.stringify(told))"
     done = subprocess.run(
-        ["node", "-"], input=program, capture_output=True, text=True, check=True, timeout=30
+        ["node", "-"], input=program, capture_output=True, text=True, check=True, timeout=60
     )
     found: dict[str, object] = json.loads(done.stdout)
     return found

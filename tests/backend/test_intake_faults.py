@@ -22,7 +22,7 @@ from gimel.backend.wire import Event
 from tests.support.proxy import black_hole
 from tests.support.sender import SECONDS, Kept, Sender, event
 from tests.support.servers import debian_redis, free_port, frozen, port_of, url_of, valkey
-from tests.support.valkey_cluster import wait
+from tests.support.waiting import wait
 
 
 def test_killed_by_the_server() -> None:

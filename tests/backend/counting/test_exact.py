@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -25,6 +24,7 @@ from tests.support.hypothesis_settings import on_one_server
 from tests.support.servers import debian_redis, free_port, url_of
 from tests.support.traffic import traffic
 from tests.support.valkey_cluster import cluster
+from tests.support.waiting import wait
 
 COUNTER = "alephbet:counters:e:participate:a"
 
@@ -344,10 +344,7 @@ def one_node() -> Iterator[redis.Redis]:
         redis.Redis(port=server.port, decode_responses=True) as client,
     ):
         client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
-        deadline = time.monotonic() + 20
-        while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         yield client
 
 
