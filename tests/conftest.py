@@ -38,6 +38,17 @@ from tests.support.servers import free_port, shared_valkey_url, url_of
 
 hypothesis_settings.settings.load_profile("gimel")
 
+# These start Chromium, deploy a stack, or make an environment with packages from PyPI.
+SLOW_FIXTURES = {"browser", "deployed", "first_deploy", "root", "run_old"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as slow what uses a slow fixture. Other slow tests are marked where they are."""
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("slow")
+
 
 @pytest.fixture
 def store() -> Iterator[redis.Redis]:

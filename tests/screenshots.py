@@ -108,7 +108,7 @@ def fill(url: str, data_dir: Path) -> None:
             assert store.hset(key, "created_at", born.strftime("%Y-%m-%dT%H:%M:%SZ")) == 0
             fields = {"namespace": NAMESPACE, "experiment": name}
             requests.post(
-                f"{url}/settings", params=fields, json=made.settings, timeout=30
+                f"{url}/settings", params=fields, json=made.settings, timeout=60
             ).raise_for_status()
 
 

@@ -34,7 +34,7 @@ def test_events_come_back_as_counts(deployed: Deployment) -> None:
     goal = {"namespace": SPACE, "experiment": "button color", "event": "signup/now"}
     batch = [{**goal, "variant": "red & blue", "uuid": uuid} for uuid in ("1", "2", "2")]
     answer = requests.post(
-        f"{deployed.url}/e", json.dumps(batch), headers={"content-type": "text/plain"}, timeout=20
+        f"{deployed.url}/e", json.dumps(batch), headers={"content-type": "text/plain"}, timeout=60
     )
     assert (answer.status_code, answer.json()) == (200, {"accepted": 3, "rejected": []})
     found = client.experiment("button color", SPACE)
@@ -50,8 +50,8 @@ def test_events_come_back_as_counts(deployed: Deployment) -> None:
 
 def test_the_old_path_counts_too(deployed: Deployment) -> None:
     fields = {"experiment": "old", "variant": "a", "event": "participate", "uuid": "1"}
-    assert requests.get(f"{deployed.url}/track", fields, timeout=20).status_code == 200
-    assert requests.post(f"{deployed.url}/track", json=fields, timeout=20).status_code == 200
+    assert requests.get(f"{deployed.url}/track", fields, timeout=60).status_code == 200
+    assert requests.post(f"{deployed.url}/track", json=fields, timeout=60).status_code == 200
     assert Client(deployed.url, deployed.key).experiment("old")["variants"][0]["trials"] == 1
 
 
@@ -88,7 +88,7 @@ def test_browsers_may_call_from_any_page(deployed: Deployment) -> None:
                 "access-control-request-method": method,
                 "access-control-request-headers": "x-api-key,content-type",
             },
-            timeout=20,
+            timeout=60,
         )
         assert answer.status_code in (200, 204)
         assert answer.headers["access-control-allow-origin"] == "*"
@@ -98,7 +98,7 @@ def test_browsers_may_call_from_any_page(deployed: Deployment) -> None:
 
 
 def test_the_dashboard_needs_no_key(deployed: Deployment) -> None:
-    page = requests.get(f"{deployed.url}/dashboard", timeout=20)
+    page = requests.get(f"{deployed.url}/dashboard", timeout=60)
     assert page.status_code == 200
     assert page.headers["content-type"].startswith("text/html")
 

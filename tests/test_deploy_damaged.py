@@ -16,6 +16,8 @@ from gimel.stack.wanted import Names, log_group
 from tests.support.aws_account import REGION, new_stack, stack_config
 from tests.support.deployments import end_state, is_as_wanted, silent
 
+pytestmark = pytest.mark.slow
+
 
 def _api(aws: Aws, own_names: Names) -> ObservedApi:
     return observe(aws, own_names).apis[0]

@@ -30,6 +30,8 @@ from gimel.stack.wanted import DeployError, Names
 from tests.support.aws_account import REGION, RecordingAws, new_stack, stack_config
 from tests.support.deployments import end_state, silent
 
+pytestmark = pytest.mark.slow
+
 # More than a fresh deploy makes; beyond its last call, nothing is disturbed.
 CALLS = 70
 # Of one call, by botocore.

@@ -36,6 +36,8 @@ from tests.support.aws_account import (
 from tests.support.deployments import silent
 from tests.support.servers import free_port
 
+pytestmark = pytest.mark.slow
+
 REDIS = "redis://:secret@redis.example:6379/0"
 RICH: dict[str, Any] = {
     "tags": {"team": "shop"},

@@ -40,6 +40,8 @@ from tests.support.aws_account import (
 from tests.support.deployments import silent
 from tests.support.servers import port_of
 
+pytestmark = pytest.mark.slow
+
 NAMES = Names("gimel")
 # It sleeps for 5 s, until AWS knows the new role everywhere.
 _AWAKE = """

@@ -19,6 +19,7 @@ from tests.support.documented_examples import examples, for_backend, successes
 from tests.support.gimel_local import LocalBackend
 from tests.support.handler_requests import KEY
 from tests.support.servers import free_port, url_of
+from tests.support.waiting import wait
 
 
 def visitors(found: dict[str, Any]) -> dict[str, int]:
@@ -71,6 +72,12 @@ def test_the_helper_of_a_server(local: LocalBackend, monkeypatch: pytest.MonkeyP
     assert len(waits) == 4
 
 
+def serves(url: str) -> bool:
+    with suppress(OSError), urllib.request.urlopen(url) as answer:
+        return answer.status == 200
+    return False
+
+
 @contextmanager
 def gunicorn(store: redis.Redis, tmp_path: Path) -> Iterator[str]:
     """What docs/self-hosting.md starts, on this test's Redis and a free port."""
@@ -87,16 +94,11 @@ def gunicorn(store: redis.Redis, tmp_path: Path) -> Iterator[str]:
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with suppress(OSError), urllib.request.urlopen(f"{url}/dashboard") as answer:
-                assert answer.status == 200
-                break
-            time.sleep(0.05)
+        wait(lambda: serves(f"{url}/dashboard"))
         yield url
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def test_gunicorn(store: redis.Redis, tmp_path: Path) -> None:

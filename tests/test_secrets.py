@@ -23,6 +23,8 @@ from gimel.stack.prepare import prepare
 from tests.support.aws_account import RecordingAws
 from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Stack, silent
 
+pytestmark = pytest.mark.slow
+
 HASHES = ("md5", "sha1", "sha256", "sha512")
 
 

@@ -69,12 +69,13 @@ def run_in_node(html: str) -> dict[str, object]:
     _, (_, script) = Scripts(html).found
     program = f"{STAND_IN}\n{script}\nconsole.log(JSON.stringify(told))"
     done = subprocess.run(
-        ["node", "-"], input=program, capture_output=True, text=True, check=True, timeout=30
+        ["node", "-"], input=program, capture_output=True, text=True, check=True, timeout=60
     )
     found: dict[str, object] = json.loads(done.stdout)
     return found
 
 
+@pytest.mark.slow
 def test_the_names_arrive_as_they_were_and_end_no_script() -> None:
     html = snippet(
         "https://x.example/prod",
@@ -102,6 +103,7 @@ def test_a_name_in_a_script_is_plain_ascii_without_markup(name: str) -> None:
     assert json.loads(quoted) == name
 
 
+@pytest.mark.slow
 def test_alephbet_is_pinned_to_what_npm_serves() -> None:
     (attributes, text), _ = Scripts(snippet("https://x.example")).found
     assert attributes == {

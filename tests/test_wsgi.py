@@ -38,7 +38,7 @@ class Wire:
 
     def __init__(self, url: str) -> None:
         self.port = urlsplit(url).port or 0
-        self._line = Line("127.0.0.1", self.port, timeout=20)
+        self._line = Line("127.0.0.1", self.port, timeout=60)
 
     def ask(
         self, method: str, target: str, body: Any = None, headers: dict[str, str] | None = None
@@ -246,9 +246,9 @@ def test_loopback(host: str, loopback: bool) -> None:
 
 
 def test_a_gzipped_answer_leaves_as_bytes(url: str) -> None:
-    with requests.get(f"{url}/dashboard", timeout=20, stream=True) as answer:
+    with requests.get(f"{url}/dashboard", timeout=60, stream=True) as answer:
         packed = answer.raw.read()
         assert answer.headers["content-encoding"] == "gzip"
-    plain = requests.get(f"{url}/dashboard", headers={"accept-encoding": "identity"}, timeout=20)
+    plain = requests.get(f"{url}/dashboard", headers={"accept-encoding": "identity"}, timeout=60)
     assert int(answer.headers["content-length"]) == len(packed) < len(plain.content) / 2
     assert gzip.decompress(packed) == plain.content

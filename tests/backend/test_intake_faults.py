@@ -22,7 +22,7 @@ from gimel.backend.wire import Event
 from tests.support.proxy import black_hole
 from tests.support.sender import SECONDS, Kept, Sender, event
 from tests.support.servers import debian_redis, free_port, frozen, port_of, url_of, valkey
-from tests.support.valkey_cluster import wait
+from tests.support.waiting import wait
 
 
 def test_killed_by_the_server() -> None:
@@ -64,6 +64,7 @@ def test_a_name_with_many_addresses_none_of_which_answers(monkeypatch: pytest.Mo
         assert sender.slowest < SECONDS
 
 
+@pytest.mark.slow
 def test_half_open() -> None:
     with valkey() as server:
         sender = Sender(url_of(server))
@@ -154,6 +155,7 @@ def test_what_is_wrong_with_the_server_sets_nothing_aside(name: str) -> None:
             intake.count([event(1)._replace(experiment=name), event(2)])
 
 
+@pytest.mark.slow
 def test_loading() -> None:
     options = {"save": "", "appendonly": "no", "enable-debug-command": "yes"}
     with (
@@ -177,6 +179,7 @@ def test_loading() -> None:
         assert sender.all_counted()
 
 
+@pytest.mark.slow
 def test_a_failover_to_a_replica() -> None:
     """The host's name leads to the old primary, now a replica, until it leads to the new one."""
     with valkey() as old, valkey() as new:

@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -21,6 +20,7 @@ from gimel.backend.queue import NotQueuedError
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 from tests.support.servers import free_port, kill, url_of, valkey
+from tests.support.waiting import wait
 
 ONE, TWO, THREE = (Event("n", "e", "participate", "a", uuid) for uuid in "123")
 
@@ -199,44 +199,40 @@ def test_a_disk_that_fails_is_an_error(tmp_path: Path) -> None:
 # The process
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def local(folder: Path, *options: str) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "gimel", "local", "--port", str(port)]
     process = subprocess.Popen([*command, "--data-dir", str(folder), *options])
     try:
-        deadline = time.monotonic() + 20
-        while time.monotonic() < deadline:
-            assert process.poll() is None
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.05)
+        wait(lambda: process.poll() is not None or listens(port))
+        assert process.poll() is None
         yield f"http://127.0.0.1:{port}"
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
 
 
 def send(url: str, uuid: str) -> dict[str, object]:
     fields = {"experiment": "e", "variant": "a", "event": "participate", "uuid": uuid}
-    answer = requests.get(f"{url}/e", fields, timeout=10)
+    answer = requests.get(f"{url}/e", fields, timeout=60)
     assert answer.status_code == 200
     body: dict[str, object] = answer.json()
     return body
 
 
-def comes_to(url: str, trials: int) -> bool:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        answer = requests.get(f"{url}/experiments", timeout=10)
-        if answer.status_code == 200 and answer.json()[1:]:
-            seen = answer.json()[1]["variants"][0]["trials"]
-            assert seen <= trials
-            if seen == trials:
-                return True
-        time.sleep(0.1)
-    return False
+def has_counted(url: str, trials: int) -> bool:
+    answer = requests.get(f"{url}/experiments", timeout=60)
+    if answer.status_code != 200 or not answer.json()[1:]:
+        return False
+    seen = answer.json()[1]["variants"][0]["trials"]
+    assert seen <= trials
+    return bool(seen == trials)
 
 
 def test_local_outlives_its_valkey(tmp_path: Path) -> None:
@@ -246,9 +242,10 @@ def test_local_outlives_its_valkey(tmp_path: Path) -> None:
             kill(client)
         for n in range(1, 20):
             send(url, str(n))
-        assert comes_to(url, 20), "the embedded Valkey is started again"
+        # The embedded Valkey is started again.
+        wait(lambda: has_counted(url, 20))
     with local(tmp_path) as url:
-        assert comes_to(url, 20)
+        wait(lambda: has_counted(url, 20))
 
 
 def test_what_waited_is_counted_at_the_next_start(tmp_path: Path) -> None:
@@ -258,5 +255,5 @@ def test_what_waited_is_counted_at_the_next_start(tmp_path: Path) -> None:
         for n in range(5):
             assert send(url, str(n))["queued"] is True
     with valkey() as server, local(folder, "--redis-url", url_of(server)) as url:
-        assert comes_to(url, 5)
+        wait(lambda: has_counted(url, 5))
         assert "queued" not in send(url, "5")

@@ -8,6 +8,8 @@ import pytest
 from bench import calibrate
 from gimel.terminal.sample_size import power
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def bench():

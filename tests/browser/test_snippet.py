@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from tests.support.gimel_local import LocalBackend
 from tests.support.handler_requests import point_handlers_at
 from tests.support.proxy import proxy_of
 from tests.support.shop import Shop, wait_for_queue
+from tests.support.waiting import wait
 
 
 def snippet(url: str, experiment: str) -> str:
@@ -94,10 +94,7 @@ def test_events_wait_while_redis_is_away(deployed: Any, page: Page, shop: Shop) 
             page.goto(shop.url)
         wait_for_queue(page, 0)
     client = Client(deployed.url, deployed.key)
-    deadline = time.monotonic() + 180
-    while not client.experiments(scope="redis away")[0]["variants"]:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait(lambda: bool(client.experiments(scope="redis away")[0]["variants"]), 180)
     assert counts(client, "redis away") == (1, 0)
 
 

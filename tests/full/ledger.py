@@ -15,6 +15,7 @@ import io
 import json
 import os
 import random
+import sqlite3
 import tempfile
 import threading
 import time
@@ -85,7 +86,7 @@ def run(events: int, clients: int, folder: Path, pause: float = 2.5) -> dict[str
     process.reset()
     process.counters().configure(NAMESPACE, "x", {"counting": EXACT})
     faults = pair.faults
-    faults["stopped, and the spool full (503)"] = lambda: _spool_full(pair)
+    faults["stopped, and the spool full (503)"] = lambda: _spool_full(pair, place)
     # A log line for each request that is queued is of no use here.
     with contextlib.redirect_stdout(None), _replaying(Spool(place)):
         load = Load(ask, events, clients, singles=40, batch=40, hurry=0.05)
@@ -112,10 +113,13 @@ def run_deployed(
     return verify(pair, load) | {"queue empty after (s)": drained, "faults": done}
 
 
-def _spool_full(pair: Pair) -> None:
+def _spool_full(pair: Pair, place: Path) -> None:
     """Redis stopped, and nowhere else to go: 503."""
     spool: Any = process.queue()
+    # From now on the file may not grow, and it has no free pages.
     spool._pages, room = 1, spool._pages
+    with contextlib.closing(sqlite3.connect(place / "spool.sqlite", timeout=20)) as database:
+        database.execute("VACUUM")
     pair.primary.freeze(1.5)
     spool._pages = room
 

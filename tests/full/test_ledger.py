@@ -13,6 +13,8 @@ from tests.full.load import event_of
 from tests.support.aws_account import new_stack
 from tests.support.servers import url_of
 
+pytestmark = pytest.mark.slow
+
 RIGHT = membership.Difference(0, 0, 0, 0)._asdict()
 
 

@@ -6,6 +6,8 @@ import pytest
 
 from tests.full import patience
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 2.0  # the promise itself
 
 

@@ -16,7 +16,7 @@ def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
     arguments = ("--demo", "--redis-url", url_of(store))
     with LocalBackend(tmp_path, *arguments) as local:
         once = trials(local.url, "demo")
-        page = requests.get(f"{local.url}/", timeout=9)
+        page = requests.get(f"{local.url}/", timeout=60)
     with LocalBackend(tmp_path, *arguments) as again:
         assert trials(again.url, "demo") == once
     assert page.headers["content-type"] == "text/html; charset=utf-8"

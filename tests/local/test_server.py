@@ -7,6 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 import redis
 import requests
 
+from gimel.backend.spool import Spool
 from gimel.client import BackendError
+from gimel.local import server
 from tests.support.commands import process
 from tests.support.gimel_local import LocalBackend, trials
 from tests.support.servers import free_port, url_of
@@ -42,7 +45,7 @@ def is_alive(pid: int) -> bool:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_was_counted_survives_and_no_process_does(tmp_path: Path, how: signal.Signals) -> None:
     with LocalBackend(tmp_path) as local:
-        assert requests.get(f"{local.url}/e", EVENT, timeout=9).status_code == 200
+        assert requests.get(f"{local.url}/e", EVENT, timeout=60).status_code == 200
         children = local.children()
         assert len(children) == 1
         assert local.stop(how) == 0
@@ -90,7 +93,7 @@ def test_nothing_stays_of_one_that_could_not_listen(tmp_path: Path) -> None:
 def test_the_given_redis_counts(tmp_path: Path, store: redis.Redis) -> None:
     with LocalBackend(tmp_path / "spool", "--redis-url", url_of(store)) as local:
         assert local.children() == []
-        requests.get(f"{local.url}/e", EVENT, timeout=9)
+        requests.get(f"{local.url}/e", EVENT, timeout=60)
         assert "Counters    in the Redis of --redis-url" in local.printed
     assert store.pfcount(*store.keys("alephbet:counters:*")) == 1
     locks = {"spool.lock", "spool.replay.lock"}
@@ -102,7 +105,7 @@ def test_beyond_this_machine_reads_ask_for_the_key(tmp_path: Path, store: redis.
     with LocalBackend(tmp_path, *arguments) as local:
         key = (tmp_path / "key").read_text().strip()
         assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
-        requests.get(f"{local.url}/e", EVENT, timeout=9)
+        requests.get(f"{local.url}/e", EVENT, timeout=60)
         for wrong in (None, "wrong", key[:-1]):
             with pytest.raises(BackendError) as error:
                 trials(local.url, key=wrong)
@@ -121,9 +124,9 @@ def test_beyond_this_machine_reads_ask_for_the_key(tmp_path: Path, store: redis.
 @pytest.mark.parametrize("path", ["/experiments", "/experiment", "/delete", "/settings"])
 def test_a_foreign_page_cannot_read(running: tuple[LocalBackend, Path], path: str) -> None:
     url = running[0].url + path
-    foreign = requests.get(url, headers={"host": "evil.example:8000"}, timeout=9)
+    foreign = requests.get(url, headers={"host": "evil.example:8000"}, timeout=60)
     assert foreign.status_code == 403
-    assert not [name for name in requests.get(url, timeout=9).headers if "allow-origin" in name]
+    assert not [name for name in requests.get(url, timeout=60).headers if "allow-origin" in name]
 
 
 def test_a_foreign_page_can_send(running: tuple[LocalBackend, Path]) -> None:
@@ -131,7 +134,7 @@ def test_a_foreign_page_can_send(running: tuple[LocalBackend, Path]) -> None:
         f"{running[0].url}/e",
         json={"experiment": "x"},
         headers={"origin": "https://shop.example", "host": "shop.example"},
-        timeout=9,
+        timeout=60,
     )
     assert (answer.status_code, answer.headers["access-control-allow-origin"]) == (400, "*")
 
@@ -179,7 +182,7 @@ def test_a_missing_extra(tmp_path: Path, missing: str, advice: str) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
@@ -190,7 +193,22 @@ def test_a_missing_extra(tmp_path: Path, missing: str, advice: str) -> None:
 def test_a_rush_is_no_news(tmp_path: Path) -> None:
     with LocalBackend(tmp_path) as local, ThreadPoolExecutor(40) as pool:
         asked = [EVENT | {"uuid": str(n)} for n in range(200)]
-        answers = pool.map(lambda event: requests.get(f"{local.url}/e", event, timeout=9), asked)
+        answers = pool.map(lambda event: requests.get(f"{local.url}/e", event, timeout=60), asked)
         assert {answer.status_code for answer in answers} == {200}
         assert local.stop() == 0
     assert "queue" not in local.printed
+
+
+def test_a_spool_that_cannot_be_read_ends_no_maintenance(
+    backend: redis.Redis, tmp_path: Path
+) -> None:
+    (tmp_path / "spool.sqlite").write_text("no database")
+    stopping, restarts = threading.Event(), []
+
+    def restart() -> None:
+        restarts.append(1)
+        if len(restarts) == 2:
+            stopping.set()
+
+    server._maintain(Spool(tmp_path), restart, stopping)
+    assert len(restarts) == 2

@@ -29,7 +29,7 @@ many = settings(
 QUERY = b"experiment=e&variant=a&event=participate&uuid=1"
 EVENT = b'{"experiment":"e","variant":"a","event":"participate","uuid":"1"}'
 LAST = b"GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-PATIENCE = 20.0  # seconds for what has to be answered
+PATIENCE = 60.0  # seconds for what has to be answered
 
 
 class Server(NamedTuple):
@@ -87,7 +87,7 @@ def server_fixture(backend: redis.Redis) -> Iterator[Server]:
     thread.start()
     yield Server(http, backend)
     http.trigger.pull_trigger(http.close)
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive(), "no connection is left"
     http.task_dispatcher.shutdown()
 

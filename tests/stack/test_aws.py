@@ -29,6 +29,7 @@ def _refusing(aws: RecordingAws, operation: str, code: str, message: str, times:
     aws.on(f"before-send.*.{operation}", refuse)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("operation", "code", "message"),
     [
@@ -53,6 +54,7 @@ def test_refusals_for_the_moment_are_tried_again(
     assert aws.operations.count(operation) == 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "message", "said"),
     [

@@ -171,12 +171,14 @@ def test_all_that_is_used_of_redis_py_is_there(unpacked: Path, redis_url: str) -
     assert run(unpacked, USE, redis_url) == "all done\n"
 
 
+@pytest.mark.slow
 def test_all_that_is_used_of_redis_py_is_there_over_tls(unpacked: Path, tmp_path: Path) -> None:
     with tls_redis(tmp_path) as port:
         url = f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=none"
         assert run(unpacked, USE, url) == "all done\n"
 
 
+@pytest.mark.slow
 def test_its_client_for_clusters_is_there(unpacked: Path) -> None:
     with cluster() as (node, *_):
         port = node.connection_pool.connection_kwargs["port"]

@@ -20,6 +20,8 @@ from tests.support.aws_account import REGION
 from tests.support.commands import run
 from tests.support.deployments import REDIS_PASSWORD, Stack, silent
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stack(aws_endpoint: str, redis_url: str, tmp_path: Path) -> Stack:
@@ -221,7 +223,7 @@ def test_logs_that_are_followed(stack: Stack) -> None:
     aws.call("logs", "put_log_events", **named, logEvents=[event])
     found = next(line for line in process.stdout if "later" in line)
     process.send_signal(signal.SIGINT)
-    rest, complaint = process.communicate(timeout=20)
+    rest, complaint = process.communicate(timeout=60)
     assert before
     assert found.startswith(f"{stack.content['stack']}-track ")
     assert "a moment\\u{1b}[2J later" in found

@@ -108,6 +108,7 @@ def test_tls_to_a_plain_port(store: redis.Redis, monkeypatch: pytest.MonkeyPatch
     assert "any other port redis:// (or ssl: false)" in failure(port=port_of(store), ssl=True)
 
 
+@pytest.mark.slow
 def test_a_tls_port(tmp_path: Path) -> None:
     with tls_redis(tmp_path) as port:
         assert "a TLS port needs rediss://" in failure(port=port)
@@ -189,6 +190,7 @@ def test_persistence(store: redis.Redis) -> None:
         store.config_set("save", "")
 
 
+@pytest.mark.slow
 def test_redis_as_debian_has_it() -> None:
     with debian_redis() as client:
         assert states(checks(port=port_of(client)))["Redis"] == "ok"

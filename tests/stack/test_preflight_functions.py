@@ -20,6 +20,8 @@ from tests.support.locked_valkey import SECRET, URL_SECRET
 from tests.support.servers import free_port, port_of
 from tests.support.tls import tls_redis
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", name="inside")
 def inside_fixture(aws_endpoint: str, redis_url: str) -> Config:

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.stack.aws import SERVICES, Aws
 from tests.support.servers import free_port
+from tests.support.waiting import wait
 
 REGION = "eu-west-1"
 
@@ -65,24 +65,25 @@ def emulator(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def await_answer(url: str, process: "subprocess.Popen[bytes]") -> None:
     """Wait for the URL to answer, the process being what serves it."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
+
+    def answers() -> bool:
         assert process.poll() is None, "the emulator ended at its start"
-        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
-            return
-        time.sleep(0.1)
-    raise AssertionError("the emulator does not answer")
+        with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=60):
+            return True
+        return False
+
+    wait(answers)
 
 
 def empty(endpoint: str) -> None:
     """Make the account as new."""
     request = urllib.request.Request(f"{endpoint}/_ministack/reset", method="POST")
-    urllib.request.urlopen(request, timeout=20).close()
+    urllib.request.urlopen(request, timeout=60).close()
 
 
 _numbers = itertools.count(1)

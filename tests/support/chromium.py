@@ -4,9 +4,12 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 QUIET = ("--disable-background-networking", "--disable-component-update", "--no-first-run")
+
+
+expect.set_options(timeout=60_000)
 
 
 @contextmanager

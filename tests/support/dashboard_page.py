@@ -42,7 +42,7 @@ def send(url: str, events: Iterable[dict[str, str]], batch_size: int = MAX_BATCH
     remaining = iter(events)
     with requests.Session() as session:
         while batch := list(islice(remaining, batch_size)):
-            answer = session.post(f"{url}/e", json=batch, timeout=30)
+            answer = session.post(f"{url}/e", json=batch, timeout=60)
             assert answer.json()["rejected"] == []
 
 
@@ -69,11 +69,11 @@ class KeyedBackend:
         )
         with requests.Session() as session:
             session.mount("http://", adapter)
-            session.get(f"{self.url}/dashboard", timeout=10).raise_for_status()
+            session.get(f"{self.url}/dashboard", timeout=60).raise_for_status()
 
     def stop(self) -> None:
         self._process.terminate()
-        self._process.wait(timeout=20)
+        self._process.wait(timeout=60)
 
 
 class Watch:

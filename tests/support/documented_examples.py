@@ -1,11 +1,11 @@
 """The examples of docs/clients.md and docs/self-hosting.md, as they are written there."""
 
 import re
-import time
 from contextlib import suppress
 from pathlib import Path
 
 from gimel.client import BackendError, Client
+from tests.support.waiting import wait
 
 DOCS = Path(__file__).parents[2] / "docs"
 ADDRESS = "https://abc.execute-api.eu-west-1.amazonaws.com/prod"
@@ -28,10 +28,11 @@ def successes(client: Client, goal: str, experiment: str = "button color") -> in
 
 
 def wait_for(client: Client, goal: str, count: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+    """Wait until the goal was counted so often."""
+
+    def is_counted() -> bool:
         with suppress(BackendError, KeyError):
-            if successes(client, goal) == count:
-                return
-        time.sleep(0.05)
-    raise AssertionError(f"{goal} was not counted {count} times")
+            return successes(client, goal) == count
+        return False
+
+    wait(is_counted)

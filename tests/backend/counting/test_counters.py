@@ -101,7 +101,7 @@ def test_goals_without_a_participation_are_told(store: redis.Redis) -> None:
 @pytest.mark.parametrize("own", [False, True])
 def test_threads_lose_nothing(store: redis.Redis, own: bool) -> None:
     shared = counters_of(store)
-    barrier = Barrier(8, timeout=30)
+    barrier = Barrier(8, timeout=60)
 
     def work(thread: int) -> None:
         variant = f"v{thread}" if own else "a"
@@ -175,6 +175,7 @@ def test_a_delete_cut_half_way_can_be_done_again(store: redis.Redis, fraction: f
     assert store.dbsize() == 0
 
 
+@pytest.mark.slow
 def test_redis_counts_as_valkey_does() -> None:
     with debian_redis() as store:
         counters = full_experiment(store)

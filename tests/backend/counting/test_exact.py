@@ -2,7 +2,6 @@
 
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -26,6 +25,7 @@ from tests.support.hypothesis_settings import on_one_server
 from tests.support.servers import debian_redis, free_port, url_of
 from tests.support.traffic import traffic
 from tests.support.valkey_cluster import cluster
+from tests.support.waiting import wait
 
 COUNTER = "alephbet:counters:e:participate:a"
 
@@ -274,6 +274,7 @@ def memory(store: redis.Redis) -> float:
     return sum(pipeline.execute()) + store.memory_usage("alephbet:e:settings")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("server", ["valkey", "redis"])
 def test_memory_is_that_of_the_goal(server: str, request: pytest.FixtureRequest) -> None:
     if server == "valkey":
@@ -351,13 +352,11 @@ def one_node() -> Iterator[redis.Redis]:
         redis.Redis(port=server.port, decode_responses=True) as client,
     ):
         client.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
-        deadline = time.monotonic() + 20
-        while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait(lambda: client.execute_command("CLUSTER INFO")["cluster_state"] == "ok")
         yield client
 
 
+@pytest.mark.slow
 def test_exact_counting_uses_each_key_alone(one_node: redis.Redis) -> None:
     with pytest.raises(redis.ResponseError, match="slot"):
         one_node.sunion("a", "b")
@@ -366,6 +365,7 @@ def test_exact_counting_uses_each_key_alone(one_node: redis.Redis) -> None:
     assert one_node.dbsize() == 0
 
 
+@pytest.mark.slow
 def test_exact_counting_on_three_servers(tiny_sets: None) -> None:
     with cluster() as nodes:
         clock = [0.0]
@@ -382,6 +382,7 @@ def test_exact_counting_on_three_servers(tiny_sets: None) -> None:
         assert sum(node.dbsize() for node in nodes) == 0
 
 
+@pytest.mark.slow
 def test_three_processes_add_the_same_uuids_to_a_cluster(tiny_sets: None) -> None:
     with cluster() as nodes:
 

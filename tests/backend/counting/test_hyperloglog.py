@@ -86,6 +86,7 @@ def test_filling_a_counter_in_bulk_is_what_add_does(store: redis.Redis) -> None:
     assert {key: store.dump(key) for key in store.keys("alephbet:counters:*")} == added
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["uuid", "sequence", "mail"])
 def test_error_and_memory_are_those_of_the_design(store: redis.Redis, way: str) -> None:
     design = {1_000: 12.6, 10_000: 38, 100_000: 190, 1_000_000: 775}  # KB

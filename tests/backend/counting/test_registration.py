@@ -16,7 +16,7 @@ from tests.support.servers import url_of
 
 def test_processes_that_meet_agree_on_the_shards(store: redis.Redis) -> None:
     rounds = 25
-    barrier = Barrier(4, timeout=30)
+    barrier = Barrier(4, timeout=60)
 
     def process(shards: int) -> None:
         counters = counters_of(store, shards)

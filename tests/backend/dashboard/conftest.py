@@ -56,7 +56,7 @@ def visit_fixture(browser: Browser, watch: Watch) -> Iterator[Opener]:
         context = browser.new_context(viewport=viewport, **{"locale": "en-GB"} | extras)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(60_000)
         watch.follow(page)
         if clock:
             page.clock.install()

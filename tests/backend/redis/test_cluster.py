@@ -22,7 +22,10 @@ from gimel.stack.preflight import check_redis
 from tests.support.sender import Sender, event
 from tests.support.servers import frozen, kill, port_of, url_of
 from tests.support.traffic import counting_sends
-from tests.support.valkey_cluster import cluster, is_whole, wait
+from tests.support.valkey_cluster import cluster, is_whole
+from tests.support.waiting import wait
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("told", [True, False])

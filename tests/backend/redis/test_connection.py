@@ -16,7 +16,7 @@ from gimel.backend.wire import Event
 from tests.support.handler_requests import call, point_handlers_at, post
 from tests.support.proxy import black_hole, proxy_of
 from tests.support.servers import free_port, frozen, kill, port_of, url_of, valkey
-from tests.support.valkey_cluster import wait
+from tests.support.waiting import wait
 
 EVENT = {
     "experiment": "button color",

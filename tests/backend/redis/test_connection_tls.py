@@ -9,6 +9,8 @@ import trustme
 from tests.support.sender import Sender
 from tests.support.tls import tls_redis
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def tls_port(tmp_path: Path) -> Iterator[int]:

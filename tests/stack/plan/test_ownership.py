@@ -104,6 +104,7 @@ def test_two_regions_share_the_role_in_peace(first_deploy: Deployed, own_setting
     assert is_as_wanted(own_settings)
 
 
+@pytest.mark.slow
 def test_foreign_things_are_left_alone(own_settings: Config, own_names: Names) -> None:
     aws = RecordingAws()
     make_stranger(aws, own_names.function("track"))
@@ -114,6 +115,7 @@ def test_foreign_things_are_left_alone(own_settings: Config, own_names: Names) -
     assert aws.writes == []
 
 
+@pytest.mark.slow
 def test_the_functions_of_gimel_1_are_taken_over(aws_endpoint: str, redis_url: str) -> None:
     settings, names = stack_config(redis_url), Names("gimel")
     elsewhere = settings.model_copy(update={"aws": AwsSettings(region="us-west-2")})
@@ -127,6 +129,7 @@ def test_the_functions_of_gimel_1_are_taken_over(aws_endpoint: str, redis_url: s
     assert function.versions["$LATEST"]["Architectures"] == ["arm64"]
 
 
+@pytest.mark.slow
 def test_another_stacks_things_are_not_taken_over(redis_url: str, aws_endpoint: str) -> None:
     aws = Aws("ap-south-1")
     elsewhere = stack_config(redis_url, aws={"region": "ap-south-1"})
