@@ -102,6 +102,12 @@ def test_the_role_of_a_goal_without_one(roles: list[str | None], expected: list[
     assert [goal.role for goal in parse_definition(BARE | {"goals": goals}).goals] == expected
 
 
+def test_a_copy_of_a_stopped_experiment_runs() -> None:
+    stopped = parse_definition(BODY | {"state": "stopped"})
+    assert stopped.state == "stopped"
+    assert parse_definition(stopped.describe()) == parse_definition(BODY)
+
+
 def test_state_and_counting_stay_unless_the_body_has_them() -> None:
     old = Definition(state="stopped", counting="exact", owner="ana")
     found = parse_definition(BARE, old)
@@ -149,7 +155,10 @@ MISTAKES: list[tuple[str, Any, str]] = [
     *[("goals[2].name", value, complaint) for value, complaint in NO_NAMES],
     *[("hypothesis", value, complaint) for value, complaint in NO_TEXTS],
     *[("owner", value, complaint) for value, complaint in NO_TEXTS],
-    *[("link", value, ADDRESS) for value in (1, "", "ftp://a", "javascript:x", "https://a b")],
+    *[
+        ("link", value, ADDRESS)
+        for value in (1, "", "ftp://a", "javascript:x", "https://a b", "https://a\tb")
+    ],
     ("link", "https://" + "x" * 2000, "is over 2,000 characters"),
     ("experiment", 1, "must be a string"),
     *[("variants", value, VARIANTS) for value in ({}, "ab", [], [{"name": "a"}], [{}] * 101)],
@@ -245,13 +254,20 @@ def test_a_flag_without_values() -> None:
     )
 
 
+@pytest.mark.parametrize("index", [0, 1])
+def test_values_of_some_variants_only(index: int) -> None:
+    path = f"variants[{index}].value"
+    error = refused(changed(BODY, path, ...) | {"flag": False})
+    assert error.error == f"{path} is missing, but other variants have a value"
+
+
 def test_a_value_that_is_nested_too_deeply() -> None:
     value: Any = {}
     for _ in range(19):
         value = {"a": value}
     body = {"variants": [{"name": name, "value": value} for name in "ab"]}
     parse_definition(body)
-    error = refused(changed(body, "variants[1].value", {"a": [value]}))
+    error = refused(changed(body, "variants[1].value", {"a": value}))
     assert error.error == "variants[1].value is nested over 20 levels deep"
     for _ in range(20_000):
         value = [value]
