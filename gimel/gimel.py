@@ -170,9 +170,10 @@ def settings(event: ProxyEvent) -> Response:
     chooses = isinstance(body, dict) and "counting" in body
     (found,) = counters().read(namespace, [name]) if chooses else (_one(namespace, name),)
     # Imported here: it costs a cold start a millisecond, and events do not need it.
-    from gimel.backend.experiment.definition import parse_changes
+    from gimel.backend.experiment.changes import parse_changes
 
-    changed = parse_changes(body, sorted(found.trials), sorted(found.goals))
+    seen = sorted(found.trials), sorted(found.goals)
+    changed = parse_changes(body, found.settings, *seen, has_events=found.exists)
     counters().configure(namespace, name, changed)
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):

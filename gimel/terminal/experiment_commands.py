@@ -8,7 +8,8 @@ from uuid import uuid4
 
 import click
 
-from gimel.backend.experiment.definition import METHODS, RESETTABLE_FIELDS
+from gimel.backend.experiment.changes import RESETTABLE_FIELDS
+from gimel.backend.experiment.checks import METHODS
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
 from gimel.terminal.text import console, plain

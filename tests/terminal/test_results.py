@@ -217,12 +217,12 @@ def test_the_csv_holds_the_numbers_of_the_wire(shop: str) -> None:
 
 def _experiment(trials: dict[str, int], name: str = "e", **goals: dict[str, int]) -> dict[str, Any]:
     """An experiment as the wire says it, whatever its size."""
-    from gimel.backend.experiment.definition import ExperimentSettings
+    from gimel.backend.experiment.definition import Definition
     from gimel.backend.results.counts import ExperimentCounts
 
     totals = tuple(goal for goal in goals if goal.startswith("total"))
     of = goals or {"g": dict.fromkeys(trials, 0)}
-    settings = ExperimentSettings(totals=totals)
+    settings = Definition(totals=totals)
     return ExperimentCounts(name, 64, "2026-01-01T00:00:00Z", settings, trials, of).describe()
 
 

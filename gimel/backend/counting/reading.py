@@ -92,9 +92,11 @@ def _experiment(
     found: Found, by_goal: dict[str, dict[str, int]], method: str
 ) -> "ExperimentCounts":
     # Imported here: they cost a cold start 2 ms, and events do not need them.
-    from gimel.backend.experiment.definition import ExperimentSettings
+    from gimel.backend.experiment.definition import Definition
     from gimel.backend.results.counts import ExperimentCounts
 
+    # Before the first event, the method is still to be chosen.
+    counting = {"counting": method} if found.counters else {}
     labels = sorted({variant for variants in by_goal.values() for variant in variants})
     filled = {
         goal: {label: variants.get(label, 0) for label in labels}
@@ -104,7 +106,7 @@ def _experiment(
         name=found.keys.name,
         shards=found.shards,
         created_at=found.settings.get("created_at"),
-        settings=ExperimentSettings.from_hash(found.settings | {"counting": method}),
+        settings=Definition.from_hash(found.settings | counting),
         trials=filled.pop(PARTICIPATE, dict.fromkeys(labels, 0)),
         goals=filled,
         ambiguous=found.keys.ambiguous(found.counters),

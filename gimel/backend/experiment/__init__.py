@@ -1,5 +1,8 @@
 """An experiment's definition: what its owner declares about it.
 
-A request's JSON body comes in and is checked field by field. The checked fields go into the
-experiment's settings, a hash in Redis, and are read back from there. Read `definition`.
+A request's JSON body comes in. `checks` looks at each value by itself, and `definition` at all of
+them together. `changes` says what may still change once events are counted, and turns a change into
+fields of the experiment's settings, a hash in Redis. `definition` reads them back from there.
+
+Read `definition` first.
 """

@@ -1,145 +1,309 @@
-"""Settings of an experiment: checks of a request's body, and the fields of the hash in Redis.
+"""The definition of an experiment: its data, read from a request's body and from Redis.
 
-A hash in Redis holds text only. Fields with values of any other type are stored as JSON.
+A hash in Redis holds text only. Texts are stored as they are, everything else as JSON. The fields
+stand beside others that belong to the counting, e.g. `shards`.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeGuard
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
 
-from gimel.backend.counting.exact import EXACT
-from gimel.backend.counting.hyperloglog import HYPERLOGLOG
+from gimel.backend.experiment.checks import (
+    BODY_CHECKS,
+    GOAL_CHECKS,
+    HASH_CHECKS,
+    VARIANT_CHECKS,
+    Better,
+    Check,
+    Kind,
+    Mistakes,
+    Role,
+    Source,
+    is_number,
+    read_object,
+)
 from gimel.backend.wire import HTTPError
 
-Names = Sequence[str]
+TEXT_FIELDS = ("state", "counting", "baseline", "primary_goal", "hypothesis", "owner", "link")
+_MAX_MISTAKES = 5
 
-METHODS = (HYPERLOGLOG, EXACT)
-STATES = ("running", "stopped", "archived")
 
-_MAX_WEIGHT = 1e9
+class Variant(NamedTuple):
+    """A declared variant.
+
+    `weight`: its share of visitors, in any unit.
+    `value`: what the flag evaluates to, in an experiment that is a flag.
+    """
+
+    name: str
+    weight: float | None = None
+    value: Any = None
+
+
+class Goal(NamedTuple):
+    """A declared goal.
+
+    `margin`: the largest harm to a guardrail that is acceptable; 0.02 is a lift of 2 %.
+    `cap`: the largest amount that one event can add to a goal of the kind value.
+    `source`: "server" counts only events that bear a key. JSON calls this field "from".
+    """
+
+    name: str
+    role: Role = "secondary"
+    kind: Kind = "unique"
+    better: Better = "higher"
+    margin: float | None = None
+    cap: float | None = None
+    source: Source = "anyone"
 
 
 @dataclass(frozen=True)
-class ExperimentSettings:
-    """The settings of one experiment. A field that was never set has the default below.
+class Definition:
+    """What is declared about one experiment. A field that was never set has the default below.
 
+    `counting`: the method, chosen before the first event; None leaves it to the stack.
+    `equivalence`: the largest lift, in either direction, that is too small to matter; 0.01 is 1 %.
     `state`: a stopped experiment accepts events and counts none. Neither does an archived one, and
     the dashboard does not list it among the current experiments.
-    `counting`: the counting method, chosen before the first event.
-    `weights`: the intended share of visitors for each variant, in any unit.
-    `equivalence`: the largest lift, in either direction, that is too small to matter; 0.01 is 1 %.
-    `totals`: the goals that a visitor may reach many times.
+    `declared_late`: the experiment was declared after its first event.
+    `weights`, `primary_goal`, `totals`: set one by one for an undeclared experiment. For a declared
+    one they follow from `variants` and `goals`. `totals` are the goals that a visitor may reach
+    many times.
     """
 
-    state: str = "running"
-    counting: str = HYPERLOGLOG
+    variants: tuple[Variant, ...] = ()
+    goals: tuple[Goal, ...] = ()
     baseline: str | None = None
-    weights: dict[str, float] | None = None
-    primary_goal: str | None = None
+    hypothesis: str | None = None
+    owner: str | None = None
+    link: str | None = None
+    planned_visitors: int | None = None
+    traffic: float = 1.0
+    counting: str | None = None
+    flag: bool = False
     equivalence: float | None = None
+    state: str = "running"
+    declared_late: bool = False
+    weights: Mapping[str, float] | None = None
+    primary_goal: str | None = None
     totals: tuple[str, ...] = ()
 
-    @classmethod
-    def from_hash(cls, hash_fields: Mapping[str, str]) -> "ExperimentSettings":
-        """Return the settings that an experiment's hash holds. Ignore the hash's other fields."""
-        values: dict[str, Any] = {
-            field: json.loads(hash_fields[field]) if field in _JSON_FIELDS else hash_fields[field]
-            for field in _CHECKS
-            if field in hash_fields
+    def __post_init__(self) -> None:
+        if self.is_declared:
+            weights = {each.name: each.weight for each in self.variants if each.weight is not None}
+            totals = tuple(goal.name for goal in self.goals if goal.kind == "total")
+            object.__setattr__(self, "weights", weights or None)
+            object.__setattr__(self, "primary_goal", next(iter(self.primary_goals), None))
+            object.__setattr__(self, "totals", totals)
+
+    @property
+    def is_declared(self) -> bool:
+        """Whether the variants are declared. Only declared variants and goals count then."""
+        return bool(self.variants)
+
+    @property
+    def variant_names(self) -> tuple[str, ...]:
+        """The declared variants, in order."""
+        return tuple(variant.name for variant in self.variants)
+
+    @property
+    def goal_names(self) -> tuple[str, ...]:
+        """The declared goals, in order."""
+        return tuple(goal.name for goal in self.goals)
+
+    @property
+    def baseline_name(self) -> str | None:
+        """The baseline that was set, else the first declared variant."""
+        return self.baseline or next(iter(self.variant_names), None)
+
+    @property
+    def primary_goals(self) -> tuple[str, ...]:
+        """The primary goals, in order."""
+        if self.is_declared:
+            return tuple(goal.name for goal in self.goals if goal.role == "primary")
+        return () if self.primary_goal is None else (self.primary_goal,)
+
+    def goal(self, name: str) -> Goal | None:
+        """Return the declared goal of this name."""
+        return next((goal for goal in self.goals if goal.name == name), None)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the definition as the body of `PUT /experiment` has it, without its state.
+
+        A copy of a stopped experiment runs. If the experiment is undeclared, the settings' names
+        take the place of variants and goals.
+        """
+        left_out = ("state", "declared_late")
+        return {field: value for field, value in self._json().items() if field not in left_out}
+
+    def to_hash(self) -> dict[str, str]:
+        """Return the fields of the hash. A field that has its default is left out."""
+        return {
+            field: value if field in TEXT_FIELDS else json.dumps(value)
+            for field, value in self._json().items()
+            if getattr(self, field) != getattr(Definition, field)
         }
-        return cls(**values | {"totals": tuple(values.get("totals", ()))})
 
+    def _json(self) -> dict[str, Any]:
+        """Return the fields that are set, as JSON has them."""
+        derived = ("weights", "primary_goal", "totals") if self.is_declared else ()
+        names = [field.name for field in fields(self) if field.name not in derived]
+        values = _without_none({name: getattr(self, name) for name in names})
+        return values | {
+            "variants": [_without_none(variant._asdict()) for variant in self.variants],
+            "goals": [_goal_json(goal) for goal in self.goals],
+        }
 
-def parse_changes(body: object, variants: Names, goals: Names) -> dict[str, str | None]:
-    """Return the fields of the hash that a request's body changes; None removes a field.
+    @classmethod
+    def from_hash(cls, hash_fields: Mapping[str, str]) -> "Definition":
+        """Return the definition that an experiment's hash holds. Ignore the hash's other fields.
 
-    `variants` and `goals` are the names that the experiment has so far. Raise HTTPError 400, with
-    the field's name, if the body is not an object, a field is unknown, or a value is invalid.
-    """
-    if not isinstance(body, dict):
-        raise HTTPError(400, "settings must be a JSON object", "body")
-    changed: dict[str, str | None] = {}
-    for field, value in body.items():
-        if field not in _CHECKS:
-            known = ", ".join(_CHECKS)
-            raise HTTPError(400, f"unknown setting; the settings are {known}", field)
-        if value is None and field in RESETTABLE_FIELDS:
-            changed[field] = None
-            continue
-        complaint = _CHECKS[field](value, variants, goals)
-        if complaint:
-            raise HTTPError(400, f"{field} {complaint}", field)
-        changed[field] = json.dumps(value) if field in _JSON_FIELDS else value
-    return changed
-
-
-# Each check returns None for a valid value. Otherwise it returns the complaint that follows the
-# field's name in the error message.
-
-
-def _check_state(value: object, variants: Names, goals: Names) -> str | None:
-    return None if value in STATES else f"must be one of {', '.join(STATES)}"
-
-
-def _check_counting(value: object, variants: Names, goals: Names) -> str | None:
-    if variants:
-        return (
-            "cannot change after the first event: delete the experiment with "
-            "`gimel delete --forget`, or start one with another name"
+        A later version may have written something that this one cannot read. Such a field, variant
+        or goal is left out, so that its events do not count.
+        """
+        stored: dict[str, object] = {}
+        for field in HASH_CHECKS.keys() & hash_fields.keys():
+            text = hash_fields[field]
+            try:
+                stored[field] = text if field in TEXT_FIELDS else json.loads(text)
+            except (ValueError, RecursionError):
+                continue
+        values = read_object(stored, HASH_CHECKS, "", {})
+        variants = _readable(values.pop("variants", []), VARIANT_CHECKS)
+        goals = map(_goal, _readable(values.pop("goals", []), GOAL_CHECKS))
+        return cls(
+            variants=tuple(Variant(**each) for each in variants),
+            goals=tuple(goal for goal in goals if goal.kind != "value" or goal.cap is not None),
+            **values | {"totals": tuple(values.get("totals", ()))},
         )
-    return None if value in METHODS else f"must be one of {', '.join(METHODS)}"
 
 
-def _check_baseline(value: object, variants: Names, goals: Names) -> str | None:
-    return None if value in variants else f"must be a variant: {_list_names(variants)}"
+_UNDECLARED = Definition()
 
 
-def _check_primary_goal(value: object, variants: Names, goals: Names) -> str | None:
-    return None if value in goals else f"must be a goal: {_list_names(goals)}"
+def parse_definition(body: object, old: Definition = _UNDECLARED) -> Definition:
+    """Return the definition in the body of a request. Raise HTTPError 400 if anything is wrong.
+
+    The message lists the first mistakes, and the error's field is the path of the first. What the
+    body leaves out gets its default, but state and counting stay as they are in `old`, the
+    experiment's present definition. The caller compares the body's field `experiment`.
+
+    A goal without a role is secondary. If no goal has the role primary, the first goal without a
+    role is primary.
+    """
+    mistakes: Mistakes = {}
+    values = read_object(body, BODY_CHECKS, "", mistakes, "variants")
+    variants = _read_list(values.pop("variants", []), VARIANT_CHECKS, "variants", mistakes)
+    goals = _read_list(values.pop("goals", []), GOAL_CHECKS, "goals", mistakes)
+    _refuse(mistakes.items())
+    values.pop("experiment", None)
+    return checked(
+        Definition(
+            variants=tuple(Variant(**each) for each in variants),
+            goals=tuple(map(_goal, _with_primary(goals))),
+            **{"state": old.state, "counting": old.counting} | values,
+        )
+    )
 
 
-def _check_weights(value: object, variants: Names, goals: Names) -> str | None:
-    if not isinstance(value, dict) or not all(_is_weight(weight) for weight in value.values()):
-        return f"must map variants to numbers from 0 to {_MAX_WEIGHT:,.0f}"
-    if set(value) != set(variants):
-        return f"must name every variant and no other: {_list_names(variants)}"
-    return None if any(value.values()) else "must not all be 0"
+def checked(definition: Definition) -> Definition:
+    """Return a declared experiment's definition. Raise HTTPError 400 if it contradicts itself."""
+    _refuse([*_variant_conflicts(definition), *_goal_conflicts(definition.goals)])
+    return definition
 
 
-def _is_weight(value: object) -> bool:
-    return _is_number(value) and 0 <= value <= _MAX_WEIGHT
+def _refuse(mistakes: Iterable[tuple[str, str]]) -> None:
+    found = list(mistakes)[:_MAX_MISTAKES]
+    if found:
+        lines = [f"{path} {complaint}" for path, complaint in found]
+        raise HTTPError(400, "; ".join(lines), found[0][0])
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _read_list(
+    items: list[object], checks: Mapping[str, Check], name: str, mistakes: Mistakes
+) -> list[dict[str, Any]]:
+    return [
+        read_object(item, checks, f"{name}[{index}]", mistakes, "name")
+        for index, item in enumerate(items)
+    ]
 
 
-def _check_equivalence(value: object, variants: Names, goals: Names) -> str | None:
-    if _is_number(value) and 0 < value < 1:
-        return None
-    return "must be a lift between 0 and 1, e.g. 0.01 for 1 %"
+def _readable(items: list[object], checks: Mapping[str, Check]) -> Iterator[dict[str, Any]]:
+    """Yield the known fields of each object in which all of them are valid."""
+    for item in items:
+        mistakes: Mistakes = {}
+        fields_in = item if isinstance(item, dict) else {}
+        known = {field: fields_in[field] for field in checks if field in fields_in}
+        values = read_object(known, checks, "", mistakes, "name")
+        if not mistakes:
+            yield values
 
 
-def _check_totals(value: object, variants: Names, goals: Names) -> str | None:
-    if isinstance(value, list) and all(goal in goals for goal in value):
-        return None
-    return f"must be a list of goals: {_list_names(goals)}"
+def _goal(values: Mapping[str, Any]) -> Goal:
+    return Goal(**{"source" if field == "from" else field: values[field] for field in values})
 
 
-def _list_names(names: Names) -> str:
-    return ", ".join(sorted(names)) or "there are none yet"
+def _goal_json(goal: Goal) -> dict[str, Any]:
+    values = _without_none(goal._asdict())
+    return values | {"from": values.pop("source")}
 
 
-_CHECKS: dict[str, Callable[[object, Names, Names], str | None]] = {
-    "state": _check_state,
-    "counting": _check_counting,
-    "baseline": _check_baseline,
-    "weights": _check_weights,
-    "primary_goal": _check_primary_goal,
-    "equivalence": _check_equivalence,
-    "totals": _check_totals,
-}
-_JSON_FIELDS = ("weights", "equivalence", "totals")
-# Null resets these fields to their defaults. The counting method, once chosen, stays.
-RESETTABLE_FIELDS = tuple(field for field in _CHECKS if field != "counting")
+def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in values.items() if value is not None}
+
+
+def _with_primary(goals: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make the first goal without a role primary, unless there is a primary goal."""
+    without_role = [goal for goal in goals if "role" not in goal]
+    if without_role and all(goal.get("role") != "primary" for goal in goals):
+        without_role[0]["role"] = "primary"
+    return goals
+
+
+def _variant_conflicts(definition: Definition) -> Iterator[tuple[str, str]]:
+    """Yield each path at which variants contradict each other or the definition."""
+    variants, names = definition.variants, definition.variant_names
+    yield from _repeated("variants", names)
+    if definition.weights is not None and not any(definition.weights.values()):
+        yield "variants", "must not all have the weight 0"
+    first_type = _type_of(variants[0].value)
+    has_values = any(variant.value is not None for variant in variants)
+    for index, variant in enumerate(variants):
+        if definition.weights is not None and variant.weight is None:
+            yield f"variants[{index}].weight", "is missing, but other variants have a weight"
+        if variant.value is None and (has_values or definition.flag):
+            reason = "other variants have a value" if has_values else "flag is true"
+            yield f"variants[{index}].value", f"is missing, but {reason}"
+        elif _type_of(variant.value) != first_type != "null":
+            yield f"variants[{index}].value", f"must be of the first value's type: {first_type}"
+    if definition.baseline is not None and definition.baseline not in names:
+        yield "baseline", f"must be a variant: {', '.join(names)}"
+
+
+def _goal_conflicts(goals: Sequence[Goal]) -> Iterator[tuple[str, str]]:
+    """Yield each path at which a goal contradicts itself or another goal."""
+    yield from _repeated("goals", [goal.name for goal in goals])
+    for index, goal in enumerate(goals):
+        if goal.cap is None and goal.kind == "value":
+            yield f"goals[{index}].cap", "is missing: a goal of the kind value needs it"
+        if goal.cap is not None and goal.kind != "value":
+            yield f"goals[{index}].cap", "is for goals of the kind value only"
+        if goal.margin is not None and goal.role != "guardrail":
+            yield f"goals[{index}].margin", "is for guardrails only"
+    if goals and all(goal.role != "primary" for goal in goals):
+        yield "goals", "must have a primary goal"
+
+
+def _repeated(path: str, names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield f"{path}[{index}].name", f"repeats {name}"
+
+
+def _type_of(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else "boolean"
+    if is_number(value):
+        return "number"
+    return "string" if isinstance(value, str) else "object"

@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gimel.backend.counting.exact import EXACT
-from gimel.backend.counting.hyperloglog import relative_error
-from gimel.backend.experiment.definition import ExperimentSettings
+from gimel.backend.counting.hyperloglog import HYPERLOGLOG, relative_error
+from gimel.backend.experiment.definition import Definition
 
 # A variant with a smaller share of the largest variant's visitors is probably a typo or a prank.
 _NEGLIGIBLE_SHARE = 0.01
@@ -24,7 +24,7 @@ class ExperimentCounts:
     name: str
     shards: int = 1
     created_at: str | None = None
-    settings: ExperimentSettings = field(default_factory=ExperimentSettings)
+    settings: Definition = field(default_factory=Definition)
     trials: dict[str, int] = field(default_factory=dict)
     goals: dict[str, dict[str, int]] = field(default_factory=dict)
     ambiguous: tuple[str, ...] = ()
@@ -50,7 +50,7 @@ class ExperimentCounts:
         Without either, it is the first variant by name that is not negligible. It is None if there
         is no variant.
         """
-        candidates = [self.settings.baseline, *_CONVENTIONAL_BASELINES]
+        candidates = [self.settings.baseline_name, *_CONVENTIONAL_BASELINES]
         candidates += sorted(self.trials.keys() - self.negligible_variants)
         return next((label for label in candidates if label in self.trials), None)
 
@@ -98,7 +98,7 @@ class ExperimentCounts:
                 for label, count in sorted(self.trials.items())
             ],
             "counting": {
-                "method": self.settings.counting,
+                "method": self.settings.counting or HYPERLOGLOG,
                 "shards": None if self._is_exact else self.shards,
                 "relative_error": round(self.relative_error, 6),
             },

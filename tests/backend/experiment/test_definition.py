@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gimel.backend.counting.counters import Counters
-from gimel.backend.experiment.definition import RESETTABLE_FIELDS, ExperimentSettings, parse_changes
+from gimel.backend.experiment.changes import RESETTABLE_FIELDS, parse_changes
+from gimel.backend.experiment.definition import Definition
 from gimel.backend.process import reset
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
@@ -66,7 +67,15 @@ WRONG = [
             {"a": 10**400, "b": 1, "c": 1},
         ],
     ),
+    ("hypothesis", [1, True, [], "x" * 2001, "a\x00b", "\ud800"]),
+    ("owner", [{}, "\x1b[2J"]),
+    ("link", ["", "javascript:alert(1)", "https://a b", "ftp://a", 1, "https://" + "x" * 2000]),
+    # An undeclared experiment has none of these.
+    ("planned_visitors", [1000]),
+    ("traffic", [0.5]),
+    ("flag", [True, False]),
     ("shards", [1, "64"]),
+    ("variants", [[{"name": "a"}, {"name": "b"}]]),
     ("created_at", ["now"]),
     ("", [1]),
 ]
@@ -145,15 +154,22 @@ TOLD = {
     "primary_goal": "h",
     "equivalence": 0.05,
     "totals": ["g"],
+    "hypothesis": "Red draws the eye.\nSo we think: 50 %.",
+    "owner": "ana ✓",
+    "link": "https://example.org/é?a=b#c",
 }
+# These need declared variants.
+DECLARED_ONLY = {"planned_visitors", "traffic", "flag"}
+
+
+def definition(**settings: Any) -> Definition:
+    return Definition(**settings | {"totals": ("g",), "counting": "hyperloglog"})
 
 
 def test_what_is_told_is_kept_and_can_be_taken_back(store: redis.Redis) -> None:
     fresh, stored = read(), store.hgetall(KEY)
     assert tell(TOLD).body == read()
-    assert ExperimentSettings.from_hash(store.hgetall(KEY)) == ExperimentSettings(
-        **TOLD | {"totals": ("g",)}
-    )
+    assert Definition.from_hash(store.hgetall(KEY)) == definition(**TOLD)
     assert tell({}).body == read()
     assert tell(dict.fromkeys(TOLD)).body == fresh
     assert store.hgetall(KEY) == stored
@@ -162,19 +178,17 @@ def test_what_is_told_is_kept_and_can_be_taken_back(store: redis.Redis) -> None:
 def test_one_change_leaves_the_rest(store: redis.Redis) -> None:
     tell(TOLD)
     tell({"equivalence": None})
-    assert ExperimentSettings.from_hash(store.hgetall(KEY)) == ExperimentSettings(
-        **TOLD | {"totals": ("g",), "equivalence": None}
-    )
+    assert Definition.from_hash(store.hgetall(KEY)) == definition(**TOLD | {"equivalence": None})
 
 
-def test_every_field_has_a_check() -> None:
-    # The way of counting cannot be told to an experiment that counts: test_counting.py.
-    assert (
-        set(TOLD)
-        == set(RESETTABLE_FIELDS)
-        == set(ExperimentSettings.__dataclass_fields__) - {"counting"}
+def test_every_setting_is_told_above() -> None:
+    # The way of counting cannot be told to an experiment that counts: test_definition_counting.py.
+    assert set(TOLD) == set(RESETTABLE_FIELDS) - DECLARED_ONLY
+    assert set(RESETTABLE_FIELDS) | {"counting", "variants", "goals", "declared_late"} == set(
+        Definition.__dataclass_fields__
     )
-    assert set(parse_changes(TOLD, list(VARIANTS), list(GOALS))) == set(RESETTABLE_FIELDS)
+    changed = parse_changes(TOLD, Definition(), list(VARIANTS), list(GOALS), has_events=True)
+    assert set(changed) == set(TOLD)
 
 
 def test_the_answer_follows_the_baseline() -> None:
