@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gimel.backend.counting.counters import Counters
+from gimel.backend.experiment.definition import Definition
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.results.counts import ExperimentCounts
@@ -78,6 +79,7 @@ def test_counts_are_distinct_visitors(store: redis.Redis) -> None:
     assert counters.read("alephbet") == [
         ExperimentCounts(
             "e", 64, store.hget("alephbet:e:settings", "created_at"),
+            Definition(counting="hyperloglog"),
             trials={"a": 3, "b": 2}, goals={"signup": {"a": 1, "b": 0}},
         )
     ]  # fmt: skip

@@ -173,16 +173,11 @@ def test_processes_that_stop_and_meet_count_as_a_set_does(
         assert found.trials[variant] == len(expected)
     # Once read, each is in one place, and none is there that was never sent.
     assert distinct_and_all(store) == [
-        {member(each, salt) for each in world.sent},
+        {int(IntegerSets(1, salt).addition(COUNTER, each)[2]) for each in world.sent},
         len(world.sent),
     ]
     assert counters_of(store).delete("alephbet", "e", forget=True)
     assert store.dbsize() == 0
-
-
-def member(of: Event, salt: bytes) -> int:
-    """The integer that stands for an event's visitor."""
-    return int(IntegerSets(1, salt).addition(COUNTER, of)[2])
 
 
 def distinct_and_all(store: redis.Redis) -> list[Any]:
