@@ -7,6 +7,7 @@ Environment variables are the handlers' settings:
 
 GIMEL_REDIS_URL, GIMEL_REDIS_CLUSTER, GIMEL_REDIS_CA    see `gimel.backend.redis.connection`
 GIMEL_KEY_SHA256    the keys: see `gimel.backend.access`. Without it, every read is refused.
+GIMEL_ACCEPT        `declared` ignores experiments that nobody declared
 GIMEL_SHARDS, GIMEL_COUNTING    how new experiments are counted: `hyperloglog` or `exact`
 GIMEL_LIMITS        JSON: see `gimel.backend.limits`
 GIMEL_QUEUE         the ARN of an SQS queue for events that Redis does not take
@@ -22,6 +23,7 @@ from redis.exceptions import RedisError
 
 from gimel.backend import wire
 from gimel.backend.access import Scope, require, scope_of
+from gimel.backend.counting.admission import Ignored
 from gimel.backend.log import log
 from gimel.backend.page import page
 from gimel.backend.process import connection, counters, intake
@@ -33,8 +35,9 @@ if TYPE_CHECKING:
 
 LambdaHandler = Callable[..., Response]
 
-_COUNTED = respond({"accepted": 1, "rejected": []})
-_QUEUED = respond({"accepted": 1, "rejected": [], "queued": True})
+_ONE: dict[str, Any] = {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []}
+_COUNTED = respond(_ONE)
+_QUEUED = respond(_ONE | {"queued": True})
 
 
 def _endpoint(*scopes: Scope) -> Callable[[Callable[[ProxyEvent], Response]], LambdaHandler]:
@@ -79,10 +82,12 @@ def track(event: ProxyEvent) -> Response:
 
 
 def _track_one(fields: object, is_vouched: bool) -> Response:
-    refused, queued = intake().take([wire.event_of(fields, is_vouched)])
-    if refused:
-        raise HTTPError(429, refused[0])
-    return _QUEUED if queued else _COUNTED
+    reasons, queued = intake().take([wire.event_of(fields, is_vouched)])
+    if not reasons:
+        return _QUEUED if queued else _COUNTED
+    if isinstance(reasons[0], Ignored):
+        return respond(_ONE | {"accepted": 0, "ignored": 1, "reasons": {reasons[0]: 1}})
+    raise HTTPError(429, reasons[0])
 
 
 def _track_batch(items: Any, is_vouched: bool) -> Response:
@@ -97,15 +102,24 @@ def _track_batch(items: Any, is_vouched: bool) -> Response:
             indices.append(index)
         except HTTPError as error:
             errors[index] = error
-    refused, queued = intake().take(events)
-    for position, reason in refused.items():
-        errors[indices[position]] = HTTPError(429, reason)
-    return _batch_answer(len(items), dict(sorted(errors.items())), queued=queued)
+    reasons, queued = intake().take(events)
+    ignored: dict[str, int] = {}
+    for position, reason in reasons.items():
+        if isinstance(reason, Ignored):
+            ignored[reason] = ignored.get(reason, 0) + 1
+        else:
+            errors[indices[position]] = HTTPError(429, reason)
+    return _batch_answer(len(items), ignored, dict(sorted(errors.items())), queued=queued)
 
 
-def _batch_answer(sent: int, errors: dict[int, HTTPError], *, queued: bool) -> Response:
+def _batch_answer(
+    sent: int, ignored: dict[str, int], errors: dict[int, HTTPError], *, queued: bool
+) -> Response:
+    """Answer a batch: with an error's status only if no event of it is accepted or ignored."""
     answer: dict[str, Any] = {
-        "accepted": sent - len(errors),
+        "accepted": sent - len(errors) - sum(ignored.values()),
+        "ignored": sum(ignored.values()),
+        "reasons": ignored,
         "rejected": [
             {"index": index, "error": error.error, "field": error.field}
             for index, error in errors.items()
@@ -145,10 +159,20 @@ def _names_in(scope: str) -> list[str]:
 
 @_endpoint("owner", "read")
 def experiment(event: ProxyEvent) -> Response:
-    """Return one experiment: GET /experiment."""
+    """Return one experiment, its definition and what happened to that: GET /experiment."""
     fields = wire.query(event)
-    name = wire.name(fields, "experiment")
-    return respond(_one(wire.namespace(fields), name).describe())
+    return _answer(wire.namespace(fields), wire.name(fields, "experiment"))
+
+
+def _answer(namespace: str, name: str) -> Response:
+    # Imported here: events need neither.
+    from gimel.backend.counting.declaring import recorded_changes
+    from gimel.backend.counting.tally import read_tally
+
+    found = _one(namespace, name).describe()
+    ignored = read_tally(connection(), namespace, name)
+    changes = recorded_changes(connection(), (namespace, name))
+    return respond(found | {"ignored": ignored._asdict(), "changes": changes})
 
 
 def _one(namespace: str, name: str) -> "ExperimentCounts":
@@ -159,8 +183,34 @@ def _one(namespace: str, name: str) -> "ExperimentCounts":
 
 
 @_endpoint("owner")
+def declare(event: ProxyEvent) -> Response:
+    """Declare an experiment: PUT /experiment, whose body is the definition. Idempotent."""
+    from gimel.backend.counting import declaring
+    from gimel.backend.experiment.changes import changes_between
+    from gimel.backend.experiment.definition import parse_definition
+
+    fields = wire.query(event)
+    namespace, name = experiment = wire.namespace(fields), wire.name(fields, "experiment")
+    body = wire.json_body(event)
+    if isinstance(body, dict) and body.get("experiment", name) != name:
+        reason = "experiment in the body differs from the experiment in the query"
+        raise HTTPError(400, reason, "experiment")
+    if declaring.is_deleted(connection(), experiment):
+        reason = "this name was deleted: `gimel delete --forget` allows it to be used again"
+        raise HTTPError(409, reason, "experiment")
+    (found,) = counters().read(namespace, [name])
+    definition = parse_definition(body, found.settings)
+    changes = changes_between(found.settings, definition, has_events=found.has_events)
+    counting = definition.counting or os.environ.get("GIMEL_COUNTING", "")
+    declaring.change(connection(), experiment, changes, scope_of(event))
+    declaring.begin(connection(), experiment, counters().shards, counting)
+    counters().forget()
+    return _answer(namespace, name)
+
+
+@_endpoint("owner")
 def settings(event: ProxyEvent) -> Response:
-    """Change an experiment's settings: POST /settings. Answers as GET /experiment does.
+    """Change single fields of a definition: POST /settings. Answers as GET /experiment does.
 
     The way of counting is chosen before the first event, when there is no experiment yet.
     """
@@ -170,16 +220,17 @@ def settings(event: ProxyEvent) -> Response:
     chooses = isinstance(body, dict) and "counting" in body
     (found,) = counters().read(namespace, [name]) if chooses else (_one(namespace, name),)
     # Imported here: it costs a cold start a millisecond, and events do not need it.
+    from gimel.backend.counting import declaring
     from gimel.backend.experiment.changes import parse_changes
 
     seen = sorted(found.trials), sorted(found.goals)
-    changed = parse_changes(body, found.settings, *seen, has_events=found.exists)
-    counters().configure(namespace, name, changed)
+    changed = parse_changes(body, found.settings, *seen, has_events=found.has_events)
+    declaring.change(connection(), (namespace, name), changed, scope_of(event))
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):
         reason = "counting was chosen already: `gimel delete --forget` the experiment first"
         raise HTTPError(400, reason, "counting")
-    return respond(found.describe())
+    return _answer(namespace, name) if found.exists else respond(found.describe())
 
 
 @_endpoint("owner")
@@ -208,6 +259,7 @@ ROUTES: dict[str, LambdaHandler] = {
     "POST /track": track,
     "GET /experiments": all,
     "GET /experiment": experiment,
+    "PUT /experiment": declare,
     "POST /settings": settings,
     "DELETE /delete": delete,
     "GET /dashboard": dashboard,

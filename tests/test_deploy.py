@@ -36,7 +36,10 @@ def test_events_come_back_as_counts(deployed: Deployment) -> None:
     answer = requests.post(
         f"{deployed.url}/e", json.dumps(batch), headers={"content-type": "text/plain"}, timeout=60
     )
-    assert (answer.status_code, answer.json()) == (200, {"accepted": 3, "rejected": []})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"accepted": 3, "ignored": 0, "reasons": {}, "rejected": []},
+    )
     found = client.experiment("button color", SPACE)
     assert found["variants"] == [{"label": "red & blue", "trials": 3, "stray": False}]
     ((goal_found,), (result,)) = found["goals"], found["goals"][0]["results"]

@@ -17,7 +17,7 @@ from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers
 from tests.support.servers import url_of
 
 EVENT = {"experiment": "button color", "variant": "red", "event": "participate", "uuid": "u1"}
-ACCEPTED = {"accepted": 1, "rejected": []}
+ACCEPTED = {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []}
 JSON_HEADERS = {
     "content-type": "application/json",
     "cache-control": "no-store",
@@ -79,7 +79,11 @@ def test_an_event_by_post(
 
 def test_a_batch_counts_each_visitor_once(backend: redis.Redis) -> None:
     batch = [EVENT | {"uuid": f"u{n % 3}", "variant": "ab"[n % 2]} for n in range(12)]
-    assert post(batch) == (200, {"accepted": 12, "rejected": []}, JSON_HEADERS)
+    assert post(batch) == (
+        200,
+        {"accepted": 12, "ignored": 0, "reasons": {}, "rejected": []},
+        JSON_HEADERS,
+    )
     assert trials() == {"a": 3, "b": 3}
 
 
@@ -153,7 +157,8 @@ def test_one_experiment(backend: redis.Redis) -> None:
     fill()
     answer = call("GET", "/experiment", {"experiment": "button color"})
     assert (answer.status, answer.headers) == (200, JSON_HEADERS)
-    assert answer.body == call("GET", "/experiments").body[1]
+    more = {"ignored": {"reasons": {}, "last": []}, "changes": []}
+    assert answer.body == call("GET", "/experiments").body[1] | more
 
 
 def test_the_shape_that_gimel_1_answered(backend: redis.Redis) -> None:

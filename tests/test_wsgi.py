@@ -106,7 +106,7 @@ def test_a_query_in_bytes(url: str, raw: str, name: str) -> None:
     environ = {"QUERY_STRING": f"{EVENT}&variant={raw}", "PATH_INFO": "/e"}
     setup_testing_defaults(environ)
     (body,) = app(environ, lambda *_: None)
-    assert json.loads(body) == {"accepted": 1, "rejected": []}
+    assert json.loads(body) == {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []}
     (_, found) = call("GET", "/experiments").body
     assert [variant["label"] for variant in found["variants"]] == [name]
 
@@ -149,7 +149,7 @@ def test_a_body_at_and_over_the_limit(wire: Wire) -> None:
 def test_a_body_that_comes_in_chunks(wire: Wire) -> None:
     event = b'{"experiment":"e","variant":"a","event":"participate","uuid":"1"}'
     status, answer, _ = wire.ask("POST", "/e", iter([event[:20], event[20:]]))
-    assert (status, answer) == (200, {"accepted": 1, "rejected": []})
+    assert (status, answer) == (200, {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []})
 
 
 REQUESTS = st.tuples(

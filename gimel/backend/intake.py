@@ -10,6 +10,7 @@ from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
+from gimel.backend.counting.admission import Ignored
 from gimel.backend.counting.counters import Counters
 from gimel.backend.limits import PROBE_NAMESPACE
 from gimel.backend.log import log
@@ -58,7 +59,9 @@ class Intake:
         self._rests_until = 0.0
 
     def take(self, events: Sequence[Event]) -> tuple[dict[int, str], bool]:
-        """Count the events, or queue them. Return those that a limit refuses, and whether queued.
+        """Count the events, or queue them. Return those that do not count, and whether queued.
+
+        Of events that are queued it is not known yet.
 
         Raises redis.RedisError if there is no queue, NotQueuedError if the queue failed too.
         """
@@ -79,7 +82,8 @@ class Intake:
     def count(self, events: Sequence[Event]) -> dict[int, str]:
         """Count events whose sender has its answer already.
 
-        Return those that a limit refuses, and those whose keys cannot be used, with the reason.
+        Return those that a limit refuses, and those whose keys cannot be used, with the reason;
+        not those that are ignored.
         Raises redis.RedisError while Redis as a whole is out of order.
         """
         refused: dict[int, str] = {}
@@ -87,7 +91,11 @@ class Intake:
         while start < len(events):
             end = start + _few_experiments(events[start:])
             part = self._count_apart(events[start:end])
-            refused |= {start + index: reason for index, reason in part.items()}
+            refused |= {
+                start + index: reason
+                for index, reason in part.items()
+                if not isinstance(reason, Ignored)
+            }
             start = end
         if unusable := sum(reason == _UNUSABLE_KEYS for reason in refused.values()):
             log("error", set_aside=unusable, redis=_UNUSABLE_KEYS)

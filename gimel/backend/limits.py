@@ -11,6 +11,8 @@ PROBE_NAMESPACE = "gimel-probe"
 PREFLIGHT_NAMESPACE = "gimel-preflight"
 DEMO_NAMESPACE = "demo"
 
+# Gimel's own probes, which count on a closed stack too
+OWN_NAMESPACES = (PROBE_NAMESPACE, PREFLIGHT_NAMESPACE)
 # However much strangers have created, these namespaces can be opened.
 RESERVED = (DEFAULT_NAMESPACE, PROBE_NAMESPACE, PREFLIGHT_NAMESPACE, DEMO_NAMESPACE)
 

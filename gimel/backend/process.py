@@ -28,7 +28,8 @@ def counters() -> Counters:
     shards = int(os.environ.get("GIMEL_SHARDS", DEFAULT_SHARDS))
     limits = Limits.of(os.environ.get("GIMEL_LIMITS"))
     counting = os.environ.get("GIMEL_COUNTING", HYPERLOGLOG)
-    return Counters(connection(), shards, limits, counting=counting)
+    is_closed = os.environ.get("GIMEL_ACCEPT") == "declared"
+    return Counters(connection(), shards, limits, counting=counting, is_closed=is_closed)
 
 
 @functools.cache

@@ -39,7 +39,7 @@ _HEADERS = {
 
 # What a browser may send from another origin. The event path is open to any page, as AlephBet
 # needs; the other routes ask for a key.
-CORS_METHODS = ("GET", "POST", "DELETE", "OPTIONS")
+CORS_METHODS = ("GET", "POST", "PUT", "DELETE", "OPTIONS")
 CORS_HEADERS = ("content-type", "x-api-key")
 CORS_MAX_AGE = 86400  # seconds
 

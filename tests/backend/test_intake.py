@@ -21,7 +21,7 @@ from tests.support.sqs import Sqs
 from tests.support.traffic import counting_sends
 
 EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "secret-id"}
-QUEUED = {"accepted": 1, "rejected": [], "queued": True}
+QUEUED = {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": [], "queued": True}
 
 
 def test_redis_away_the_event_is_queued_and_counted_by_the_replay(
@@ -53,7 +53,12 @@ def test_redis_away_the_event_is_queued_and_counted_by_the_replay(
 
 def test_nothing_is_queued_while_redis_is_well(queue: Sqs, backend: redis.Redis) -> None:
     assert "queued" not in call("GET", "/e", EVENT).body
-    assert post([EVENT, EVENT | {"uuid": "2"}]).body == {"accepted": 2, "rejected": []}
+    assert post([EVENT, EVENT | {"uuid": "2"}]).body == {
+        "accepted": 2,
+        "ignored": 0,
+        "reasons": {},
+        "rejected": [],
+    }
     assert post([{}]).status == 400
     assert queue.receive() == []
 

@@ -163,12 +163,24 @@ def test_a_limit_is_a_429_that_says_when_to_come_back(backend: redis.Redis) -> N
     rejected = [{"index": 0, "error": reason, "field": None}]
     assert (answer.status, answer.body) == (
         429,
-        {"accepted": 0, "rejected": rejected, "error": reason, "field": None},
+        {
+            "accepted": 0,
+            "ignored": 0,
+            "reasons": {},
+            "rejected": rejected,
+            "error": reason,
+            "field": None,
+        },
     )
     answer = post([EVENT | {"variant": "v0"}, EVENT | {"variant": "one more"}])
     assert (answer.status, answer.body) == (
         200,
-        {"accepted": 1, "rejected": [{"index": 1, "error": reason, "field": None}]},
+        {
+            "accepted": 1,
+            "ignored": 0,
+            "reasons": {},
+            "rejected": [{"index": 1, "error": reason, "field": None}],
+        },
     )
 
 

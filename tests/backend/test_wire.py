@@ -151,7 +151,7 @@ def test_a_body_over_the_limit(backend: redis.Redis) -> None:
 def test_a_batch_over_the_limit(backend: redis.Redis) -> None:
     batch = [EVENT | {"uuid": str(n)} for n in range(wire.MAX_BATCH + 1)]
     assert_refused(backend, post(batch), "body", 413)
-    assert post(batch[1:]).body == {"accepted": 500, "rejected": []}
+    assert post(batch[1:]).body == {"accepted": 500, "ignored": 0, "reasons": {}, "rejected": []}
 
 
 def test_a_batch_of_only_bad_events(backend: redis.Redis) -> None:
@@ -182,7 +182,7 @@ def test_a_batch_with_some_bad_events_counts_the_good_ones(backend: redis.Redis)
 
 
 def test_an_empty_batch(backend: redis.Redis) -> None:
-    assert post([]).body == {"accepted": 0, "rejected": []}
+    assert post([]).body == {"accepted": 0, "ignored": 0, "reasons": {}, "rejected": []}
     assert backend.dbsize() == 0
 
 

@@ -29,6 +29,7 @@ import redis
 
 from gimel import wsgi
 from gimel.backend import process
+from gimel.backend.counting.declaring import change
 from gimel.backend.counting.exact import EXACT
 from gimel.backend.queue import NotQueuedError
 from gimel.backend.spool import Spool
@@ -84,7 +85,7 @@ def run(events: int, clients: int, folder: Path, pause: float = 2.5) -> dict[str
         "GIMEL_SPOOL": str(place),
     }
     process.reset()
-    process.counters().configure(NAMESPACE, "x", {"counting": EXACT})
+    change(process.connection(), (NAMESPACE, "x"), {"counting": EXACT}, "owner")
     faults = pair.faults
     faults["stopped, and the spool full (503)"] = lambda: _spool_full(pair, place)
     # A log line for each request that is queued is of no use here.

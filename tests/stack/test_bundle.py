@@ -58,7 +58,8 @@ for name in ("rough", "exact"):
     if name == "exact":
         assert ask("POST /settings", f"experiment={name}", {"counting": name})[0] == 200
     batch = [{**fields, "uuid": str(number)} for number in range(7)]
-    assert ask("POST /e", "", batch) == (200, {"accepted": 7, "rejected": []})
+    counted = {"accepted": 7, "ignored": 0, "reasons": {}, "rejected": []}
+    assert ask("POST /e", "", batch) == (200, counted)
     one = f"experiment={name}&variant=red&uuid=1&event="
     assert ask("GET /e", one + "participate")[0] == ask("GET /e", one + "signup")[0] == 200
     status, found = ask("GET /experiment", f"experiment={name}")
@@ -157,7 +158,7 @@ def run(unpacked: Path, script: str, redis_url: str = "") -> str:
 def test_works_from_the_zip_alone(unpacked: Path, redis_url: str) -> None:
     answers, modules = run(unpacked, ANSWER, redis_url).splitlines()
     first, again, read = [json.loads(answer["body"]) for answer in json.loads(answers)]
-    assert first == again == {"accepted": 1, "rejected": []}
+    assert first == again == {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []}
     assert read[1]["variants"] == [{"label": "x", "trials": 1, "stray": False}]
     # What takes an event and reads results imports most of what ships, and nothing else of Gimel.
     shipped = {

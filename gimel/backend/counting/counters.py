@@ -6,20 +6,24 @@ registration; `registration` makes sure that it exists. `keys` shows the data mo
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import RedisError
 
+from gimel.backend.counting.admission import FULL, NO_EXPERIMENT, ONCE, Admission, Ignored, Rule
 from gimel.backend.counting.conversation import Conversation, converse
 from gimel.backend.counting.exact import count_sets
 from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS, HYPERLOGLOG
 from gimel.backend.counting.keys import (
+    DECLARED,
     NAMESPACES,
     Cell,
     ExperimentName,
     Generations,
     Keys,
+    declared_name,
     deleted_experiments,
     experiments_keys,
     generations_in,
@@ -27,7 +31,8 @@ from gimel.backend.counting.keys import (
 )
 from gimel.backend.counting.reading import Found, count, find
 from gimel.backend.counting.registration import Batch, Method, register
-from gimel.backend.limits import DEFAULT_LIMITS, Limits
+from gimel.backend.counting.tally import Tally
+from gimel.backend.limits import DEFAULT_LIMITS, OWN_NAMESPACES, Limits
 from gimel.backend.redis.connection import Addition, Command, Connection
 from gimel.backend.wire import DEFAULT_NAMESPACE, Event
 
@@ -35,6 +40,7 @@ if TYPE_CHECKING:
     from gimel.backend.results.counts import ExperimentCounts
 
 _REMEMBERED_SECONDS = 60.0
+_TALLY_SECONDS = 0.5
 # While a limit refuses a flood of events, Redis is asked about each counter once in this time.
 _REFUSED_SECONDS = 5.0
 _REMEMBERED_COUNTERS = 10_000
@@ -45,14 +51,15 @@ _Counter = tuple[str, str, str, str]
 
 
 class _Known(NamedTuple):
-    """A registered counter: until when it is known, what its method adds to, and the method."""
+    """A registered counter: until when it is known, what its method adds to, its goal's rule."""
 
     until: float
     target: str
     method: Method | None
+    rule: Rule
 
 
-_UNKNOWN = _Known(-inf, "", None)
+_UNKNOWN = _Known(-inf, "", None, ONCE)
 
 
 class Counters:
@@ -68,9 +75,18 @@ class Counters:
         limits: Limits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
         counting: str = HYPERLOGLOG,
+        *,
+        is_closed: bool = False,
     ) -> None:
+        """`is_closed`: experiments that nobody declared do not count."""
         self._connection = connection
-        self._shards = shards
+        self._is_closed = is_closed
+        self._tally = Tally(connection)
+        # until when the names are known, and the names
+        self._declared: tuple[float, set[str]] = (-inf, set())
+        # what counts in declared experiments, and until when that is known
+        self._admissions: dict[ExperimentName, tuple[float, Admission]] = {}
+        self.shards = shards
         self._counting = counting
         self._limits = limits
         self._clock = clock
@@ -83,11 +99,25 @@ class Counters:
     def add(self, events: Sequence[Event], seconds: float | None = None) -> dict[int, str]:
         """Count the events: in one round trip if their counters are known.
 
-        Return the events that a limit refuses, as {index in `events`: reason}. Events of a stopped
-        experiment are accepted and not counted, at the latest 60 s after it was stopped. All of it
-        takes at most `seconds`, if given.
+        Return the events that do not count, as {index in `events`: reason}: those that a limit
+        refuses and those that are `Ignored`. Events of a stopped experiment are accepted and not
+        counted, at the latest 60 s after it was stopped. All of it takes at most `seconds`, if
+        given.
         """
-        return self._connection.run(lambda: self._add_surely(events), seconds)
+        reasons = self._connection.run(lambda: self._add_surely(events), seconds)
+        ignored = [(events[i], why) for i, why in reasons.items() if isinstance(why, Ignored)]
+        if ignored:
+            self.tally(ignored)
+        return reasons
+
+    def tally(self, ignored: Sequence[tuple[Event, Ignored]]) -> None:
+        """Tally ignored events, and tell Redis once a minute."""
+        now = self._clock()
+        self._tally.add(ignored, now)
+        if self._tally.is_due(now):
+            # The events are answered all the same: their tally says "at least".
+            with suppress(RedisError):
+                self._connection.run(self._tally.flush, _TALLY_SECONDS)
 
     def _add_surely(self, events: Sequence[Event]) -> dict[int, str]:
         """Add the events. After a reconnect, forget what was known and add them again.
@@ -113,8 +143,8 @@ class Counters:
         now = self._clock()
         wanted = [event[:4] for event in events]
         known = {counter: self._known.get(counter, _UNKNOWN) for counter in wanted}
-        unknown = [counter for counter, (until, _, _) in known.items() if until <= now]
-        refusals = self._still_refused(unknown, now) if self._refused else {}
+        unknown = [counter for counter, found in known.items() if found.until <= now]
+        refusals = self._still_refused(unknown, now) if unknown else {}
         if unknown := [counter for counter in unknown if counter not in refusals]:
             refusals |= self._register(unknown, now, known)
         additions: list[Addition] = []
@@ -123,15 +153,37 @@ class Counters:
             if counter in refusals:
                 refused[index] = refusals[counter]
                 continue
-            _, target, method = known[counter]
-            if method:
+            _, target, method, rule = known[counter]
+            if rule is not ONCE and (reason := rule.refuse(event)):
+                refused[index] = reason
+            elif method:
                 additions.append(method.addition(target, event))
         self._connection.add(additions)
         return refused
 
     def _still_refused(self, wanted: list[_Counter], now: float) -> dict[_Counter, str]:
-        refused = {counter: self._refused.get(counter, (-inf, "")) for counter in wanted}
-        return {counter: reason for counter, (until, reason) in refused.items() if until > now}
+        """Return the counters that are known, without asking Redis, not to count."""
+        found: dict[_Counter, str] = {}
+        for counter in wanted:
+            namespace, experiment, *cell = counter
+            until, reason = self._refused.get(counter, (-inf, ""))
+            if until > now:
+                found[counter] = reason
+                continue
+            until, admission = self._admissions.get((namespace, experiment), (-inf, None))
+            if until > now and admission and (why := admission.refuse((cell[0], cell[1]))):
+                found[counter] = why
+            elif self._is_closed and not self._is_declared((namespace, experiment), now):
+                found[counter] = NO_EXPERIMENT
+        return found
+
+    def _is_declared(self, experiment: ExperimentName, now: float) -> bool:
+        """Return whether the experiment is declared; Redis is asked once a minute for all."""
+        until, names = self._declared
+        if until <= now:
+            (names,) = self._connection.query([("SMEMBERS", DECLARED)])
+            self._declared = (now + _REMEMBERED_SECONDS, names)
+        return experiment[0] in OWN_NAMESPACES or declared_name(experiment) in names
 
     def _register(
         self, wanted: list[_Counter], now: float, known: dict[_Counter, _Known]
@@ -141,28 +193,39 @@ class Counters:
         Return those that a limit refuses. Another thread may forget what is remembered at any time:
         the caller relies on `known` alone.
         """
-        for memory in (self._known, self._refused, self._salts):
+        memories: list[dict[Any, Any]] = [self._known, self._refused, self._salts]
+        for memory in [*memories, self._admissions]:
             if len(memory) + len(wanted) > _REMEMBERED_COUNTERS:
                 memory.clear()
         cells: dict[ExperimentName, list[Cell]] = {}
         for namespace, experiment, goal, variant in wanted:
             cells.setdefault((namespace, experiment), []).append((goal, variant))
-        batch = Batch(self._limits, self._shards, self._counting, self._salts)
+        batch = Batch(self._limits, self.shards, self._counting, self._salts, self._is_closed)
         registrations = [register(name, of_name, batch) for name, of_name in cells.items()]
         refused: dict[_Counter, str] = {}
         for name, found in zip(cells, converse(self._connection, registrations), strict=True):
             refused |= {(*name, *cell): reason for cell, reason in found.refused.items()}
-            for cell, (target, method) in found.counters.items():
-                known[(*name, *cell)] = _Known(now + _REMEMBERED_SECONDS, target, method)
+            until = now + _REMEMBERED_SECONDS
+            for cell, counter in found.counters.items():
+                known[(*name, *cell)] = _Known(until, *counter)
+            if found.admission:
+                self._admissions[name] = (until, found.admission)
         self._known |= {counter: known[counter] for counter in wanted if counter not in refused}
         until = now + _REFUSED_SECONDS
-        self._refused |= {counter: (until, reason) for counter, reason in refused.items()}
+        # What a declaration ignores is not remembered one by one: its names are a stranger's.
+        self._refused |= {
+            counter: (until, reason)
+            for counter, reason in refused.items()
+            if not isinstance(reason, Ignored) or reason is FULL
+        }
         return refused
 
     def forget(self) -> None:
         """Forget all counters that were looked up before."""
         self._known.clear()
         self._refused.clear()
+        self._admissions.clear()
+        self._declared = (-inf, set())
 
     def read(self, namespace: str, names: Sequence[str] | None = None) -> "list[ExperimentCounts]":
         """Return the named experiments, or all of the namespace by name.
@@ -230,21 +293,6 @@ class Counters:
     def _find(self, namespace: str, names: Sequence[str]) -> list[Found]:
         return converse(self._connection, [find(namespace, name) for name in names])
 
-    def configure(self, namespace: str, name: str, changes: Mapping[str, str | None]) -> None:
-        """Change fields of an experiment's settings; None removes one.
-
-        The way of counting is chosen once: a second choice changes nothing.
-        """
-        key = Keys(namespace, name).settings
-        commands: list[Command] = []
-        for field, value in changes.items():
-            if value is None:
-                commands.append(("HDEL", key, field))
-            else:
-                write = "HSETNX" if field == "counting" else "HSET"
-                commands.append((write, key, field, value))
-        self._connection.execute(commands)
-
     def delete(self, namespace: str, name: str, *, forget: bool = False) -> bool:
         """Delete an experiment. Return whether there was anything to delete.
 
@@ -268,6 +316,8 @@ class Counters:
         commands += [
             ("UNLINK", keys.counters),
             ("UNLINK", keys.settings),
+            ("UNLINK", keys.changes),
+            ("SREM", DECLARED, declared_name((namespace, name))),
             ("SREM", keys.experiments, name),
         ]
         commands += [("SCARD", Keys(namespace, name).experiments)]

@@ -3,6 +3,9 @@
 `<ns>`, `<experiment>`, `<goal>` and `<variant>` are escaped: `:` `#` `%` become %3A %23 %25.
 
     gimel:namespaces                                   set: the namespaces in use, unescaped
+    gimel:declared                                     set: `<ns>:<experiment>` of each declared one
+    <ns>:ignored                                       hash: numbers of ignored events by reason
+    <ns>:ignored_names                                 list: the last names in ignored events
     <ns>:experiments                                   set: names of experiments, unescaped
     <ns>:deleted                                       set: names of deleted experiments, unescaped;
                                                        their late events do not count
@@ -10,6 +13,7 @@
                                                        counters, until its name is forgotten
     <ns>:<experiment>:settings                         hash: counting, shards, created_at, salt, …
                                                        `sets <n> <counter>`: it has n sets
+    <ns>:<experiment>:changes                          list: changes of the definition, newest first
     <ns>:<experiment>:counter_keys                     set: the key of every counter's shard 0
     <ns>:counters:<experiment>:<goal>:<variant>        HyperLogLog: shard 0. For an exact counter: a
                                                        number carried over from lamed, if anything
@@ -35,6 +39,7 @@ DATA_MODEL = 2
 
 PARTICIPATE = "participate"
 NAMESPACES = "gimel:namespaces"
+DECLARED = "gimel:declared"
 _EXPERIMENTS = ":experiments"
 # matches the sets of experiments of all namespaces
 EXPERIMENTS_PATTERN = f"*{_EXPERIMENTS}"
@@ -79,6 +84,21 @@ def deleted_experiments(namespace: str) -> str:
     return f"{escape(namespace)}:deleted"
 
 
+def declared_name(experiment: ExperimentName) -> str:
+    """Return an experiment as the set of declared experiments names it."""
+    return ":".join(map(escape, experiment))
+
+
+def ignored_events(namespace: str) -> str:
+    """Return the key of a namespace's tally of ignored events."""
+    return f"{escape(namespace) or 'gimel'}:ignored"
+
+
+def ignored_names(namespace: str) -> str:
+    """Return the key of the last names in a namespace's ignored events."""
+    return f"{escape(namespace) or 'gimel'}:ignored_names"
+
+
 class Keys:
     """The keys of one experiment. `legacy`: in the layout of gimel 1.x, names unescaped."""
 
@@ -95,6 +115,7 @@ class Keys:
         escaped = escape(namespace), escape(experiment)
         self.settings = "{}:{}:settings".format(*escaped)
         self.deleted_parts = "{}:{}:deleted".format(*escaped)
+        self.changes = "{}:{}:changes".format(*escaped)
         self._sets_prefix = "{}:counters:{}:".format(*escaped)
 
     def counter(self, goal: str, variant: str) -> str:

@@ -97,7 +97,10 @@ def _experiment(
 
     # Before the first event, the method is still to be chosen.
     counting = {"counting": method} if found.counters else {}
-    labels = sorted({variant for variants in by_goal.values() for variant in variants})
+    definition = Definition.from_hash(found.settings | counting)
+    seen = {variant for variants in by_goal.values() for variant in variants}
+    labels = sorted(seen | set(definition.variant_names))
+    by_goal = {goal: {} for goal in definition.goal_names} | by_goal
     filled = {
         goal: {label: variants.get(label, 0) for label in labels}
         for goal, variants in by_goal.items()
@@ -106,8 +109,10 @@ def _experiment(
         name=found.keys.name,
         shards=found.shards,
         created_at=found.settings.get("created_at"),
-        settings=Definition.from_hash(found.settings | counting),
+        settings=definition,
         trials=filled.pop(PARTICIPATE, dict.fromkeys(labels, 0)),
         goals=filled,
         ambiguous=found.keys.ambiguous(found.counters),
+        has_events=bool(found.counters),
+        first_goal=found.settings.get("first_goal"),
     )

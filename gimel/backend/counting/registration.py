@@ -5,11 +5,21 @@ for counters that exist, however many there are.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
+from gimel.backend.counting.admission import (
+    EACH,
+    FULL,
+    NO_EXPERIMENT,
+    ONCE,
+    Admission,
+    Rule,
+    admission_of,
+)
 from gimel.backend.counting.conversation import Conversation, Query, Write
 from gimel.backend.counting.exact import (
     CEILING,
@@ -37,7 +47,7 @@ from gimel.backend.counting.keys import (
     generations_in,
 )
 from gimel.backend.counting.salt import new_salt
-from gimel.backend.limits import Limits
+from gimel.backend.limits import OWN_NAMESPACES, Limits
 from gimel.backend.redis.connection import Command
 
 Method = HyperLogLogs | IntegerSets
@@ -47,6 +57,7 @@ Method = HyperLogLogs | IntegerSets
 class Batch:
     """What the registrations of one call share: how to begin experiments, and how many began.
 
+    `is_closed`: undeclared experiments do not count.
     `salts` are those that the process knows. They outlive everything else that it forgets: if Redis
     was started again empty, experiments begin again with the salts that they had, and an event that
     is added twice counts once.
@@ -56,18 +67,21 @@ class Batch:
     shards: int
     counting: str
     salts: dict[ExperimentName, str]
+    is_closed: bool = False
     begun: "list[_Stored]" = field(default_factory=list)
 
 
 class Registered(NamedTuple):
     """One experiment's counters after their registration.
 
-    `refused`: those that a limit refuses, with the reason. `counters`: the others, each with the
-    key or prefix that its method adds to; without a method, its events do not count.
+    `refused`: those that a limit refuses, or that are ignored, with the reason. `counters`: the
+    others, each with the key or prefix that its method adds to, and its goal's rule; without a
+    method, its events do not count. `admission`: what counts in a declared experiment.
     """
 
     refused: dict[Cell, str]
-    counters: dict[Cell, tuple[str, Method | None]]
+    counters: Mapping[Cell, tuple[str, Method | None, Rule]]
+    admission: Admission | None
 
 
 def register(
@@ -78,15 +92,20 @@ def register(
     refused = stored.refuse(batch, cells)
     allowed = [cell for cell in cells if cell not in refused]
     if not stored.is_running:
-        return Registered(refused, {cell: (stored.target(cell), None) for cell in allowed})
-    if allowed and not stored.is_listed:
+        silent = {cell: (stored.target(cell), None, ONCE) for cell in allowed}
+        return Registered(refused, silent, stored.admission)
+    if allowed and not stored.is_listed and stored.admission is None:
         batch.begun.append(stored)
     yield from _create(stored, allowed, batch)
     batch.salts[experiment] = stored.settings.get("salt", "")
     yield from _grow(stored, allowed)
-    return Registered(
-        refused, {cell: (stored.target(cell), stored.method(cell)) for cell in allowed}
-    )
+    refused |= dict.fromkeys(stored.full, FULL)
+    counters = {
+        cell: (stored.target(cell), stored.method(cell), stored.rule(cell))
+        for cell in allowed
+        if cell not in stored.full
+    }
+    return Registered(refused, counters, stored.admission)
 
 
 @dataclass
@@ -130,12 +149,21 @@ class _Stored:
         found = [start] if start else [each for each in self.starts.values() if each]
         return bool(found) and not any(map(is_hyperloglog, found))
 
-    def method(self, cell: Cell) -> Method | None:
-        """Return how a registered counter is counted; None if it is full."""
-        if cell in self.full:
-            return None
+    @cached_property
+    def admission(self) -> Admission | None:
+        """What counts, if it is a declared experiment."""
+        return admission_of(self.settings)
+
+    def rule(self, cell: Cell) -> Rule:
+        """Return how events of the counter's goal count."""
         goal, _ = cell
-        counts_events = goal != PARTICIPATE and goal in self._totals
+        if self.admission:
+            return self.admission.goals[goal]
+        return EACH if goal != PARTICIPATE and goal in self._totals else ONCE
+
+    def method(self, cell: Cell) -> Method:
+        """Return how a registered counter is counted."""
+        counts_events = self.rule(cell).counts_events
         if self.is_exact(cell):
             return IntegerSets(self.newest_generation(cell), self.salt, counts_events)
         return HyperLogLogs(int(self.settings.get("shards", 1)), self.salt, counts_events)
@@ -165,10 +193,29 @@ class _Stored:
         known = generations_in(self.settings).get(self.keys.sets(*cell))
         return known[-1] if known else 0
 
+    def first_goal(self, cells: list[Cell]) -> str | None:
+        """Return the goal to record as the first of an undeclared experiment, if it is missing.
+
+        An experiment of an earlier version has goals already: it keeps the first by name.
+        """
+        if self.admission or self.keys.legacy or "first_goal" in self.settings:
+            return None
+        known = sorted(goal for _, goal, _ in self.keys.parse(self.counters))
+        goals = [goal for goal in [*known, *(goal for goal, _ in cells)] if goal != PARTICIPATE]
+        return next(iter(goals), None)
+
     def refuse(self, batch: Batch, cells: list[Cell]) -> dict[Cell, str]:
-        """Return the counters that a limit refuses, with the reason."""
+        """Return the counters that are ignored or that a limit refuses, with the reason.
+
+        Limits bind undeclared experiments only.
+        """
         if self.is_deleted:
             return {}
+        if self.admission:
+            reasons = {cell: self.admission.refuse(cell) for cell in cells}
+            return {cell: reason for cell, reason in reasons.items() if reason}
+        if batch.is_closed and self.name[0] not in OWN_NAMESPACES:
+            return dict.fromkeys(cells, NO_EXPERIMENT)
         siblings = sum(other.name[0] == self.name[0] for other in batch.begun)
         opened = {other.name[0] for other in batch.begun if other.opens_namespace}
         reason = None
@@ -245,6 +292,8 @@ def _create(stored: _Stored, cells: list[Cell], batch: Batch) -> Conversation[No
     ]
     if missing:
         listing.append(("SADD", stored.keys.counters, *sorted(missing)))
+    if goal := stored.first_goal(cells):
+        listing.append(("HSETNX", stored.keys.settings, "first_goal", goal))
     yield Write(listing)
 
 

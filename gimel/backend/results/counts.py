@@ -18,7 +18,8 @@ class ExperimentCounts:
 
     `trials` maps each variant to its number of visitors. `goals` maps each goal to its number of
     conversions by variant, zeros included. `ambiguous` lists names of gimel 1.x, in the form
-    `goal:variant`, that can be read in more than one way.
+    `goal:variant`, that can be read in more than one way. `first_goal` is the goal that an
+    undeclared experiment saw first.
     """
 
     name: str
@@ -28,10 +29,12 @@ class ExperimentCounts:
     trials: dict[str, int] = field(default_factory=dict)
     goals: dict[str, dict[str, int]] = field(default_factory=dict)
     ambiguous: tuple[str, ...] = ()
+    has_events: bool = True
+    first_goal: str | None = None
 
     @property
     def exists(self) -> bool:
-        """Whether the experiment has any counter."""
+        """Whether the experiment has any counter, or is declared."""
         return bool(self.trials)
 
     @property
@@ -56,19 +59,32 @@ class ExperimentCounts:
 
     @property
     def negligible_variants(self) -> set[str]:
-        """Variants with next to no visitors. Anyone can make one, because the endpoint is open.
+        """Variants that take no part in any test.
 
-        The set is empty if the owner has set weights, because weights name the intended variants.
+        Of a declared experiment, these are the variants that are not declared. Otherwise they are
+        those with next to no visitors: anyone can make one, because the endpoint is open.
         """
-        if self.settings.weights is not None:
-            return set()
+        if self.settings.is_declared:
+            return self.trials.keys() - set(self.settings.variant_names)
         threshold = _NEGLIGIBLE_SHARE * max(self.trials.values(), default=0)
         return {label for label, count in self.trials.items() if count < threshold}
 
     @property
     def primary_goal(self) -> str | None:
-        """The primary goal that the owner chose, else the first goal by name."""
-        return self.settings.primary_goal or min(self.goals, default=None)
+        """The primary goal that the owner chose, else the first goal seen.
+
+        Experiments of earlier versions did not record it: theirs is the first by name.
+        """
+        return self.settings.primary_goal or self.first_goal or min(self.goals, default=None)
+
+    @property
+    def _weights(self) -> dict[str, float] | None:
+        """The weights of the variants that take part, if any were set."""
+        weights = self.settings.weights
+        left_out = set() if self.settings.is_declared else self.negligible_variants
+        if weights is None:
+            return None
+        return {label: weight for label, weight in weights.items() if label not in left_out}
 
     def describe(self) -> dict[str, Any]:
         """Return the settings, counts and inference in the fields of `GET /experiment`."""
@@ -81,7 +97,7 @@ class ExperimentCounts:
             self.goals,
             baseline=baseline,
             relative_error=self.relative_error,
-            weights=self.settings.weights,
+            weights=self._weights,
             equivalence=self.settings.equivalence,
             totals=self.settings.totals,
             excluded=negligible - {baseline},
@@ -103,5 +119,7 @@ class ExperimentCounts:
                 "relative_error": round(self.relative_error, 6),
             },
             "ambiguous": self.ambiguous,
+            "declared": self.settings.is_declared,
+            "definition": self.settings.describe() if self.settings.is_declared else None,
             **analysis,
         }

@@ -79,7 +79,7 @@ def test_counts_are_distinct_visitors(store: redis.Redis) -> None:
     assert counters.read("alephbet") == [
         ExperimentCounts(
             "e", 64, store.hget("alephbet:e:settings", "created_at"),
-            Definition(counting="hyperloglog"),
+            Definition(counting="hyperloglog"), first_goal="signup",
             trials={"a": 3, "b": 2}, goals={"signup": {"a": 1, "b": 0}},
         )
     ]  # fmt: skip

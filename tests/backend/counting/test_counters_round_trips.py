@@ -56,7 +56,7 @@ def test_a_first_batch_takes_four_round_trips_however_many_experiments(
 ) -> None:
     batch = [EVENT | {"experiment": f"e{n}", "variant": v} for n in range(50) for v in "ab"]
     with traffic(backend) as seen:
-        assert post(batch).body == {"accepted": 100, "rejected": []}
+        assert post(batch).body == {"accepted": 100, "ignored": 0, "reasons": {}, "rejected": []}
     assert seen.round_trips == 4
 
 

@@ -142,7 +142,7 @@ def test_the_keys_are_those_that_the_module_lists(store: redis.Redis) -> None:
     assert store.smembers("my ns:a%3Ab:counter_keys") == {counter}
     assert store.pfcount(counter) == store.pfcount(f"{counter}#7") == 1
     assert store.hgetall("my ns:a%3Ab:settings").keys() == {
-        *("counting", "created_at", "salt", "shards")
+        *("counting", "created_at", "first_goal", "salt", "shards")
     }
 
 

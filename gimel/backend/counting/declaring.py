@@ -1,0 +1,81 @@
+"""Declaring: what an owner writes into an experiment's settings, with a record of each change."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from gimel.backend.counting.hyperloglog import HYPERLOGLOG
+from gimel.backend.counting.keys import (
+    DECLARED,
+    NAMESPACES,
+    ExperimentName,
+    Keys,
+    declared_name,
+    deleted_experiments,
+)
+from gimel.backend.counting.salt import new_salt
+from gimel.backend.redis.connection import Command, Connection
+
+# Changes that are kept of each experiment
+_CHANGES = 100
+
+
+def is_deleted(connection: Connection, experiment: ExperimentName) -> bool:
+    """Return whether the experiment was deleted, so that its events do not count."""
+    namespace, name = experiment
+    (found,) = connection.query([("SISMEMBER", deleted_experiments(namespace), name)])
+    return bool(found)
+
+
+def begin(connection: Connection, experiment: ExperimentName, shards: int, counting: str) -> None:
+    """Make a declared experiment exist, before its first event. Limits do not bind it."""
+    keys = Keys(*experiment)
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    connection.execute(
+        [
+            # A closed stack looks here first.
+            ("SADD", DECLARED, declared_name(experiment)),
+            ("HSETNX", keys.settings, "counting", counting or HYPERLOGLOG),
+            # Before the shards, as `registration` writes them.
+            ("HSETNX", keys.settings, "salt", new_salt()),
+            ("HSETNX", keys.settings, "shards", str(shards)),
+            ("HSETNX", keys.settings, "created_at", now),
+            ("SADD", NAMESPACES, experiment[0]),
+            ("SADD", keys.experiments, experiment[1]),
+        ]
+    )
+
+
+def change(
+    connection: Connection,
+    experiment: ExperimentName,
+    changes: Mapping[str, str | None],
+    scope: str | None,
+) -> None:
+    """Change fields of an experiment's settings; None removes one. Record when and by which key.
+
+    The way of counting is chosen once: a second choice changes nothing.
+    """
+    if not changes:
+        return
+    keys = Keys(*experiment)
+    commands: list[Command] = []
+    for field, value in changes.items():
+        if value is None:
+            commands.append(("HDEL", keys.settings, field))
+        else:
+            write = "HSETNX" if field == "counting" else "HSET"
+            commands.append((write, keys.settings, field, value))
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    record = {"at": now, "scope": scope, "fields": dict(changes)}
+    commands.append(("LPUSH", keys.changes, json.dumps(record, ensure_ascii=False)))
+    commands.append(("LTRIM", keys.changes, "0", str(_CHANGES - 1)))
+    connection.execute(commands)
+
+
+def recorded_changes(connection: Connection, experiment: ExperimentName) -> list[dict[str, Any]]:
+    """Return the changes of an experiment's definition, the newest first."""
+    command = ("LRANGE", Keys(*experiment).changes, "0", str(_CHANGES - 1))
+    (found,) = connection.query([command])
+    return [json.loads(record) for record in found]

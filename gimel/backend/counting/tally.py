@@ -1,0 +1,98 @@
+"""The tally of ignored events: how many, why, and the last few names.
+
+A process counts for itself and adds to the tally in Redis once a minute, so an ignored event costs
+Redis nothing. What a process had not added yet when it ended is missing: so it is said to be "at
+least" the number of ignored events. Names are a stranger's; their number and length are bounded.
+"""
+
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from threading import Lock
+from typing import Any, NamedTuple
+
+from gimel.backend.counting.admission import NO_EXPERIMENT, Ignored
+from gimel.backend.counting.keys import NAMESPACES, ignored_events, ignored_names
+from gimel.backend.redis.connection import Command, Connection
+from gimel.backend.wire import Event
+
+_SECONDS = 60.0
+_NAMES = 20
+# Namespaces that a process tallies apart between two flushes
+_NAMESPACES = 50
+
+
+class IgnoredEvents(NamedTuple):
+    """The tally of a namespace or an experiment: numbers by reason, and the last names."""
+
+    reasons: dict[str, int]
+    last: list[dict[str, str]]
+
+
+class Tally:
+    """What this process ignored since it last told Redis. Several threads may use it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = Lock()
+        self._numbers: dict[str, Counter[str]] = {}
+        self._names: dict[str, deque[str]] = {}
+        self._since = 0.0
+
+    def add(self, ignored: Iterable[tuple[Event, Ignored]], now: float) -> None:
+        """Count ignored events. `now`: the time in seconds."""
+        with self._lock:
+            if not self._numbers:
+                self._since = now
+            for event, reason in ignored:
+                has_room = len(self._numbers) < _NAMESPACES
+                space = event.namespace if has_room or event.namespace in self._numbers else ""
+                numbers = self._numbers.setdefault(space, Counter())
+                # Declared experiments are their owner's, so the number of these fields is bounded.
+                apart = reason not in (NO_EXPERIMENT, "bot")
+                numbers[f"{reason}:{event.experiment}" if apart else str(reason)] += 1
+                names = {"reason": reason, "experiment": event.experiment}
+                names |= {"goal": event.goal, "variant": event.variant}
+                text = json.dumps(names, ensure_ascii=False)
+                self._names.setdefault(space, deque(maxlen=_NAMES)).append(text)
+
+    def is_due(self, now: float) -> bool:
+        """Return whether it is time to tell Redis."""
+        return bool(self._numbers) and now - self._since >= _SECONDS
+
+    def flush(self) -> None:
+        """Add the numbers to the tally in Redis. Raises redis.RedisError; then they are lost."""
+        with self._lock:
+            numbers, self._numbers = self._numbers, {}
+            names, self._names = self._names, {}
+        (in_use,) = self._connection.query([("SMEMBERS", NAMESPACES)])
+        commands: list[Command] = []
+        for space, counts in numbers.items():
+            # A namespace that nobody uses is a stranger's: its tally is that of all others.
+            known = space if space in in_use else ""
+            key = ignored_events(known)
+            commands += [("HINCRBY", key, field, str(count)) for field, count in counts.items()]
+            commands.append(("LPUSH", ignored_names(known), *names[space]))
+            commands.append(("LTRIM", ignored_names(known), "0", str(_NAMES - 1)))
+        self._connection.execute(commands)
+
+
+def read_tally(
+    connection: Connection, namespace: str, experiment: str | None = None
+) -> IgnoredEvents:
+    """Return the tally of a namespace, or the part that names one of its experiments."""
+    fields, last = connection.query(
+        [
+            ("HGETALL", ignored_events(namespace)),
+            ("LRANGE", ignored_names(namespace), "0", str(_NAMES - 1)),
+        ]
+    )
+    reasons: dict[str, int] = {}
+    for field, count in dict(fields).items():
+        reason, _, name = field.partition(":")
+        if experiment in (None, name):
+            reasons[reason] = reasons.get(reason, 0) + int(count)
+    names: Sequence[Any] = [json.loads(each) for each in last]
+    return IgnoredEvents(
+        reasons, [each for each in names if experiment in (None, each["experiment"])]
+    )
