@@ -112,10 +112,7 @@ def test_an_undeclared_name_costs_redis_nothing(keys: redis.Redis) -> None:
 def test_limits_do_not_bind_it(keys: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIMEL_LIMITS", '{"experiments": 1, "variants": 1, "goals": 1}')
     process.reset()
-    assert (
-        post([{"experiment": "junk", "variant": "a", "event": "participate", "uuid": "1"}]).status
-        == 200
-    )
+    assert send(experiment="junk") == COUNTED
     assert declare().status == 200
     for variant in ("blue", "red"):
         for goal in ("participate", "signup"):
