@@ -7,6 +7,7 @@ Environment variables are the handlers' settings:
 
 GIMEL_REDIS_URL, GIMEL_REDIS_CLUSTER, GIMEL_REDIS_CA    see `gimel.backend.redis.connection`
 GIMEL_KEY_SHA256    the keys: see `gimel.backend.access`. Without it, every read is refused.
+GIMEL_BOTS          `count` counts bots and headless browsers
 GIMEL_ACCEPT        `declared` ignores experiments that nobody declared
 GIMEL_SHARDS, GIMEL_COUNTING    how new experiments are counted: `hyperloglog` or `exact`
 GIMEL_LIMITS        JSON: see `gimel.backend.limits`
@@ -23,6 +24,7 @@ from redis.exceptions import RedisError
 
 from gimel.backend import wire
 from gimel.backend.access import Scope, require, scope_of
+from gimel.backend.bots import comes_from_bot
 from gimel.backend.counting.admission import Ignored
 from gimel.backend.log import log
 from gimel.backend.page import page
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from gimel.backend.results.counts import ExperimentCounts
 
 LambdaHandler = Callable[..., Response]
+# Takes events, and returns those that do not count, with the reason, and whether it queued them
+Take = Callable[[list[Event]], tuple[dict[int, str], bool]]
 
 _ONE: dict[str, Any] = {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []}
 _COUNTED = respond(_ONE)
@@ -70,19 +74,19 @@ def _endpoint(*scopes: Scope) -> Callable[[Callable[[ProxyEvent], Response]], La
 def track(event: ProxyEvent) -> Response:
     """Count one event or a batch: GET and POST /e, /track. Answers 200 only if they are safe.
 
-    Whoever has a key, of any scope, vouches for the events.
+    Whoever has a key, of any scope, vouches for the events. Bots without a key are ignored.
     """
     is_vouched = scope_of(event) is not None
+    take = intake().take if is_vouched or not comes_from_bot(event) else intake().ignore_bot
     if event["requestContext"]["http"]["method"] == "GET":
-        return _track_one(wire.query(event), is_vouched)
+        return _track_one(wire.query(event), is_vouched, take)
     body = wire.json_body(event)
-    return (
-        _track_batch(body, is_vouched) if isinstance(body, list) else _track_one(body, is_vouched)
-    )
+    track_body = _track_batch if isinstance(body, list) else _track_one
+    return track_body(body, is_vouched, take)
 
 
-def _track_one(fields: object, is_vouched: bool) -> Response:
-    reasons, queued = intake().take([wire.event_of(fields, is_vouched)])
+def _track_one(fields: Any, is_vouched: bool, take: Take) -> Response:
+    reasons, queued = take([wire.event_of(fields, is_vouched)])
     if not reasons:
         return _QUEUED if queued else _COUNTED
     if isinstance(reasons[0], Ignored):
@@ -90,7 +94,7 @@ def _track_one(fields: object, is_vouched: bool) -> Response:
     raise HTTPError(429, reasons[0])
 
 
-def _track_batch(items: Any, is_vouched: bool) -> Response:
+def _track_batch(items: Any, is_vouched: bool, take: Take) -> Response:
     if len(items) > wire.MAX_BATCH:
         raise HTTPError(413, f"a batch holds at most {wire.MAX_BATCH} events", "body")
     events: list[Event] = []
@@ -102,7 +106,7 @@ def _track_batch(items: Any, is_vouched: bool) -> Response:
             indices.append(index)
         except HTTPError as error:
             errors[index] = error
-    reasons, queued = intake().take(events)
+    reasons, queued = take(events)
     ignored: dict[str, int] = {}
     for position, reason in reasons.items():
         if isinstance(reason, Ignored):

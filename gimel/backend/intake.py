@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
-from gimel.backend.counting.admission import Ignored
+from gimel.backend.counting.admission import BOT, Ignored
 from gimel.backend.counting.counters import Counters
 from gimel.backend.limits import PROBE_NAMESPACE
 from gimel.backend.log import log
@@ -78,6 +78,11 @@ class Intake:
         self._queue.put(events)
         log("warning", queued=len(events), redis=failure, ms=_milliseconds(started))
         return {}, True
+
+    def ignore_bot(self, events: Sequence[Event]) -> tuple[dict[int, str], bool]:
+        """Tally the events of a bot, and count none. Answer as `take` does."""
+        self._counters.tally([(event, BOT) for event in events])
+        return dict.fromkeys(range(len(events)), BOT), False
 
     def count(self, events: Sequence[Event]) -> dict[int, str]:
         """Count events whose sender has its answer already.

@@ -18,12 +18,16 @@ RESERVED = (DEFAULT_NAMESPACE, PROBE_NAMESPACE, PREFLIGHT_NAMESPACE, DEMO_NAMESP
 
 
 class Limits(NamedTuple):
-    """Maximum namespaces in total, experiments per namespace, variants and goals per experiment."""
+    """Maximum namespaces in total, experiments per namespace, variants and goals per experiment.
+
+    `memory`: Redis's memory in MB, for a Redis that does not report its own limit; 0: not known.
+    """
 
     namespaces: int = 20
     experiments: int = 200
     variants: int = 20
     goals: int = 50
+    memory: int = 0
 
     @classmethod
     def of(cls, text: str | None) -> "Limits":

@@ -90,11 +90,14 @@ def test_a_full_redis_that_evicts_nothing() -> None:
 def test_full_at_the_first_event() -> None:
     with valkey() as server:
         server.config_set("maxmemory", 1)
-        sender = Sender(url_of(server))
-        assert not sender.send()
+        now = [0.0]
+        intake = Intake(Counters(Connection(url_of(server)), clock=lambda: now[0]), Kept())
+        reasons, queued = intake.take([event(1)])
+        assert "70 % full" in reasons[0], "the sender keeps it"
+        assert not queued
         server.config_set("maxmemory", 0)
-        assert sender.send()
-        assert sender.all_counted()
+        now[0] = 6.0
+        assert intake.take([event(1)]) == ({}, False)
 
 
 @pytest.mark.parametrize("make", [valkey, debian_redis])
@@ -148,11 +151,12 @@ def test_a_batch_of_many_experiments_is_replayed_a_few_at_a_time(
 @pytest.mark.parametrize("name", ["e", "of pipeline caused error: WRONGTYPE"])
 def test_what_is_wrong_with_the_server_sets_nothing_aside(name: str) -> None:
     with valkey() as server:
-        server.config_set("maxmemory", 1)
         connection = Connection(url_of(server))
         intake = Intake(Counters(connection), Kept())
+        intake.count([event(1)._replace(experiment=name)])
+        server.config_set("maxmemory", 1)
         with pytest.raises(redis.exceptions.OutOfMemoryError):
-            intake.count([event(1)._replace(experiment=name), event(2)])
+            intake.count([event(2)._replace(experiment=name)])
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ One generator shows the whole conversation about one experiment, in order. `conv
 them side by side: the next commands of all travel in one round trip.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from itertools import chain
 from typing import Any, NamedTuple, TypeVar
 
@@ -25,7 +25,13 @@ class Write(NamedTuple):
     commands: list[Command]
 
 
-Step = Query | Write
+class Attempt(NamedTuple):
+    """Commands that Redis may refuse: an error among the replies stands for itself."""
+
+    commands: list[Command]
+
+
+Step = Query | Write | Attempt
 Conversation = Generator[Step, list[Any], T]
 
 
@@ -55,8 +61,13 @@ def _answers(connection: Connection, steps: dict[int, Step]) -> dict[int, list[A
     once = list(dict.fromkeys(chain.from_iterable(step.commands for step in steps.values())))
     replies = dict(zip(once, connection.ask(once), strict=True))
     return {
-        index: (tolerated if isinstance(step, Query) else checked)(
-            [replies[command] for command in step.commands]
-        )
+        index: _checks[type(step)]([replies[command] for command in step.commands])
         for index, step in steps.items()
     }
+
+
+_checks: dict[type, Callable[[list[Any]], list[Any]]] = {
+    Query: tolerated,
+    Write: checked,
+    Attempt: list,
+}

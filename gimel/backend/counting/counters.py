@@ -30,7 +30,7 @@ from gimel.backend.counting.keys import (
     keys_of,
 )
 from gimel.backend.counting.reading import Found, count, find
-from gimel.backend.counting.registration import Batch, Method, register
+from gimel.backend.counting.registration import Batch, Method, check_memory, register
 from gimel.backend.counting.tally import Tally
 from gimel.backend.limits import DEFAULT_LIMITS, OWN_NAMESPACES, Limits
 from gimel.backend.redis.connection import Addition, Command, Connection
@@ -202,8 +202,11 @@ class Counters:
             cells.setdefault((namespace, experiment), []).append((goal, variant))
         batch = Batch(self._limits, self.shards, self._counting, self._salts, self._is_closed)
         registrations = [register(name, of_name, batch) for name, of_name in cells.items()]
+        # First, so that the registrations know.
+        held: list[Conversation[Any]] = [check_memory(batch), *registrations]
+        _, *registered = converse(self._connection, held)
         refused: dict[_Counter, str] = {}
-        for name, found in zip(cells, converse(self._connection, registrations), strict=True):
+        for name, found in zip(cells, registered, strict=True):
             refused |= {(*name, *cell): reason for cell, reason in found.refused.items()}
             until = now + _REMEMBERED_SECONDS
             for cell, counter in found.counters.items():

@@ -20,7 +20,7 @@ from gimel.backend.counting.admission import (
     Rule,
     admission_of,
 )
-from gimel.backend.counting.conversation import Conversation, Query, Write
+from gimel.backend.counting.conversation import Attempt, Conversation, Query, Write
 from gimel.backend.counting.exact import (
     CEILING,
     EXACT,
@@ -52,12 +52,17 @@ from gimel.backend.redis.connection import Command
 
 Method = HyperLogLogs | IntegerSets
 
+_MEMORY_IS_SHORT = "Redis is more than 70 % full: only counters that exist go on counting"
+# Share of Redis's memory above which strangers may create no more counters
+_SHORT = 0.7
+
 
 @dataclass
 class Batch:
     """What the registrations of one call share: how to begin experiments, and how many began.
 
-    `is_closed`: undeclared experiments do not count.
+    `is_closed`: undeclared experiments do not count. `memory_is_short`: strangers may create no
+    more counters.
     `salts` are those that the process knows. They outlive everything else that it forgets: if Redis
     was started again empty, experiments begin again with the salts that they had, and an event that
     is added twice counts once.
@@ -68,6 +73,7 @@ class Batch:
     counting: str
     salts: dict[ExperimentName, str]
     is_closed: bool = False
+    memory_is_short: bool = False
     begun: "list[_Stored]" = field(default_factory=list)
 
 
@@ -96,7 +102,8 @@ def register(
         return Registered(refused, silent, stored.admission)
     if allowed and not stored.is_listed and stored.admission is None:
         batch.begun.append(stored)
-    yield from _create(stored, allowed, batch)
+    refused |= yield from _create(stored, allowed, batch)
+    allowed = [cell for cell in allowed if cell not in refused]
     batch.salts[experiment] = stored.settings.get("salt", "")
     yield from _grow(stored, allowed)
     refused |= dict.fromkeys(stored.full, FULL)
@@ -106,6 +113,17 @@ def register(
         if cell not in stored.full
     }
     return Registered(refused, counters, stored.admission)
+
+
+def check_memory(batch: Batch) -> Conversation[None]:
+    """Find out whether Redis's memory is short. Some hosts do not tell: then it is not."""
+    (report,) = yield Attempt([("INFO", "memory")])
+    if not isinstance(report, bytes):
+        return
+    lines = (line.split(":", 1) for line in report.decode().splitlines() if ":" in line)
+    figures = dict(lines)
+    most = int(figures.get("maxmemory", 0)) or batch.limits.memory * 1_000_000
+    batch.memory_is_short = bool(most) and int(figures.get("used_memory", 0)) > _SHORT * most
 
 
 @dataclass
@@ -216,6 +234,9 @@ class _Stored:
             return {cell: reason for cell, reason in reasons.items() if reason}
         if batch.is_closed and self.name[0] not in OWN_NAMESPACES:
             return dict.fromkeys(cells, NO_EXPERIMENT)
+        if batch.memory_is_short:
+            new = [cell for cell in cells if self.keys.counter(*cell) not in self.counters]
+            return dict.fromkeys(new, _MEMORY_IS_SHORT)
         siblings = sum(other.name[0] == self.name[0] for other in batch.begun)
         opened = {other.name[0] for other in batch.begun if other.opens_namespace}
         reason = None
@@ -276,14 +297,19 @@ def _look_up(experiment: ExperimentName) -> Conversation[_Stored]:
     return first
 
 
-def _create(stored: _Stored, cells: list[Cell], batch: Batch) -> Conversation[None]:
-    """Write what is missing. Settings go first: an experiment without them is gimel 1.x's."""
+def _create(stored: _Stored, cells: list[Cell], batch: Batch) -> Conversation[dict[Cell, str]]:
+    """Write what is missing. Settings go first: an experiment without them is gimel 1.x's.
+
+    Return the counters that were taken back: other processes may create some at the same time, so
+    a limit is checked again once they are written.
+    """
     missing = {stored.keys.counter(*cell) for cell in cells} - stored.counters
     is_complete = not missing and stored.is_listed and stored.namespace_is_listed
     if not cells or is_complete:
         yield Write([])
         yield Write([])
-        return
+        yield Write([])
+        return {}
     *_, stored.settings = yield Write([*_first_settings(stored, batch)])
     namespace, name = stored.name
     listing: list[Command] = [
@@ -294,7 +320,28 @@ def _create(stored: _Stored, cells: list[Cell], batch: Batch) -> Conversation[No
         listing.append(("SADD", stored.keys.counters, *sorted(missing)))
     if goal := stored.first_goal(cells):
         listing.append(("HSETNX", stored.keys.settings, "first_goal", goal))
-    yield Write(listing)
+    listing += [("SCARD", stored.keys.experiments), ("SMEMBERS", stored.keys.counters)]
+    _, is_new, *_, experiments, counters = yield Write(listing)
+    over: dict[Cell, str] = {}
+    if stored.admission is None and is_new and experiments > batch.limits.experiments:
+        reason = batch.limits.refuse_experiment(batch.limits.experiments)
+        over = dict.fromkeys(cells, str(reason))
+    elif stored.admission is None and missing:
+        others = [(goal, variant) for _, goal, variant in stored.keys.parse(counters - missing)]
+        mine = [cell for cell in cells if stored.keys.counter(*cell) in missing]
+        over = batch.limits.refuse_counters(others, mine)
+    yield Write([*_taken_back(stored, over, is_whole=bool(is_new and len(over) == len(cells)))])
+    return over
+
+
+def _taken_back(stored: _Stored, over: dict[Cell, str], *, is_whole: bool) -> Iterator[Command]:
+    """Yield what removes counters that were listed a moment ago, or the whole new experiment."""
+    if over:
+        counters = sorted(stored.keys.counter(*cell) for cell in over)
+        yield "SREM", stored.keys.counters, *counters
+    if over and is_whole:
+        yield "SREM", stored.keys.experiments, stored.name[1]
+        yield "UNLINK", stored.keys.settings
 
 
 def _first_settings(stored: _Stored, batch: Batch) -> Iterator[Command]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
-from gimel.backend.counting.admission import NO_EXPERIMENT, Ignored
+from gimel.backend.counting.admission import BOT, NO_EXPERIMENT, Ignored
 from gimel.backend.counting.keys import NAMESPACES, ignored_events, ignored_names
 from gimel.backend.redis.connection import Command, Connection
 from gimel.backend.wire import Event
@@ -49,7 +49,7 @@ class Tally:
                 space = event.namespace if has_room or event.namespace in self._numbers else ""
                 numbers = self._numbers.setdefault(space, Counter())
                 # Declared experiments are their owner's, so the number of these fields is bounded.
-                apart = reason not in (NO_EXPERIMENT, "bot")
+                apart = reason not in (NO_EXPERIMENT, BOT)
                 numbers[f"{reason}:{event.experiment}" if apart else str(reason)] += 1
                 names = {"reason": reason, "experiment": event.experiment}
                 names |= {"goal": event.goal, "variant": event.variant}
