@@ -55,6 +55,7 @@ def test_started_again_with_nothing_in_it(counting: str) -> None:
         assert found.trials == {"a": 2}
 
 
+@pytest.mark.slow
 def test_a_name_with_many_addresses_none_of_which_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with black_hole(accepts=False) as port:
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
