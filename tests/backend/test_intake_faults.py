@@ -98,7 +98,7 @@ def test_full_at_the_first_event() -> None:
         assert sender.all_counted()
 
 
-@pytest.mark.parametrize("make", [valkey, debian_redis])
+@pytest.mark.parametrize("make", [valkey, pytest.param(debian_redis, marks=pytest.mark.slow)])
 def test_one_event_whose_keys_cannot_be_used_holds_up_no_other(
     make: Callable[[], AbstractContextManager[redis.Redis]],
     tmp_path: Path,
