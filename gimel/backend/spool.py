@@ -17,8 +17,9 @@ from gimel.backend.wire import MAX_BATCH, Event
 # Bytes of the file
 _LARGEST = 256 << 20
 _PAGE = 4096
-# Seconds to wait for another thread or process that is writing
-_PATIENCE = 0.7
+# Seconds to wait for another thread or process that is writing: the sender of an event waits
+# meanwhile, a replay keeps nobody waiting.
+_PUT_TIMEOUT, _REPLAY_TIMEOUT = 0.7, 10.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS waiting (id INTEGER PRIMARY KEY, message TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS aside (id INTEGER PRIMARY KEY, message TEXT NOT NULL);
@@ -41,24 +42,21 @@ class Spool:
 
     def put(self, events: Sequence[Event]) -> None:
         """Write the events to the disk, and wait until they are there. Raises NotQueuedError."""
-        try:
-            with self._database() as database:
-                messages = [(message,) for message in encode(events)]
-                database.executemany(_INSERT.format("waiting"), messages)
-        except sqlite3.Error as error:
-            raise NotQueuedError(f"the spool: {error}") from None
+        with self._database(_PUT_TIMEOUT) as database:
+            messages = [(message,) for message in encode(events)]
+            database.executemany(_INSERT.format("waiting"), messages)
 
     def replay(self, count: Count) -> int:
         """Let `count` count all events that wait, and forget these. Return how many.
 
         If `count` raises, the next replay begins with the same events; they count once. Events
         that it refuses move to `aside`. Does nothing while another thread or process replays, or
-        where nothing was ever spooled. Raises sqlite3.Error.
+        where nothing was ever spooled. Raises what `count` raises, and NotQueuedError.
         """
         done = 0
         if not self._file.exists():
             return done
-        with self._alone() as is_alone, self._database() as database:
+        with self._alone() as is_alone, self._database(_REPLAY_TIMEOUT) as database:
             while is_alone and (batch := _next_batch(database)).rows:
                 refused = count(batch.events)
                 kept = [*encode(batch.events[index] for index in refused), *batch.unreadable]
@@ -69,16 +67,19 @@ class Spool:
         return done
 
     @contextmanager
-    def _database(self) -> Iterator[sqlite3.Connection]:
+    def _database(self, timeout: float) -> Iterator[sqlite3.Connection]:
         """Open the file. Commit at the end, or roll back after an exception."""
-        with closing(sqlite3.connect(self._file, timeout=_PATIENCE)) as database:
-            database.execute("PRAGMA journal_mode = WAL")
-            # In WAL mode only FULL makes each commit durable.
-            database.execute("PRAGMA synchronous = FULL")
-            database.execute(f"PRAGMA max_page_count = {self._pages}")
-            database.executescript(_TABLES)
-            with database:
-                yield database
+        try:
+            with closing(sqlite3.connect(self._file, timeout=timeout)) as database:
+                database.execute("PRAGMA journal_mode = WAL")
+                # In WAL mode only FULL makes each commit durable.
+                database.execute("PRAGMA synchronous = FULL")
+                database.execute(f"PRAGMA max_page_count = {self._pages}")
+                database.executescript(_TABLES)
+                with database:
+                    yield database
+        except sqlite3.Error as error:
+            raise NotQueuedError(f"the spool: {error}") from None
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:

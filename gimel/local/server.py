@@ -8,7 +8,6 @@ import logging
 import os
 import secrets
 import signal
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -24,6 +23,7 @@ from gimel import gimel, wsgi
 from gimel.backend.errors import GimelError
 from gimel.backend.log import log
 from gimel.backend.process import counters, intake
+from gimel.backend.queue import NotQueuedError
 from gimel.backend.spool import Spool
 from gimel.backend.wire import MAX_BODY
 from gimel.config.redis import advice
@@ -82,7 +82,7 @@ def _maintain(spool: Spool, restart: Callable[[], None], stopping: Event) -> Non
         restart()
         try:
             spool.replay(intake().count)
-        except (RedisError, OSError, sqlite3.Error) as error:
+        except (RedisError, NotQueuedError) as error:
             log("warning", replay=type(error).__name__)
         stopping.wait(_MAINTENANCE_PERIOD)
 

@@ -30,6 +30,7 @@ import redis
 from gimel import wsgi
 from gimel.backend import process
 from gimel.backend.counting.exact import EXACT
+from gimel.backend.queue import NotQueuedError
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 from tests.full import ledger_deployed, membership
@@ -131,7 +132,7 @@ def _replaying(spool: Spool) -> Iterator[None]:
     def replay() -> None:
         while True:
             last = ended.wait(1.0)
-            with contextlib.suppress(redis.RedisError, sqlite3.Error):
+            with contextlib.suppress(redis.RedisError, NotQueuedError):
                 spool.replay(process.intake().count)
                 if last:
                     return
