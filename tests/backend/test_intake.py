@@ -69,6 +69,7 @@ def test_what_a_limit_refuses_is_not_queued(queue: Sqs, backend: redis.Redis) ->
     assert queue.receive() == []
 
 
+@pytest.mark.slow
 def test_queue_and_redis_away_the_sender_keeps_its_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIMEL_QUEUE", f"arn:aws:sqs:{REGION}:000000000000:q")
     with black_hole() as redis_port, black_hole() as queue_port:
@@ -89,6 +90,7 @@ def test_a_queue_that_refuses_is_no_success(queue: Sqs, monkeypatch: pytest.Monk
     assert post([EVENT]).status == 503
 
 
+@pytest.mark.slow
 def test_a_frozen_redis_costs_its_time_once_then_rests(queue: Sqs, backend: redis.Redis) -> None:
     connection = Connection(url_of(backend))
     intake = Intake(Counters(connection), Queue(queue.arn), lambda: 0.0)
@@ -109,6 +111,7 @@ def test_a_frozen_redis_costs_its_time_once_then_rests(queue: Sqs, backend: redi
     ]
 
 
+@pytest.mark.slow
 def test_redis_is_asked_again_after_its_rest(queue: Sqs, store: redis.Redis) -> None:
     now = [0.0]
     with valkey() as own:

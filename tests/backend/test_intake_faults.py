@@ -55,6 +55,7 @@ def test_started_again_with_nothing_in_it(counting: str) -> None:
         assert found.trials == {"a": 2}
 
 
+@pytest.mark.slow
 def test_a_name_with_many_addresses_none_of_which_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with black_hole(accepts=False) as port:
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
@@ -100,7 +101,7 @@ def test_full_at_the_first_event() -> None:
         assert intake.take([event(1)]) == ({}, False)
 
 
-@pytest.mark.parametrize("make", [valkey, debian_redis])
+@pytest.mark.parametrize("make", [valkey, pytest.param(debian_redis, marks=pytest.mark.slow)])
 def test_one_event_whose_keys_cannot_be_used_holds_up_no_other(
     make: Callable[[], AbstractContextManager[redis.Redis]],
     tmp_path: Path,

@@ -82,6 +82,7 @@ def test_a_kept_line_that_died_costs_a_retry(queue: Sqs) -> None:
     assert len(queue.receive()) == 2
 
 
+@pytest.mark.slow
 def test_a_message_on_hold_is_not_seen(queue: Sqs) -> None:
     queue.client.set_queue_attributes(QueueUrl=queue.url, Attributes={"VisibilityTimeout": "1"})
     spill = Queue(queue.arn)

@@ -235,6 +235,7 @@ def has_counted(url: str, trials: int) -> bool:
     return bool(seen == trials)
 
 
+@pytest.mark.slow
 def test_local_outlives_its_valkey(tmp_path: Path) -> None:
     with local(tmp_path) as url:
         assert "queued" not in send(url, "0")
@@ -248,6 +249,7 @@ def test_local_outlives_its_valkey(tmp_path: Path) -> None:
         wait(lambda: has_counted(url, 20))
 
 
+@pytest.mark.slow
 def test_what_waited_is_counted_at_the_next_start(tmp_path: Path) -> None:
     folder = tmp_path / "made at the start"
     with valkey() as lost, local(folder, "--redis-url", url_of(lost)) as url:

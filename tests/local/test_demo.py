@@ -12,6 +12,7 @@ from tests.support.gimel_local import LocalBackend, trials
 from tests.support.servers import url_of
 
 
+@pytest.mark.slow
 def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
     arguments = ("--demo", "--redis-url", url_of(store))
     with LocalBackend(tmp_path, *arguments) as local:

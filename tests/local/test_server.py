@@ -42,6 +42,7 @@ def is_alive(pid: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_was_counted_survives_and_no_process_does(tmp_path: Path, how: signal.Signals) -> None:
     with LocalBackend(tmp_path) as local:
@@ -83,6 +84,7 @@ def test_a_port_in_use(
     assert "choose another --port" in line
 
 
+@pytest.mark.slow
 def test_nothing_stays_of_one_that_could_not_listen(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         refused("--port", str(taken.getsockname()[1]), "--data-dir", str(tmp_path))
@@ -100,6 +102,7 @@ def test_the_given_redis_counts(tmp_path: Path, store: redis.Redis) -> None:
     assert {path.name for path in (tmp_path / "spool").iterdir()} <= locks
 
 
+@pytest.mark.slow
 def test_beyond_this_machine_reads_ask_for_the_key(tmp_path: Path, store: redis.Redis) -> None:
     arguments = ("--host", "0.0.0.0", "--redis-url", url_of(store))
     with LocalBackend(tmp_path, *arguments) as local:
@@ -190,6 +193,7 @@ def test_a_missing_extra(tmp_path: Path, missing: str, advice: str) -> None:
     assert advice in line
 
 
+@pytest.mark.slow
 def test_a_rush_is_no_news(tmp_path: Path) -> None:
     with LocalBackend(tmp_path) as local, ThreadPoolExecutor(40) as pool:
         asked = [EVENT | {"uuid": str(n)} for n in range(200)]
@@ -199,6 +203,7 @@ def test_a_rush_is_no_news(tmp_path: Path) -> None:
     assert "queue" not in local.printed
 
 
+@pytest.mark.slow
 def test_a_spool_that_cannot_be_read_ends_no_maintenance(
     backend: redis.Redis, tmp_path: Path
 ) -> None:

@@ -98,6 +98,7 @@ def test_unknown_profile(aws_endpoint: str) -> None:
         Aws(REGION, "nowhere")
 
 
+@pytest.mark.slow
 def test_a_region_that_does_not_answer(aws_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     with pytest.raises(AwsError, match="does not answer in region eu-west-1"):

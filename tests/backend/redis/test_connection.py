@@ -64,6 +64,7 @@ def test_connection_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_nothing_counted(f"redis://127.0.0.1:{free_port()}", monkeypatch)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("login", ["", ":password@"])
 def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch, login: str) -> None:
     with black_hole() as port:
@@ -72,6 +73,7 @@ def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch, login: str
         assert_out_of_reach(*timed(*READS[0]))
 
 
+@pytest.mark.slow
 def test_a_host_that_does_not_even_take_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     with black_hole(accepts=False) as port:
         point_handlers_at(monkeypatch, f"redis://127.0.0.1:{port}")
@@ -87,6 +89,7 @@ def test_killed_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
         assert_out_of_reach(*timed(*READS[0]))
 
 
+@pytest.mark.slow
 def test_a_server_that_freezes_under_a_warm_process_and_thaws(backend: redis.Redis) -> None:
     assert call("GET", "/e", EVENT).status == 200
     with frozen(backend):

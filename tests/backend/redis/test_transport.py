@@ -10,6 +10,7 @@ from gimel.backend.redis.connection import Connection, Series
 from tests.support.proxy import proxy_of
 
 
+@pytest.mark.slow
 def test_a_series_longer_than_what_is_taken_in_one_step(
     store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
