@@ -22,7 +22,7 @@ DEFINITION = {
 }
 VISITORS = 2500
 # Bytes by which the default limits bound what strangers create, as measured below and rounded up
-BOUND = 40_000_000
+BOUND = 10_000_000
 
 
 @pytest.fixture
