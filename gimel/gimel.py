@@ -27,7 +27,6 @@ from gimel.backend.access import Scope, require, scope_of
 from gimel.backend.bots import comes_from_bot
 from gimel.backend.counting.admission import Ignored
 from gimel.backend.log import log
-from gimel.backend.page import page
 from gimel.backend.process import connection, counters, intake
 from gimel.backend.queue import NotQueuedError, Queue
 from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
@@ -253,6 +252,8 @@ def delete(event: ProxyEvent) -> Response:
 @_endpoint()
 def dashboard(event: ProxyEvent) -> Response:
     """Return the dashboard: GET /dashboard. It holds no data; its script asks for the key."""
+    from gimel.backend.page import page
+
     return wire.fitted(event, page())
 
 

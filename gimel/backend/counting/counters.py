@@ -105,13 +105,15 @@ class Counters:
         given.
         """
         reasons = self._connection.run(lambda: self._add_surely(events), seconds)
-        ignored = [(events[i], why) for i, why in reasons.items() if isinstance(why, Ignored)]
-        if ignored:
+        if reasons:
+            ignored = [(events[i], why) for i, why in reasons.items() if isinstance(why, Ignored)]
             self.tally(ignored)
         return reasons
 
     def tally(self, ignored: Sequence[tuple[Event, Ignored]]) -> None:
         """Tally ignored events, and tell Redis once a minute."""
+        if not ignored:
+            return
         now = self._clock()
         self._tally.add(ignored, now)
         if self._tally.is_due(now):
@@ -200,7 +202,13 @@ class Counters:
         cells: dict[ExperimentName, list[Cell]] = {}
         for namespace, experiment, goal, variant in wanted:
             cells.setdefault((namespace, experiment), []).append((goal, variant))
-        batch = Batch(self._limits, self.shards, self._counting, self._salts, self._is_closed)
+        batch = Batch(
+            self._limits,
+            self.shards,
+            self._counting,
+            self._salts,
+            is_closed=self._is_closed,
+        )
         registrations = [register(name, of_name, batch) for name, of_name in cells.items()]
         # First, so that the registrations know.
         held: list[Conversation[Any]] = [check_memory(batch), *registrations]

@@ -6,7 +6,6 @@ for counters that exist, however many there are.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -57,7 +56,6 @@ _MEMORY_IS_SHORT = "Redis is more than 70 % full: only counters that exist go on
 _SHORT = 0.7
 
 
-@dataclass
 class Batch:
     """What the registrations of one call share: how to begin experiments, and how many began.
 
@@ -68,13 +66,22 @@ class Batch:
     is added twice counts once.
     """
 
-    limits: Limits
-    shards: int
-    counting: str
-    salts: dict[ExperimentName, str]
-    is_closed: bool = False
-    memory_is_short: bool = False
-    begun: "list[_Stored]" = field(default_factory=list)
+    def __init__(
+        self,
+        limits: Limits,
+        shards: int,
+        counting: str,
+        salts: dict[ExperimentName, str],
+        *,
+        is_closed: bool = False,
+    ) -> None:
+        self.limits = limits
+        self.shards = shards
+        self.counting = counting
+        self.salts = salts
+        self.is_closed = is_closed
+        self.memory_is_short = False
+        self.begun: list[_Stored] = []
 
 
 class Registered(NamedTuple):
@@ -126,7 +133,6 @@ def check_memory(batch: Batch) -> Conversation[None]:
     batch.memory_is_short = bool(most) and int(figures.get("used_memory", 0)) > _SHORT * most
 
 
-@dataclass
 class _Stored:
     """What Redis holds of one experiment.
 
@@ -142,8 +148,11 @@ class _Stored:
     is_listed: bool
     experiments: int
     counters: set[str]
-    starts: dict[str, bytes] = field(default_factory=dict)
-    full: set[Cell] = field(default_factory=set)
+
+    def __init__(self, **fields: Any) -> None:
+        self.__dict__.update(fields)
+        self.starts: dict[str, bytes] = {}
+        self.full: set[Cell] = set()
 
     @property
     def is_running(self) -> bool:
