@@ -18,7 +18,8 @@ class ExperimentCounts:
 
     `trials` maps each variant to its number of visitors. `goals` maps each goal to its number of
     conversions by variant, zeros included. `ambiguous` lists names of gimel 1.x, in the form
-    `goal:variant`, that can be read in more than one way.
+    `goal:variant`, that can be read in more than one way. `has_events` is whether any event was
+    counted, `variants_left_out` how many variants a summary leaves out.
     """
 
     name: str
@@ -28,10 +29,12 @@ class ExperimentCounts:
     trials: dict[str, int] = field(default_factory=dict)
     goals: dict[str, dict[str, int]] = field(default_factory=dict)
     ambiguous: tuple[str, ...] = ()
+    has_events: bool = False
+    variants_left_out: int = 0
 
     @property
     def exists(self) -> bool:
-        """Whether the experiment has any counter."""
+        """Whether the experiment is declared or has any counter."""
         return bool(self.trials)
 
     @property
@@ -58,12 +61,12 @@ class ExperimentCounts:
     def negligible_variants(self) -> set[str]:
         """Variants with next to no visitors. Anyone can make one, because the endpoint is open.
 
-        The set is empty if the owner has set weights, because weights name the intended variants.
+        A variant that is declared or has a weight is intended, however few visitors it has.
         """
-        if self.settings.weights is not None:
-            return set()
+        intended = {*self.settings.variant_names, *(self.settings.weights or ())}
         threshold = _NEGLIGIBLE_SHARE * max(self.trials.values(), default=0)
-        return {label for label, count in self.trials.items() if count < threshold}
+        few = {label for label, count in self.trials.items() if count < threshold}
+        return few - intended
 
     @property
     def primary_goal(self) -> str | None:
@@ -88,6 +91,7 @@ class ExperimentCounts:
         )
         return {
             "experiment": self.name,
+            "declared": self.settings.is_declared,
             "created_at": self.created_at,
             "state": self.settings.state,
             "baseline": baseline,
@@ -97,6 +101,7 @@ class ExperimentCounts:
                 {"label": label, "trials": count, "stray": label in negligible}
                 for label, count in sorted(self.trials.items())
             ],
+            "variants_left_out": self.variants_left_out,
             "counting": {
                 "method": self.settings.counting or HYPERLOGLOG,
                 "shards": None if self._is_exact else self.shards,
