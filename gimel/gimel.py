@@ -147,9 +147,7 @@ def all(event: ProxyEvent) -> Response:
     return wire.fitted(event, answer)
 
 
-def _page(
-    names: list[str], limit: int | None, after: str | None
-) -> tuple[list[str], str | None]:
+def _page(names: list[str], limit: int | None, after: str | None) -> tuple[list[str], str | None]:
     """Return one page of the names, and the name after which the next page begins."""
     if limit is None and after is None:
         return names, None
