@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import quote
 
 import requests
 from playwright.sync_api import Browser
@@ -33,11 +34,11 @@ SIZES = (1, 50, 500)
 ROUNDS = 5
 VISITORS = 20
 
-# When the rows are there, painted, and the main thread is free again.
+# When the rows of all pages are there, painted, and the main thread is free again.
 _WATCH = """
     window.interactive = new Promise((done) => {
       new MutationObserver((_, observer) => {
-        if (!document.querySelector(".list tbody tr")) return;
+        if (!document.querySelector(".list tbody tr") || document.querySelector(".loaded")) return;
         observer.disconnect();
         requestAnimationFrame(() => setTimeout(() => done(performance.now())));
       }).observe(document, { childList: true, subtree: true });
@@ -46,7 +47,7 @@ _WATCH = """
 _TIMES = """async () => {
     const interactive = await window.interactive;
     const data = performance.getEntriesByType("resource")
-      .find((each) => each.name.includes("experiments?"));
+      .findLast((each) => each.name.includes("experiments?"));
     const paint = await new Promise((done) => new PerformanceObserver((list) =>
       list.getEntriesByName("first-contentful-paint").forEach(done)
     ).observe({ type: "paint", buffered: true }));
@@ -110,6 +111,16 @@ def _bytes(url: str) -> int:
     return int(requests.get(url, timeout=30).headers["content-length"])
 
 
+def _pages(url: str, experiments: int) -> Iterator[str]:
+    """Yield the URLs that the overview requests."""
+    address = f"{url}/experiments?namespace={experiments}&view=summary&limit=100"
+    query: str | None = ""
+    while query is not None:
+        yield address + query
+        after = requests.get(address + query, timeout=30).json()[0]["meta"]["next"]
+        query = None if after is None else f"&after={quote(after)}"
+
+
 def measure(port: int) -> Lines:
     """The median of each over the rounds, the sizes in turn."""
     redis_url = f"redis://127.0.0.1:{port}/0"
@@ -120,7 +131,7 @@ def measure(port: int) -> Lines:
         with chromium() as browser:
             rounds = [{size: _load(browser, url, size) for size in SIZES} for _ in range(ROUNDS)]
         page = _bytes(f"{url}/dashboard")
-        data = {size: _bytes(f"{url}/experiments?namespace={size}") for size in SIZES}
+        data = {size: sum(_bytes(page) for page in _pages(url, size)) for size in SIZES}
     return [
         (
             f"{size}",

@@ -11,6 +11,9 @@ from gimel.backend.wire import DEFAULT_NAMESPACE
 
 # Seconds to connect, and to wait for an answer. API Gateway gives up after 30.
 _TIMEOUT = (5.0, 30.0)
+# Experiments in one answer. Ten whole ones that a stranger filled take seconds (docs/scaling.md).
+_SUMMARIES_PER_PAGE = 100
+_EXPERIMENTS_PER_PAGE = 10
 
 
 class BackendError(GimelError):
@@ -67,18 +70,33 @@ class Client:
         return "queued" in answer
 
     def experiments(
-        self, namespace: str = DEFAULT_NAMESPACE, scope: str | None = None
+        self,
+        namespace: str = DEFAULT_NAMESPACE,
+        scope: str | None = None,
+        view: str | None = None,
     ) -> list[dict[str, Any]]:
-        """Return all experiments of the namespace, or those of the comma-separated scope."""
-        answer = self._request(
-            "GET", "/experiments", expected_key="meta", namespace=namespace, scope=scope
-        )
-        experiments: list[dict[str, Any]] = answer[1:]  # the first item holds the namespaces
-        return experiments
+        """Return all experiments of the namespace, or those of the comma-separated scope.
+
+        The view "summary" has the primary goal of each and no other goal. Without a scope, the
+        experiments are requested in pages, so that each request takes a bounded time.
+        """
+        per_page = _SUMMARIES_PER_PAGE if view == "summary" else _EXPERIMENTS_PER_PAGE
+        fields = {"namespace": namespace, "scope": scope, "view": view}
+        if not scope:
+            fields["limit"] = str(per_page)
+        experiments: list[dict[str, Any]] = []
+        while True:
+            answer = self._request("GET", "/experiments", expected_key="meta", **fields)
+            experiments += answer[1:]
+            # A version without pages has answered with everything.
+            fields["after"] = answer[0]["meta"].get("next")
+            if fields["after"] is None:
+                return experiments
 
     def namespaces(self) -> list[str]:
         """Return the namespaces that hold experiments."""
-        answer = self._request("GET", "/experiments", expected_key="meta", scope=None)
+        fields = {"view": "summary", "limit": "1"}
+        answer = self._request("GET", "/experiments", expected_key="meta", **fields)
         namespaces: list[str] = answer[0]["meta"]["namespaces"]
         return namespaces
 

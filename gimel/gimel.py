@@ -144,15 +144,33 @@ def replay(event: ProxyEvent, context: object = None) -> dict[str, Any]:
 
 @_endpoint("owner", "read")
 def all(event: ProxyEvent) -> Response:
-    """Return every experiment of a namespace, or those of the scope: GET /experiments."""
+    """Return the experiments of a namespace, or those of the scope: GET /experiments.
+
+    With `limit` or `after`, they come in pages, in the order of their names.
+    """
     fields = wire.query(event)
     namespace, scope = wire.namespace(fields), fields.get("scope") or None
     wanted = None if scope is None else _names_in(scope)
+    limit, after = wire.number(fields, "limit", wire.MAX_LIMIT), fields.get("after")
+    if after == "":
+        raise HTTPError(400, "after is empty", "after")
+    if fields.get("view") not in (None, "summary"):
+        raise HTTPError(400, "view must be summary", "view")
     namespaces, names = counters().names(namespace)
-    found = counters().read_in_turn(namespace, names if wanted is None else wanted)
-    meta = {"scope": scope, "namespaces": namespaces}
+    page, following = _page(names if wanted is None else wanted, limit, after)
+    found = counters().read_in_turn(namespace, page, is_summary="view" in fields)
+    meta = {"scope": scope, "namespaces": namespaces, "total": len(names), "next": following}
     answer = respond([{"meta": meta}, *(each.describe() for each in found)])
     return wire.fitted(event, answer)
+
+
+def _page(names: list[str], limit: int | None, after: str | None) -> tuple[list[str], str | None]:
+    """Return one page of the names, and the name after which the next page begins."""
+    if limit is None and after is None:
+        return names, None
+    names = sorted(each for each in set(names) if after is None or each > after)
+    page = names[:limit]
+    return page, page[-1] if len(page) < len(names) else None
 
 
 def _names_in(scope: str) -> list[str]:

@@ -8,7 +8,7 @@ import redis
 from click.testing import CliRunner
 
 import gimel
-from gimel.backend.process import reset
+from gimel.backend.process import counters, reset
 from gimel.cli import main
 from gimel.client import Client
 from tests.support.commands import complaint, count, process, run, said
@@ -95,6 +95,75 @@ def test_delete_without_asking(url: str, store: redis.Redis) -> None:
 def test_delete_of_what_there_is_not(url: str) -> None:
     line = complaint(run("delete", "none", "--yes", "--url", url, "--namespace", "n"))
     assert line == "there is no experiment none in namespace n"
+
+
+def left(url: str, namespace: str = "n") -> list[str]:
+    return [each["experiment"] for each in Client(url).experiments(namespace, view="summary")]
+
+
+def count_each(*names: str) -> None:
+    for name in names:
+        count(name, {"a": 1}, namespace="n")
+
+
+def declare(name: str) -> None:
+    changes = {"variants": '[{"name": "a"}, {"name": "b"}]'}
+    counters().configure("n", name, changes)
+
+
+def test_delete_what_matches(url: str, store: redis.Redis) -> None:
+    count_each("junk 1", "junk [2]", "Junk 3", "other junk")
+    many = ("delete", "--match", "junk*", "--url", url, "--namespace", "n")
+    for answer in ("n\n", ""):
+        refused = CliRunner().invoke(main, many, input=answer)
+        assert refused.exit_code == 1
+        assert refused.output.startswith("junk 1, junk [2]\n")
+        assert "Delete 2 experiments of n and all counts? [y/N]" in refused.output
+        assert len(left(url)) == 4
+    assert said(run(*many, "--yes")) == "junk 1, junk [2]\nDeleted 2 experiments.\n"
+    assert left(url) == ["Junk 3", "other junk"]
+    assert store.smembers("n:deleted") == {"junk 1", "junk [2]"}
+    exact = ("delete", "--match", "other jun?", "--url", url, "--namespace", "n", "--yes")
+    assert said(run(*exact, "--forget")) == "other junk\nDeleted 1 experiment.\n"
+    assert store.smembers("n:deleted") == {"junk 1", "junk [2]"}
+
+
+def test_delete_what_is_undeclared(url: str) -> None:
+    count_each("declared", "junk 1", "junk 2", "also declared")
+    declare("declared")
+    declare("also declared")
+    undeclared = ("delete", "--undeclared", "--url", url, "--namespace", "n", "--yes")
+    assert said(run(*undeclared, "--match", "*2")) == "junk 2\nDeleted 1 experiment.\n"
+    assert said(run(*undeclared)) == "junk 1\nDeleted 1 experiment.\n"
+    assert left(url) == ["also declared", "declared"]
+    line = complaint(run(*undeclared))
+    assert line == "there is no undeclared experiment in namespace n"
+
+
+def test_delete_many_shows_the_first_names_and_the_number(url: str) -> None:
+    count_each("a\N{RIGHT-TO-LEFT OVERRIDE}", *(f"b{number:03}" for number in range(119)))
+    done = said(run("delete", "--match", "*", "--url", url, "--namespace", "n", "--yes"))
+    first = "a\\u{202e}, b000, b001, b002, b003 and 115 more"
+    assert done == f"{first}\nDeleted 120 experiments.\n"
+    assert left(url) == []
+
+
+def test_delete_where_nothing_matches(url: str) -> None:
+    count_each("e")
+    line = complaint(run("delete", "--match", "E\u202e*", "--url", url, "--namespace", "n"))
+    assert line == "there is no experiment that matches E\\u{202e}* in namespace n"
+    assert left(url) == ["e"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("e", "--match", "*"), ("e", "--undeclared"), ("e", "--match", "")]
+)
+def test_delete_is_told_one_thing(url: str, arguments: tuple[str, ...]) -> None:
+    count_each("e")
+    result = run("delete", *arguments, "--yes", "--url", url, "--namespace", "n")
+    assert result.exit_code == 2
+    assert "name one EXPERIMENT, or use --match or --undeclared" in result.stderr
+    assert left(url) == ["e"]
 
 
 # settings, stop, resume

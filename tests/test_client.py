@@ -1,17 +1,21 @@
-"""A backend that is not there, or is none: one line, from the client to the terminal."""
+"""The client: pages, and a backend that is not there or is none: one line in the terminal."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import redis
+import requests
 
 from gimel.client import BackendError, Client
-from tests.support.commands import READS, complaint, count, process, run
-from tests.support.handler_requests import KEY, KEY_SHA256, point_handlers_at
+from tests.support.commands import READS, complaint, count, process, run, said
+from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
 from tests.support.servers import free_port, kill, url_of, valkey
 
 NAMES = [" ".join(each) for each in READS]
@@ -123,3 +127,68 @@ def test_client_says_what_it_cannot_reach() -> None:
     with pytest.raises(BackendError, match="cannot be reached") as error:
         Client(f"http://127.0.0.1:{free_port()}").experiments()
     assert error.value.status is None
+
+
+def paths_of(log: list[str]) -> list[dict[str, list[str]]]:
+    return [parse_qs(urlsplit(path).query) for path in log]
+
+
+@pytest.fixture(name="asked")
+def asked_fixture(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The URLs that the client requests."""
+    asked: list[str] = []
+    send = requests.Session.send
+
+    def note(session: requests.Session, request: requests.PreparedRequest, **options: Any) -> Any:
+        asked.append(str(request.url))
+        return send(session, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", note)
+    return asked
+
+
+@pytest.mark.parametrize(("view", "per_page"), [(None, 10), ("summary", 100)])
+def test_experiments_come_in_pages(
+    url: str, asked: list[str], view: str | None, per_page: int
+) -> None:
+    names = [f"e & {number:03}" for number in range(per_page + 1)]
+    for name in names:
+        count(name, {"a": 1}, {"g": {"a": 1}, "h": {"a": 1}})
+    found = Client(url).experiments(view=view)
+    assert [each["experiment"] for each in found] == names
+    assert {len(each["goals"]) for each in found} == {1 if view else 2}
+    assert [(each["limit"], each.get("after")) for each in paths_of(asked)] == [
+        ([str(per_page)], None),
+        ([str(per_page)], [names[per_page - 1]]),
+    ]
+
+
+def test_results_of_all_experiments_come_in_pages(url: str, asked: list[str]) -> None:
+    for number in range(12):
+        count(f"e{number:02}", {"a": 1})
+    printed = json.loads(said(run("results", "--json", "--url", url)))
+    assert printed == call("GET", "/experiments").body[1:]
+    assert len(asked) == 2
+
+
+def test_a_scope_keeps_its_order_in_one_request(url: str, asked: list[str]) -> None:
+    for name in "abc":
+        count(name, {"a": 1})
+    found = Client(url).experiments(scope="c,a")
+    assert [each["experiment"] for each in found] == ["c", "a"]
+    assert len(asked) == 1
+
+
+def test_the_namespaces_are_asked_for_with_one_experiment(url: str, asked: list[str]) -> None:
+    count("e", {"a": 1})
+    count("e", {"a": 1}, namespace="n")
+    assert Client(url).namespaces() == ["alephbet", "n"]
+    assert paths_of(asked) == [{"limit": ["1"], "view": ["summary"]}]
+
+
+def test_a_version_without_pages_has_answered_with_everything() -> None:
+    with another_server(200, b'[{"meta": {"namespaces": []}}, {"experiment": "e"}]') as url:
+        assert Client(url).experiments() == [{"experiment": "e"}]
+        # It does not say what is declared, so nothing is deleted.
+        line = complaint(run("delete", "--undeclared", "--yes", "--url", url))
+        assert line == "there is no undeclared experiment in namespace alephbet"

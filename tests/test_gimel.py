@@ -107,6 +107,7 @@ def fill() -> None:
 
 EXPERIMENT = {
     "experiment": "button color",
+    "declared": False,
     "state": "running",
     "baseline": "blue",
     "variants": [{"label": "blue", "trials": 2}, {"label": "red", "trials": 3}],
@@ -147,7 +148,8 @@ def test_all_experiments(backend: redis.Redis) -> None:
     fill()
     answer = call("GET", "/experiments")
     assert (answer.status, answer.headers) == (200, JSON_HEADERS)
-    assert answer.body[0] == {"meta": {"scope": None, "namespaces": ["alephbet"]}}
+    meta = {"scope": None, "namespaces": ["alephbet"], "total": 1, "next": None}
+    assert answer.body[0] == {"meta": meta}
     (found,) = answer.body[1:]
     assert includes(found, EXPERIMENT)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["created_at"])
@@ -195,7 +197,8 @@ def test_a_scope_that_names_nothing_known_answers_as_gimel_1_did(backend: redis.
 
 
 def test_no_experiments(backend: redis.Redis) -> None:
-    assert call("GET", "/experiments").body == [{"meta": {"scope": None, "namespaces": []}}]
+    meta = {"scope": None, "namespaces": [], "total": 0, "next": None}
+    assert call("GET", "/experiments").body == [{"meta": meta}]
 
 
 def test_an_unknown_experiment(backend: redis.Redis) -> None:

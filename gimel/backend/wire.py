@@ -21,6 +21,7 @@ DEFAULT_NAMESPACE = "alephbet"
 MAX_NAME = 256
 MAX_BODY = 1 << 20
 MAX_BATCH = 500
+MAX_LIMIT = 1000
 # Bytes of JSON that Lambda passes on, less what surrounds the body
 MAX_ANSWER = 6 * 1024 * 1024 - 8192
 # Characters from which a response is worth compressing
@@ -160,6 +161,20 @@ def _checked_name(value: object, field: str) -> str:
     if re.search(_FORBIDDEN, value):
         raise HTTPError(400, f"{field} holds a control character", field)
     return value
+
+
+def number(fields: Mapping[str, str], field: str, most: int) -> int | None:
+    """Return the field's value, a whole number from 1 to `most`. Return None if it is missing.
+
+    Raises HTTPError 400.
+    """
+    text = fields.get(field)
+    if text is None:
+        return None
+    # A check of the length first: int() refuses thousands of digits in its own way.
+    if text.isascii() and text.isdigit() and len(text) <= 9 and 1 <= int(text) <= most:
+        return int(text)
+    raise HTTPError(400, f"{field} must be a whole number from 1 to {most}", field)
 
 
 def namespace(fields: Mapping[str, object]) -> str:

@@ -289,6 +289,6 @@ def delete_all_experiments(client: Client) -> int:
     """
     deleted = 0
     for namespace in {DEFAULT_NAMESPACE, *client.namespaces()}:
-        for found in client.experiments(namespace):
+        for found in client.experiments(namespace, view="summary"):
             deleted += client.delete(found["experiment"], namespace, forget=True)
     return deleted

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,9 +11,13 @@ import click
 
 from gimel.backend.experiment.changes import RESETTABLE_FIELDS
 from gimel.backend.experiment.checks import METHODS
+from gimel.client import Client
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
-from gimel.terminal.text import console, plain
+from gimel.terminal.text import console, plain, plural
+
+# Names that the question before deleting many experiments shows
+_NAMES_SHOWN = 5
 
 
 @click.command(name="results")
@@ -156,7 +161,14 @@ def resume(config_file: Path | None, experiment: str, namespace: str, url: str |
 
 
 @click.command()
-@click.argument("experiment")
+@click.argument("experiment", required=False)
+@click.option(
+    "--match",
+    "pattern",
+    metavar="PATTERN",
+    help="Delete every experiment whose name matches a pattern, e.g. 'junk*'.",
+)
+@click.option("--undeclared", is_flag=True, help="Delete every experiment without a definition.")
 @namespace_option
 @url_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
@@ -164,14 +176,27 @@ def resume(config_file: Path | None, experiment: str, namespace: str, url: str |
 @click.pass_obj
 def delete(
     config_file: Path | None,
-    experiment: str,
+    experiment: str | None,
+    pattern: str | None,
+    undeclared: bool,
     namespace: str,
     url: str | None,
     yes: bool,
     forget: bool,
 ) -> None:
-    """Delete an EXPERIMENT and its counts. Its late events are not counted."""
+    """Delete an EXPERIMENT and its counts. Its late events are not counted.
+
+    --match and --undeclared delete many experiments of the namespace instead. Together, they delete
+    the undeclared experiments that match.
+    """
+    selects_many = pattern is not None or undeclared
+    if selects_many == (experiment is not None):
+        raise click.UsageError("name one EXPERIMENT, or use --match or --undeclared")
     client = connect_client(config_file, url)
+    if experiment is None:
+        names = _matching_names(client, namespace, pattern, only_undeclared=undeclared)
+        _delete_all(client, names, namespace, yes=yes, forget=forget)
+        return
     if not yes:
         click.confirm(f"Delete {plain(experiment)} and all its counts?", abort=True)
     if not client.delete(experiment, namespace, forget=forget):
@@ -179,6 +204,38 @@ def delete(
             f"there is no experiment {plain(experiment)} in namespace {plain(namespace)}"
         )
     click.echo("Deleted.")
+
+
+def _matching_names(
+    client: Client, namespace: str, pattern: str | None, *, only_undeclared: bool
+) -> list[str]:
+    """Return the names of the experiments that match. Raise ClickException if there is none."""
+    names = [
+        each["experiment"]
+        for each in client.experiments(namespace, view="summary")
+        # An earlier version of the backend does not say which experiments are declared.
+        if (not only_undeclared or each.get("declared") is False)
+        and (pattern is None or fnmatchcase(each["experiment"], pattern))
+    ]
+    if names:
+        return names
+    kind = "undeclared experiment" if only_undeclared else "experiment"
+    matching = "" if pattern is None else f" that matches {plain(pattern)}"
+    raise click.ClickException(f"there is no {kind}{matching} in namespace {plain(namespace)}")
+
+
+def _delete_all(
+    client: Client, names: list[str], namespace: str, *, yes: bool, forget: bool
+) -> None:
+    """Delete these experiments, after a question that shows the first names."""
+    more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
+    click.echo(f"{', '.join(map(plain, names[:_NAMES_SHOWN]))}{more}")
+    number = plural(len(names), "experiment")
+    if not yes:
+        click.confirm(f"Delete {number} of {plain(namespace)} and all counts?", abort=True)
+    for name in names:
+        client.delete(name, namespace, forget=forget)
+    click.echo(f"Deleted {number}.")
 
 
 @click.command()

@@ -5,7 +5,7 @@ registration; `registration` makes sure that it exists. `keys` shows the data mo
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,10 +26,9 @@ from gimel.backend.counting.keys import (
     declared_name,
     deleted_experiments,
     experiments_keys,
-    generations_in,
     keys_of,
 )
-from gimel.backend.counting.reading import Found, count, find
+from gimel.backend.counting.reading import Found, Selection, count, find, select
 from gimel.backend.counting.registration import Batch, Method, check_memory, register
 from gimel.backend.counting.tally import Tally
 from gimel.backend.limits import DEFAULT_LIMITS, OWN_NAMESPACES, Limits
@@ -247,16 +246,21 @@ class Counters:
         return list(self.read_in_turn(namespace, names))
 
     def read_in_turn(
-        self, namespace: str, names: Sequence[str] | None = None
+        self, namespace: str, names: Sequence[str] | None = None, *, is_summary: bool = False
     ) -> "Iterator[ExperimentCounts]":
-        """Yield what `read` returns, a few at a time, while Redis counts the next."""
+        """Yield what `read` returns, a few at a time, while Redis counts the next.
+
+        A summary has the primary goal alone, so that Redis counts few counters of any experiment.
+        """
         if names is None:
             _, names = self.names(namespace)
         experiments = self._find(namespace, names)
-        distinct = self._distinct(experiments)
+        max_variants = self._limits.variants if is_summary else None
+        selected = [(found, select(found, max_variants)) for found in experiments]
+        distinct = self._distinct(selected)
         parts = [
-            [count(found, distinct) for found in experiments[start : start + _AT_ONCE]]
-            for start in range(0, len(experiments), _AT_ONCE)
+            [count(*each, distinct) for each in selected[start : start + _AT_ONCE]]
+            for start in range(0, len(selected), _AT_ONCE)
         ]
         commands = [[next(each).commands for each in part] for part in parts]
         flat = [[command for of_one in part for command in of_one] for part in commands]
@@ -268,13 +272,13 @@ class Counters:
                 yield _result(counting, replies[start : start + len(of_one)])
                 start += len(of_one)
 
-    def _distinct(self, experiments: list[Found]) -> dict[str, int]:
-        """Return each exact counter's number of uuids."""
-        generations = _generations(found.settings for found in experiments)
+    def _distinct(self, selected: list[tuple[Found, Selection]]) -> dict[str, int]:
+        """Return the number of uuids of each selected counter that is exact."""
+        generations = _generations(selected, [found.settings for found, _ in selected])
         while generations:
             distinct = count_sets(self._connection, generations)
-            settings = [("HGETALL", found.keys.settings) for found in experiments]
-            now = _generations(self._connection.query(settings))
+            settings = [("HGETALL", found.keys.settings) for found, _ in selected]
+            now = _generations(selected, self._connection.query(settings))
             if now == generations:
                 return distinct
             # Another process may have moved members to a newer generation meanwhile.
@@ -352,9 +356,11 @@ def _result(
     raise AssertionError("a count asks once")
 
 
-def _generations(settings: Iterable[Mapping[str, str]]) -> Generations:
-    """Return the generations of all exact counters of these experiments."""
+def _generations(
+    selected: list[tuple[Found, Selection]], settings: list[dict[str, str]]
+) -> Generations:
+    """Return the generations of all exact counters that are selected."""
     merged: Generations = {}
-    for each in settings:
-        merged |= generations_in(each)
+    for (found, selection), each in zip(selected, settings, strict=True):
+        merged |= selection.generations(found.keys, each)
     return merged

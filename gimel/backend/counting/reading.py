@@ -11,7 +11,14 @@ from gimel.backend.counting.hyperloglog import (
     start_of,
     sum_of_shards,
 )
-from gimel.backend.counting.keys import PARTICIPATE, Keys, parts, shard_endings
+from gimel.backend.counting.keys import (
+    PARTICIPATE,
+    Generations,
+    Keys,
+    generations_in,
+    parts,
+    shard_endings,
+)
 from gimel.backend.redis.connection import Command, Series
 
 if TYPE_CHECKING:
@@ -60,10 +67,63 @@ def find(namespace: str, name: str) -> Conversation[Found]:
     return Found(new, settings, new_counters)
 
 
-def count(found: Found, distinct: Mapping[str, int]) -> Conversation["ExperimentCounts"]:
-    """Count an experiment's events. `distinct`: what `exact.count_sets` says of exact counters."""
+class Selection(NamedTuple):
+    """The part of an experiment that a read counts.
+
+    `labels` and `goals` appear in the answer, also those without events. `cells` are the counters
+    to count: key, goal and variant. `left_out` is the number of variants that are not in `labels`.
+    """
+
+    labels: list[str]
+    goals: list[str]
+    cells: list[tuple[str, str, str]]
+    left_out: int = 0
+
+    def generations(self, keys: Keys, settings: Mapping[str, str]) -> Generations:
+        """Return the generations of the exact counters that are selected."""
+        found = generations_in(settings)
+        if not found:
+            return {}
+        selected = {keys.sets(goal, variant) for _, goal, variant in self.cells}
+        return {counter: sets for counter, sets in found.items() if counter in selected}
+
+
+def select(found: Found, max_variants: int | None = None) -> Selection:
+    """Select what to count of an experiment: of a declared one, what its owner declared.
+
+    `max_variants` makes it a summary: the primary goal alone, and of an undeclared experiment at
+    most so many variants. Those that the owner set come first, then the first by name.
+    """
+    # Imported here: it costs a cold start a millisecond, and events do not need it.
+    from gimel.backend.experiment.definition import Definition
+
+    definition = Definition.from_hash(found.settings)
+    cells = list(found.keys.parse(found.counters))
+    if definition.is_declared:
+        labels, goals = sorted(definition.variant_names), sorted(definition.goal_names)
+    else:
+        labels = sorted({variant for _, _, variant in cells})
+        goals = sorted({goal for _, goal, _ in cells} - {PARTICIPATE})
+    left_out = 0
+    if max_variants is not None:
+        first = found.settings.get("first_goal")
+        primary = definition.primary_goal or first or min(goals, default=None)
+        goals = [goal for goal in goals if goal == primary]
+        if not definition.is_declared:
+            left_out = max(0, len(labels) - max_variants)
+            intended = {definition.baseline, *(definition.weights or ())}
+            labels = sorted(sorted(labels, key=lambda each: each not in intended)[:max_variants])
+    of_goals, of_labels = {PARTICIPATE, *goals}, set(labels)
+    cells = [cell for cell in cells if cell[1] in of_goals and cell[2] in of_labels]
+    return Selection(labels, goals, cells, left_out)
+
+
+def count(
+    found: Found, selection: Selection, distinct: Mapping[str, int]
+) -> Conversation["ExperimentCounts"]:
+    """Count the selected events. `distinct`: what `exact.count_sets` says of exact counters."""
     commands: list[Command] = []
-    for key in sorted(found.counters):
+    for key, _, _ in selection.cells:
         shards = found.shards if found.is_sharded else 1
         commands.append(Series("PFCOUNT", key, shard_endings(shards)))
         if not found.is_sharded:
@@ -71,14 +131,14 @@ def count(found: Found, distinct: Mapping[str, int]) -> Conversation["Experiment
     replies = iter((yield Query(commands)))
     by_goal: dict[str, dict[str, int]] = {}
     starts: list[bytes] = []
-    for _, goal, variant in found.keys.parse(found.counters):
+    for _, goal, variant in selection.cells:
         total = sum_of_shards(next(replies))
         start = b"" if found.is_sharded else next(replies) or b""
         starts.append(start)
         total += int(start) if start.isdigit() else 0
         total += distinct.get(found.keys.sets(goal, variant), 0)
         by_goal.setdefault(goal, {})[variant] = total
-    return _experiment(found, by_goal, _method(found, starts))
+    return _experiment(found, selection, by_goal, _method(found, starts))
 
 
 def _method(found: Found, starts: list[bytes]) -> str:
@@ -89,7 +149,7 @@ def _method(found: Found, starts: list[bytes]) -> str:
 
 
 def _experiment(
-    found: Found, by_goal: dict[str, dict[str, int]], method: str
+    found: Found, selection: Selection, by_goal: dict[str, dict[str, int]], method: str
 ) -> "ExperimentCounts":
     # Imported here: they cost a cold start 2 ms, and events do not need them.
     from gimel.backend.experiment.definition import Definition
@@ -97,22 +157,19 @@ def _experiment(
 
     # Before the first event, the method is still to be chosen.
     counting = {"counting": method} if found.counters else {}
-    definition = Definition.from_hash(found.settings | counting)
-    seen = {variant for variants in by_goal.values() for variant in variants}
-    labels = sorted(seen | set(definition.variant_names))
-    by_goal = {goal: {} for goal in definition.goal_names} | by_goal
-    filled = {
-        goal: {label: variants.get(label, 0) for label in labels}
-        for goal, variants in by_goal.items()
-    }
+    trials, *goals = (
+        {label: by_goal.get(goal, {}).get(label, 0) for label in selection.labels}
+        for goal in (PARTICIPATE, *selection.goals)
+    )
     return ExperimentCounts(
         name=found.keys.name,
         shards=found.shards,
         created_at=found.settings.get("created_at"),
-        settings=definition,
-        trials=filled.pop(PARTICIPATE, dict.fromkeys(labels, 0)),
-        goals=filled,
+        settings=Definition.from_hash(found.settings | counting),
+        trials=trials,
+        goals=dict(zip(selection.goals, goals, strict=True)),
         ambiguous=found.keys.ambiguous(found.counters),
         has_events=bool(found.counters),
+        variants_left_out=selection.left_out,
         first_goal=found.settings.get("first_goal"),
     )

@@ -2,11 +2,15 @@
 
 const REFRESH_MS = 15000;
 const RETRY_MS = 5000;
+const PAGE_SIZE = 100;
+// Pages of the overview that load without a click. More rows would make each redraw slow.
+const PAGES_AT_ONCE = 5;
 const DEFAULTS = { namespace: "alephbet", experiment: "", goal: "", find: "", sort: "age", show: "current" };
 
 const app = {
   view: null,
   answers: new Map(),
+  pages: PAGES_AT_ONCE, // of the overview, at most
   missing: new Set(), // experiments that the backend does not have
   trouble: null, // the last error of the backend
   locked: null, // why the page asks for the key: missing or wrong
@@ -35,18 +39,14 @@ const viewKey = ({ namespace, experiment }) => JSON.stringify([namespace, experi
 const queryOf = ({ namespace, experiment }) => (experiment ? { namespace, experiment } : { namespace });
 
 /** Return the last answer for the view: its data, and when it arrived. */
-function answerFor(view) {
-  const own = app.answers.get(viewKey(view));
-  const all = isExperimentView(view) && app.answers.get(viewKey({ ...view, experiment: "" }));
-  const listed = all && all.data.find((each) => each.experiment === view.experiment);
-  return own ?? (listed && { data: listed, at: all.at });
-}
+const answerFor = (view) => app.answers.get(viewKey(view));
 
 function showView() {
   takeKey();
   const before = app.view;
   app.view = readView();
   const isOtherView = before && viewKey(before) !== viewKey(app.view);
+  if (before?.namespace !== app.view.namespace) app.pages = PAGES_AT_ONCE;
   if (!before || isOtherView) refresh();
   draw();
   if (isOtherView) {
@@ -61,8 +61,7 @@ async function refresh() {
   const request = (app.request = new AbortController());
   const view = app.view;
   try {
-    const path = isExperimentView(view) ? "experiment" : "experiments";
-    storeAnswer(view, JSON.parse(await ask("GET", path, queryOf(view), { signal: request.signal })));
+    await (isExperimentView(view) ? loadExperiment : loadOverview)(view, request.signal);
   } catch (error) {
     if (request.signal.aborted) return;
     if (!(error instanceof BackendError)) throw error;
@@ -71,6 +70,27 @@ async function refresh() {
   if (app.request !== request) return;
   draw();
   schedule();
+}
+
+async function loadExperiment(view, signal) {
+  storeAnswer(view, JSON.parse(await ask("GET", "experiment", queryOf(view), { signal })));
+}
+
+/** Load the overview page by page. Draw each page, unless more than that is on the screen already. */
+async function loadOverview(view, signal) {
+  const before = answerFor(view)?.data.length ?? 0;
+  const loaded = [];
+  let isLast = false;
+  for (let page = 1, position = {}; !isLast && !signal.aborted; page++) {
+    const fields = { ...queryOf(view), view: "summary", limit: PAGE_SIZE, ...position };
+    const [first, ...experiments] = JSON.parse(await ask("GET", "experiments", fields, { signal }));
+    loaded.push(...experiments);
+    position = { after: first.meta.next };
+    isLast = first.meta.next === null || page >= app.pages;
+    if (!isLast && loaded.length < before) continue;
+    storeAnswer(view, [first, ...loaded]);
+    draw();
+  }
 }
 
 function storeAnswer(view, data) {
@@ -199,6 +219,11 @@ const ACTIONS = {
   lock: () => {
     sessionStorage.removeItem(KEY);
     app.answers.clear();
+    refresh();
+    draw();
+  },
+  more: () => {
+    app.pages += PAGES_AT_ONCE;
     refresh();
     draw();
   },

@@ -58,9 +58,18 @@ function selectExperiments(experiments, view) {
 
 function overview([{ meta }, ...experiments], view) {
   return [
-    h("div", { class: "head" }, h("h1", { tabindex: -1 }, "Experiments"), namespaceSwitch(meta.namespaces, view)),
+    h("div", { class: "head" }, h("h1", { tabindex: -1 }, "Experiments"),
+      meta.next !== null && loadedNote(experiments.length, meta.total), namespaceSwitch(meta.namespaces, view)),
     experiments.length ? [toolbar(experiments, view), experimentTable(experiments, view)] : emptyView(view),
   ];
+}
+
+/** Say that not all experiments are loaded. The button loads more, once the pages at once are here. */
+function loadedNote(loaded, total) {
+  const isPaused = loaded >= app.pages * PAGE_SIZE;
+  return h("p", { class: "loaded soft", "data-key": "loaded" },
+    `${count(loaded)} of ${plural(total, "experiment")} loaded. Search and order cover these.`,
+    isPaused && [" ", h("button", { class: "button", "data-action": "more" }, "Load more")]);
 }
 
 function namespaceSwitch(namespaces, view) {
@@ -135,12 +144,15 @@ function listRow(experiment, scale) {
   return h("tr", { role: "row", "data-key": experiment.experiment },
     h("th", { role: "rowheader", scope: "row" },
       h("a", { class: "go", href: link({ experiment: experiment.experiment }) }, bdi(experiment.experiment)),
-      span("sub", stateOf(experiment), " · ", startedAgo(experiment))),
+      span("sub", stateOf(experiment), " · ", startedAgo(experiment), leftOut(experiment))),
     cell("number", "Visitors", count(visitors(experiment))),
     cell(null, "Leading", leaderCell(goal, experiment.baseline)),
     cell("drawn", null, plot(best?.lift_interval_always_valid, best?.lift, scale)),
     cell("judged", null, goal ? verdictCell(goal) : span("soft", "No goal reached yet")));
 }
+
+const leftOut = ({ variants_left_out: number }) =>
+  number > 0 && ` · ${plural(number, "more variant")} not counted here`;
 
 /** Create a name that may be cut. The view of the experiment shows it in full. */
 const shortName = (name) => bdi(name, { class: "short", title: name });

@@ -18,8 +18,9 @@ class ExperimentCounts:
 
     `trials` maps each variant to its number of visitors. `goals` maps each goal to its number of
     conversions by variant, zeros included. `ambiguous` lists names of gimel 1.x, in the form
-    `goal:variant`, that can be read in more than one way. `first_goal` is the goal that an
-    undeclared experiment saw first.
+    `goal:variant`, that can be read in more than one way. `has_events` is whether any event was
+    counted, `variants_left_out` how many variants a summary leaves out. `first_goal` is the goal
+    that an undeclared experiment saw first.
     """
 
     name: str
@@ -29,12 +30,13 @@ class ExperimentCounts:
     trials: dict[str, int] = field(default_factory=dict)
     goals: dict[str, dict[str, int]] = field(default_factory=dict)
     ambiguous: tuple[str, ...] = ()
-    has_events: bool = True
+    has_events: bool = False
+    variants_left_out: int = 0
     first_goal: str | None = None
 
     @property
     def exists(self) -> bool:
-        """Whether the experiment has any counter, or is declared."""
+        """Whether the experiment is declared or has any counter."""
         return bool(self.trials)
 
     @property
@@ -104,6 +106,7 @@ class ExperimentCounts:
         )
         return {
             "experiment": self.name,
+            "declared": self.settings.is_declared,
             "created_at": self.created_at,
             "state": self.settings.state,
             "baseline": baseline,
@@ -113,13 +116,13 @@ class ExperimentCounts:
                 {"label": label, "trials": count, "stray": label in negligible}
                 for label, count in sorted(self.trials.items())
             ],
+            "variants_left_out": self.variants_left_out,
             "counting": {
                 "method": self.settings.counting or HYPERLOGLOG,
                 "shards": None if self._is_exact else self.shards,
                 "relative_error": round(self.relative_error, 6),
             },
             "ambiguous": self.ambiguous,
-            "declared": self.settings.is_declared,
             "definition": self.settings.describe() if self.settings.is_declared else None,
             **analysis,
         }

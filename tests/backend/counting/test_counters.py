@@ -79,8 +79,9 @@ def test_counts_are_distinct_visitors(store: redis.Redis) -> None:
     assert counters.read("alephbet") == [
         ExperimentCounts(
             "e", 64, store.hget("alephbet:e:settings", "created_at"),
-            Definition(counting="hyperloglog"), first_goal="signup",
+            Definition(counting="hyperloglog"),
             trials={"a": 3, "b": 2}, goals={"signup": {"a": 1, "b": 0}},
+            has_events=True, first_goal="signup",
         )
     ]  # fmt: skip
 
