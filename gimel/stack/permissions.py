@@ -54,6 +54,7 @@ _PARAMETER = (
     *("AddTagsToResource", "DeleteParameter", "GetParameter", "ListTagsForResource"),
     "PutParameter",
 )
+_KEYS = ("AddTagsToResource", "DeleteParameter", "ListTagsForResource", "PutParameter")
 _QUEUES = (
     *("CreateQueue", "DeleteMessage", "DeleteQueue", "GetQueueAttributes", "GetQueueUrl"),
     *("ListQueueTags", "ReceiveMessage", "SendMessage", "SetQueueAttributes", "TagQueue"),
@@ -166,7 +167,11 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
             "Condition": {"StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com"]}},
         },
         _allow("Logs", "logs", _LOGS, _with_children(groups)),
-        _allow("ReadKey", "ssm", _PARAMETER, [home.arn("ssm", f"parameter{names.parameter}")]),
+        _allow("MainKey", "ssm", _PARAMETER, [home.arn("ssm", f"parameter{names.parameter}")]),
+        _allow("Keys", "ssm", _KEYS, [home.arn("ssm", f"parameter{names.keys}/*")]),
+        _allow(
+            "KeyPath", "ssm", ("GetParametersByPath",), [home.arn("ssm", f"parameter{names.keys}")]
+        ),
         _allow("Queues", "sqs", _QUEUES, queues),
         *_mapping_statements(names, home),
         *_api_statements(names, home),
