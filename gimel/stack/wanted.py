@@ -214,8 +214,8 @@ def _environment(config: Config, home: Home, key: str, keys: Collection[Key]) ->
     if size > _MAX_ENVIRONMENT:
         raise DeployError(
             f"the functions' variables would take {size:,} bytes, and Lambda allows "
-            f"{_MAX_ENVIRONMENT:,}. {len(keys)} keys besides the main key take 70 each, and redis.ca "
-            "counts too: delete keys with `gimel key revoke`"
+            f"{_MAX_ENVIRONMENT:,}. Each key takes about 70, and redis.ca counts too. Make room: "
+            "`gimel key revoke`"
         )
     return variables
 
