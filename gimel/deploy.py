@@ -1,4 +1,4 @@
-"""A deploy from end to end, its verification with a probe event, and the rotation of the read key.
+"""A deploy from end to end, its verification with a probe event, and the changes of keys.
 
 A deploy observes the stack, plans, applies the plan, and sends a probe event through the result.
 There is no state file. A deploy that is killed half-way leaves behind what it has already changed;
@@ -9,17 +9,27 @@ import contextlib
 import secrets
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from gimel.backend.access import Scope
 from gimel.backend.limits import PROBE_NAMESPACE
 from gimel.client import Backend, BackendError, Client
 from gimel.config.settings import Config
 from gimel.stack.apply import Say, apply
 from gimel.stack.aws import Aws, AwsError, backoff
 from gimel.stack.change import Change
-from gimel.stack.deployed import REDIS_TROUBLE, connect, find, inspect_redis, public_url
+from gimel.stack.deployed import (
+    REDIS_TROUBLE,
+    connect,
+    find,
+    find_keys,
+    inspect_redis,
+    public_url,
+)
+from gimel.stack.keys import MAIN, NAME_TAG, Key, new_key, parameter_of
+from gimel.stack.plan.ownership import tag_list
 from gimel.stack.prepare import prepare
 from gimel.stack.wanted import TRACK, DeployError, Names, log_group
 
@@ -31,14 +41,16 @@ _REDIS_TIMEOUT = 6.0
 
 @dataclass(frozen=True)
 class Deployed(Backend):
-    """The result of a deploy: the backend's address and key, and the changes that were made.
+    """The result of a deploy: the backend's address and main key, and the changes that were made.
 
-    `key_is_new` says that this deploy created the read key. `domain` is the stack's custom domain
-    name and the target of the DNS record that it needs.
+    `key_is_new` says that this deploy created the main key. `keys` are the other keys that the
+    functions accept. `domain` is the stack's custom domain name and the target of the DNS record
+    that it needs.
     """
 
     changes: tuple[Change, ...] = ()
     key_is_new: bool = False
+    keys: tuple[Key, ...] = field(default=(), repr=False)
     seconds: float = 0
     domain: tuple[str, str] | None = None
 
@@ -49,12 +61,12 @@ def deploy(
     aws: Aws | None = None,
     *,
     adopt: bool = False,
-    extra_keys: Collection[str] = (),
+    extra_keys: Collection[Key] = (),
 ) -> Deployed:
     """Change the stack into the one that the configuration describes, and verify it with an event.
 
     `say` receives one line for each step. `adopt` takes over resources that bear the stack's names
-    but no tag. The functions accept `extra_keys` besides the read key.
+    but no tag. The functions accept `extra_keys` besides the keys of the Parameter Store.
 
     Raises AwsError and DeployError. After a failure, Ctrl-C or a kill, the changes made so far
     stay; the next call makes the remaining ones.
@@ -78,6 +90,7 @@ def deploy(
         event_path=config.event_path,
         changes=tuple(planned.changes),
         key_is_new=observed.parameter is None or observed.parameter.key != key,
+        keys=observed.keys,
         seconds=time.monotonic() - started,
         domain=_domain_target(aws, config),
     )
@@ -141,7 +154,7 @@ def _probe_once(client: Client, name: str) -> None:
 
 def _diagnosis(error: BackendError, names: Names, trouble: str | None) -> str:
     hints = {
-        403: "check that the functions have the read key of the Parameter Store",
+        403: "check that the functions have the main key of the Parameter Store",
         404: "the API does not know its routes",
         429: "`gimel results` lists the namespaces, and `gimel delete` makes room",
         503: f"the functions run but do not reach Redis: {trouble or 'the reason is unknown'}",
@@ -152,20 +165,67 @@ def _diagnosis(error: BackendError, names: Names, trouble: str | None) -> str:
 
 
 def rotate_key(config: Config, aws: Aws, say: Say) -> Deployed:
-    """Replace the read key. The old key works until every function has the new one.
+    """Replace the main key. The old key works until every function has the new one.
 
     First the functions accept both keys, then the Parameter Store receives the new key, then the
     functions forget the old key. If the rotation stops in between, the key in the Parameter Store
     works, and the next deploy removes the other one.
     """
     names = Names(config.stack)
-    old, new = find(config, aws).key, secrets.token_urlsafe(32)
+    old, new = find(config, aws).key, new_key("owner")
     say("1 of 3: the functions accept both keys")
     deploy(config, say, aws, extra_keys=(new,))
     say("2 of 3: the Parameter Store receives the new key")
-    aws.call("ssm", "put_parameter", Name=names.parameter, Value=new, Overwrite=True)
+    aws.call("ssm", "put_parameter", Name=names.parameter, Value=new.value, Overwrite=True)
     say("3 of 3: the functions forget the old key")
     deployed = deploy(config, say, aws)
     if deployed.key == old:
         raise DeployError("the Parameter Store still returns the old key: run the command again")
     return deployed
+
+
+def create_key(config: Config, aws: Aws, scope: Scope, name: str, say: Say) -> str:
+    """Create a key besides the main key. Return it when the functions accept it.
+
+    First the Parameter Store receives the key, then the functions accept it. If the creation stops
+    in between, the next deploy completes it. Raises AwsError and DeployError.
+    """
+    find(config, aws)
+    names, new = Names(config.stack), new_key(scope, name)
+    # The plan fails if Lambda has no room for another hash. Nothing is changed by then.
+    planned = prepare(config, say, aws, extra_keys=(new,))
+    say(f"1 of 2: the Parameter Store receives key {new.id}")
+    aws.call(
+        "ssm",
+        "put_parameter",
+        Name=parameter_of(names.keys, new),
+        Description="A key of this Gimel",
+        Value=new.value,
+        Type="SecureString",
+        Tags=tag_list({**planned.wanted.tags, **({NAME_TAG: name} if name else {})}),
+    )
+    say(f"2 of 2: the functions accept key {new.id}. If this stops, `gimel deploy` completes it")
+    if new not in deploy(config, say, aws).keys:
+        raise DeployError(f"the Parameter Store does not list key {new.id} yet: run `gimel deploy`")
+    return new.value
+
+
+def revoke_key(config: Config, aws: Aws, id: str, say: Say) -> None:
+    """Delete a key. It works until every function has forgotten it.
+
+    First the Parameter Store deletes the key, then the functions forget it. If the revocation stops
+    in between, the next deploy completes it. Raises AwsError and DeployError.
+    """
+    if id == MAIN:
+        raise DeployError("the main key cannot be revoked: `gimel key rotate` replaces it")
+    key = next((key for key in find_keys(config, aws) if key.id == id), None)
+    if key is None:
+        raise DeployError(
+            f"there is no key {id}: `gimel key list` lists the keys. If a revocation was stopped, "
+            "`gimel deploy` completes it"
+        )
+    say(f"1 of 2: the Parameter Store deletes key {id}")
+    aws.call("ssm", "delete_parameter", Name=parameter_of(Names(config.stack).keys, key))
+    say(f"2 of 2: the functions forget key {id}. If this stops, `gimel deploy` completes it")
+    if key in deploy(config, say, aws).keys:
+        raise DeployError(f"the Parameter Store still lists key {id}: run `gimel deploy`")

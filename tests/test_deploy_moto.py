@@ -152,6 +152,22 @@ def test_from_nothing_to_nothing(aws: MotoAws, rich: dict[str, Any]) -> None:
     assert operations.plan_destroy(config, aws) == []
 
 
+def test_keys_come_and_go(aws: MotoAws) -> None:
+    config = settings(new_stack())
+    names = Names(config.stack)
+    deploy.deploy(config, silent, aws)
+    first = deploy.create_key(config, aws, "send", "the shop", silent)
+    second = deploy.create_key(config, aws, "send", "", silent)
+    found = {key.value: key for key in observe(aws, names).keys}
+    assert set(found) == {first, second}
+    assert found[first].name == "the shop"
+    assert written(aws, config) == Counter()
+    deploy.revoke_key(config, aws, found[second].id, silent)
+    assert observe(aws, names).keys == (found[first],)
+    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
+    assert observe(aws, names).keys == ()
+
+
 FUNCTION = Counter(update_function_configuration=4, publish_version=4, update_alias=4)
 
 

@@ -43,11 +43,19 @@ def documented_commands() -> dict[str, set[str]]:
     return found
 
 
+def parameters(command: click.Command) -> Iterator[click.Parameter]:
+    """The parameters of a command, and of the commands below it."""
+    yield from command.params
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            yield from parameters(below)
+
+
 def real_commands() -> dict[str, set[str]]:
     return {
         name: {
             option
-            for parameter in command.params
+            for parameter in parameters(command)
             if isinstance(parameter, click.Option)
             # Of a pair, the README names the one that is not the default.
             for option in parameter.secondary_opts or parameter.opts
@@ -70,7 +78,7 @@ def test_the_table_names_every_option_of(name: str) -> None:
 def test_every_option_is_explained_in_its_help(name: str) -> None:
     command = main.commands[name]
     assert command.help
-    for parameter in command.params:
+    for parameter in parameters(command):
         if isinstance(parameter, click.Option):
             assert parameter.help or parameter.show_default, parameter.name
 

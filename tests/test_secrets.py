@@ -1,4 +1,4 @@
-"""Neither Redis's password nor the read key, nor a hash of either, in anything that is shown."""
+"""Neither Redis's password nor a key, nor a hash of either, in anything that is shown."""
 
 import hashlib
 import json
@@ -19,7 +19,10 @@ from gimel.stack import trace
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.change import MASK
 from gimel.stack.deployed import connect, find
+from gimel.stack.keys import new_key, parameter_of
+from gimel.stack.observe import observe_keys
 from gimel.stack.prepare import prepare
+from gimel.stack.wanted import Names
 from tests.support.aws_account import RecordingAws
 from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Stack, silent
 
@@ -74,16 +77,27 @@ def secrets(stack: Stack) -> Secrets:
 
 def chatter(stack: Stack, *arguments: str, code: int = 0) -> str:
     """All that a command prints under --debug."""
-    done = subprocess.run(
+    done = debugged(stack, *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "debug " in done.stderr
+    return done.stdout + done.stderr
+
+
+def chatter_on_stderr(stack: Stack, *arguments: str) -> str:
+    """What a command under --debug prints beside its result."""
+    done = debugged(stack, *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def debugged(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
         [sys.executable, "-m", "gimel", "--debug", "--config", str(stack.path), *arguments],
         capture_output=True,
         text=True,
         check=False,
         timeout=120,
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "debug " in done.stderr
-    return done.stdout + done.stderr
 
 
 def test_debug_tells_of_calls_and_no_secret(stack: Stack, secrets: Secrets) -> None:
@@ -98,6 +112,31 @@ def test_debug_tells_of_calls_and_no_secret(stack: Stack, secrets: Secrets) -> N
     for call in ("lambda.UpdateFunctionConfiguration", "ssm.PutParameter", "iam.GetRole"):
         assert call in said
     secrets.assert_not_in(said)
+
+
+def test_keys_are_shown_by_show_and_create_only(stack: Stack, secrets: Secrets) -> None:
+    for scope in ("owner", "read", "send"):
+        secrets.add(stack.run("key", "create", "--scope", scope).strip())
+    # A key that the functions do not know yet is in the plan.
+    new, names = new_key("read"), Names(stack.content["stack"])
+    secrets.add(new.value)
+    tags = [{"Key": name, "Value": value} for name, value in names.tags.items()]
+    parameter = {"Name": parameter_of(names.keys, new), "Value": new.value, "Tags": tags}
+    connect(stack.config).call("ssm", "put_parameter", **parameter, Type="SecureString")
+    said = chatter(stack, "deploy", "--dry-run", code=2)
+    said += chatter(stack, "deploy", "--dry-run", "--json", code=2)
+    assert "GIMEL_KEY_SHA256" in said
+    said += chatter(stack, "status") + chatter(stack, "key", "list")
+    said += chatter(stack, "deploy", "--no-preflight")
+    said += chatter(stack, "key", "revoke", new.id)
+    said += chatter(stack, "logs")
+    created = chatter_on_stderr(stack, "key", "create", "--scope", "read")
+    assert "ssm.PutParameter" in created
+    for key in observe_keys(connect(stack.config), names):
+        secrets.add(key.value)
+    secrets.assert_not_in(said + created)
+    planned = prepare(stack.config, silent, connect(stack.config))
+    secrets.assert_not_in(repr([planned, planned.wanted, planned.observed]))
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

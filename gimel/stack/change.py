@@ -72,7 +72,7 @@ def _flatten(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _mask(name: str, value: Any) -> Any:
-    """Return the value, or the mask if it is the read key or a secret environment variable."""
+    """Return the value, or the mask if it is a key or a secret environment variable."""
     if isinstance(value, bytes):
         return f"{len(value)} bytes"
     head, _, variable = name.rpartition(".")

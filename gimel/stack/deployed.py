@@ -1,4 +1,4 @@
-"""The deployed stack, as the commands find it: its URL, its read key, and its view of Redis."""
+"""The deployed stack, as the commands find it: its URL, its keys, and its view of Redis."""
 
 import json
 from typing import Any
@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from gimel.client import Backend
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws
-from gimel.stack.observe import find_apis, observe_parameter
+from gimel.stack.keys import MAIN, Key
+from gimel.stack.observe import find_apis, observe_keys, observe_parameter
 from gimel.stack.wanted import ALIAS, READS, STAGE, DeployError, Names
 
 # Advice for each kind of trouble that the functions report (see `inspect_redis`).
@@ -30,18 +31,30 @@ def connect(config: Config) -> Aws:
 
 
 def find(config: Config, aws: Aws | None = None) -> Backend:
-    """Return the URL and the read key of the deployed stack.
+    """Return the URL and the main key of the deployed stack.
 
     Raises AwsError, and DeployError if there is no such stack.
     """
     aws = aws or connect(config)
     names = Names(config.stack)
     apis = find_apis(aws, names)
-    read_key = observe_parameter(aws, names)
-    if not apis or read_key is None:
+    main = observe_parameter(aws, names)
+    if not apis or main is None:
         raise no_such_stack(names, aws.region)
     url = public_url(aws, apis[0]["ApiId"], apis[0]["ApiEndpoint"])
-    return Backend(url, read_key.key, config.event_path)
+    return Backend(url, main.key, config.event_path)
+
+
+def find_keys(config: Config, aws: Aws) -> list[Key]:
+    """Return the keys of the deployed stack, the main key first.
+
+    Raises AwsError, and DeployError if there is no such stack.
+    """
+    names = Names(config.stack)
+    main = observe_parameter(aws, names)
+    if main is None:
+        raise no_such_stack(names, aws.region)
+    return [Key(MAIN, "owner", main.key), *observe_keys(aws, names)]
 
 
 def no_such_stack(names: Names, region: str) -> DeployError:

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from gimel.config.stack import Throttle
 from gimel.stack.aws import Aws
+from gimel.stack.keys import NAME_TAG, Key, key_in
 from gimel.stack.observed import (
     Observed,
     ObservedApi,
@@ -39,6 +41,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
         apis = pool.submit(_observe_apis, aws, names)
         groups = pool.submit(_observe_log_groups, aws, names)
         parameter = pool.submit(observe_parameter, aws, names)
+        keys = pool.submit(observe_keys, aws, names)
         role = pool.submit(_observe_role, aws, names)
         domains = pool.submit(_observe_domains, aws, names, domain)
         legacy = pool.submit(_observe_legacy, aws, names)
@@ -47,6 +50,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
         mappings = pool.submit(observe_mappings, aws, names)
         return Observed(
             parameter=parameter.result(),
+            keys=keys.result(),
             role=role.result(),
             functions=_existing(functions),
             log_groups=groups.result(),
@@ -68,15 +72,39 @@ def _existing(
 
 
 def observe_parameter(aws: Aws, names: Names) -> ObservedParameter | None:
-    """Return the read key and its tags from the Parameter Store, if it exists."""
+    """Return the main key and its tags from the Parameter Store, if it exists."""
     name = names.parameter
     key = aws.find("ssm", "get_parameter", "Parameter.Value", Name=name, WithDecryption=True)
-    if key is None:
-        return None
+    return None if key is None else ObservedParameter(_parameter_tags(aws, name), key)
+
+
+def observe_keys(aws: Aws, names: Names) -> tuple[Key, ...]:
+    """Return the keys besides the main key, by scope and id.
+
+    A parameter without the stack's tag is not a key of the stack, so its value opens nothing.
+    """
+    found = aws.pages(
+        "ssm",
+        "get_parameters_by_path",
+        "Parameters[].[Name, Value]",
+        Path=names.keys,
+        Recursive=True,
+        WithDecryption=True,
+    )
+    keys = []
+    for parameter, value in sorted(found):
+        if key := key_in(names.keys, parameter, value):
+            tags = _parameter_tags(aws, parameter)
+            if tags.get(TAG) == names.stack:
+                keys.append(replace(key, name=tags.get(NAME_TAG, "")))
+    return tuple(keys)
+
+
+def _parameter_tags(aws: Aws, name: str) -> dict[str, str]:
     tags = aws.call(
         "ssm", "list_tags_for_resource", "TagList", ResourceType="Parameter", ResourceId=name
     )
-    return ObservedParameter(_tags(tags), key)
+    return _tags(tags)
 
 
 def _tags(listed: list[Mapping[str, str]] | None) -> dict[str, str]:

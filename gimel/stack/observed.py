@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gimel.config.stack import Throttle
+from gimel.stack.keys import Key
 from gimel.stack.wanted import Tags
 
 
@@ -51,7 +52,7 @@ class ObservedLogGroup:
 
 @dataclass(frozen=True)
 class ObservedParameter:
-    """The parameter that holds the read key, as it exists."""
+    """The parameter that holds the main key, as it exists."""
 
     tags: Tags
     key: str = field(repr=False)
@@ -145,9 +146,10 @@ class ObservedMapping:
 class Observed:
     """All that exists of a stack on AWS.
 
-    `apis` are the HTTP APIs with the stack's tag, the oldest first. `unreserved` is the account's
-    unreserved concurrency. `other_consumers` are the ARNs of functions outside the stack that also
-    receive the queue's messages.
+    `keys` are the keys besides the main key, whose parameters have the stack's tag. `apis` are the
+    HTTP APIs with the stack's tag, the oldest first. `unreserved` is the account's unreserved
+    concurrency. `other_consumers` are the ARNs of functions outside the stack that also receive the
+    queue's messages.
     """
 
     parameter: ObservedParameter | None
@@ -155,6 +157,7 @@ class Observed:
     functions: Mapping[str, ObservedFunction]
     log_groups: Mapping[str, ObservedLogGroup]
     apis: tuple[ObservedApi, ...]
+    keys: tuple[Key, ...] = ()
     domains: tuple[ObservedDomain, ...] = ()
     legacy: ObservedLegacy | None = None
     unreserved: int = 1000

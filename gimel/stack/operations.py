@@ -17,12 +17,13 @@ from gimel.stack.apply import Say, apply
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.change import Change
 from gimel.stack.deployed import find, inspect_redis, no_such_stack
+from gimel.stack.keys import MAIN, Key, entries
 from gimel.stack.observe import observe
 from gimel.stack.observed import Observed
 from gimel.stack.plan.plan import newest_first, point_alias
 from gimel.stack.prepare import Planned, prepare
 from gimel.stack.teardown import plan_legacy_teardown, plan_teardown
-from gimel.stack.wanted import LATEST, TRACK, DeployError, Names, key_hash, log_group
+from gimel.stack.wanted import LATEST, TRACK, DeployError, Names, log_group
 
 _RELEASE = re.compile(r"release (\w+)$")
 
@@ -97,8 +98,9 @@ def rollback(config: Config, aws: Aws, to: str | None, say: Say) -> str:
             f"the available versions are {', '.join(numbers)}"
         )
     target = choices[numbers.index(to)]
-    _refuse_other_key(observed, target)
+    _refuse_other_keys(observed, target)
     _refuse_other_data_model(observed, target)
+    _warn_of_missing_keys(observed, target, say)
     changes = [
         point_alias(name, observed.functions[name].live, version, "rolled back")
         for name, version in target.items()
@@ -108,23 +110,40 @@ def rollback(config: Config, aws: Aws, to: str | None, say: Say) -> str:
     return to
 
 
-def _refuse_other_key(observed: Observed, target: Mapping[str, str]) -> None:
-    """Raise DeployError if a version of the release accepts another read key than today's.
+def _refuse_other_keys(observed: Observed, target: Mapping[str, str]) -> None:
+    """Raise DeployError if a version of the release does not fit today's keys.
 
-    The other key may have been rotated because it leaked.
+    A version that accepts a key of earlier is refused: the key may have been revoked because it
+    leaked. So is a version that does not accept the main key.
     """
     for name, version in target.items():
-        if not _has_current_key(observed, name, version):
+        if not _has_valid_keys(observed, name, version):
             raise DeployError(
-                f"version {version} accepts another read key than today's: to get its behaviour "
-                "back under today's key, run `gimel deploy` with the earlier Gimel or config.json"
+                f"version {version} accepts other keys than today's: to get its behaviour back "
+                "under today's keys, run `gimel deploy` with the earlier Gimel or config.json"
             )
 
 
-def _has_current_key(observed: Observed, function: str, version: str) -> bool:
+def _has_valid_keys(observed: Observed, function: str, version: str) -> bool:
+    """Return whether the version accepts the main key, and no key that is not valid today."""
+    if observed.parameter is None:
+        return False
+    main = Key(MAIN, "owner", observed.parameter.key).entry
+    valid = {main, *(key.entry for key in observed.keys)}
+    return {main} <= _accepted_entries(observed, function, version) <= valid
+
+
+def _accepted_entries(observed: Observed, function: str, version: str) -> frozenset[str]:
     variables = observed.functions[function].versions[version]["Environment"]["Variables"]
-    wanted = key_hash([observed.parameter.key]) if observed.parameter else ""
-    return bool(variables.get("GIMEL_KEY_SHA256") == wanted)
+    return entries(variables.get("GIMEL_KEY_SHA256", ""))
+
+
+def _warn_of_missing_keys(observed: Observed, target: Mapping[str, str], say: Say) -> None:
+    """Say which of today's keys a version of the release does not know."""
+    known = [_accepted_entries(observed, *each) for each in target.items()]
+    missing = [key.id for key in observed.keys if not all(key.entry in each for each in known)]
+    if missing:
+        say(f"until the next deploy, newer keys get 403: {', '.join(missing)}")
 
 
 def _refuse_other_data_model(observed: Observed, target: Mapping[str, str]) -> None:
@@ -184,7 +203,7 @@ def status(config: Config, aws: Aws) -> Status:
                 release[names.function(TRACK)]
                 for release in releases(observed, names).values()
                 if all(
-                    _has_current_key(observed, *each) and _has_current_data_model(observed, *each)
+                    _has_valid_keys(observed, *each) and _has_current_data_model(observed, *each)
                     for each in release.items()
                 )
             ],

@@ -54,6 +54,7 @@ _PARAMETER = (
     *("AddTagsToResource", "DeleteParameter", "GetParameter", "ListTagsForResource"),
     "PutParameter",
 )
+_KEYS = ("AddTagsToResource", "DeleteParameter", "ListTagsForResource", "PutParameter")
 _QUEUES = (
     *("CreateQueue", "DeleteMessage", "DeleteQueue", "GetQueueAttributes", "GetQueueUrl"),
     *("ListQueueTags", "ReceiveMessage", "SendMessage", "SetQueueAttributes", "TagQueue"),
@@ -157,6 +158,7 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
     role = home.arn("iam", f"role/{names.role}", regional=False)
     groups = [home.arn("logs", f"log-group:{log_group(name)}") for name in names.functions]
     functions = [home.arn("lambda", f"function:{name}") for name in names.functions]
+    keys = home.arn("ssm", f"parameter{names.keys}")
     queues = [home.arn("sqs", name) for name in (names.queue, names.dead_letters)]
     statements = [
         _allow("Functions", "lambda", _LAMBDA, _with_children(functions)),
@@ -166,7 +168,9 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
             "Condition": {"StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com"]}},
         },
         _allow("Logs", "logs", _LOGS, _with_children(groups)),
-        _allow("ReadKey", "ssm", _PARAMETER, [home.arn("ssm", f"parameter{names.parameter}")]),
+        _allow("MainKey", "ssm", _PARAMETER, [home.arn("ssm", f"parameter{names.parameter}")]),
+        _allow("Keys", "ssm", _KEYS, [f"{keys}/*"]),
+        _allow("KeyPath", "ssm", ("GetParametersByPath",), [keys]),
         _allow("Queues", "sqs", _QUEUES, queues),
         *_mapping_statements(names, home),
         *_api_statements(names, home),

@@ -1,6 +1,5 @@
 """The preparation of a deploy, which changes nothing: observe, build the bundle, and plan."""
 
-import secrets
 from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from gimel.stack.apply import Say
 from gimel.stack.aws import Aws
 from gimel.stack.bundle import build_in_background
 from gimel.stack.change import Change
+from gimel.stack.keys import Key, new_value
 from gimel.stack.observe import observe
 from gimel.stack.observed import Observed
 from gimel.stack.plan.plan import notes, plan
@@ -32,12 +32,12 @@ def prepare(
     aws: Aws,
     *,
     adopt: bool = False,
-    extra_keys: Collection[str] = (),
+    extra_keys: Collection[Key] = (),
 ) -> Planned:
     """Observe the stack and plan its changes. Raises AwsError and DeployError.
 
     `adopt` takes over resources that bear the stack's names but no tag. The functions accept
-    `extra_keys` besides the read key.
+    `extra_keys` besides the keys of the Parameter Store.
     """
     names = Names(config.stack)
     say(f"looking at stack {names.stack} in {aws.region}")
@@ -48,16 +48,17 @@ def prepare(
     bundle = building.result()
     if not bundle.compiled:
         say(f"no {bundle.runtime} on the PATH: without bytecode, cold starts take 0.2 s longer")
-    wanted = wanted_stack(config, home.result(), _read_key(observed), bundle, extra_keys)
+    keys = (*observed.keys, *extra_keys)
+    wanted = wanted_stack(config, home.result(), _main_key(observed), bundle, keys)
     return Planned(wanted, observed, plan(wanted, observed, adopt), notes(wanted, observed))
 
 
-def _read_key(observed: Observed) -> str:
-    """Return the stack's read key, or a new one.
+def _main_key(observed: Observed) -> str:
+    """Return the stack's main key, or a new one.
 
     A key without a stack's tag is not used. The stack did not create it, so it may be short, or
     known to others.
     """
     if observed.parameter is not None and TAG in observed.parameter.tags:
         return observed.parameter.key
-    return secrets.token_urlsafe(32)
+    return new_value()

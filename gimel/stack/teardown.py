@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from gimel.stack.change import Call, Change
+from gimel.stack.keys import parameter_of
 from gimel.stack.observed import Observed, ObservedLegacy, ObservedRole
 from gimel.stack.plan.api import domain_deletion
 from gimel.stack.plan.queue import plan_queue_removal
@@ -47,9 +48,12 @@ def plan_teardown(names: Names, region: str, observed: Observed) -> list[Change]
     ]
     if observed.role and own.items() <= observed.role.tags.items():
         changes += _role_deletions(names, region, observed.role)
+    for key in observed.keys:
+        name = parameter_of(names.keys, key)
+        changes.append(_delete(f"key {name}", "ssm", "delete_parameter", Name=name))
     if observed.parameter and own.items() <= observed.parameter.tags.items():
         name = names.parameter
-        changes.append(_delete(f"read key {name}", "ssm", "delete_parameter", Name=name))
+        changes.append(_delete(f"key {name}", "ssm", "delete_parameter", Name=name))
     return changes
 
 

@@ -5,7 +5,6 @@ All functions are pure. The names follow from the stack's name alone, so no stat
 role.
 """
 
-import hashlib
 import hmac
 import json
 import re
@@ -21,6 +20,7 @@ from gimel.config.settings import Config
 from gimel.config.stack import Domain, Throttle, Vpc
 from gimel.stack.aws import Home
 from gimel.stack.bundle import Bundle
+from gimel.stack.keys import Key, accepted_hashes
 
 DEFAULT_STACK = "gimel"
 STAGE = "prod"
@@ -52,6 +52,8 @@ LATEST = "$LATEST"
 _REGION_SUFFIX = r"-[a-z]{2}(-[a-z]+)+-\d"
 # AWS refuses a reservation that leaves the account fewer unreserved executions than this.
 MIN_UNRESERVED = 100
+# Bytes that Lambda allows for all variables of a function together.
+_MAX_ENVIRONMENT = 4096
 Tags = Mapping[str, str]
 
 _SERVED_BY = {gimel.track: TRACK, gimel.delete: DELETE}
@@ -86,8 +88,13 @@ class Names:
 
     @property
     def parameter(self) -> str:
-        """The parameter that holds the read key."""
+        """The parameter that holds the main key. Earlier versions had no other key."""
         return f"/{self.stack}/read-key"
+
+    @property
+    def keys(self) -> str:
+        """The path of the parameters that hold all other keys."""
+        return f"/{self.stack}/keys"
 
     @property
     def queue(self) -> str:
@@ -158,11 +165,11 @@ class Wanted:
 
 
 def wanted_stack(
-    config: Config, home: Home, key: str, bundle: Bundle, extra_keys: Collection[str] = ()
+    config: Config, home: Home, key: str, bundle: Bundle, keys: Collection[Key] = ()
 ) -> Wanted:
-    """Return the stack that the configuration describes, in this account and with this read key.
+    """Return the stack that the configuration describes, in this account and with this main key.
 
-    The functions accept `extra_keys` besides the read key.
+    The functions accept `keys` besides the main key. Raises DeployError if there are too many.
     """
     names = Names(config.stack)
     return Wanted(
@@ -171,7 +178,7 @@ def wanted_stack(
         key=key,
         bundle=bundle,
         architecture=config.architecture,
-        configurations=_configurations(config, home, bundle, (key, *extra_keys)),
+        configurations=_configurations(config, home, bundle, key, keys),
         # The queue's mapping limits how many replays run at once.
         concurrency={
             names.function(REPLAY): None,
@@ -191,24 +198,33 @@ def wanted_stack(
     )
 
 
-def key_hash(keys: Collection[str]) -> str:
-    """Return the hashes of the keys: the functions receive these and not the keys."""
-    return ",".join(hashlib.sha256(key.encode()).hexdigest() for key in keys)
-
-
-def _configurations(
-    config: Config, home: Home, bundle: Bundle, keys: tuple[str, ...]
-) -> dict[str, dict[str, Any]]:
-    names, vpc = Names(config.stack), config.vpc
-    environment = {
+def _environment(config: Config, home: Home, key: str, keys: Collection[Key]) -> dict[str, str]:
+    """Return the variables of the functions. Raises DeployError if they are too long for Lambda."""
+    variables = {
         "GIMEL_COUNTING": config.counting,
-        "GIMEL_KEY_SHA256": key_hash(keys),
+        "GIMEL_KEY_SHA256": accepted_hashes(key, keys),
         "GIMEL_LIMITS": config.limits.model_dump_json(),
-        "GIMEL_QUEUE": home.arn("sqs", names.queue),
+        "GIMEL_QUEUE": home.arn("sqs", Names(config.stack).queue),
         "GIMEL_SHARDS": str(config.shards),
         **config.redis.environment,
         "RES_OPTIONS": RESOLVER,
     }
+    # Lambda measures the variables as compact JSON.
+    size = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
+    if size > _MAX_ENVIRONMENT:
+        raise DeployError(
+            f"the functions' variables would take {size:,} bytes, and Lambda allows "
+            f"{_MAX_ENVIRONMENT:,}. Each key takes about 70, and redis.ca counts too. Make room: "
+            "`gimel key revoke`"
+        )
+    return variables
+
+
+def _configurations(
+    config: Config, home: Home, bundle: Bundle, key: str, keys: Collection[Key]
+) -> dict[str, dict[str, Any]]:
+    names, vpc = Names(config.stack), config.vpc
+    environment = _environment(config, home, key, keys)
     configurations: dict[str, dict[str, Any]] = {
         names.function(purpose): {
             "Handler": handler,
@@ -227,7 +243,7 @@ def _configurations(
     }
     # A change of one function makes a new release of all: a rollback restores a whole release.
     content = json.dumps([configurations, bundle.sha256, config.architecture], sort_keys=True)
-    release = hmac.new(keys[0].encode(), content.encode(), "sha256").hexdigest()[:8]
+    release = hmac.new(key.encode(), content.encode(), "sha256").hexdigest()[:8]
     for configuration in configurations.values():
         configuration["Description"] = f"gimel {__version__}, data {DATA_MODEL}, release {release}"
     return configurations

@@ -4,10 +4,12 @@ from gimel.config.settings import Config
 from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
 from gimel.stack.bundle import build_in_background
-from gimel.stack.observe import observe
+from gimel.stack.keys import NAME_TAG, Key, parameter_of
+from gimel.stack.observe import observe, observe_keys
+from gimel.stack.plan.ownership import tag_list
 from gimel.stack.plan.plan import plan
-from gimel.stack.wanted import LOGGING, Names, wanted_stack
-from tests.support.aws_account import REGION
+from gimel.stack.wanted import LOGGING, TAG, Names, wanted_stack
+from tests.support.aws_account import REGION, new_stack
 from tests.support.deployments import make_stranger
 
 
@@ -66,3 +68,29 @@ def test_plan_is_as_seen(own_names: Names, first_deploy: Deployed, own_settings:
     bundle = build_in_background(own_settings.runtime).result()
     asked = wanted_stack(own_settings, aws.home(), first_deploy.key, bundle)
     assert plan(asked, observe(aws, own_names)) == []
+
+
+def test_keys_are_found_beyond_one_page(aws_endpoint: str) -> None:
+    """The Parameter Store gives ten parameters at a time."""
+    aws, names = Aws(REGION), Names(new_stack())
+    keys = [Key(f"{number:08x}", "read", f"k{number}", f"n {number}") for number in range(12)]
+    keys.append(Key("0a1b2c3d", "send", "s"))
+    for key in reversed(keys):
+        put_key(aws, names, key, names.tags | ({NAME_TAG: key.name} if key.name else {}))
+    put_key(aws, names, Key("0a1b2c3e", "owner", "untagged"), {})
+    put_key(aws, names, Key("0a1b2c3f", "owner", "of another stack"), {TAG: "other"})
+    neighbour = Names(f"{names.stack}-2")
+    put_key(aws, neighbour, Key("0a1b2c3d", "owner", "neighbour"), neighbour.tags)
+    assert observe_keys(aws, names) == tuple(keys)
+    assert observe(aws, names).keys == tuple(keys)
+
+
+def put_key(aws: Aws, names: Names, key: Key, tags: dict[str, str]) -> None:
+    aws.call(
+        "ssm",
+        "put_parameter",
+        Name=parameter_of(names.keys, key),
+        Value=key.value,
+        Type="SecureString",
+        Tags=tag_list(tags),
+    )

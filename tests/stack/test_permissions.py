@@ -168,6 +168,11 @@ def live_a_whole_life(life: Life) -> None:
         life.deploy(memory=megabytes)
     for command in (["status"], ["logs"], ["rollback"], ["key", "show"], ["key", "rotate"]):
         life.run(*command)
+    for scope in ("send", "read"):
+        life.run("key", "create", "--scope", scope, "--name", "the shop")
+    id, _ = life.run("key", "show", "--scope", "read").split()
+    assert id in life.run("key", "list")
+    life.run("key", "revoke", id)
     assert json.loads(life.run("policy"))["Statement"]
     life.deploy(domain=domain(1))
     warning = "gimel 1.x's REST API"
@@ -184,7 +189,7 @@ def live_a_whole_life(life: Life) -> None:
 def test_the_policy_is_what_the_commands_call(life: Life, account: Account) -> None:
     live_a_whole_life(life)
     seen = observe(life.root, NAMES)
-    left = [seen.parameter, seen.role, seen.functions, seen.log_groups, seen.apis]
+    left = [seen.parameter, seen.keys, seen.role, seen.functions, seen.log_groups, seen.apis]
     assert not any([*left, seen.queues, seen.mapping])
     named = actions(permissions.deployer_policy(parsed(vpc=VPC), HOME))
     called = set().union(*account.by_command.values()) - FREE
@@ -201,6 +206,18 @@ def parsed(**settings: Any) -> Config:
 
 def actions(policy: dict[str, Any]) -> set[str]:
     return {action for statement in policy["Statement"] for action in statement["Action"]}
+
+
+def test_the_policy_lets_keys_be_listed_under_their_path_only() -> None:
+    statements = permissions.deployer_policy(parsed(stack="shop"), HOME)["Statement"]
+    found = {
+        action: statement["Resource"]
+        for statement in statements
+        for action in statement["Action"]
+        if action == "ssm:GetParametersByPath"
+    }
+    arn = f"arn:aws:ssm:{REGION}:000000000000:parameter{Names('shop').keys}"
+    assert found == {"ssm:GetParametersByPath": [arn]}
 
 
 def test_the_policy_goes_with_the_settings() -> None:

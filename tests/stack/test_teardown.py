@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
+from gimel.stack.keys import Key
 from gimel.stack.teardown import plan_teardown
 from gimel.stack.wanted import Names
 from tests.support.planning import DOMAIN, done, function, wanted
 
 
 def test_nothing_but_the_stack_goes() -> None:
-    seen = done(wanted(domain=DOMAIN))
+    keys = (Key("0a1b2c3d", "read", "r"), Key("4e5f6a7b", "send", "s"))
+    seen = replace(done(wanted(domain=DOMAIN)), keys=keys)
     said = [str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", seen)]
     assert [line.removesuffix(": the stack is deleted") for line in said] == [
         "delete domain name ab.shop.example",
@@ -26,7 +28,9 @@ def test_nothing_but_the_stack_goes() -> None:
         "delete log group /aws/lambda/gimel-replay",
         "delete policy gimel-eu-west-1 of role gimel",
         "delete role gimel",
-        "delete read key /gimel/read-key",
+        "delete key /gimel/keys/read/0a1b2c3d",
+        "delete key /gimel/keys/send/4e5f6a7b",
+        "delete key /gimel/read-key",
     ]
     assert seen.role is not None
     assert seen.parameter is not None
@@ -35,7 +39,7 @@ def test_nothing_but_the_stack_goes() -> None:
     left = {str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", strange)}
     assert set(said) - left == {
         "delete function gimel-track with its versions: the stack is deleted",
-        "delete read key /gimel/read-key: the stack is deleted",
+        "delete key /gimel/read-key: the stack is deleted",
     }
     shared = replace(seen, role=replace(seen.role, policies=("gimel-eu-west-1", "gimel-us-east-1")))
     left = {str(change) for change in plan_teardown(Names("gimel"), "eu-west-1", shared)}

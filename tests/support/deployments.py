@@ -120,7 +120,7 @@ class Stack:
     @property
     def is_gone(self) -> bool:
         seen = observe(connect(self.config), Names(self.content["stack"]))
-        left = [seen.parameter, seen.role, seen.functions, seen.log_groups, seen.apis]
+        left = [seen.parameter, seen.keys, seen.role, seen.functions, seen.log_groups, seen.apis]
         return not any([*left, seen.queues, seen.mapping])
 
 

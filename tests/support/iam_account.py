@@ -26,6 +26,7 @@ MISTAKEN = {
     "lambda:UpdateEventSourceMapping": "it does not know lambda:FunctionArn",
     "lambda:DeleteEventSourceMapping": "it does not know lambda:FunctionArn",
     "lambda:CreateFunction": "it does not read the function's name in the body",
+    "ssm:GetParametersByPath": "it does not read the path in the body",
     "iam:PassRole": "its simulation does not read ContextEntries",
 }
 

@@ -1,4 +1,4 @@
-"""The plan of a whole stack, and of its read key, log groups, functions and versions."""
+"""The plan of a whole stack, and of its main key, log groups, functions and versions."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -125,11 +125,11 @@ def _plan_concurrency(wanted: Wanted, name: str, observed: Observed) -> Iterator
 
 def _plan_parameter(wanted: Wanted, observed: Observed) -> Iterator[Change]:
     name = wanted.names.parameter
-    what = f"read key {name}"
+    what = f"key {name}"
     if observed.parameter is None:
         arguments = {
             "Name": name,
-            "Description": "The key that reads this Gimel's results",
+            "Description": "The main key of this Gimel",
             "Value": wanted.key,
             "Type": "SecureString",
             "Tags": tag_list(wanted.tags),

@@ -42,7 +42,7 @@ def test_strangers_are_named() -> None:
         plan(other, strange)
     adopted = [str(change) for change in plan(other, strange, adopt=True)]
     assert adopted == [
-        "tag read key /shop/read-key: taken over",
+        "tag key /shop/read-key: taken over",
         "tag function shop-track: taken over",
     ]
 
@@ -80,12 +80,9 @@ def test_a_read_key_that_is_adopted_is_drawn_anew() -> None:
     with pytest.raises(DeployError, match="parameter /gimel/read-key"):
         plan(wanted(), seen)
     put, tag = plan(wanted(), seen, adopt=True)
-    assert (
-        str(put)
-        == "update read key /gimel/read-key: the stack did not create it, so it is replaced"
-    )
+    assert str(put) == "update key /gimel/read-key: the stack did not create it, so it is replaced"
     assert put.calls[0].arguments["Type"] == "SecureString"
-    assert str(tag).startswith("tag read key")
+    assert str(tag).startswith("tag key")
 
 
 def test_two_stacks_do_not_touch_each_other(first_deploy: Deployed, own_settings: Config) -> None:

@@ -36,7 +36,7 @@ def test_nothing_to_do() -> None:
 def test_from_nothing_each_thing_comes_after_what_it_needs() -> None:
     said = lines(wanted(), NOTHING)
     order = [
-        "create read key /gimel/read-key",
+        "create key /gimel/read-key",
         "create queue gimel-events-dead:",
         "create queue gimel-events:",
         "create role gimel:",
