@@ -78,7 +78,7 @@ async function loadExperiment(view, signal) {
 
 /** Load the overview page by page. Draw each page, unless more than that is on the screen already. */
 async function loadOverview(view, signal) {
-  const before = answerFor(view)?.data.length ?? 0;
+  const before = answerFor(view)?.data.slice(1).length ?? 0;
   const loaded = [];
   let isLast = false;
   for (let page = 1, position = {}; !isLast && !signal.aborted; page++) {

@@ -119,3 +119,12 @@ def test_an_experiment_is_asked_for_as_a_whole(many: LocalBackend, visit: Opener
     with page.expect_request("**/experiment?*"):
         page.get_by_role("link", name="test 000").click()
     expect(page.get_by_role("navigation", name="Goal").get_by_role("link")).to_have_count(2)
+
+
+def test_a_row_says_that_variants_are_left_out(many: LocalBackend, visit: Opener) -> None:
+    page = visit(many.url, {"namespace": "many"})
+    expect(page.locator(ROWS)).to_have_count(MANY)
+    answer = "app.answers.values().next().value.data"
+    page.evaluate(f"{answer}[1].variants_left_out = 3; draw();")
+    expect(row(page, "test 000")).to_contain_text("3 more variants not counted here")
+    expect(row(page, "test 001")).not_to_contain_text("not counted here")
