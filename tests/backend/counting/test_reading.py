@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from gimel.backend import process
 from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.declaring import change
 from gimel.backend.counting.keys import Keys
 from gimel.backend.experiment.definition import parse_definition
 from gimel.backend.redis.connection import Connection
@@ -51,7 +52,7 @@ def names(**query: object) -> list[str]:
 
 def declare(name: str) -> None:
     changes: Any = parse_definition(DEFINITION).to_hash()
-    process.counters().configure("alephbet", name, changes)
+    change(process.connection(), ("alephbet", name), changes, "owner")
 
 
 def summary_of(whole: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +177,7 @@ def test_any_summary_is_the_full_answer_for_the_primary_goal(
     post([EVENT | {"variant": v, "event": g, "uuid": str(uuid)} for uuid, (v, g) in uuids])
     changes = {name: value if name == "primary_goal" else json.dumps(value)
                for name, value in settings.items()}  # fmt: skip
-    process.counters().configure("alephbet", "e", changes)
+    change(process.connection(), ("alephbet", "e"), changes, "owner")
     _, whole = read()
     _, summaries = read(view="summary")
     assert summaries == [summary_of(each) for each in whole]
@@ -236,7 +237,12 @@ def test_a_summary_has_at_most_as_many_variants_as_the_limit(
     backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(["e"], "abcdefg", ("buy",))
-    process.counters().configure("alephbet", "e", {"baseline": "g", "weights": '{"g": 1, "f": 2}'})
+    change(
+        process.connection(),
+        ("alephbet", "e"),
+        {"baseline": "g", "weights": '{"g": 1, "f": 2}'},
+        "owner",
+    )
     monkeypatch.setenv("GIMEL_LIMITS", '{"variants": 3}')
     process.reset()
     with traffic(backend) as seen:
