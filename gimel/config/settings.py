@@ -33,6 +33,7 @@ class LimitSettings(Section):
     experiments: int = Field(DEFAULT_LIMITS.experiments, ge=1, le=10_000)
     variants: int = Field(DEFAULT_LIMITS.variants, ge=1, le=1000)
     goals: int = Field(DEFAULT_LIMITS.goals, ge=1, le=1000)
+    memory: int = Field(DEFAULT_LIMITS.memory, ge=0, le=1_000_000)
 
 
 class AwsSettings(Section):
