@@ -92,10 +92,13 @@ for path in sorted(pathlib.Path("redis").rglob("*.py")):
 """
 
 
-# A cluster's client, the look at Redis, the spool of a WSGI server, and `gimel migrate`.
+# Declaring an experiment, `gimel migrate`, the look at Redis, the page, a cluster's client, the spool.
 ONLY_WHEN_NEEDED = {
+    "gimel.backend.counting.declaring",
     "gimel.backend.counting.migration",
+    "gimel.backend.experiment.changes",
     "gimel.backend.inspection",
+    "gimel.backend.page",
     "gimel.backend.redis.cluster",
     "gimel.backend.spool",
 }
