@@ -92,7 +92,7 @@ for path in sorted(pathlib.Path("redis").rglob("*.py")):
 """
 
 
-# Declaring an experiment, `gimel migrate`, the look at Redis, the page, a cluster's client, the spool.
+# Declaring, `gimel migrate`, the look at Redis, the page, a cluster's client, the spool.
 ONLY_WHEN_NEEDED = {
     "gimel.backend.counting.declaring",
     "gimel.backend.counting.migration",
