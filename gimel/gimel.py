@@ -145,9 +145,9 @@ def all(event: ProxyEvent) -> Response:
     fields = wire.query(event)
     namespace, scope = wire.namespace(fields), fields.get("scope") or None
     wanted = None if scope is None else _names_in(scope)
-    namespaces, names = counters().names(namespace)
+    namespaces, names, ignored = counters().overview(namespace)
     found = counters().read_in_turn(namespace, names if wanted is None else wanted)
-    meta = {"scope": scope, "namespaces": namespaces}
+    meta = {"scope": scope, "namespaces": namespaces, "ignored": {"reasons": ignored}}
     answer = respond([{"meta": meta}, *(each.describe() for each in found)])
     return wire.fitted(event, answer)
 

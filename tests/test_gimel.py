@@ -147,7 +147,8 @@ def test_all_experiments(backend: redis.Redis) -> None:
     fill()
     answer = call("GET", "/experiments")
     assert (answer.status, answer.headers) == (200, JSON_HEADERS)
-    assert answer.body[0] == {"meta": {"scope": None, "namespaces": ["alephbet"]}}
+    meta = {"scope": None, "namespaces": ["alephbet"], "ignored": {"reasons": {}}}
+    assert answer.body[0] == {"meta": meta}
     (found,) = answer.body[1:]
     assert includes(found, EXPERIMENT)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", found["created_at"])
@@ -195,7 +196,8 @@ def test_a_scope_that_names_nothing_known_answers_as_gimel_1_did(backend: redis.
 
 
 def test_no_experiments(backend: redis.Redis) -> None:
-    assert call("GET", "/experiments").body == [{"meta": {"scope": None, "namespaces": []}}]
+    meta = {"scope": None, "namespaces": [], "ignored": {"reasons": {}}}
+    assert call("GET", "/experiments").body == [{"meta": meta}]
 
 
 def test_an_unknown_experiment(backend: redis.Redis) -> None:

@@ -88,6 +88,7 @@ class Config(Section):
     ] = "gimel"
     shards: int = Field(DEFAULT_SHARDS, ge=1, le=1024)
     counting: Literal["hyperloglog", "exact"] = "hyperloglog"
+    accept: Literal["all", "declared"] = "all"
     runtime: Runtime | None = None
     memory: int = Field(256, ge=128, le=10240)
     log_retention_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = 30

@@ -201,6 +201,7 @@ def _configurations(
 ) -> dict[str, dict[str, Any]]:
     names, vpc = Names(config.stack), config.vpc
     environment = {
+        "GIMEL_ACCEPT": config.accept,
         "GIMEL_COUNTING": config.counting,
         "GIMEL_KEY_SHA256": key_hash(keys),
         "GIMEL_LIMITS": config.limits.model_dump_json(),

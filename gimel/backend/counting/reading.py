@@ -115,4 +115,5 @@ def _experiment(
         ambiguous=found.keys.ambiguous(found.counters),
         has_events=bool(found.counters),
         first_goal=found.settings.get("first_goal"),
+        is_salted="salt" in found.settings,
     )

@@ -19,7 +19,7 @@ class ExperimentCounts:
     `trials` maps each variant to its number of visitors. `goals` maps each goal to its number of
     conversions by variant, zeros included. `ambiguous` lists names of gimel 1.x, in the form
     `goal:variant`, that can be read in more than one way. `first_goal` is the goal that an
-    undeclared experiment saw first.
+    undeclared experiment saw first. `is_salted`: what it counts is hashed with a secret.
     """
 
     name: str
@@ -31,6 +31,7 @@ class ExperimentCounts:
     ambiguous: tuple[str, ...] = ()
     has_events: bool = True
     first_goal: str | None = None
+    is_salted: bool = False
 
     @property
     def exists(self) -> bool:
@@ -120,6 +121,7 @@ class ExperimentCounts:
             },
             "ambiguous": self.ambiguous,
             "declared": self.settings.is_declared,
+            "salted": self.is_salted,
             "definition": self.settings.describe() if self.settings.is_declared else None,
             **analysis,
         }
