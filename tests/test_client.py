@@ -29,7 +29,7 @@ def another_server(status: int, body: bytes) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_DELETE = do_GET  # noqa: N815
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass
@@ -123,3 +123,20 @@ def test_client_says_what_it_cannot_reach() -> None:
     with pytest.raises(BackendError, match="cannot be reached") as error:
         Client(f"http://127.0.0.1:{free_port()}").experiments()
     assert error.value.status is None
+
+
+def test_an_experiment_is_declared_and_a_late_change_is_refused(url: str) -> None:
+    client = Client(url)
+    definition = {"variants": [{"name": "a b", "value": "ש"}, {"name": "&", "value": ""}]}
+    found = client.declare("e & f", definition, "n")
+    assert (found["experiment"], found["declared"]) == ("e & f", True)
+    assert found["definition"]["variants"] == definition["variants"]
+    assert client.declare("e & f", definition, "n") == found
+    assert client.experiment("e & f", "n") == found
+    client.track("e & f", "&", "participate", "1", "n")
+    with pytest.raises(BackendError) as error:
+        client.declare("e & f", {"variants": [{"name": "a"}, {"name": "b"}]}, "n")
+    assert error.value.status == 409
+    assert str(error.value).startswith("variants cannot change after the first event: ")
+    with pytest.raises(BackendError, match="the backend answered 400: variants is missing"):
+        client.declare("e", {}, "n")

@@ -135,9 +135,6 @@ def mistakes_in(item: object) -> list[str]:
         ExperimentFile.model_validate(item)
     except ValidationError as error:
         return [_explain(details) for details in error.errors(include_url=False)]
-    except UnicodeEncodeError:
-        # Pydantic cannot take a key with half of a surrogate pair.
-        return ["a key contains an incomplete character"]
     return [f"{path} {complaint}" for path, complaint in conflicts_in(_body(item)).items()]
 
 
@@ -147,6 +144,7 @@ _MESSAGES = {
     "missing": "is missing",
     "model_type": "must be a JSON object",
     "extra_forbidden": "is unknown",
+    "string_unicode": "holds a key with an incomplete character",
     "value_error": "{error}",
 }
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gimel.terminal.text import plain
+from gimel.terminal.text import plain, plural
 
 _MAX_VALUE = 40  # characters
 _MAX_NAMES = 5
@@ -41,19 +41,25 @@ def show_created(console: Console, experiment: dict[str, Any], outcome: str) -> 
     """Print what `gimel create` did, and the definition that it led to."""
     console.print(Text(f"{plain(experiment['experiment'])}: {outcome}", "bold"))
     _print(console, _rows(experiment["definition"]))
+    goals = experiment["definition"]["goals"]
+    if others := [plain(goal["name"]) for goal in goals if not _is_reachable(goal)]:
+        note = "Not for the page, as they need a visitor's name or a key"
+        console.print(f"{note}: {', '.join(others)}")
 
 
 def snippet_options(experiment: dict[str, Any]) -> Iterator[str]:
-    """Yield the options of `gimel snippet` for an experiment.
-
-    A page with AlephBet has no key and names no visitor, so it can reach some goals only.
-    """
+    """Yield the options of `gimel snippet` for an experiment."""
     yield from ("--experiment", experiment["experiment"])
     for variant in experiment["definition"]["variants"]:
         yield from ("--variant", variant["name"])
     for goal in experiment["definition"]["goals"]:
-        if goal["kind"] == "unique" and goal["from"] == "anyone":
+        if _is_reachable(goal):
             yield from ("--goal", goal["name"])
+
+
+def _is_reachable(goal: dict[str, Any]) -> bool:
+    """Return whether a page with AlephBet, which has no key and names no visitor, reaches it."""
+    return bool(goal["kind"] == "unique" and goal["from"] == "anyone")
 
 
 def _print(console: Console, rows: Mapping[str, str]) -> None:
@@ -92,24 +98,20 @@ def _rows(definition: dict[str, Any]) -> dict[str, str]:
     variants = definition["variants"]
     baseline = definition.get("baseline") or variants[0]["name"]
     total = sum(each.get("weight") or 0 for each in variants)
+    plan, lift = definition.get("planned_visitors"), definition.get("equivalence")
+    traffic = definition.get("traffic", 1)
     rows = {
         "Hypothesis": _text(definition.get("hypothesis")),
         "Owner": _text(definition.get("owner")),
         "Link": _text(definition.get("link")),
         "Variants": "\n".join(_variant(each, total, baseline) for each in variants),
         "Goals": "\n".join(map(_goal, definition["goals"])) or "none",
-        "Plan": f"{definition.get('planned_visitors') or 0:,} visitors",
-        "Traffic": f"{definition.get('traffic', 1):.4g} of all visitors",
-        "Equivalence": f"lifts within ±{definition.get('equivalence') or 0:.2%}",
-        "Flag": "yes, for OpenFeature",
+        "Plan": plan and f"{plan:,} visitors",
+        "Traffic": traffic != 1 and f"{traffic:.4g} of all visitors",
+        "Equivalence": lift and f"lifts within ±{lift:.2%}",
+        "Flag": definition.get("flag") and "yes, for OpenFeature",
     }
-    unset = {
-        "Plan": not definition.get("planned_visitors"),
-        "Traffic": definition.get("traffic", 1) == 1,
-        "Equivalence": not definition.get("equivalence"),
-        "Flag": not definition.get("flag"),
-    }
-    return {name: line for name, line in rows.items() if line and not unset.get(name)}
+    return {name: line for name, line in rows.items() if line}
 
 
 def _text(text: str | None) -> str:
@@ -144,8 +146,8 @@ def _ignored(ignored: dict[str, Any]) -> Iterator[str]:
     for each in ignored["last"]:
         names.setdefault(each["reason"], {})[_culprit(each)] = None
     for reason, number in ignored["reasons"].items():
-        last = ", ".join(list(names.get(reason, {}))[:_MAX_NAMES])
-        yield f"at least {number:,}: {plain(reason)}{f', last {last}' if last else ''}"
+        last = ", ".join(f"'{name}'" for name in list(names.get(reason, {}))[:_MAX_NAMES])
+        yield f"at least {plural(number, 'event')}, {plain(reason)} {last}".rstrip()
     if "bot" in names or "bot" in ignored["reasons"]:
         yield _BOT_NOTE
 
@@ -158,10 +160,13 @@ def _culprit(event: dict[str, str]) -> str:
 def _change(change: dict[str, Any]) -> str:
     fields = (
         # Variants and goals are long, and shown above.
-        field if field in ("variants", "goals") or value is None else f"{field} {_short(value)}"
+        field
+        if field in ("variants", "goals") or value is None
+        else f"{field} {_short(' '.join(value.split()))}"
         for field, value in change["fields"].items()
     )
-    return f"{_time(change['at'])}, key {change['scope']}: {', '.join(fields)}"
+    scope = change["scope"] or "no"
+    return f"{_time(change['at'])}, {scope} key: {', '.join(fields)}"
 
 
 def _short(text: str) -> str:
