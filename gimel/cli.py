@@ -2,7 +2,7 @@
 
 Each command loads the configuration, calls one function and prints the result. The commands of a
 deployed stack are in `terminal.stack_commands`, those of an experiment in
-`terminal.experiment_commands`.
+`terminal.experiment_commands`, and those that declare one in `terminal.definition_commands`.
 """
 
 import sys
@@ -22,7 +22,13 @@ from gimel.backend.redis.connection import Connection
 from gimel.config.file import ConfigError, load, locate, write_template
 from gimel.config.redis import advice
 from gimel.snippet import snippet
-from gimel.terminal import experiment_commands, report, results, stack_commands
+from gimel.terminal import (
+    definition_commands,
+    experiment_commands,
+    report,
+    results,
+    stack_commands,
+)
 from gimel.terminal.backend_options import find_backend, namespace_option, url_option
 from gimel.terminal.group import CommandGroup
 from gimel.terminal.sample_size import sample_size
@@ -48,7 +54,8 @@ def main(ctx: click.Context, config_file: Path | None, debug: bool) -> None:
         trace.switch_on()
 
 
-for _command in (*experiment_commands.COMMANDS, *stack_commands.COMMANDS):
+_ROOMS = (definition_commands, experiment_commands, stack_commands)
+for _command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(_command)
 
 

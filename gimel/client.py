@@ -111,6 +111,23 @@ class Client:
         """Return the named experiment, or all experiments of the namespace."""
         return self.experiments(namespace) if name is None else [self.experiment(name, namespace)]
 
+    def declare(
+        self, name: str, definition: Mapping[str, Any], namespace: str = DEFAULT_NAMESPACE
+    ) -> dict[str, Any]:
+        """Declare an experiment, or change its definition. Return the experiment.
+
+        If the change is not allowed after the first event, the BackendError has the status 409.
+        """
+        experiment: dict[str, Any] = self._request(
+            "PUT",
+            "/experiment",
+            definition,
+            expected_key="experiment",
+            namespace=namespace,
+            experiment=name,
+        )
+        return experiment
+
     def configure(
         self, name: str, settings: Mapping[str, Any], namespace: str = DEFAULT_NAMESPACE
     ) -> dict[str, Any]:
@@ -202,4 +219,6 @@ def _describe_error(answer: requests.Response) -> str:
     if isinstance(content, dict):
         content = content.get("error") or content.get("message")
     reason = " ".join(str(content or answer.reason).split())
-    return f"the backend answered {answer.status_code}: {reason}"
+    # A refused change says all that there is to say.
+    is_refusal = answer.status_code == 409
+    return reason if is_refusal else f"the backend answered {answer.status_code}: {reason}"

@@ -156,10 +156,16 @@ def all(event: ProxyEvent) -> Response:
         raise HTTPError(400, "after is empty", "after")
     if fields.get("view") not in (None, "summary"):
         raise HTTPError(400, "view must be summary", "view")
-    namespaces, names = counters().names(namespace)
+    namespaces, names, ignored = counters().overview(namespace)
     page, following = _page(names if wanted is None else wanted, limit, after)
     found = counters().read_in_turn(namespace, page, is_summary="view" in fields)
-    meta = {"scope": scope, "namespaces": namespaces, "total": len(names), "next": following}
+    meta: dict[str, Any] = {
+        "scope": scope,
+        "namespaces": namespaces,
+        "total": len(names),
+        "next": following,
+    }
+    meta |= {"ignored": {"reasons": ignored}}
     answer = respond([{"meta": meta}, *(each.describe() for each in found)])
     return wire.fitted(event, answer)
 

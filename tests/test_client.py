@@ -33,7 +33,7 @@ def another_server(status: int, body: bytes) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-        do_POST = do_DELETE = do_GET  # noqa: N815
+        do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, *_: object) -> None:
             pass
@@ -192,3 +192,20 @@ def test_a_version_without_pages_has_answered_with_everything() -> None:
         # It does not say what is declared, so nothing is deleted.
         line = complaint(run("delete", "--undeclared", "--yes", "--url", url))
         assert line == "there is no undeclared experiment in namespace alephbet"
+
+
+def test_an_experiment_is_declared_and_a_late_change_is_refused(url: str) -> None:
+    client = Client(url)
+    definition = {"variants": [{"name": "a b", "value": "ש"}, {"name": "&", "value": ""}]}
+    found = client.declare("e & f", definition, "n")
+    assert (found["experiment"], found["declared"]) == ("e & f", True)
+    assert found["definition"]["variants"] == definition["variants"]
+    assert client.declare("e & f", definition, "n") == found
+    assert client.experiment("e & f", "n") == found
+    client.track("e & f", "&", "participate", "1", "n")
+    with pytest.raises(BackendError) as error:
+        client.declare("e & f", {"variants": [{"name": "a"}, {"name": "b"}]}, "n")
+    assert error.value.status == 409
+    assert str(error.value).startswith("variants cannot change after the first event: ")
+    with pytest.raises(BackendError, match="the backend answered 400: variants is missing"):
+        client.declare("e", {}, "n")

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 from typing import Any
 
 import pytest
 import redis
 
 from gimel.backend import process
+from gimel.backend.inspection import look_at_redis
 from gimel.gimel import handle
 from tests.support.handler_requests import Answer, call
 from tests.support.traffic import traffic
@@ -149,6 +151,31 @@ def test_the_tally_reaches_its_owner(keys: redis.Redis, monkeypatch: pytest.Monk
     assert tally["last"][0] == {
         "reason": "undeclared variant", "experiment": "e", "goal": "participate", "variant": "Blue"
     }  # fmt: skip
+
+
+def test_the_tallies_of_namespaces_reach_their_owner(
+    keys: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare()
+    send(namespace="shop")
+    now = [0.0]
+    monkeypatch.setattr(process.counters(), "_clock", lambda: now[0])
+    send(variant="Blue")
+    send(event="Signup")
+    monkeypatch.setenv("GIMEL_ACCEPT", "declared")
+    now[0] = 61.0
+    send(variant="Blue")
+    reasons = {"undeclared variant": 2, "undeclared goal": 1}
+    meta = ask("GET /experiments").body[0]["meta"]
+    assert meta["ignored"] == {"reasons": reasons}
+    assert ask("GET /experiments", namespace="shop").body[0]["meta"]["ignored"] == {"reasons": {}}
+    process.reset()  # to a closed stack
+    monkeypatch.setattr(process.counters(), "_clock", lambda: now[0])
+    send(namespace="junk", experiment="junk")
+    now[0] = 122.0
+    send(namespace="junk", experiment="junk")
+    found = look_at_redis({"GIMEL_REDIS_URL": os.environ["GIMEL_REDIS_URL"]})["ignored"]
+    assert found == {"alephbet": reasons, "": {"undeclared experiment": 2}}
 
 
 def test_what_is_fixed_after_the_first_event(keys: redis.Redis) -> None:

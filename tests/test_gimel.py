@@ -148,7 +148,13 @@ def test_all_experiments(backend: redis.Redis) -> None:
     fill()
     answer = call("GET", "/experiments")
     assert (answer.status, answer.headers) == (200, JSON_HEADERS)
-    meta = {"scope": None, "namespaces": ["alephbet"], "total": 1, "next": None}
+    meta = {
+        "scope": None,
+        "namespaces": ["alephbet"],
+        "total": 1,
+        "next": None,
+        "ignored": {"reasons": {}},
+    }
     assert answer.body[0] == {"meta": meta}
     (found,) = answer.body[1:]
     assert includes(found, EXPERIMENT)
@@ -197,7 +203,7 @@ def test_a_scope_that_names_nothing_known_answers_as_gimel_1_did(backend: redis.
 
 
 def test_no_experiments(backend: redis.Redis) -> None:
-    meta = {"scope": None, "namespaces": [], "total": 0, "next": None}
+    meta = {"scope": None, "namespaces": [], "total": 0, "next": None, "ignored": {"reasons": {}}}
     assert call("GET", "/experiments").body == [{"meta": meta}]
 
 

@@ -19,6 +19,7 @@ from schemathesis.specs.openapi.checks import negative_data_rejection, positive_
 
 from gimel import wsgi
 from gimel.backend import process
+from gimel.backend.experiment.checks import BODY_CHECKS, GOAL_CHECKS, VARIANT_CHECKS
 from gimel.gimel import ROUTES, handle
 from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
 from tests.support.servers import url_of
@@ -37,6 +38,11 @@ def test_it_names_the_routes() -> None:
     assert written == set(ROUTES)
 
 
+DECLARED = json.dumps({"variants": [{"name": "a"}, {"name": "b"}]})
+# Cannot change after the first event
+COUNTING = ', "counting": "exact"}'
+
+
 def test_its_statuses_are_those_seen(backend: redis.Redis) -> None:
     event = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
     seen = {
@@ -46,6 +52,11 @@ def test_its_statuses_are_those_seen(backend: redis.Redis) -> None:
         ("/experiment", "get"): [
             call("GET", "/experiment", {"experiment": "e"}),
             call("GET", "/experiment", {"experiment": "none"}),
+        ],
+        ("/experiment", "put"): [
+            call("PUT", "/experiment", {"experiment": "e2"}, body=DECLARED),
+            call("PUT", "/experiment", {"experiment": "e2"}, body="{}"),
+            call("PUT", "/experiment", {"experiment": "e"}, body=DECLARED[:-1] + COUNTING),
         ],
         ("/settings", "post"): [call("POST", "/settings", {"experiment": "e"}, body="{}")],
         ("/delete", "delete"): [call("DELETE", "/delete", {"experiment": "e", "forget": "1"})],
@@ -117,6 +128,7 @@ BEYOND: defaultdict[str, list[Any]] = defaultdict(
         "GET /experiments": [negative_data_rejection],
         "DELETE /delete": [negative_data_rejection],
         "POST /settings": [positive_data_acceptance],
+        "PUT /experiment": [positive_data_acceptance],
     },
 )
 schema = schemathesis.openapi.from_dict(DOCUMENT)
@@ -140,3 +152,10 @@ def test_what_follows_the_document_and_what_does_not(
     case.call_and_validate(headers=headers, excluded_checks=BEYOND[case.operation.label])
     store.flushdb()
     process.reset()
+
+
+def test_the_definitions_fields_are_those_that_the_backend_checks() -> None:
+    written = DOCUMENT["components"]["schemas"]["Definition"]["properties"]
+    assert written.keys() == BODY_CHECKS.keys()
+    assert written["variants"]["items"]["properties"].keys() == VARIANT_CHECKS.keys()
+    assert written["goals"]["items"]["properties"].keys() == GOAL_CHECKS.keys()

@@ -38,7 +38,8 @@ def look_at_redis(environ: Mapping[str, str]) -> dict[str, Any]:
             counters = Counters(Connection.from_environment(environ), limits=limits)
             counters.add([_PROBE])
             counters.delete(_PROBE.namespace, _PROBE.experiment, forget=True)
-            return {"trouble": None, "limits": counters.fullness(), **_figures(client)}
+            known = {"limits": counters.fullness(), "ignored": counters.ignored()}
+            return {"trouble": None, **known, **_figures(client)}
     except RedisError as error:
         return {"trouble": trouble(error), "error": type(error).__name__}
 

@@ -55,16 +55,21 @@ def locate(chosen: Path | None = None) -> Path:
 def load(chosen: Path | None = None) -> ConfigFile:
     """Read and check the config file. Raises ConfigError."""
     path = locate(chosen)
+    text = read_text(path, ": create it with `gimel configure`")
+    return ConfigFile(path, parse(text, str(path)))
+
+
+def read_text(path: Path, if_missing: str = "") -> str:
+    """Return the text of a file. Raises ConfigError, with the advice if the file is missing."""
     try:
         # Some Windows editors write a byte order mark first.
-        text = path.read_text("utf-8-sig")
+        return path.read_text("utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist: create it with `gimel configure`") from None
+        raise ConfigError(f"{path} does not exist{if_missing}") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path} cannot be read: it is not UTF-8 text") from None
-    return ConfigFile(path, parse(text, str(path)))
 
 
 def parse(text: str, source: str = "config.json") -> Config:
@@ -72,14 +77,7 @@ def parse(text: str, source: str = "config.json") -> Config:
 
     Each line starts with `source`.
     """
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ConfigError(
-            f"{source}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}"
-        ) from None
-    except (RecursionError, ValueError):
-        raise ConfigError(f"{source}: is nested too deeply or contains too long a number") from None
+    content = parse_json(text, source)
     if not isinstance(content, dict):
         raise ConfigError(f"{source}: must contain one JSON object, {{…}}")
     try:
@@ -91,6 +89,18 @@ def parse(text: str, source: str = "config.json") -> Config:
     except UnicodeEncodeError:
         # Pydantic cannot take a key with half of a surrogate pair.
         raise ConfigError(f"{source}: a key contains an incomplete character") from None
+
+
+def parse_json(text: str, source: str) -> object:
+    """Return the JSON in the text of a file. Raises ConfigError."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError(
+            f"{source}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}"
+        ) from None
+    except (RecursionError, ValueError):
+        raise ConfigError(f"{source}: is nested too deeply or contains too long a number") from None
 
 
 # Our words for each type of error that pydantic reports. The fields are pydantic's.

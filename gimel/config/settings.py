@@ -89,6 +89,7 @@ class Config(Section):
     ] = "gimel"
     shards: int = Field(DEFAULT_SHARDS, ge=1, le=1024)
     counting: Literal["hyperloglog", "exact"] = "hyperloglog"
+    accept: Literal["all", "declared"] = "all"
     bots: Literal["ignore", "count"] = "ignore"
     runtime: Runtime | None = None
     memory: int = Field(256, ge=128, le=10240)

@@ -14,6 +14,7 @@ MASK = "***"
 # secret.
 OPEN_VARIABLES = frozenset(
     {
+        "GIMEL_ACCEPT",
         "GIMEL_BOTS",
         "GIMEL_COUNTING",
         "GIMEL_LIMITS",

@@ -201,6 +201,7 @@ def wanted_stack(
 def _environment(config: Config, home: Home, key: str, keys: Collection[Key]) -> dict[str, str]:
     """Return the variables of the functions. Raises DeployError if they are too long for Lambda."""
     variables = {
+        "GIMEL_ACCEPT": config.accept,
         "GIMEL_BOTS": config.bots,
         "GIMEL_COUNTING": config.counting,
         "GIMEL_KEY_SHA256": accepted_hashes(key, keys),

@@ -127,7 +127,11 @@ def settings_command(
     reset: tuple[str, ...],
     **settings: Any,
 ) -> None:
-    """Show or change the settings of an EXPERIMENT."""
+    """Show or change single settings of an EXPERIMENT.
+
+    `gimel create` declares a whole experiment, and `gimel show` shows what is declared. Of a
+    declared experiment, most settings are fixed after the first event.
+    """
     client = connect_client(config_file, url)
     changes = {name: value for name, value in settings.items() if value is not None and value != ()}
     changes |= dict.fromkeys(reset)

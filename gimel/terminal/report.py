@@ -123,7 +123,17 @@ def show_status(console: Console, status: "Status") -> None:
             f"Limits       {use['namespaces']}; most in one namespace: {use['experiments']}; "
             f"most in one experiment: {use['variants']}, {use['goals']}",
         )
+    if ignored := status.redis.get("ignored"):
+        tallies = "; ".join(describe_ignored(*tally) for tally in ignored.items())
+        print_line(console, f"Ignored      {tallies}")
     _show_queues(console, status)
+
+
+def describe_ignored(namespace: str, reasons: dict[str, int]) -> str:
+    """Return how many events of a namespace were ignored, and why."""
+    counts = ", ".join(f"{plain(reason)} {count:,}" for reason, count in reasons.items())
+    place = f"in {plain(namespace)}" if namespace else "in namespaces that nobody uses"
+    return f"at least {plural(sum(reasons.values()), 'event')} {place} ({counts})"
 
 
 def _show_queues(console: Console, status: "Status") -> None:

@@ -32,6 +32,7 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("shards", 0, "shards", "at least 1"),
     ("shards", 1025, "shards", "at most 1024"),
     ("counting", "roughly", "counting", "'hyperloglog' or 'exact'"),
+    ("accept", "none", "accept", "'all' or 'declared'"),
     ("bots", "welcome", "bots", "'ignore' or 'count'"),
     ("runtime", "python3.8", "runtime", "'python3.14'"),
     ("memory", 127, "memory", "at least 128"),

@@ -23,6 +23,8 @@ READS = [
     ("settings", "e", "--equivalence", "0.01"),
     ("stop", "e"),
     ("resume", "e"),
+    ("show", "e"),
+    ("create", "e", "--variant", "a", "--variant", "b"),
     ("delete", "e", "--yes"),
 ]
 

@@ -26,11 +26,12 @@ from gimel.backend.counting.keys import (
     declared_name,
     deleted_experiments,
     experiments_keys,
+    ignored_events,
     keys_of,
 )
 from gimel.backend.counting.reading import Found, Selection, count, find, select
 from gimel.backend.counting.registration import Batch, Method, check_memory, register
-from gimel.backend.counting.tally import Tally
+from gimel.backend.counting.tally import Tally, by_reason
 from gimel.backend.limits import DEFAULT_LIMITS, OWN_NAMESPACES, Limits
 from gimel.backend.redis.connection import Addition, Command, Connection
 from gimel.backend.wire import DEFAULT_NAMESPACE, Event
@@ -287,9 +288,23 @@ class Counters:
 
     def names(self, namespace: str) -> tuple[list[str], list[str]]:
         """Return all namespaces, and the names of one's experiments, in one round trip."""
-        keys = [NAMESPACES, *experiments_keys(namespace)]
-        namespaces, *names = self._connection.query([("SMEMBERS", key) for key in keys])
-        return sorted(namespaces), sorted(set().union(*names))
+        return self.overview(namespace)[:2]
+
+    def overview(self, namespace: str) -> tuple[list[str], list[str], dict[str, int]]:
+        """Return what `names` returns, and the namespace's ignored events by reason."""
+        sets = [("SMEMBERS", key) for key in (NAMESPACES, *experiments_keys(namespace))]
+        ignored, namespaces, *names = self._connection.query(
+            [("HGETALL", ignored_events(namespace)), *sets]
+        )
+        return sorted(namespaces), sorted(set().union(*names)), by_reason(ignored)
+
+    def ignored(self) -> dict[str, dict[str, int]]:
+        """Return each namespace's ignored events by reason. That of all unused ones is ""."""
+        (namespaces,) = self._connection.query([("SMEMBERS", NAMESPACES)])
+        spaces = ["", *sorted(namespaces)]
+        tallies = self._connection.query([("HGETALL", ignored_events(each)) for each in spaces])
+        found = zip(spaces, map(by_reason, tallies), strict=True)
+        return {space: reasons for space, reasons in found if reasons}
 
     def fullness(self) -> dict[str, tuple[int, int]]:
         """Return (number, limit) of each limited thing: of the fullest namespace or experiment."""

@@ -172,4 +172,5 @@ def _experiment(
         has_events=bool(found.counters),
         variants_left_out=selection.left_out,
         first_goal=found.settings.get("first_goal"),
+        is_salted="salt" in found.settings,
     )

@@ -7,7 +7,7 @@ least" the number of ignored events. Names are a stranger's; their number and le
 
 import json
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -87,12 +87,18 @@ def read_tally(
             ("LRANGE", ignored_names(namespace), "0", str(_NAMES - 1)),
         ]
     )
+    names: Sequence[Any] = [json.loads(each) for each in last]
+    return IgnoredEvents(
+        by_reason(fields, experiment),
+        [each for each in names if experiment in (None, each["experiment"])],
+    )
+
+
+def by_reason(fields: Mapping[str, str], experiment: str | None = None) -> dict[str, int]:
+    """Return the numbers in a namespace's tally, or those of one of its experiments."""
     reasons: dict[str, int] = {}
     for field, count in dict(fields).items():
         reason, _, name = field.partition(":")
         if experiment in (None, name):
             reasons[reason] = reasons.get(reason, 0) + int(count)
-    names: Sequence[Any] = [json.loads(each) for each in last]
-    return IgnoredEvents(
-        reasons, [each for each in names if experiment in (None, each["experiment"])]
-    )
+    return reasons

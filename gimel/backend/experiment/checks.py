@@ -76,7 +76,7 @@ _check_string = _must_be("a string", lambda value: isinstance(value, str))
 _check_bool = _must_be("true or false", lambda value: isinstance(value, bool))
 
 
-def _check_name(value: object) -> str | None:
+def check_name(value: object) -> str | None:
     """Check a name by the rules for the names in events."""
     try:
         wire_name({"it": value}, "it")
@@ -87,12 +87,12 @@ def _check_name(value: object) -> str | None:
 
 def _check_variant_name(value: object) -> str | None:
     # An object in JavaScript cannot have it as a key of its own, and a page lists variants by key.
-    return "cannot be __proto__" if value == "__proto__" else _check_name(value)
+    return "cannot be __proto__" if value == "__proto__" else check_name(value)
 
 
 def _check_goal_name(value: object) -> str | None:
     # Participations count the visitors.
-    return f"cannot be {PARTICIPATE}" if value == PARTICIPATE else _check_name(value)
+    return f"cannot be {PARTICIPATE}" if value == PARTICIPATE else check_name(value)
 
 
 def _check_text(value: object) -> str | None:
@@ -151,7 +151,7 @@ GOAL_CHECKS: dict[str, Check] = {
 FIELD_CHECKS: dict[str, Check] = {
     "state": _must_be_one_of(STATES),
     "counting": _must_be_one_of(METHODS),
-    "baseline": _check_name,
+    "baseline": check_name,
     "equivalence": _check_lift,
     "hypothesis": _check_text,
     "owner": _check_text,

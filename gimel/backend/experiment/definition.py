@@ -192,25 +192,38 @@ def parse_definition(body: object, old: Definition = _UNDECLARED) -> Definition:
     A goal without a role is secondary. If no goal has the role primary, the first goal without a
     role is primary.
     """
+    return checked(_parse(body, old))
+
+
+def _parse(body: object, old: Definition) -> Definition:
+    """Return the definition in a body in which each value by itself is valid."""
     mistakes: Mistakes = {}
     values = read_object(body, BODY_CHECKS, "", mistakes, "variants")
     variants = _read_list(values.pop("variants", []), VARIANT_CHECKS, "variants", mistakes)
     goals = _read_list(values.pop("goals", []), GOAL_CHECKS, "goals", mistakes)
     _refuse(mistakes.items())
     values.pop("experiment", None)
-    return checked(
-        Definition(
-            variants=tuple(Variant(**each) for each in variants),
-            goals=tuple(map(_goal, _with_primary(goals))),
-            **{"state": old.state, "counting": old.counting} | values,
-        )
+    return Definition(
+        variants=tuple(Variant(**each) for each in variants),
+        goals=tuple(map(_goal, _with_primary(goals))),
+        **{"state": old.state, "counting": old.counting} | values,
     )
 
 
 def checked(definition: Definition) -> Definition:
     """Return a declared experiment's definition. Raise HTTPError 400 if it contradicts itself."""
-    _refuse([*_variant_conflicts(definition), *_goal_conflicts(definition.goals)])
+    _refuse(_conflicts(definition))
     return definition
+
+
+def conflicts_in(body: object) -> Mistakes:
+    """Return the complaint at each path where a body, valid value by value, contradicts itself."""
+    return dict(_conflicts(_parse(body, _UNDECLARED)))
+
+
+def _conflicts(definition: Definition) -> Iterator[tuple[str, str]]:
+    yield from _variant_conflicts(definition)
+    yield from _goal_conflicts(definition.goals)
 
 
 def _refuse(mistakes: Iterable[tuple[str, str]]) -> None:

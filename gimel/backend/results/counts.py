@@ -20,7 +20,7 @@ class ExperimentCounts:
     conversions by variant, zeros included. `ambiguous` lists names of gimel 1.x, in the form
     `goal:variant`, that can be read in more than one way. `has_events` is whether any event was
     counted, `variants_left_out` how many variants a summary leaves out. `first_goal` is the goal
-    that an undeclared experiment saw first.
+    that an undeclared experiment saw first. `is_salted`: what it counts is hashed with a secret.
     """
 
     name: str
@@ -33,6 +33,7 @@ class ExperimentCounts:
     has_events: bool = False
     variants_left_out: int = 0
     first_goal: str | None = None
+    is_salted: bool = False
 
     @property
     def exists(self) -> bool:
@@ -123,6 +124,7 @@ class ExperimentCounts:
                 "relative_error": round(self.relative_error, 6),
             },
             "ambiguous": self.ambiguous,
+            "salted": self.is_salted,
             "definition": self.settings.describe() if self.settings.is_declared else None,
             **analysis,
         }

@@ -75,6 +75,7 @@ def test_no_change_shows_a_secret() -> None:
         ({"memory": 512}, "MemorySize 256 → 512"),
         ({"shards": 16}, "Environment (GIMEL_SHARDS)"),
         ({"counting": "exact"}, "Environment (GIMEL_COUNTING)"),
+        ({"accept": "declared"}, "Environment (GIMEL_ACCEPT)"),
     ],
 )
 def test_a_setting_becomes_a_version(settings: Mapping[str, Any], why: str) -> None:
