@@ -1,7 +1,7 @@
 // The dialog that declares an experiment. For a new experiment it ends with the snippet to paste.
 
 const ROLES = ["primary", "secondary", "guardrail"];
-const KINDS = { unique: "once per visitor", total: "many times per visitor" };
+const KINDS = { unique: "once per visitor", total: "every time" };
 
 /**
  * Open the dialog. `declare` receives a name, a definition and the form. `seen` is an undeclared experiment
@@ -11,13 +11,13 @@ function openCreate(declare, seen) {
   const { experiment = "", variants, goals, ...kept } = seen ? proposalFrom(seen) : {};
   const content = h("div", { class: "settings" },
     entry("Name", h("input", { name: "experiment", value: experiment, readonly: Boolean(seen), ...UNASSISTED })),
-    rowList("variants", "Variants: the first is the baseline, which the others are compared with", 2,
+    rowList("variants", "The first is the baseline, which the others are compared with.", 2,
       variants ?? [{}, {}], variantRow),
-    rowList("goals", "Goals: the primary goal decides, a guardrail must not get worse", 0,
+    rowList("goals", "The primary goal decides. A guardrail must not get worse.", 0,
       goals ?? [{ role: "primary" }], goalRow),
     entry("Hypothesis (optional)", h("textarea", { name: "hypothesis", rows: 2 })),
     !seen && entry("Planned visitors (optional)", numberField({ name: "planned_visitors", step: 1 }),
-      h("small", {}, h("code", {}, "gimel sample-size"), " says how many are needed")));
+      h("small", {}, h("code", {}, "gimel sample-size"), " computes how many are needed")));
   const submit = (form) => declare(nameIn(form), { ...kept, ...definitionIn(form) }, form);
   const title = seen ? ["Declare ", bdi(experiment)] : "New experiment";
   const form = openForm(title, content, seen ? "Declare" : "Create", submit);
@@ -70,7 +70,7 @@ const goalRow = ({ name, role, kind }) => [
 ];
 
 /** Create a list of rows with a button that adds one and buttons that remove one. */
-function rowList(list, legend, minimum, rows, fieldsOf) {
+function rowList(list, hint, minimum, rows, fieldsOf) {
   const word = list.slice(0, -1);
   const rowOf = (values) => h("div", { class: "row", role: "group" }, fieldsOf(values),
     h("button", { class: "button remove", type: "button" }, h("span", { "aria-hidden": "true" }, "×")));
@@ -89,17 +89,17 @@ function rowList(list, legend, minimum, rows, fieldsOf) {
     add.focus();
   });
   number();
-  return h("fieldset", { class: `${word}-rows` }, h("legend", {}, legend), box, add);
+  return h("fieldset", { class: `${word}-rows` }, h("legend", {}, h("strong", {}, capitalized(list)), " ", hint), box, add);
 }
 
 /** Name a row's fields by the paths that the backend's errors have, e.g. `variants[1].name`. */
 function numberRow(row, word, index, isRemovable) {
-  const title = `${word[0].toUpperCase()}${word.slice(1)} ${index + 1}`;
+  const title = `${capitalized(word)} ${index + 1}`;
   row.setAttribute("aria-label", title);
   row.querySelector("span").textContent = word === "variant" && index === 0 ? `${title} (baseline)` : title;
   for (const field of row.querySelectorAll("[data-field]")) field.name = `${word}s[${index}].${field.dataset.field}`;
   row.querySelector(".remove").setAttribute("aria-label", `Remove ${title.toLowerCase()}`);
-  row.querySelector(".remove").hidden = !isRemovable;
+  row.querySelector(".remove").disabled = !isRemovable;
 }
 
 const nameIn = ({ elements: { experiment: field } }) => (field.readOnly ? field.value : field.value.trim() || " ");
@@ -132,12 +132,12 @@ function showSnippet(url, namespace, name, { variants, goals }, done) {
   const others = goals.filter((goal) => !isInSnippet(goal));
   const names = { experiment: name, variants, goals: goals.filter(isInSnippet).map((goal) => goal.name) };
   const content = [
-    h("p", {}, "Paste this into the page. An element with the attribute ", h("code", {}, "data-goal"),
-      " counts a click as its goal."),
+    h("p", {}, "Paste this into your page. A click on an element with the attribute ",
+      h("code", {}, "data-goal=\"…\""), " counts as reaching that goal."),
     snippetBox(snippet(url, namespace, names)),
-    others.length > 0 && h("p", { class: "soft" }, "The snippet cannot send ",
+    others.length > 0 && h("p", { class: "soft" }, "The snippet does not send ",
       others.map((goal, index) => [index > 0 && ", ", bdi(goal.name)]),
-      ". Send such goals from your server, with a key or with the field ", h("code", {}, "visitor"), "."),
+      ": such events need a key, or the field ", h("code", {}, "visitor"), ". Send them from your server."),
   ];
   openForm([bdi(name), " is ready"], content, "Done", done, { isLast: true })
     .querySelector("[data-action=copy]").focus();

@@ -54,12 +54,14 @@ const CULPRITS = {
 };
 
 function ignoredLine({ reasons, last } = { reasons: {}, last: [] }) {
-  const all = Object.entries(reasons);
+  const all = Object.entries(reasons).sort(([, a], [, b]) => b - a);
   if (!all.length) return null;
   const total = all.reduce((sum, [, number]) => sum + number, 0);
   const parts = all.map(([reason, number], index) => {
     const name = last.find((each) => each.reason === reason)?.[CULPRITS[reason]];
-    return [index > 0 && ", ", all.length > 1 && `${count(number)} `, reason, name && [" (last: ", bdi(name), ")"]];
+    const many = all.length > 1 && count(number);
+    const details = [many, many && name && ", ", name && ["last: ", bdi(name)]];
+    return [index > 0 && ", ", reason, (many || name) && [" (", details, ")"]];
   });
   return h("p", { class: "ignored" }, icon("do_not_trust"), h("span", {}, `At least ${plural(total, "event")} ignored: `, parts));
 }

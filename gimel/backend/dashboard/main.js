@@ -47,6 +47,7 @@ function showView() {
   const before = app.view;
   app.view = readView();
   const isOtherView = before && viewKey(before) !== viewKey(app.view);
+  if (isOtherView) dialog().close();
   if (!before || isOtherView) refresh();
   draw();
   if (isOtherView) {

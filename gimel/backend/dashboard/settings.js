@@ -66,7 +66,7 @@ function showError(form, { message, field }) {
 
 function markField(field, path, complaint) {
   const isList = field.name !== path;
-  const label = isList ? `${path[0].toUpperCase()}${path.slice(1)}` : field.closest("label").querySelector("span").textContent;
+  const label = isList ? capitalized(path) : field.closest("label").querySelector("span").textContent;
   const id = `error-${field.name}`;
   field.setAttribute("aria-invalid", "true");
   field.setAttribute("aria-describedby", id);
