@@ -18,13 +18,17 @@ import requests
 from playwright.sync_api import Browser, Page
 
 from tests.support.chromium import chromium
+from tests.support.dashboard_page import events as made_up
 from tests.support.dashboard_page import send
+from tests.support.declared_experiments import ARMS, put, tally
 from tests.support.gimel_local import LocalBackend
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "screenshots"
 IMAGES = ROOT / "docs" / "images"
 NAMESPACE = "shop"
+# Not in the namespace that the README shows
+DECLARED, BUTTON = "declared", "Button colour"
 WIDTHS = {"phone": 360, "laptop": 1280, "large": 2560}
 IN_README = {"overview-light-laptop", "experiment-dark-laptop"}
 
@@ -110,6 +114,9 @@ def fill(url: str, data_dir: Path) -> None:
             requests.post(
                 f"{url}/settings", params=fields, json=made.settings, timeout=60
             ).raise_for_status()
+    put(url, DECLARED, BUTTON)
+    send(url, made_up(DECLARED, BUTTON, ARMS))
+    tally(data_dir, DECLARED, BUTTON, "Blue")
 
 
 def views() -> dict[str, str]:
@@ -118,6 +125,7 @@ def views() -> dict[str, str]:
         "overview": f"namespace={NAMESPACE}",
         "experiment": f"namespace={NAMESPACE}&experiment={quote('Signup form')}",
         "alarm": f"namespace={NAMESPACE}&experiment={quote('Delivery promise')}",
+        "declared": f"namespace={DECLARED}&experiment={quote(BUTTON)}",
         "empty": "namespace=new",
     }
 
@@ -147,7 +155,21 @@ def visit(browser: Browser, url: str, scheme: str, size: str) -> None:
     page.goto(f"{url}/dashboard#{views()['experiment']}")
     page.get_by_role("button", name="Settings").click()
     take(page, f"settings-{scheme}-{size}")
+    page.goto(f"{url}/dashboard#namespace={DECLARED}")
+    page.get_by_role("button", name="New experiment").click()
+    take(page, f"create-{scheme}-{size}")
+    create(page, f"Button colour, {scheme} {size}")
+    take(page, f"created-{scheme}-{size}")
     page.close()
+
+
+def create(page: Page, name: str) -> None:
+    """Declare an experiment in the dialog that is open."""
+    for label, text in {"Name": name, "Variant 1 (baseline)": "blue", "Variant 2": "red"}.items():
+        page.get_by_role("textbox", name=label, exact=True).fill(text)
+    page.get_by_role("textbox", name="Goal 1").fill("signup")
+    page.get_by_role("button", name="Create").click()
+    page.wait_for_selector("dialog .snippet")
 
 
 def main() -> None:

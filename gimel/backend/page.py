@@ -16,6 +16,7 @@ _SCRIPTS = (
     "snippet.js",
     "download.js",
     "settings.js",
+    "create.js",
     "overview.js",
     "experiment.js",
     "main.js",

@@ -18,6 +18,7 @@ from gimel.backend.wire import MAX_BATCH
 from tests.support.servers import free_port
 
 KEY = "the read key / +%20"
+READ_ONLY_KEY = "a key of the scope read"
 KEYS_IN_URL = (KEY, urlencode({"key": KEY})[4:])
 
 Arms = dict[str, tuple[int, dict[str, int]]]
@@ -58,10 +59,11 @@ class KeyedBackend:
     def __init__(self, redis_url: str) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        digest = hashlib.sha256(KEY.encode()).hexdigest()
+        owner, reader = (hashlib.sha256(key.encode()).hexdigest() for key in (KEY, READ_ONLY_KEY))
+        hashes = f"owner:{owner},read:{reader}"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "waitress", f"--listen=127.0.0.1:{port}", "gimel.wsgi:app"],
-            env=os.environ | {"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": digest},
+            env=os.environ | {"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": hashes},
             stderr=subprocess.DEVNULL,
         )
         adapter = requests.adapters.HTTPAdapter(
@@ -130,6 +132,14 @@ def axe(page: Page) -> list[str]:
         for violation in found["violations"]
         for node in violation["nodes"]
     ]
+
+
+def tab_to(page: Page, selector: str) -> None:
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"Tab does not reach {selector}")
 
 
 def row(page: Page, name: str) -> Locator:

@@ -30,6 +30,8 @@ const span = (kind, ...children) => h("span", { class: kind }, ...children);
 const options = (all, current) =>
   all.map((name) => h("option", { value: name, selected: name === current }, name));
 
+const capitalized = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;
+
 const icon = (name) => h("svg", { class: "icon", "aria-hidden": "true" }, h("use", { href: `#i-${name}` }));
 
 /** Update `old` in place to match `fresh`. Focus, scroll position and open details stay. */

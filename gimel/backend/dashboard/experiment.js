@@ -8,7 +8,8 @@ function experimentView(experiment, view) {
   return [
     breadcrumb(view),
     h("div", { class: "head" },
-      h("div", { class: "title" }, h("h1", { tabindex: -1 }, bdi(experiment.experiment)), facts(experiment)),
+      h("div", { class: "title" }, h("h1", { tabindex: -1 }, bdi(experiment.experiment)), facts(experiment),
+        about(experiment), ignoredLine(experiment.ignored)),
       tools(experiment)),
     experiment.srm.alarm && alarm(experiment),
     experiment.goals.length > 1 && goalSwitch(experiment, goal),
@@ -27,6 +28,42 @@ function facts(experiment) {
   const since = experiment.created_at && dateOnly.format(new Date(experiment.created_at));
   return h("p", { class: "facts" }, stateOf(experiment), " · ", plural(visitors(experiment), "visitor"), " · ",
     since && `started ${since}, `, startedAgo(experiment));
+}
+
+/** Create what the owner declared: the hypothesis, then owner, link and plan. */
+function about(experiment) {
+  const { hypothesis, owner, link: target, planned_visitors: plan } = experiment.definition ?? {};
+  const facts = [
+    owner && ["Owner ", bdi(owner)],
+    /^https?:\/\//i.test(target) && h("a", { href: target, rel: "noopener noreferrer" },
+      bdi(target, { class: "cut", title: target })),
+    plan && `Plan: ${count(visitors(experiment))} of ${plural(plan, "visitor")}`,
+  ].filter(Boolean);
+  return [
+    hypothesis && h("p", { class: "hypothesis" }, bdi(hypothesis)),
+    facts.length > 0 && h("p", { class: "facts" }, facts.map((fact, index) => [index > 0 && " · ", fact])),
+  ];
+}
+
+// The name in an ignored event that explains each reason
+const CULPRITS = {
+  "undeclared variant": "variant",
+  "undeclared goal": "goal",
+  "goal needs a key": "goal",
+  "goal needs a visitor": "goal",
+};
+
+function ignoredLine({ reasons, last } = { reasons: {}, last: [] }) {
+  const all = Object.entries(reasons).sort(([, a], [, b]) => b - a);
+  if (!all.length) return null;
+  const total = all.reduce((sum, [, number]) => sum + number, 0);
+  const parts = all.map(([reason, number], index) => {
+    const name = last.find((each) => each.reason === reason)?.[CULPRITS[reason]];
+    const many = all.length > 1 && count(number);
+    const details = [many, many && name && ", ", name && ["last: ", bdi(name)]];
+    return [index > 0 && ", ", reason, (many || name) && [" (", details, ")"]];
+  });
+  return h("p", { class: "ignored" }, icon("do_not_trust"), h("span", {}, `At least ${plural(total, "event")} ignored: `, parts));
 }
 
 function tools({ state }) {
@@ -159,16 +196,23 @@ function visitorPanel(experiment) {
       h("tbody", { role: "rowgroup" }, rows)));
 }
 
-function baselineSwitch({ variants, baseline }) {
-  const labels = variants.map(({ label }) => label);
-  const attributes = { "data-change": "baseline", "aria-describedby": "baseline-note" };
+function baselineSwitch(experiment) {
+  const labels = experiment.variants.map(({ label }) => label);
+  const disabled = isFixed(experiment);
+  const attributes = { "data-change": "baseline", "aria-describedby": "baseline-note", disabled };
+  const note = disabled ? "Fixed since the first event." : "This is a setting of the experiment: it changes for everyone.";
   return h("div", { class: "baseline" },
     h("label", { class: "field" }, h("span", {}, "Compared with"),
-      h("select", attributes, options(labels, baseline))),
-    h("span", { class: "soft", id: "baseline-note" }, "This is a setting of the experiment: it changes for everyone."));
+      h("select", attributes, options(labels, experiment.baseline))),
+    h("span", { class: "soft", id: "baseline-note" }, note));
 }
 
-function footnote({ counting, variants, baseline }, goal) {
+const strangersHint = () =>
+  h("p", {}, "This experiment is not declared, so anyone can add variants and goals to it by sending events. ",
+    h("button", { class: "button", "data-action": "declare" }, "Declare"));
+
+function footnote(experiment, goal) {
+  const { counting, variants } = experiment;
   const { method, shards, relative_error: error } = counting;
   const sum = method === "hyperloglog" ? plural(shards, "HyperLogLog") : method;
   const how = error
@@ -180,7 +224,8 @@ function footnote({ counting, variants, baseline }, goal) {
     && " Each interval compares one variant with the baseline. "
       + "The verdict corrects for the number of variants.";
   return h("div", { class: "foot", "data-key": "foot" },
-    goal && baselineSwitch({ variants, baseline }),
+    goal && baselineSwitch(experiment),
+    !experiment.declared && strangersHint(),
     h("p", {}, how, looks, several, " ", h("a", { href: DOCS, rel: "noreferrer" }, "How this is computed")));
 }
 

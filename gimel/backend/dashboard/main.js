@@ -47,6 +47,7 @@ function showView() {
   app.view = readView();
   const isOtherView = before && viewKey(before) !== viewKey(app.view);
   if (before?.namespace !== app.view.namespace) app.pages = PAGES_AT_ONCE;
+  if (isOtherView) dialog().close();
   if (!before || isOtherView) refresh();
   draw();
   if (isOtherView) {
@@ -203,11 +204,53 @@ async function deleteExperiment() {
   toast("Deleted.");
 }
 
-function copySnippet() {
-  const source = byId("snippet");
+const isTaken = (query) => ask("GET", "experiment", query).then(() => true, (error) => {
+  if (error.status !== 404) throw error;
+  return false;
+});
+
+/** Declare an experiment. A new one must not take the name of another. Throws BackendError. */
+async function declareExperiment(namespace, name, definition, isNew) {
+  const view = { namespace, experiment: name };
+  if (isNew && await isTaken(view)) {
+    throw new BackendError(409, "Experiment is taken: there is an experiment with this name.", "experiment");
+  }
+  app.request?.abort();
+  try {
+    storeAnswer(view, JSON.parse(await ask("PUT", "experiment", view, { body: definition })));
+  } catch (error) {
+    if (!error.needsKey) throw error;
+    throw new BackendError(403, "This key may read, but not create experiments. Use a key with the scope owner.");
+  } finally {
+    refresh();
+  }
+}
+
+function openNewExperiment() {
+  const { namespace } = app.view;
+  openCreate(async (name, definition, form) => {
+    await declareExperiment(namespace, name, definition, true);
+    if (!form.isConnected) return toast("Created.");
+    showSnippet(backendUrl(), namespace, name, definition,
+      () => (location.hash = link({ ...DEFAULTS, namespace, experiment: name })));
+  });
+}
+
+function openDeclaration() {
+  const { namespace } = app.view;
+  openCreate(async (name, definition) => {
+    await declareExperiment(namespace, name, definition);
+    toast("Declared.");
+  }, currentExperiment());
+}
+
+function copySnippet(button) {
+  const box = button.closest(".snippet");
+  const source = box.querySelector("pre");
+  const report = (text) => (box.querySelector("[role=status]").textContent = text);
   getSelection().selectAllChildren(source);
-  const done = () => toast("Copied.");
-  const failed = () => toast("Selected. Copy it with the keyboard.");
+  const done = () => report("Copied.");
+  const failed = () => report("Selected. Copy it with the keyboard.");
   if (navigator.clipboard) navigator.clipboard.writeText(source.textContent).then(done, failed);
   else failed();
 }
@@ -216,6 +259,8 @@ const ACTIONS = {
   skip: () => byId("view").focus(),
   close: () => dialog().close(),
   copy: copySnippet,
+  create: openNewExperiment,
+  declare: openDeclaration,
   lock: () => {
     sessionStorage.removeItem(KEY);
     app.answers.clear();
@@ -269,7 +314,7 @@ function listen() {
   document.addEventListener("click", (event) => {
     const target = event.target.closest("[data-action], a[data-replace]");
     if (!target) return;
-    if (target.dataset.action) return ACTIONS[target.dataset.action]();
+    if (target.dataset.action) return ACTIONS[target.dataset.action](target);
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     replaceView(target.getAttribute("href"));

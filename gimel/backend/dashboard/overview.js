@@ -57,10 +57,12 @@ function selectExperiments(experiments, view) {
 }
 
 function overview([{ meta }, ...experiments], view) {
+  const isEmpty = experiments.length === 0;
   return [
     h("div", { class: "head" }, h("h1", { tabindex: -1 }, "Experiments"),
-      meta.next !== null && loadedNote(experiments.length, meta.total), namespaceSwitch(meta.namespaces, view)),
-    experiments.length ? [toolbar(experiments, view), experimentTable(experiments, view)] : emptyView(view),
+      meta.next !== null && loadedNote(experiments.length, meta.total),
+      h("div", { class: "tools" }, namespaceSwitch(meta.namespaces, view), !isEmpty && createButton())),
+    isEmpty ? emptyView(view) : [toolbar(experiments, view), experimentTable(experiments, view)],
   ];
 }
 
@@ -71,6 +73,8 @@ function loadedNote(loaded, total) {
     `${count(loaded)} of ${plural(total, "experiment")} loaded. Search and order cover these.`,
     isPaused && [" ", h("button", { class: "button", "data-action": "more" }, "Load more")]);
 }
+
+const createButton = () => h("button", { class: "button main", "data-action": "create" }, "New experiment");
 
 function namespaceSwitch(namespaces, view) {
   const all = [...new Set([...namespaces, view.namespace])].sort(byName);
@@ -176,17 +180,27 @@ function startedAgo({ created_at: moment }) {
   return h("time", { datetime: moment, title: dateOnly.format(date) }, age(date));
 }
 
+/** Return the address of the backend, without a route. */
+function backendUrl() {
+  const { origin, pathname } = new URL("e", location.href);
+  return `${origin}${pathname}`.replace(/\/e$/, "");
+}
+
+const snippetBox = (text, id) =>
+  h("div", { class: "snippet" },
+    h("button", { class: "button", type: "button", "data-action": "copy" }, "Copy"),
+    h("pre", { id, tabindex: 0, "aria-label": "The snippet" }, text),
+    h("p", { class: "soft", role: "status" }));
+
 function emptyView(view) {
-  const events = new URL("e", location.href);
-  const text = snippet(`${events.origin}${events.pathname}`.replace(/\/e$/, ""), view.namespace);
   return h("section", { class: "card empty" },
     h("h2", {}, "No experiment here yet"),
-    h("p", {}, "Paste this into your page, change the names of the experiment, its variants and its goal, and "
+    h("p", {}, "Declare one: then only the variants and goals that you name are counted."),
+    createButton(),
+    h("p", {}, "Or paste this into your page, change the names of the experiment, its variants and its goal, and "
       + "open the page. The experiment appears here with its first visitor, without a reload."),
-    h("div", { class: "snippet" },
-      h("button", { class: "button", "data-action": "copy" }, "Copy"),
-      h("pre", { id: "snippet", tabindex: 0, "aria-label": "The snippet" }, text)),
-    h("p", { class: "soft" }, "Events are sent to ", h("code", {}, events.origin + events.pathname),
+    snippetBox(snippet(backendUrl(), view.namespace), "snippet"),
+    h("p", { class: "soft" }, "Events are sent to ", h("code", {}, `${backendUrl()}/e`),
       ", in the namespace ", bdi(view.namespace), "."));
 }
 

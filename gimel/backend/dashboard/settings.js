@@ -1,4 +1,4 @@
-// Dialogs that change an experiment: its settings, the confirmation before stopping it, and the typed
+// Dialogs. This file holds what all of them share, and those that change an experiment: its settings, the confirmation before stopping it, and the typed
 // confirmation before deleting it.
 
 const dialog = () => document.getElementById("dialog");
@@ -7,7 +7,8 @@ const dialog = () => document.getElementById("dialog");
 function openForm(title, content, label, submit, extras = {}) {
   const kind = `button ${extras.danger ? "danger" : "main"}`;
   const button = h("button", { class: kind, type: "submit", disabled: extras.disabled }, label);
-  const cancel = h("button", { class: "button", type: "button", "data-action": "close" }, "Cancel");
+  const cancel = !extras.isLast
+    && h("button", { class: "button", type: "button", "data-action": "close" }, "Cancel");
   const form = h("form", { novalidate: true },
     h("h2", { id: "dialog-title" }, title), content,
     h("p", { class: "error", id: "dialog-error", role: "alert" }),
@@ -17,21 +18,59 @@ function openForm(title, content, label, submit, extras = {}) {
     submitForm(form, button, submit);
   });
   dialog().replaceChildren(form);
-  dialog().showModal();
+  if (!dialog().open) dialog().showModal();
+  dialog().scrollTop = 0;
   return form;
 }
 
 async function submitForm(form, button, submit) {
   button.disabled = true;
+  clearErrors(form);
   try {
     await submit(form);
-    dialog().close();
+    // A form that opened another one was replaced by it.
+    if (form.isConnected) dialog().close();
   } catch (error) {
     if (!(error instanceof BackendError)) throw error;
-    form.querySelector("#dialog-error").textContent = error.message;
-    form.querySelector(`[name="${CSS.escape(error.field ?? "")}"]`)?.focus();
+    showError(form, error);
   }
   button.disabled = false;
+}
+
+function clearErrors(form) {
+  form.querySelector("#dialog-error").textContent = "";
+  for (const note of form.querySelectorAll(".entry > .error")) note.remove();
+  for (const field of form.querySelectorAll("[aria-invalid]")) {
+    field.removeAttribute("aria-invalid");
+    field.removeAttribute("aria-describedby");
+  }
+}
+
+// The paths of fields in the backend's messages, as in "variants[1].name is missing; goals[0] …"
+const PATH = /(?:^|; )(experiment|hypothesis|planned_visitors|(?:variants|goals)(?:\[\d+\]\.\w+)?) /i;
+
+/** Show each mistake that the error names at its field, the rest below the form. Focus the first. */
+function showError(form, { message, field }) {
+  const fieldOf = (path) => [...form.elements].find(({ name }) => name && (name === path || name.startsWith(`${path}[`)));
+  const [text, ...parts] = message.replace(/\.$/, "").split(PATH);
+  const rest = text ? [message] : [];
+  for (let at = 0; at < parts.length; at += 2) {
+    const path = parts[at][0].toLowerCase() + parts[at].slice(1);
+    const found = fieldOf(path);
+    if (found?.closest(".entry")) markField(found, path, parts[at + 1]);
+    else rest.push(`${parts[at]} ${parts[at + 1]}.`);
+  }
+  form.querySelector("#dialog-error").textContent = rest.join(" ");
+  (fieldOf(field) ?? form.querySelector("[aria-invalid]"))?.focus();
+}
+
+function markField(field, path, complaint) {
+  const isList = field.name !== path;
+  const label = isList ? capitalized(path) : field.closest("label").querySelector("span").textContent;
+  const id = `error-${field.name}`;
+  field.setAttribute("aria-invalid", "true");
+  field.setAttribute("aria-describedby", id);
+  field.closest(".entry").append(h("p", { class: "error", id }, `${label} ${complaint}.`));
 }
 
 const select = (name, label, all, current) =>
@@ -41,19 +80,39 @@ const numberField = (attributes) =>
   h("input", { type: "number", min: 0, step: "any", inputmode: "decimal", ...attributes });
 
 function openSettings(experiment, change) {
-  const labels = experiment.variants.map((variant) => variant.label);
-  const goals = experiment.goals.map((goal) => goal.goal);
+  const { definition } = experiment;
+  const labels = definition?.variants.map(({ name }) => name) ?? experiment.variants.map(({ label }) => label);
+  const goals = definition?.goals.map(({ name }) => name) ?? experiment.goals.map(({ goal }) => goal);
   const content = h("div", { class: "settings" },
-    select("baseline", "Baseline: the variant others are compared with", labels, experiment.baseline),
-    goals.length > 0
-      && select("primary_goal", "Primary goal: the goal that the overview shows", goals, experiment.primary_goal),
-    weightFields(experiment, labels),
-    equivalenceField(experiment),
-    goals.length > 0 && totalFields(experiment));
+    definition && textFields(definition),
+    isFixed(experiment) && h("p", { class: "soft", id: "fixed" }, "The disabled fields are fixed since the first event. "
+      + "To change them, start another experiment: ", h("code", {}, "gimel create NEW --like OLD"), "."),
+    fixable(isFixed(experiment),
+      select("baseline", "Baseline: the variant others are compared with", labels, experiment.baseline),
+      goals.length > 0
+        && select("primary_goal", "Primary goal: the goal that the overview shows", goals, experiment.primary_goal)),
+    // Weights that were never set may be set once.
+    fixable(isFixed(experiment) && definition.variants.some(({ weight }) => weight != null),
+      weightFields(experiment, labels)),
+    fixable(isFixed(experiment),
+      equivalenceField(experiment),
+      goals.length > 0 && totalFields(experiment, goals)));
   const aside = h("button", { class: "button danger", type: "button", "data-action": "delete" }, "Delete…");
   const title = ["Settings of ", bdi(experiment.experiment)];
   openForm(title, content, "Save", (form) => change(changedFields(form, labels)), { aside });
 }
+
+/** Return whether the events so far have fixed what the experiment declares. */
+const isFixed = (experiment) => experiment.declared && visitors(experiment) > 0;
+
+const fixable = (isFixed, ...fields) =>
+  h("fieldset", { class: "settings", disabled: isFixed, "aria-describedby": isFixed && "fixed" }, fields);
+
+const TEXTS = { hypothesis: "Hypothesis", owner: "Owner", link: "Link" };
+
+const textFields = (definition) => Object.entries(TEXTS).map(([name, label]) =>
+  h("label", { class: "field" }, h("span", {}, label),
+    name === "hypothesis" ? h("textarea", { name, rows: 2 }, definition[name]) : h("input", { name, value: definition[name] })));
 
 function weightFields({ srm }, labels) {
   const share = (label) => Number(((srm.weights[label] ?? 0) * 100).toFixed(2));
@@ -71,11 +130,13 @@ function equivalenceField({ equivalence }) {
     numberField({ name: "equivalence", max: 100, value, placeholder: "none" }));
 }
 
-const totalFields = ({ goals }) =>
-  h("fieldset", {},
+function totalFields({ goals, definition }, names) {
+  const totals = (definition?.goals ?? goals).filter(({ kind }) => kind === "total").map(({ goal, name }) => goal ?? name);
+  return h("fieldset", {},
     h("legend", {}, "Goals that a visitor may reach many times"),
-    goals.map(({ goal, kind }) => h("label", { class: "check" },
-      h("input", { type: "checkbox", name: "totals", value: goal, checked: kind === "total" }), bdi(goal))));
+    names.map((name) => h("label", { class: "check" },
+      h("input", { type: "checkbox", name: "totals", value: name, checked: totals.includes(name) }), bdi(name))));
+}
 
 const isChanged = (field) =>
   field instanceof HTMLSelectElement ? !field.selectedOptions[0].defaultSelected
@@ -94,6 +155,7 @@ function settingOf({ name, value }, form, labels) {
   const all = [...form.querySelectorAll(`[name="${name}"]`)];
   if (name === "totals") return all.filter((box) => box.checked).map((box) => box.value);
   if (name === "weights") return weightsOf(all, labels);
+  if (name in TEXTS) return value.trim() || null;
   if (name === "equivalence") return value === "" ? null : Number((Number(value) / 100).toPrecision(12));
   return value;
 }

@@ -9,7 +9,17 @@ function quoted(text) {
   return JSON.stringify(text).replace(/[<>&]|[^\x00-\x7f]/g, escape);
 }
 
-const snippet = (url, namespace) => `<script src="${ALEPHBET}"
+/** Return the lines for the variants. AlephBet needs whole numbers as weights. */
+function variantLines(variants) {
+  const factor = variants.every(({ weight }) => weight == null || Number.isInteger(weight)) ? 1 : 1000;
+  const share = (weight) => (weight == null ? "" : `weight: ${Math.round(weight * factor)}, `);
+  return variants.map(({ name, weight }) =>
+    `        ${quoted(name)}: { ${share(weight)}activate: function () { show(${quoted(name)}); } }`).join(",\n");
+}
+
+const SAMPLE = { experiment: "my experiment", variants: [{ name: "A" }, { name: "B" }], goals: ["signup"] };
+
+const snippet = (url, namespace, { experiment, variants, goals } = SAMPLE) => `<script src="${ALEPHBET}"
         integrity="${INTEGRITY}" crossorigin="anonymous"><\/script>
 <script>
   (function () {
@@ -22,16 +32,15 @@ const snippet = (url, namespace) => `<script src="${ALEPHBET}"
       set: function (_, events) { AlephBet.LocalStorageAdapter.set("_gimel_queue", events); }
     };
     var experiment = new AlephBet.Experiment({
-      name: "my experiment",
+      name: ${quoted(experiment)},
       // user_id: "…",  // the id of a logged-in visitor, who then counts once on all devices
       tracking_adapter: new AlephBet.GimelAdapter(${quoted(`${url}/e`)}, ${quoted(namespace)}, queue),
       variants: {
-        "A": { activate: function () { show("A"); } },
-        "B": { activate: function () { show("B"); } }
+${variantLines(variants)}
       }
     });
     // A click on an element with data-goal="…" counts as reaching that goal.
-    ["signup"].forEach(function (name) {
+    [${goals.map(quoted).join(", ")}].forEach(function (name) {
       var goal = new AlephBet.Goal(name);
       experiment.add_goal(goal);
       document.addEventListener("click", function (event) {

@@ -1,6 +1,7 @@
 """The dashboard in a browser that watches it: backends, and a page that fails its test."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,18 @@ def shared_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalBa
     backend = LocalBackend(tmp_path_factory.mktemp("local"))
     yield backend
     backend.stop()
+
+
+@pytest.fixture(name="data_dir", scope="module")
+def data_dir_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("served")
+
+
+@pytest.fixture(name="served", scope="module")
+def served_fixture(data_dir: Path) -> Iterator[LocalBackend]:
+    """One `gimel local` for a module's tests, whose Redis they reach through `data_dir`."""
+    with LocalBackend(data_dir) as backend:
+        yield backend
 
 
 @pytest.fixture(name="watch")

@@ -1,5 +1,6 @@
 """The dashboard's page as it is sent: one response, small, that allows nothing else."""
 
+import gzip
 import re
 
 import requests
@@ -44,6 +45,11 @@ def test_first_paint_is_under_100_kb(shared: LocalBackend, watch: Watch) -> None
         f"{shared.url}/experiments?namespace=usual&view=summary&limit=100", timeout=60
     ).content
     assert len(page) + len(data) < 100_000
+
+
+def test_the_page_is_under_40_kb_gzipped(shared: LocalBackend) -> None:
+    page = requests.get(f"{shared.url}/dashboard", timeout=60).content
+    assert len(gzip.compress(page)) < 40_000
 
 
 def test_the_deployed_page_travels_gzipped(deployed: Deployment) -> None:

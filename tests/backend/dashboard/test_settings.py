@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from gimel.client import BackendError, Client
-from tests.support.dashboard_page import Opener, events, held, send
+from tests.support.dashboard_page import Opener, events, held, send, tab_to
 from tests.support.gimel_local import LocalBackend
 
 ARMS = {
@@ -185,14 +185,6 @@ def test_the_keyboard_does_it_all(opened: tuple[Page, Client, str]) -> None:
     expect(page.locator(".results tr.base th")).to_contain_text("blue")
     expect(page.get_by_label("Compared with")).to_be_focused()
     assert said(client, name)["baseline"] == "blue"
-
-
-def tab_to(page: Page, selector: str) -> None:
-    for _ in range(40):
-        page.keyboard.press("Tab")
-        if page.evaluate("selector => document.activeElement.matches(selector)", selector):
-            return
-    raise AssertionError(f"Tab does not reach {selector}")
 
 
 def test_every_control_shows_its_focus(opened: tuple[Page, Client, str]) -> None:

@@ -1,0 +1,86 @@
+"""What the page of an experiment shows of its declaration, and what it lets change."""
+
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from gimel.client import Client
+from tests.support.dashboard_page import (
+    Opener,
+    events,
+    send,
+)
+from tests.support.declared_experiments import ARMS, DEFINITION, put, read, tally
+from tests.support.gimel_local import LocalBackend
+
+
+def test_the_page_shows_what_was_declared_and_ignored(
+    served: LocalBackend, visit: Opener, data_dir: Path
+) -> None:
+    put(served.url, "shown", "color")
+    send(served.url, events("shown", "color", ARMS))
+    tally(data_dir, "shown", "color", "Blue")
+    page = visit(served.url, {"namespace": "shown", "experiment": "color"})
+    title = page.locator(".title")
+    expect(title).to_contain_text("Red draws the eye")
+    expect(title).to_contain_text("Owner ana")
+    expect(title).to_contain_text("Plan: 61 of 40,000 visitors")
+    expect(title.get_by_role("link")).to_have_attribute("href", DEFINITION["link"])
+    expect(title.get_by_role("link")).to_have_attribute("rel", "noopener noreferrer")
+    expect(title).to_contain_text("At least 31 events ignored: undeclared variant (last: Blue)")
+    expect(page.get_by_text("not declared")).to_have_count(0)
+    expect(page.get_by_label("Compared with")).to_be_disabled()
+
+
+def test_an_undeclared_experiment_can_be_declared(served: LocalBackend, visit: Opener) -> None:
+    arms = {"red": ARMS["red"], "blue": ARMS["blue"], "green": (29, {"paid": 2})}
+    send(served.url, events("late", "old", arms))
+    settings = {"baseline": "red", "totals": ["paid"], "equivalence": 0.02}
+    settings |= {"weights": {"red": 2, "blue": 1, "green": 1}}
+    Client(served.url).configure("old", settings, "late")
+    page = visit(served.url, {"namespace": "late", "experiment": "old"})
+    expect(page.get_by_text("This experiment is not declared, so anyone can")).to_be_visible()
+    page.get_by_role("button", name="Declare").click()
+    dialog = page.get_by_role("dialog", name="Declare old")
+    expect(dialog.get_by_role("textbox", name="Variant 1 (baseline)")).to_have_value("red")
+    dialog.get_by_role("button", name="Remove variant 3").click()
+    dialog.get_by_role("button", name="Declare").click()
+    expect(dialog).not_to_be_visible()
+    expect(page.get_by_text("not declared")).to_have_count(0)
+    found = read(served.url, "late", "old")
+    assert found["definition"]["variants"] == [
+        {"name": "red", "weight": 50}, {"name": "blue", "weight": 25}
+    ]  # fmt: skip
+    assert found["equivalence"] == 0.02
+    kinds = {goal["name"]: (goal["role"], goal["kind"]) for goal in found["definition"]["goals"]}
+    assert kinds == {"signup": ("primary", "unique"), "paid": ("secondary", "total")}
+
+
+def test_settings_show_what_the_first_event_fixed(served: LocalBackend, visit: Opener) -> None:
+    put(served.url, "fixed", "color")
+    page = visit(served.url, {"namespace": "fixed", "experiment": "color"})
+    page.get_by_role("button", name="Settings").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Baseline").select_option("red")
+    send(served.url, events("fixed", "color", ARMS))
+    dialog.get_by_role("button", name="Save").click()
+    expect(dialog.get_by_role("alert")).to_contain_text(
+        "Baseline cannot change after the first event: `gimel create NEW --like OLD`"
+    )
+    page.reload()
+    page.get_by_role("button", name="Settings").click()
+    expect(dialog).to_contain_text("The disabled fields are fixed since the first event.")
+    for label in ("Baseline", "Primary goal", "Equivalence"):
+        expect(dialog.get_by_label(label)).to_be_disabled()
+    # Weights that were never set may be set once.
+    dialog.get_by_role("spinbutton", name="blue").fill("49")
+    dialog.get_by_role("spinbutton", name="red").fill("51")
+    dialog.get_by_label("Hypothesis").fill("Red is loud")
+    dialog.get_by_label("Owner").fill("")
+    dialog.get_by_role("button", name="Save").click()
+    expect(page.locator(".hypothesis")).to_have_text("Red is loud")
+    found = read(served.url, "fixed", "color")
+    assert found["srm"]["weights"] == {"blue": 0.49, "red": 0.51}
+    assert "owner" not in found["definition"]
+    page.get_by_role("button", name="Settings").click()
+    expect(dialog.get_by_role("spinbutton", name="blue")).to_be_disabled()
