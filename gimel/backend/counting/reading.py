@@ -42,7 +42,7 @@ class Found(NamedTuple):
 
 
 def find(namespace: str, name: str) -> Conversation[Found]:
-    """Find an experiment, in one round trip; an old one in two."""
+    """Find an experiment, in one round trip; an old experiment in two."""
     new, old = Keys(namespace, name), Keys(namespace, name, legacy=True)
     new_counters, is_old, old_counters, settings = yield Query(
         [
@@ -53,7 +53,8 @@ def find(namespace: str, name: str) -> Conversation[Found]:
         ]
     )
     if "shards" not in settings and (is_old or new_counters):
-        # It is old, or it was being made: of a cluster, each server answers by itself.
+        # The experiment is of the old layout, or another process is creating it. In a cluster the
+        # servers reply in any order, so read the settings again.
         (settings,) = yield Query([("HGETALL", new.settings)])
     if is_old and "shards" not in settings:
         return Found(old, settings, old_counters)
@@ -61,7 +62,7 @@ def find(namespace: str, name: str) -> Conversation[Found]:
 
 
 def count(found: Found, distinct: Mapping[str, int]) -> Conversation["ExperimentCounts"]:
-    """Count an experiment's events. `distinct`: what `exact.count_sets` says of exact counters."""
+    """Count an experiment's events. `distinct`: what `exact.count_sets` returned."""
     commands: list[Command] = []
     for key in sorted(found.counters):
         shards = found.shards if found.is_sharded else 1
@@ -82,7 +83,11 @@ def count(found: Found, distinct: Mapping[str, int]) -> Conversation["Experiment
 
 
 def _method(found: Found, starts: list[bytes]) -> str:
-    """Return how an experiment is counted. Old ones do not say: their values do."""
+    """Return an experiment's counting method.
+
+    gimel 1.x and lamed stored no method, so the values decide. An experiment that holds only
+    numbers comes from lamed: it is counted exactly.
+    """
     if not found.keys.legacy:
         return found.settings.get("counting", HYPERLOGLOG)
     return EXACT if any(starts) and not any(map(is_hyperloglog, starts)) else HYPERLOGLOG
