@@ -1,4 +1,4 @@
-"""`python -m bench.memory [--write]`: what a counter of so many uuids costs, each way of counting.
+"""`python -m bench.memory [--write]`: the memory of a counter, by counting method and uuids.
 
 The sum of MEMORY USAGE over all keys; of lamed, by its own code, what the server has allocated.
 With `--write` the table goes into docs/counting.md, and the chart into docs/figures.
@@ -124,7 +124,7 @@ def first_gimel(redis: Redis, port: int) -> dict[int, tuple[int, int]]:
 
 
 def measure(server: ValkeyServer) -> dict[str, dict[int, tuple[int, int]]]:
-    """By way of counting and number of uuids: bytes, and the count."""
+    """By counting method and number of uuids: bytes, and the count."""
     url = str(server.connection_url)
     with Redis.from_url(url) as redis:
         flags = lamed(redis, server.port)

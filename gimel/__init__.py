@@ -1,6 +1,7 @@
 """Gimel: an A/B testing backend on your own AWS account.
 
-Three paths lead through the code, and each room explains its part of them in its `__init__`:
+Three paths lead through the code. The docstring of each package explains that package's part of
+them.
 
     an event    page ─> API Gateway ─> aws_lambda ─> gimel ─> backend.intake ─> counting ─> Redis
     a result    Redis ─> backend.counting ─> backend.results ─> gimel ─> client ─> terminal

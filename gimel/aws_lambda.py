@@ -2,9 +2,9 @@
 
 An HTTP API always wraps a request. An event without `requestContext` comes from another caller:
 
-- The REST API that gimel 1.x made sends the query as the event itself, and passes the answer on as
-  it is. It asks for its own key where a key is due, so none is asked for here. A failure is raised:
-  any answer would look like success.
+- The REST API that gimel 1.x made sends the query as the event itself. That API checks its own key,
+  so these handlers check none. They raise on failure, because the API passes on any returned answer
+  as a success.
 - `{"gimel": "redis"}` asks the reading function how Redis looks from where the function runs. Only
   callers whom IAM lets invoke the function can send it.
 """
@@ -50,11 +50,14 @@ def track(event: ProxyEvent, context: object = None) -> Any:
 
 
 def reads(event: ProxyEvent, context: object = None) -> Any:
-    """Answer everything that needs the read key, except deletes. gimel 1.x gets its list."""
+    """Answer every route except those for events and deletes.
+
+    Return a list of experiments to gimel 1.x's REST API.
+    """
     if "requestContext" in event:
         return gimel.handle(event, context)
     if event.get("gimel") == "redis":
-        # Imported here: the client costs a cold start an eighth, and events do not need it.
+        # Importing redis-py's client makes a cold start an eighth longer. Events do not need it.
         from gimel.backend.inspection import look_at_redis
 
         return look_at_redis(os.environ)

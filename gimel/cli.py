@@ -1,8 +1,10 @@
-"""The command `gimel`: its options, and the commands that neither a stack nor an experiment owns.
+"""The command `gimel`: its options, and the commands configure to local below.
 
-Each command loads the configuration, calls one function and prints the result. The commands of a
-deployed stack are in `terminal.stack_commands`, those of an experiment in
-`terminal.experiment_commands`, and those that declare one in `terminal.definition_commands`.
+These write and check the configuration, print a page's snippet, open the dashboard, compute sample
+sizes, migrate old experiments, and run a backend on this machine. The commands that deploy and
+operate a stack are in `terminal.stack_commands`, those of an experiment in
+`terminal.experiment_commands`, those that declare one in
+`terminal.definition_commands`. A command calls one function and prints the result.
 """
 
 import sys

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from gimel.backend.access import Scope
+from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import PROBE_NAMESPACE
 from gimel.client import Backend, BackendError, Client
 from gimel.config.settings import Config
@@ -138,7 +139,7 @@ def _redis_trouble(inspect: Callable[[], dict[str, Any]]) -> str | None:
 
 
 def _probe_once(client: Client, name: str) -> None:
-    if client.track(name, "probe", "participate", name, PROBE_NAMESPACE):
+    if client.track(name, "probe", PARTICIPATE, name, PROBE_NAMESPACE):
         raise BackendError("the probe event was queued, not counted", 503)
     try:
         found = client.experiment(name, PROBE_NAMESPACE)

@@ -6,7 +6,8 @@ from the request, asks the counters once, and answers with JSON.
 Environment variables are the handlers' settings:
 
 GIMEL_REDIS_URL, GIMEL_REDIS_CLUSTER, GIMEL_REDIS_CA    see `gimel.backend.redis.connection`
-GIMEL_KEY_SHA256    the keys: see `gimel.backend.access`. Without it, every read is refused.
+GIMEL_KEY_SHA256    the keys' hashes: see `gimel.backend.access`. Without it, no key is right: every
+                    read, declaration and delete is refused, and so is an event with a key.
 GIMEL_BOTS          `count` counts bots and headless browsers
 GIMEL_ACCEPT        `declared` ignores experiments that nobody declared
 GIMEL_SHARDS, GIMEL_COUNTING    how new experiments are counted: `hyperloglog` or `exact`
@@ -71,9 +72,10 @@ def _endpoint(*scopes: Scope) -> Callable[[Callable[[ProxyEvent], Response]], La
 
 @_endpoint()
 def track(event: ProxyEvent) -> Response:
-    """Count one event or a batch: GET and POST /e, /track. Answers 200 only if they are safe.
+    """Count one event or a batch: GET and POST /e, /track.
 
-    Whoever has a key, of any scope, vouches for the events. Bots without a key are ignored.
+    Answer 200 only if every accepted event is counted or queued. A request with a key, of any
+    scope, vouches for its events. Bots without a key are ignored.
     """
     is_vouched = scope_of(event) is not None
     take = intake().take if is_vouched or not comes_from_bot(event) else intake().ignore_bot
@@ -137,7 +139,7 @@ def _batch_answer(
 
 
 def replay(event: ProxyEvent, context: object = None) -> dict[str, Any]:
-    """Count the events of messages from SQS. Returns the messages that SQS has to deliver again."""
+    """Count the events of messages from SQS. Return the messages that SQS has to deliver again."""
     failed = intake().replay(event["Records"], Queue(os.environ["GIMEL_QUEUE"]))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
 
@@ -239,7 +241,7 @@ def declare(event: ProxyEvent) -> Response:
 def settings(event: ProxyEvent) -> Response:
     """Change single fields of a definition: POST /settings. Answers as GET /experiment does.
 
-    The way of counting is chosen before the first event, when there is no experiment yet.
+    The counting method is chosen before the first event, when there is no experiment yet.
     """
     fields = wire.query(event)
     namespace, name = wire.namespace(fields), wire.name(fields, "experiment")
@@ -255,8 +257,8 @@ def settings(event: ProxyEvent) -> Response:
     declaring.change(connection(), (namespace, name), changed, scope_of(event))
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):
-        reason = "counting was chosen already: `gimel delete --forget` the experiment first"
-        raise HTTPError(400, reason, "counting")
+        cure = "delete the experiment with `gimel delete --forget` first"
+        raise HTTPError(400, f"the counting method is already set: {cure}", "counting")
     return _answer(namespace, name) if found.exists else respond(found.describe())
 
 

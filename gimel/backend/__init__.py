@@ -1,13 +1,21 @@
-"""The backend: everything that ships to Lambda, on redis and the standard library alone.
+"""The backend: it counts events and answers questions, on redis and the standard library alone.
 
-Two things come in. Events come from pages and servers: `gimel.gimel.track` takes the fields from
-the request (`wire`), and `intake` hands the events to the counters (`counting`), which check the
-`limits` and write to Redis (`redis`). When Redis does not answer, `intake` puts the events on a
-`queue` instead, or into a `spool` where there is no SQS.
+This package ships to Lambda, with `gimel/__init__.py`, `gimel/gimel.py` and `gimel/aws_lambda.py`.
+Two things come in.
 
-Questions come from owners: the counts are read (`counting`), combined with what the owner declared
-(`experiment`), and turned into rates, intervals and verdicts (`results`). The answer is JSON. The
-`dashboard` is a page that asks the same questions; `page` serves it.
+Events come from pages and servers. `gimel.gimel.track` takes the fields from the request (`wire`),
+checks the key if the request has one (`access`), and ignores `bots`. `intake` hands the events to
+the counters (`counting`), which check the `limits` and write to Redis (`redis`). When Redis does
+not reply, or replies with an error, `intake` puts the events on a `queue` instead, or into a
+`spool` where there is no SQS.
+
+Questions come from owners, with a key (`access`). The counts are read (`counting`), combined with
+the owner's definition (`experiment`), and turned into rates, intervals and verdicts (`results`).
+The answer is JSON. The `dashboard` is a page that asks the same questions; `page` serves it.
+
+`process` makes the connection, the counters and the intake, and keeps them between requests. `log`
+writes log lines. `inspection` reports the state of Redis as the functions see it. `errors` draws
+the tree of all errors.
 
 Read `wire` first, then `intake`, then `counting.counters`.
 """

@@ -1,4 +1,4 @@
-"""How Redis looks from here: whether it can be used, how full it is, how many clients it has."""
+"""The inspection of Redis: whether it can be used, how full it is, how many clients it has."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,20 +8,22 @@ from redis.exceptions import RedisError
 
 from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.keys import PARTICIPATE
-from gimel.backend.limits import Limits
+from gimel.backend.limits import PROBE_NAMESPACE, Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.redis.errors import trouble
 from gimel.backend.wire import Event
 
-_PROBE = Event("gimel-probe", "inside", PARTICIPATE, "a", "1")
+_PROBE = Event(PROBE_NAMESPACE, "inside", PARTICIPATE, "a", "1")
 _FIGURES = ("used_memory", "maxmemory", "total_system_memory", "maxclients", "connected_clients")
 
 
 def look_at_redis(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return whether the Redis that a function's environment names can be used from here.
+    """Try the Redis of a function's environment.
 
-    `trouble` is None, or what `gimel.backend.redis.errors.trouble` says. Memory is in bytes; of a
-    cluster, it is the memory of the server that the URL names.
+    Return the trouble, or its memory, clients and limits.
+    `trouble` is what `gimel.backend.redis.errors.trouble` returns, or None if a probe event was
+    counted. `limits` is what `Counters.fullness` returns. Memory is in bytes; of a cluster, it is
+    the memory of the server that the URL names.
     """
     ca = environ.get("GIMEL_REDIS_CA")
     try:

@@ -1,7 +1,8 @@
-"""The way in for events: they are counted or, while Redis does not take them, queued.
+"""The intake: it counts events or, while Redis does not take them, queues them.
 
-An event takes 2 s at most: 1.2 for Redis, 0.7 for the queue. A sender may forget its event when it
-gets an answer of success, and keeps it otherwise.
+Redis does not take events if it does not reply, or replies with an error such as OOM (full),
+READONLY or LOADING. An event takes at most 2 s: 1.2 s for Redis and 0.7 s for the queue. A sender
+may forget its event after an answer of success, and must keep it otherwise.
 """
 
 import time
@@ -19,11 +20,12 @@ from gimel.backend.redis.errors import AWAY, is_about_one_key
 from gimel.backend.wire import Event
 
 _REDIS_SECONDS = 1.2
-# For the events of one message, whose sender has its answer already.
+# Seconds for one part of a queued message. The sender already has its answer, so this may be
+# longer.
 _REPLAY_SECONDS = 2.5
 # At 256 MB, looking up 10 experiments with the maximum of 1,000 counters each takes 0.6 s.
 _EXPERIMENTS_AT_ONCE = 20
-# After Redis failed, it is left alone for this long; events go to the queue meanwhile.
+# After Redis fails, Intake sends events straight to the queue for this many seconds.
 _REST_SECONDS = 2.0
 # A message that could not be replayed waits this long, doubled after each attempt.
 _FIRST_WAIT, _LONGEST_WAIT = 1, 600
@@ -59,9 +61,10 @@ class Intake:
         self._rests_until = 0.0
 
     def take(self, events: Sequence[Event]) -> tuple[dict[int, str], bool]:
-        """Count the events, or queue them. Return those that do not count, and whether queued.
+        """Count the events, or queue them.
 
-        Of events that are queued it is not known yet.
+        Return {index: reason} for the events that do not count, and whether the events were queued.
+        It is not yet known which queued events count.
 
         Raises redis.RedisError if there is no queue, NotQueuedError if the queue failed too.
         """
@@ -80,16 +83,15 @@ class Intake:
         return {}, True
 
     def ignore_bot(self, events: Sequence[Event]) -> tuple[dict[int, str], bool]:
-        """Tally the events of a bot, and count none. Answer as `take` does."""
+        """Tally the events of a bot, and count none. Return what `take` returns."""
         self._counters.tally([(event, BOT) for event in events])
         return dict.fromkeys(range(len(events)), BOT), False
 
     def count(self, events: Sequence[Event]) -> dict[int, str]:
-        """Count events whose sender has its answer already.
+        """Count events whose sender already has its answer.
 
-        Return those that a limit refuses, and those whose keys cannot be used, with the reason;
-        not those that are ignored.
-        Raises redis.RedisError while Redis as a whole is out of order.
+        Return {index: reason} for the events that a limit refuses, and for those whose keys cannot
+        be used. Ignored events are left out. Raises redis.RedisError if Redis as a whole fails.
         """
         refused: dict[int, str] = {}
         start = 0
@@ -107,7 +109,10 @@ class Intake:
         return refused
 
     def _count_apart(self, events: Sequence[Event]) -> dict[int, str]:
-        """Count the events. If a key cannot be used, halve them until its events stand alone."""
+        """Count the events. Return {index: reason} for those that do not count.
+
+        If a key cannot be used, split the events in half until each event of that key is alone.
+        """
         try:
             return self._counters.add(events, _REPLAY_SECONDS)
         except ResponseError as error:
@@ -122,10 +127,10 @@ class Intake:
     def replay(self, records: Sequence[Mapping[str, Any]], queue: Queue) -> list[str]:
         """Count the events of messages from the SQS queue. Return the ids of messages to retry.
 
-        A message may be replayed any number of times: its events count once. A message that holds
-        no events is retried until SQS puts it on the dead-letter queue. Events over a limit, and
-        those whose keys cannot be used, go there at once: they were answered 200, and their owner
-        can mend both.
+        A message may be replayed any number of times: its events count once. A message that cannot
+        be decoded is retried until SQS puts it on the dead-letter queue. Events over a limit, and
+        events whose keys cannot be used, go to the dead-letter queue at once. Their senders already
+        have a 200, and the experiment's owner can fix both causes.
         """
         started = time.monotonic()
         self._counters.forget()
@@ -153,7 +158,7 @@ class Intake:
         if failed:
             self._delay(failed, queue)
         ms = _milliseconds(started)
-        log("info", replayed=counted, set_aside=refused, to_come_again=len(failed), ms=ms)
+        log("info", replayed=counted, set_aside=refused, retried=len(failed), ms=ms)
         return [record["messageId"] for record in failed]
 
     @staticmethod

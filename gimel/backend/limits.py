@@ -13,7 +13,7 @@ DEMO_NAMESPACE = "demo"
 
 # Gimel's own probes, which count on a closed stack too
 OWN_NAMESPACES = (PROBE_NAMESPACE, PREFLIGHT_NAMESPACE)
-# However much strangers have created, these namespaces can be opened.
+# These namespaces can always be created, even after strangers have used up the limit.
 RESERVED = (DEFAULT_NAMESPACE, PROBE_NAMESPACE, PREFLIGHT_NAMESPACE, DEMO_NAMESPACE)
 
 

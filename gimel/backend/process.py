@@ -1,4 +1,4 @@
-"""What a process keeps between requests: the connection, the counters, the way in for events.
+"""What a process keeps between requests: the connection, the counters, the queue, the intake.
 
 Lambda keeps a process for many requests. Everything here is made at its first use, from the
 environment variables that `gimel.gimel` lists.
@@ -46,11 +46,14 @@ def queue() -> EventQueue | None:
 
 @functools.cache
 def intake() -> Intake:
-    """Return the way in for events."""
+    """Return the intake, which counts or queues events."""
     return Intake(counters(), queue())
 
 
 def reset() -> None:
-    """Forget everything kept. The next request uses the environment as it is then."""
+    """Forget everything kept, so that the next request reads the environment again.
+
+    Only tests call this.
+    """
     for kept in (connection, counters, queue, intake):
         kept.cache_clear()

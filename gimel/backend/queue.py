@@ -97,7 +97,7 @@ class Queue:
         Queue(f"{self._arn}-dead", self._environ).put(events)
 
     def delay(self, receipts: Mapping[str, int]) -> None:
-        """Hide received messages for so many seconds each; at most 10 messages.
+        """Hide each received message for its number of seconds. SQS accepts at most 10 messages.
 
         Raises NotQueuedError.
         """
@@ -137,8 +137,8 @@ class Queue:
             made = HTTPSConnection if parts.scheme == "https" else HTTPConnection
             connection = self._kept.connection = made(parts.netloc)
         if connection.sock is not None and not fresh:
-            # Lambda may have frozen the process until the connection died. Half of the time is for
-            # a fresh one.
+            # The kept connection may have died while Lambda had the process frozen. Keep half of
+            # the time for a new connection.
             deadline -= _left(deadline) / 2
         connection.timeout = _left(deadline)
         if connection.sock is not None:

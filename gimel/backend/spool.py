@@ -1,8 +1,8 @@
 """The spool: a file that keeps events until Redis takes them, where there is no SQS.
 
 It is an SQLite database in WAL mode: threads and processes may share it, and what is committed
-survives a crash. It has two tables of messages: `waiting`, and `aside` for events that cannot be
-counted as things are. When that is mended, move them back (docs/self-hosting.md).
+survives a crash. It has two tables of messages, `waiting` and `aside`. `aside` holds events that
+cannot be counted at present. Fix the cause, then move them back (docs/reliability.md).
 """
 
 import sqlite3
@@ -17,8 +17,8 @@ from gimel.backend.wire import MAX_BATCH, Event
 # Bytes of the file
 _LARGEST = 256 << 20
 _PAGE = 4096
-# Seconds to wait for another thread or process that is writing: the sender of an event waits
-# meanwhile, a replay keeps nobody waiting.
+# Seconds to wait for another thread or process that is writing. `put` keeps the sender of an event
+# waiting, so its timeout is short. A replay delays nobody.
 _PUT_TIMEOUT, _REPLAY_TIMEOUT = 0.7, 10.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS waiting (id INTEGER PRIMARY KEY, message TEXT NOT NULL);
@@ -47,11 +47,11 @@ class Spool:
             database.executemany(_INSERT.format("waiting"), messages)
 
     def replay(self, count: Count) -> int:
-        """Let `count` count all events that wait, and forget these. Return how many.
+        """Pass all waiting events to `count`, then delete them. Return their number.
 
         If `count` raises, the next replay begins with the same events; they count once. Events
-        that it refuses move to `aside`. Does nothing while another thread or process replays, or
-        where nothing was ever spooled. Raises what `count` raises, and NotQueuedError.
+        that `count` refuses move to `aside`. Does nothing while another thread or process replays,
+        or if nothing was ever spooled. Raises what `count` raises, and NotQueuedError.
         """
         done = 0
         if not self._file.exists():
@@ -88,7 +88,10 @@ class Spool:
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
-        """Hold the lock of the one replayer, or yield False. It ends with its process."""
+        """Take the lock that only one replayer can hold, and yield whether it was free.
+
+        A process that dies releases it.
+        """
         with closing(sqlite3.connect(self._lock, timeout=0)) as lock:
             try:
                 lock.execute("BEGIN EXCLUSIVE")

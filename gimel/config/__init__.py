@@ -1,7 +1,10 @@
 """The configuration: config.json in, typed and checked settings out.
 
 `file` finds and reads the file, and explains each mistake in one line. `settings` lists all
-settings. Two sections have modules of their own: `redis`, and `stack` for what is deployed.
+settings, and holds the sections `aws` and `limits`. `stack` holds the sections `timeouts`,
+`reserved_concurrency`, `throttle`, `vpc` and `domain`, the base class of all sections, and the
+validators that they share. `redis` holds the section `redis`, and `advice`, which tells a user what
+is wrong with Redis and what to do.
 
 Read `settings` first.
 """

@@ -10,14 +10,9 @@ from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from redis.connection import parse_url
-from redis.exceptions import (
-    AuthenticationError,
-    ConnectionError,
-    NoPermissionError,
-    RedisError,
-    TimeoutError,
-)
+from redis.exceptions import RedisError, TimeoutError
 
+from gimel.backend.redis.errors import has_needless_password, trouble
 from gimel.config.stack import Section
 
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
@@ -192,23 +187,23 @@ def _check_options(parts: SplitResult) -> None:
 
 def advice(error: RedisError) -> str:
     """Return one line that says what is wrong with Redis and what to do."""
-    text = str(error)
-    if "without any password configured" in text:
+    kind, text = trouble(error), str(error)
+    if has_needless_password(error):
         return (
             "Redis has no password, but the configuration gives one: remove it there, or set it "
             "in Redis"
         )
-    if isinstance(error, AuthenticationError) or "WRONGPASS" in text or "NOAUTH" in text:
+    if kind == "password":
         return "Redis refuses the password: correct redis.password, or the password in redis.url"
-    if isinstance(error, NoPermissionError):
+    if kind == "acl":
         return f"the Redis user lacks a permission that counting needs: {text}"
     if isinstance(error, TimeoutError):
         return (
             "Redis does not answer: check that this machine can reach the port. A TLS port needs "
             "rediss:// (or ssl: true), any other port redis:// (or ssl: false)"
         )
-    if "SSL" in text:
+    if kind == "tls":
         return f"TLS fails: if the server has no TLS, start the URL with redis:// ({text})"
-    if isinstance(error, ConnectionError):
+    if kind == "network":
         return f"cannot connect: check host and port; a TLS port needs rediss:// ({text})"
     return f"Redis answers with an error: {text}"

@@ -1,4 +1,4 @@
-"""The settings of config.json that describe a deployed stack. Each has a default."""
+"""The sections of config.json that describe a deployed stack, and what all sections share."""
 
 import re
 from typing import Annotated, Literal

@@ -167,7 +167,7 @@ def _open_redis(data_dir: Path, redis_url: str | None) -> Iterator[tuple[str, Ca
 
 
 def _check_redis(redis_url: str) -> None:
-    """Raise LocalError unless Redis answers. Otherwise only the first event would find out."""
+    """Raise LocalError unless Redis replies. Otherwise only the first event would find out."""
     try:
         with Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
             client.ping()

@@ -91,7 +91,10 @@ def _pack(sources: "tempfile.TemporaryDirectory[str]", runtime: Runtime | None) 
 
 @cache
 def build_in_background(runtime: Runtime | None = None) -> Future[Bundle]:
-    """Start `build` in a thread, once a process. The result is ready about a second later."""
+    """Copy the sources, then start a thread that builds the zip. A process builds it once.
+
+    The result is that of `build`, and is ready about a second later.
+    """
     pool = ThreadPoolExecutor(1)
     # Copying hundreds of small files takes 20 ms here, but 400 ms in a thread beside busy threads.
     building = pool.submit(_pack, _copy_sources(), runtime)

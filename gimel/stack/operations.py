@@ -4,7 +4,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -179,7 +179,7 @@ class Status:
     invocations: Mapping[str, int]
     errors: Mapping[str, int]
     redis: Mapping[str, Any]
-    redis_seen_from: str = field(default="here")
+    redis_seen_from: str
 
 
 def status(config: Config, aws: Aws) -> Status:

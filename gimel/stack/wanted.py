@@ -277,11 +277,11 @@ def alias_arn(home: Home, function: str) -> str:
     return home.arn("lambda", f"function:{function}:{ALIAS}")
 
 
-def cors(origins: Collection[str] = ("*",)) -> dict[str, Any]:
+def cors(origins: Collection[str]) -> dict[str, Any]:
     """Return the CORS settings: pages of these origins may call the API from a browser.
 
-    Every page may do so by default, since the routes that need protection ask for a key. MaxAge is
-    in seconds.
+    `allowed_origins` in config.json names all pages by default, since the routes that need
+    protection ask for a key. MaxAge is in seconds.
     """
     return {
         "AllowOrigins": list(origins),

@@ -141,7 +141,7 @@ def test_of_a_batch_only_what_failed_comes_again(
         {"label": "a", "trials": 1, "stray": False}
     ]
     last = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert (last["replayed"], last["to_come_again"]) == (1, 1)
+    assert (last["replayed"], last["retried"]) == (1, 1)
 
 
 def test_what_is_over_a_limit_is_set_aside(

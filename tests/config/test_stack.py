@@ -122,7 +122,7 @@ def test_a_wrong_value_is_named_with_what_would_be_right(
 
 
 def test_no_setting_is_left_out_of_the_table() -> None:
-    # Redis's are in test_config.py.
+    # The values of `redis` are in test_redis.py.
     assert {setting for setting, *_ in WRONG} == set(Config.model_fields) - {"redis"}
 
 

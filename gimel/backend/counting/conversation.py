@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Query(NamedTuple):
-    """Commands that read. A key of another type answers as a missing key does."""
+    """Commands that read. A key of another type counts as a missing key."""
 
     commands: list[Command]
 
@@ -38,25 +38,25 @@ Conversation = Generator[Step, list[Any], T]
 def converse(connection: Connection, conversations: Iterable[Conversation[T]]) -> list[T]:
     """Return what the conversations return, in their order. Raises redis.RedisError.
 
-    A command that several of them ask is sent once.
+    A command that several of them yield is sent once.
     """
     held = list(conversations)
     results: dict[int, T] = {}
     steps: dict[int, Step] = {}
-    answers: dict[int, list[Any] | None] = dict.fromkeys(range(len(held)))
-    while answers:
+    replies: dict[int, list[Any] | None] = dict.fromkeys(range(len(held)))
+    while replies:
         steps = {}
-        for index, replies in answers.items():
+        for index, replies_to_one in replies.items():
             try:
                 # The first `send` of a generator has to send None.
-                steps[index] = held[index].send(replies)  # type: ignore[arg-type]
+                steps[index] = held[index].send(replies_to_one)  # type: ignore[arg-type]
             except StopIteration as end:
                 results[index] = end.value
-        answers = _answers(connection, steps)
+        replies = _replies(connection, steps)
     return [results[index] for index in range(len(held))]
 
 
-def _answers(connection: Connection, steps: dict[int, Step]) -> dict[int, list[Any] | None]:
+def _replies(connection: Connection, steps: dict[int, Step]) -> dict[int, list[Any] | None]:
     """Return the replies to each conversation's step, after one round trip at most."""
     once = list(dict.fromkeys(chain.from_iterable(step.commands for step in steps.values())))
     replies = dict(zip(once, connection.ask(once), strict=True))

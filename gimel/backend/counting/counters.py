@@ -1,4 +1,4 @@
-"""The counters: the way in for events, and the way out for counts.
+"""The counters: they add events to Redis and read counts from it.
 
 An event of a known counter costs one command. A counter is known for a minute after its
 registration; `registration` makes sure that it exists. `keys` shows the data model.
@@ -51,7 +51,11 @@ _Counter = tuple[str, str, str, str]
 
 
 class _Known(NamedTuple):
-    """A registered counter: until when it is known, what its method adds to, its goal's rule."""
+    """A registered counter.
+
+    It has the time when to look it up again, the key or prefix that its method adds to, the method
+    (None: its events do not count), and its goal's rule.
+    """
 
     until: float
     target: str
@@ -65,7 +69,7 @@ _UNKNOWN = _Known(-inf, "", None, ONCE)
 class Counters:
     """The counters of one Redis. Several threads may use it.
 
-    Its methods raise redis.RedisError when Redis does not answer or refuses.
+    Its methods raise redis.RedisError when Redis does not reply, or replies with an error.
     """
 
     def __init__(
@@ -99,10 +103,10 @@ class Counters:
     def add(self, events: Sequence[Event], seconds: float | None = None) -> dict[int, str]:
         """Count the events: in one round trip if their counters are known.
 
-        Return the events that do not count, as {index in `events`: reason}: those that a limit
-        refuses and those that are `Ignored`. Events of a stopped experiment are accepted and not
-        counted, at the latest 60 s after it was stopped. All of it takes at most `seconds`, if
-        given.
+        Return {index: reason} for the events that do not count: those that a limit refuses and
+        those that are `Ignored`. From at most 60 s after the stop, events of a stopped experiment
+        are accepted but not counted. Counting takes at most `seconds`, if given. The tally of
+        ignored events takes at most 0.5 s more, once a minute.
         """
         reasons = self._connection.run(lambda: self._add_surely(events), seconds)
         if reasons:
@@ -117,14 +121,15 @@ class Counters:
         now = self._clock()
         self._tally.add(ignored, now)
         if self._tally.is_due(now):
-            # The events are answered all the same: their tally says "at least".
+            # A lost tally is no reason to refuse the events: the tally says "at least".
             with suppress(RedisError):
                 self._connection.run(self._tally.flush, _TALLY_SECONDS)
 
     def _add_surely(self, events: Sequence[Event]) -> dict[int, str]:
         """Add the events. After a reconnect, forget what was known and add them again.
 
-        The server that answered may have started empty; events count once, however often added.
+        The server that replied may be new and empty. Adding twice is harmless, because an event
+        counts once.
         """
         before = self._connection.reconnects
         if before != self._reconnects:
@@ -136,7 +141,7 @@ class Counters:
                 self.forget()
                 refused = self._add(events)
         except RedisError:
-            # Another server, with less in it, may answer next.
+            # Another server, which holds less data, may reply next.
             self.forget()
             raise
         return refused
@@ -287,7 +292,7 @@ class Counters:
         return {}
 
     def names(self, namespace: str) -> tuple[list[str], list[str]]:
-        """Return all namespaces, and the names of one's experiments, in one round trip."""
+        """Return all namespaces, and the experiment names of this namespace, in one round trip."""
         return self.overview(namespace)[:2]
 
     def overview(self, namespace: str) -> tuple[list[str], list[str], dict[str, int]]:
@@ -307,7 +312,10 @@ class Counters:
         return {space: reasons for space, reasons in found if reasons}
 
     def fullness(self) -> dict[str, tuple[int, int]]:
-        """Return (number, limit) of each limited thing: of the fullest namespace or experiment."""
+        """Return {kind: (largest number in use, limit)}.
+
+        The kinds are namespaces, experiments, variants and goals.
+        """
         namespaces, _ = self.names(DEFAULT_NAMESPACE)
         most = {"experiments": 0, "variants": 0, "goals": 0}
         for namespace in namespaces:
@@ -337,7 +345,8 @@ class Counters:
         if found.counters or found.settings or forget:
             commands.append(("SREM" if forget else "SADD", marks, name))
         if parts and not forget:
-            # A process that still knows the counters writes on, to keys that nothing else names.
+            # A process that remembers the counters keeps writing to their keys. This set is the
+            # only record of these keys.
             commands.append(("SADD", keys.deleted_parts, *parts))
         commands += [("UNLINK", key) for key in keys_of(parts)]
         if forget:

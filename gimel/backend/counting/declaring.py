@@ -55,7 +55,7 @@ def change(
 ) -> None:
     """Change fields of an experiment's settings; None removes one. Record when and by which key.
 
-    The way of counting is chosen once: a second choice changes nothing.
+    The counting method is chosen once: a second choice changes nothing.
     """
     if not changes:
         return

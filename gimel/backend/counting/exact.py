@@ -48,7 +48,7 @@ def member_of(uuid: str) -> int:
 
 
 class IntegerSets(NamedTuple):
-    """The method that counts exactly, adding to the generation with so many sets."""
+    """The method that counts exactly. It adds to the generation with `sets` sets."""
 
     sets: int
     salt: bytes = b""
@@ -73,7 +73,7 @@ def fullness_key(counter: str, sets: int) -> str:
 
 
 def sets_for(members: int, sets: int) -> int:
-    """Return how many sets a counter needs, if one of its `sets` sets has so many members."""
+    """Return how many sets a counter needs, if one of its `sets` sets has `members` members."""
     wanted = sets
     if members > FULL:
         while members * sets > _ROOMY * wanted:

@@ -26,7 +26,7 @@ _LINEAR = 512
 
 
 def relative_error(shards: int) -> float:
-    """Return the relative standard error of a counter with so many shards."""
+    """Return the relative standard error of a counter with `shards` shards."""
     return float(SHARD_ERROR / shards**0.5)
 
 
@@ -36,7 +36,7 @@ def shard_of(uuid: str, shards: int) -> int:
 
 
 class HyperLogLogs(NamedTuple):
-    """The method that counts with so many HyperLogLogs: visitors, or all of their events."""
+    """The method that counts with `shards` HyperLogLogs: visitors, or all of their events."""
 
     shards: int
     salt: bytes = b""

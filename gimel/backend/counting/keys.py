@@ -156,8 +156,8 @@ def _participants(tails: Mapping[str, str]) -> list[str]:
 def _legacy_cell(tail: str, variants: list[str]) -> Cell:
     """Return goal and variant of a gimel 1.x key, where a name may itself hold a colon.
 
-    Participations tell the variants: everything after `participate:`. A goal's key ends in one of
-    these; the longest that fits is taken.
+    The keys of participations name the variants: the text after `participate:`. A goal's key ends
+    in one of these names. If several fit, take the longest.
     """
     if tail.startswith(f"{PARTICIPATE}:"):
         return PARTICIPATE, tail[len(PARTICIPATE) + 1 :]
@@ -171,8 +171,8 @@ def _legacy_cell(tail: str, variants: list[str]) -> Cell:
 def _is_ambiguous(tail: str, variants: list[str]) -> bool:
     """Return whether another split of the tail into goal and variant is as likely.
 
-    A tail with one colon has one split. Of several splits, those count whose variant is known from
-    its participations; if there is none, all count.
+    A tail with one colon has one split. Among several splits, only those with a known variant
+    count. If no variant is known, all splits count.
     """
     if tail.count(":") < 2:
         return False

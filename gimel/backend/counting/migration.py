@@ -72,7 +72,7 @@ def _starts(connection: Connection, keys: Keys) -> dict[str, bytes] | None:
     is_old, counters, is_new = connection.query(commands)
     if is_new or not is_old:
         return None
-    # Ask again: in a cluster, the server of a new experiment may have answered too early.
+    # Ask again: in a cluster, the server of a new experiment may have replied too early.
     again = [ask_whether_new, *map(start_of, sorted(counters))]
     is_new, *starts = connection.query(again)
     return None if is_new else dict(zip(sorted(counters), starts, strict=True))

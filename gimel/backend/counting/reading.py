@@ -49,7 +49,7 @@ class Found(NamedTuple):
 
 
 def find(namespace: str, name: str) -> Conversation[Found]:
-    """Find an experiment, in one round trip; an old one in two."""
+    """Find an experiment, in one round trip; an old experiment in two."""
     new, old = Keys(namespace, name), Keys(namespace, name, legacy=True)
     new_counters, is_old, old_counters, settings = yield Query(
         [
@@ -60,7 +60,8 @@ def find(namespace: str, name: str) -> Conversation[Found]:
         ]
     )
     if "shards" not in settings and (is_old or new_counters):
-        # It is old, or it was being made: of a cluster, each server answers by itself.
+        # The experiment is of the old layout, or another process is creating it. In a cluster the
+        # servers reply in any order, so read the settings again.
         (settings,) = yield Query([("HGETALL", new.settings)])
     if is_old and "shards" not in settings:
         return Found(old, settings, old_counters)
@@ -92,7 +93,7 @@ def select(found: Found, max_variants: int | None = None) -> Selection:
     """Select what to count of an experiment: of a declared one, what its owner declared.
 
     `max_variants` makes it a summary: the primary goal alone, and of an undeclared experiment at
-    most so many variants. Those that the owner set come first, then the first by name.
+    most this many variants. Those that the owner set come first, then the first by name.
     """
     # Imported here: it costs a cold start a millisecond, and events do not need it.
     from gimel.backend.experiment.definition import Definition
@@ -121,7 +122,7 @@ def select(found: Found, max_variants: int | None = None) -> Selection:
 def count(
     found: Found, selection: Selection, distinct: Mapping[str, int]
 ) -> Conversation["ExperimentCounts"]:
-    """Count the selected events. `distinct`: what `exact.count_sets` says of exact counters."""
+    """Count the selected events. `distinct`: what `exact.count_sets` returned."""
     commands: list[Command] = []
     for key, _, _ in selection.cells:
         shards = found.shards if found.is_sharded else 1
@@ -142,7 +143,11 @@ def count(
 
 
 def _method(found: Found, starts: list[bytes]) -> str:
-    """Return how an experiment is counted. Old ones do not say: their values do."""
+    """Return an experiment's counting method.
+
+    gimel 1.x and lamed stored no method, so the values decide. An experiment that holds only
+    numbers comes from lamed: it is counted exactly.
+    """
     if not found.keys.legacy:
         return found.settings.get("counting", HYPERLOGLOG)
     return EXACT if any(starts) and not any(map(is_hyperloglog, starts)) else HYPERLOGLOG

@@ -1,7 +1,7 @@
 """Registration: the conversation with Redis that makes counters exist before events count.
 
-A process holds it once a minute for each counter that it counts. It takes at most three round trips
-for counters that exist, however many there are.
+Each process registers each counter that it uses once a minute. For counters that exist, however
+many, that takes at most three round trips, and one more when an exact counter grows.
 """
 
 import json
@@ -57,13 +57,13 @@ _SHORT = 0.7
 
 
 class Batch:
-    """What the registrations of one call share: how to begin experiments, and how many began.
+    """State shared by the registrations of one call.
 
+    It consists of the settings for new experiments, and the new experiments so far (`begun`).
     `is_closed`: undeclared experiments do not count. `memory_is_short`: strangers may create no
-    more counters.
-    `salts` are those that the process knows. They outlive everything else that it forgets: if Redis
-    was started again empty, experiments begin again with the salts that they had, and an event that
-    is added twice counts once.
+    more counters. `salts`: the salts that the process knows. `Counters.forget` keeps them: if Redis
+    restarts empty, experiments get the salts that they had, so an event that is added twice counts
+    once.
     """
 
     def __init__(
@@ -87,9 +87,10 @@ class Batch:
 class Registered(NamedTuple):
     """One experiment's counters after their registration.
 
-    `refused`: those that a limit refuses, or that are ignored, with the reason. `counters`: the
-    others, each with the key or prefix that its method adds to, and its goal's rule; without a
-    method, its events do not count. `admission`: what counts in a declared experiment.
+    `refused`: {cell: reason} for the counters that a limit refuses and those that are ignored.
+    `counters`: the others, each with the key or prefix that its method adds to, the method and its
+    goal's rule. The method is None if the experiment is stopped or deleted, so its events do not
+    count. `admission`: what counts in a declared experiment.
     """
 
     refused: dict[Cell, str]
@@ -165,10 +166,11 @@ class _Stored:
         return not self.namespace_is_listed and not self.experiments
 
     def is_exact(self, cell: Cell) -> bool:
-        """Whether a counter is, or is to be, counted exactly.
+        """Return whether a counter is, or is to be, counted exactly.
 
-        Old experiments do not say. A HyperLogLog stays one. A number is lamed's and is continued
-        exactly, as is a new counter beside it.
+        gimel 1.x and lamed stored no method, so the values decide. A HyperLogLog stays a
+        HyperLogLog. A number comes from lamed: it is counted exactly, and so is a new counter of
+        an experiment that holds numbers only.
         """
         if not self.keys.legacy:
             return self.settings.get("counting") == EXACT
@@ -260,7 +262,7 @@ class _Stored:
 
 
 def _look_up(experiment: ExperimentName) -> Conversation[_Stored]:
-    """Read what there is, in one round trip; of an old experiment, in two."""
+    """Read what Redis holds of an experiment, in one round trip; of an old experiment, in two."""
     namespace, name = experiment
     layouts = [Keys(*experiment), Keys(*experiment, legacy=True)]
     asked: list[Command] = [
@@ -295,8 +297,8 @@ def _look_up(experiment: ExperimentName) -> Conversation[_Stored]:
     first = stored(settings)
     again: list[Command] = []
     if "shards" not in settings and (found[0] or found[3]):
-        # It is old, or it was being made: the settings are written first, but the servers of a
-        # cluster answer in any order.
+        # The experiment is of the old layout, or another process is creating it. In a cluster the
+        # servers reply in any order, so read the settings again.
         again.append(("HGETALL", layouts[0].settings))
     old = sorted(first.counters) if first.keys.legacy else []
     replies: list[Any] = yield Query([*again, *map(start_of, old)])
@@ -354,10 +356,13 @@ def _taken_back(stored: _Stored, over: dict[Cell, str], *, is_whole: bool) -> It
 
 
 def _first_settings(stored: _Stored, batch: Batch) -> Iterator[Command]:
-    """Yield what writes the settings. The last command reads those that hold."""
+    """Yield the commands that write a new experiment's settings.
+
+    The last one reads the stored settings, because another process may have written them first.
+    """
     key = stored.keys.settings
     if not stored.keys.legacy:
-        # Another process may be first, with another way of counting: what it wrote holds. Before
+        # Another process may be first, with another counting method: then that method stays. Before
         # there was a choice, every experiment was counted with HyperLogLogs.
         counting = HYPERLOGLOG if "shards" in stored.settings else batch.counting
         yield "HSETNX", key, "counting", counting

@@ -1,7 +1,7 @@
 """A cluster: each server is asked for its own keys, all servers at the same time.
 
-redis-py's cluster client knows which server has a key. It also repeats what went wrong: it follows
-keys that are moving to another server, and finds the replacements of servers that failed. Sending
+redis-py's cluster client knows which server has a key. It also retries failed commands: it follows
+keys that are moving to another server, and finds the replacements of failed servers. Sending
 everything through that client takes a third longer for an event and four times as long for a read.
 """
 
@@ -68,7 +68,7 @@ class Cluster:
             replies = self._ask_directly(wanted)
             left = [index for index in range(len(wanted)) if index not in replies]
             if left:
-                # The client connects again: the server that answers may have started empty.
+                # The client connects again: the server that replies may be new and empty.
                 count_reconnect()
                 others = self._ask_by_client([wanted[index] for index in left])
                 replies |= zip(left, others, strict=True)
@@ -77,7 +77,7 @@ class Cluster:
         return grouped(commands, map(replies.__getitem__, range(len(wanted))))
 
     def _ask_directly(self, commands: list[Single]) -> dict[int, Any]:
-        """Return the replies by index, as far as the servers had them."""
+        """Return the replies by index. Commands without a reply are left out."""
         replies: dict[int, Any] = {}
         shares = self._shares(commands)
         try:

@@ -1,7 +1,9 @@
 """The kept connection to Redis or Valkey: it owns the deadline and the retries.
 
-What each fault costs: a broken connection, a failover (READONLY) and a server that turns out to be
-one of a cluster (MOVED) cost one more try. Whatever else Redis answers ends in redis.RedisError.
+A broken connection, a failover (READONLY) and a server that turns out to be one of a cluster
+(MOVED) each cost one more try. Any other error ends in redis.RedisError. After a reconnect, the
+server may hold less data: so the counters forget what they know, and add the events again
+(`_add_surely` in `gimel.backend.counting.counters`).
 """
 
 import threading
@@ -48,7 +50,10 @@ class Connection:
 
     @property
     def reconnects(self) -> int:
-        """How often a connection was made again. A server with less in it may answer then."""
+        """How often a connection was made again.
+
+        After a reconnect, the server may hold less data.
+        """
         return reconnects()
 
     @classmethod
@@ -74,7 +79,8 @@ class Connection:
 
     @cached_property
     def _cluster(self) -> Any:
-        # Imported here: redis-py's client costs a cold start an eighth, and one server needs none.
+        # Importing redis-py's cluster client makes a cold start an eighth longer, and a single
+        # server does not need it.
         from gimel.backend.redis.cluster import Cluster
 
         return Cluster(self._url, BoundedPool, self._options)

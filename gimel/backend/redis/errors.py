@@ -1,4 +1,4 @@
-"""What an error of Redis means. Errors are classified here and nowhere else."""
+"""The meaning of Redis's errors. Only this module reads an error's text to classify it."""
 
 import socket
 import ssl
@@ -18,7 +18,7 @@ from redis.exceptions import (
 
 Trouble = Literal["network", "tls", "password", "acl", "other"]
 
-# The connection broke, or Redis did not answer in time.
+# The connection broke, or Redis did not reply in time.
 AWAY = (ConnectionError, TimeoutError)
 # A server of a cluster says: ask another server, or ask later. MOVED is an AskError too.
 ELSEWHERE = (AskError, ClusterDownError, TryAgainError)
@@ -43,6 +43,11 @@ def is_wrong_type(error: Exception) -> bool:
 def is_about_one_key(error: Exception) -> bool:
     """Return whether the error concerns one key alone; the server is in order then."""
     return str(error).startswith(_ONE_KEY)
+
+
+def has_needless_password(error: RedisError) -> bool:
+    """Return whether the client sent a password to a Redis that has none."""
+    return "without any password configured" in str(error)
 
 
 def trouble(error: RedisError) -> Trouble:

@@ -19,7 +19,7 @@ from redis.connection import (
     UnixDomainSocketConnection,
 )
 
-# Seconds for one step on the socket: a connect, a piece sent, or an answer.
+# Seconds for one step on the socket: a connect, a piece sent, or a reply.
 _STEP = 0.5
 # Bytes read from the socket at once
 _READ = 1 << 16

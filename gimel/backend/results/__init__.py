@@ -1,9 +1,13 @@
-"""The path from counts to verdicts: pure functions, standard library only.
+"""The path from counts to verdicts.
 
-The counts of one experiment come in, with the settings that its owner declared (`counts`).
-`analysis` handles one goal after another. For each goal, `comparison` tests every variant against
-the baseline, `posterior` computes chances and expected losses, and `verdict` decides. The result is
-the answer of `GET /experiment`. docs/statistics.md derives the formulas.
+The counts of one experiment come in, with its owner's definition. The door is `describe` of
+`counts.ExperimentCounts`: it returns most of the answer of `GET /experiment`, and calls `analysis`
+for the inference. `analysis` tests the sample ratio, and handles one goal after another. For each
+goal, `comparison` tests every variant against the baseline, `posterior` computes chances and
+expected losses, and `verdict` decides. docs/statistics.md derives the formulas.
+
+All functions are pure. Outside this package, the statistics import the standard library only.
+`counts` also imports the definition and the counting methods, and through these redis-py.
 
 Read `analysis` first.
 """

@@ -184,7 +184,7 @@ def test_one_change_leaves_the_rest(store: redis.Redis) -> None:
 
 
 def test_every_setting_is_told_above() -> None:
-    # The way of counting cannot be told to an experiment that counts: test_definition_counting.py.
+    # The counting method is set before the first event only: see test_definition_counting.py.
     assert set(TOLD) == set(RESETTABLE_FIELDS) - DECLARED_ONLY
     assert set(RESETTABLE_FIELDS) | {"counting", "variants", "goals", "declared_late"} == set(
         Definition.__dataclass_fields__

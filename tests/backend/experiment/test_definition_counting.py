@@ -41,7 +41,7 @@ def test_the_way_stays_once_events_are_counted(backend: redis.Redis, way: str | 
 def test_the_way_is_chosen_once(backend: redis.Redis) -> None:
     assert choose("exact").status == 200
     assert choose("exact").status == 200
-    assert choose("hyperloglog").body["error"].startswith("counting was chosen already")
+    assert choose("hyperloglog").body["error"].startswith("the counting method is already set")
     assert choose("exactly").status == 400
     call("DELETE", "/delete", {"experiment": "e", "forget": "1"})
     assert backend.dbsize() == 0
