@@ -144,14 +144,12 @@ def snippet_command(
 @main.command()
 @namespace_option
 @url_option
-@click.option(
-    "--print-url", is_flag=True, help="Print the URL, read key included, and open nothing."
-)
+@click.option("--print-url", is_flag=True, help="Print the URL, key included, and open nothing.")
 @click.pass_obj
 def dashboard(config_file: Path | None, namespace: str, url: str | None, print_url: bool) -> None:
     """Open the dashboard in a browser.
 
-    The URL holds the read key in its fragment, which browsers do not send to any server.
+    The URL holds the key in its fragment, which browsers do not send to any server.
     """
     backend = find_backend(config_file, url)
     key = {"key": backend.key} if backend.key else {}

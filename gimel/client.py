@@ -29,7 +29,7 @@ class BackendError(GimelError):
 
 @dataclass(frozen=True)
 class Backend:
-    """The address of a backend: its URL, its read key (may be empty), and its path for events."""
+    """The address of a backend: its URL, its key (may be empty), and its path for events."""
 
     url: str
     key: str = field(repr=False)

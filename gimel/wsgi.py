@@ -3,7 +3,7 @@
 Settings come from the environment. The application does what API Gateway does on AWS: it builds the
 proxy event and adds the CORS headers.
 
-`gimel local` on loopback requires no read key. Pages of other sites must still not read or delete
+`gimel local` on loopback requires no key. Pages of other sites must still not read or delete
 anything. So, without a key, every route but those for events
 
 - gets no CORS headers;
@@ -60,7 +60,7 @@ def _answer(environ: Environ) -> Response:
     if environ["REQUEST_METHOD"] == "OPTIONS":
         return {"statusCode": 204, "headers": {}, "body": ""}
     if _is_foreign(environ):
-        reason = "without a read key, this route answers only localhost and its own pages"
+        reason = "without a key, this route answers only localhost and its own pages"
         return HTTPError(403, reason, "host").response()
     response = gimel.handle(proxy_event(environ))
     # A handler may return an object that it keeps, so the headers are added to a copy.

@@ -124,13 +124,13 @@ def _print_addresses(
     say(f"Dashboard   {address}/dashboard{'#namespace=demo' if with_demo else ''}")
     say(f"Events      {address}/e")
     if not reads_are_open():
-        say(f"Read key    in {data_dir / 'key'} (send it in the header x-api-key)")
+        say(f"Key         in {data_dir / 'key'} (send it in the header x-api-key)")
     say(f"Counters    in {'the Redis of --redis-url' if redis_url else data_dir}")
     say("Ctrl-C stops the server.")
 
 
 def _key_hash(data_dir: Path) -> str:
-    """Return the SHA-256 of the read key. Create the key if there is none, for its owner only."""
+    """Return the SHA-256 of the key. Create the key if there is none, for its owner only."""
     path = data_dir / "key"
     if not path.exists():
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

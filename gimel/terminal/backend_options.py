@@ -18,7 +18,7 @@ namespace_option = click.option(
 url_option = click.option(
     "--url",
     help="Use the backend at this URL, e.g. http://127.0.0.1:8000, instead of the deployed one. "
-    "If the backend requires a read key, set it in the environment variable GIMEL_KEY.",
+    "If the backend requires a key, set it in the environment variable GIMEL_KEY.",
 )
 
 

@@ -1,4 +1,4 @@
-// Requests to the backend. The read key stays in this tab's session storage and is sent only in a
+// Requests to the backend. The key stays in this tab's session storage and is sent only in a
 // header.
 
 const KEY = "gimel key";

@@ -147,10 +147,10 @@ function drawFreshness(answer) {
 
 function unlockForm() {
   return h("form", { class: "card unlock", id: "unlock", novalidate: true },
-    h("h1", { tabindex: -1 }, "Enter the read key of this backend"),
+    h("h1", { tabindex: -1 }, "Enter the key of this backend"),
     h("p", { class: "soft" }, h("code", {}, "gimel dashboard"),
       " opens this page with the key. The key stays in this tab until you close it."),
-    h("label", { class: "field" }, h("span", {}, "Read key"),
+    h("label", { class: "field" }, h("span", {}, "Key"),
       h("input", {
         type: "password", id: "key", autocomplete: "off", spellcheck: "false",
         "aria-describedby": "unlock-error",

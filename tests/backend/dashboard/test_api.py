@@ -1,4 +1,4 @@
-"""The read key on the dashboard: asked for, kept in the session only, sent in a header only."""
+"""The key on the dashboard: asked for, kept in the session only, sent in a header only."""
 
 import pytest
 from playwright.sync_api import Request, expect
@@ -36,12 +36,12 @@ def test_the_key_leaves_the_address_bar_and_stays_in_the_session(
     other = page.context.new_page()
     watch.follow(other)
     other.goto(page.url)
-    expect(other.get_by_label("Read key")).to_be_visible()
+    expect(other.get_by_label("Key", exact=True)).to_be_visible()
 
 
 def test_a_wrong_key_is_asked_for_again(keyed: KeyedBackend, visit: Opener, watch: Watch) -> None:
     page = visit(keyed.url)
-    field = page.get_by_label("Read key")
+    field = page.get_by_label("Key", exact=True)
     expect(page.locator("#unlock-error")).to_be_empty()
     assert bearers(watch) == []
     for wrong in ("wrong", "ключ"):
@@ -68,7 +68,7 @@ def test_a_key_that_is_changed_meanwhile_takes_the_figures_away(
     expect(page.get_by_text("This key is wrong.")).to_be_visible()
     assert "locked away" not in page.content()
     page.route("**/experiments?*", lambda route: route.abort())
-    page.get_by_label("Read key").press("Enter")
+    page.get_by_label("Key", exact=True).press("Enter")
     expect(page.get_by_text("The backend does not answer.")).to_be_visible()
     assert "locked away" not in page.content()
 
@@ -78,7 +78,7 @@ def test_the_deployed_page_asks_for_the_key_and_shows_data(
 ) -> None:
     send(deployed.url, events("dash", "deployed one", {"a": (30, {"g": 5}), "b": (31, {"g": 9})}))
     page = visit(deployed.url, {"namespace": "dash"})
-    page.get_by_label("Read key").fill("wrong")
+    page.get_by_label("Key", exact=True).fill("wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_text("This key is wrong.")).to_be_visible()
     page.goto("about:blank")
@@ -96,9 +96,9 @@ def test_axe_finds_nothing_where_the_key_is_asked_for(
     keyed: KeyedBackend, visit: Opener, scheme: str, width: int
 ) -> None:
     page = visit(keyed.url, size=(width, 800), color_scheme=scheme)
-    expect(page.get_by_label("Read key")).to_be_visible()
+    expect(page.get_by_label("Key", exact=True)).to_be_visible()
     assert axe(page) == []
-    page.get_by_label("Read key").fill("wrong")
+    page.get_by_label("Key", exact=True).fill("wrong")
     page.keyboard.press("Enter")
     expect(page.get_by_role("alert")).to_be_visible()
     assert axe(page) == []
