@@ -8,7 +8,7 @@ import redis
 from click.testing import CliRunner
 
 import gimel
-from gimel.backend.process import counters, reset
+from gimel.backend.process import reset
 from gimel.cli import main
 from gimel.client import Client
 from tests.support.commands import complaint, count, process, run, said
@@ -108,7 +108,7 @@ def count_each(*names: str) -> None:
 
 def declare(name: str) -> None:
     changes = {"variants": '[{"name": "a"}, {"name": "b"}]'}
-    counters().configure("n", name, changes)
+    change(connection(), ("n", name), changes, "owner")
 
 
 def test_delete_what_matches(url: str, store: redis.Redis) -> None:
