@@ -8,7 +8,8 @@ import redis
 from click.testing import CliRunner
 
 import gimel
-from gimel.backend.process import reset
+from gimel.backend.counting.declaring import change
+from gimel.backend.process import connection, reset
 from gimel.cli import main
 from gimel.client import Client
 from tests.support.commands import complaint, count, process, run, said
