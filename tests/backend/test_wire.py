@@ -18,13 +18,15 @@ from tests.support.hypothesis_settings import on_one_server
 EVENT = {"experiment": "button color", "variant": "red", "event": "signup", "uuid": "u1",
          "namespace": "alephbet"}  # fmt: skip
 REQUIRED = ("experiment", "variant", "event", "uuid")
+# of what a batch answers, beside an error
+COUNTED = ("accepted", "ignored", "reasons", "rejected")
 
 
 def assert_refused(
     store: redis.Redis, answer: Answer, field: str | None, status: int = 400
 ) -> None:
     assert answer.status == status
-    assert answer.body.keys() - {"accepted", "rejected"} == {"error", "field"}
+    assert answer.body.keys() - {*COUNTED} == {"error", "field"}
     assert answer.body["field"] == field
     assert answer.body["error"]
     assert answer.headers["content-type"] == "application/json"

@@ -1,85 +1,66 @@
 // The dialog that declares an experiment. For a new experiment it ends with the snippet to paste.
 
-const ROLES = ["primary", "secondary", "guardrail"];
+const ROLES = { primary: "primary", secondary: "secondary", guardrail: "guardrail" };
 const KINDS = { unique: "once per visitor", total: "every time" };
 
-/**
- * Open the dialog. `declare` receives a name, a definition and the form. `seen` is an undeclared experiment
- * whose names and settings the dialog proposes.
- */
-function openCreate(declare, seen) {
-  const { experiment = "", variants, goals, ...kept } = seen ? proposalFrom(seen) : {};
+/** Open the dialog. `declare` receives a name, a definition and the form. */
+function openCreate(declare) {
   const content = h("div", { class: "settings" },
-    entry("Name", h("input", { name: "experiment", value: experiment, readonly: Boolean(seen), ...UNASSISTED })),
-    rowList("variants", "The first is the baseline, which the others are compared with.", 2,
-      variants ?? [{}, {}], variantRow),
-    rowList("goals", "The primary goal decides. A guardrail must not get worse.", 0,
-      goals ?? [{ role: "primary" }], goalRow),
+    entry("Name", h("input", { name: "experiment", ...UNASSISTED })),
+    rowList("variants", "The first is the baseline, which the others are compared with.", 2, 2),
+    rowList("goals", "The primary goal decides. A guardrail must not get worse.", 0, 1),
     entry("Hypothesis (optional)", h("textarea", { name: "hypothesis", rows: 2 })),
-    !seen && entry("Planned visitors (optional)", numberField({ name: "planned_visitors", step: 1 }),
+    entry("Planned visitors (optional)", numberField({ name: "planned_visitors", step: 1 }),
       h("small", {}, h("code", {}, "gimel sample-size"), " computes how many are needed")));
-  const submit = (form) => declare(nameIn(form), { ...kept, ...definitionIn(form) }, form);
-  const title = seen ? ["Declare ", bdi(experiment)] : "New experiment";
-  const form = openForm(title, content, seen ? "Declare" : "Create", submit);
-  form.querySelector("input:not([readonly])").focus();
+  // The backend says that a blank name is empty.
+  const nameIn = (form) => form.elements.experiment.value.trim() || " ";
+  const form = openForm("New experiment", content, "Create",
+    (form) => declare(nameIn(form), definitionIn(form), form));
+  form.elements.experiment.focus();
 }
 
 const UNASSISTED = { autocomplete: "off", spellcheck: "false", autocapitalize: "off" };
-
-/** Return what a declaration of an undeclared experiment has to keep. */
-function proposalFrom({ experiment, variants, goals, baseline, primary_goal: primary, srm, equivalence }) {
-  const shares = Object.values(srm.weights);
-  const isEqual = shares.every((share) => share === shares[0]);
-  const first = (name) => (a, b) => (b.name === name) - (a.name === name);
-  return {
-    experiment,
-    equivalence,
-    variants: variants.filter(({ stray }) => !stray).map(({ label: name }) =>
-      ({ name, weight: isEqual ? undefined : (srm.weights[name] ?? 0) * 100 })).sort(first(baseline)),
-    goals: goals.map(({ goal: name, kind }) =>
-      ({ name, kind, role: name === primary ? "primary" : "secondary" })).sort(first(primary)),
-  };
-}
 
 /** Create a labelled field that has room for an error, and for a hint. */
 const entry = (label, field, hint) =>
   h("div", { class: "entry" }, h("label", { class: "field" }, h("span", {}, label), field, hint));
 
-const textEntry = (label, field, value) =>
-  entry(label, h("input", { "data-field": field, value: value ?? "", ...UNASSISTED }));
+const textEntry = (label, field) => entry(label, h("input", { "data-field": field, ...UNASSISTED }));
 
-const selectEntry = (label, field, all, current) =>
+const selectEntry = (label, field, all) =>
   entry(label, h("select", { "data-field": field },
-    Object.entries(all).map(([value, text]) => h("option", { value, selected: value === current }, text))));
+    Object.entries(all).map(([value, text]) => h("option", { value }, text))));
 
 const checkEntry = (label, field, value) =>
   h("div", { class: "entry" }, h("label", { class: "check" },
     h("input", { type: "checkbox", "data-field": field, value }), h("span", {}, label)));
 
-const variantRow = ({ name, weight }) => [
-  textEntry("Variant", "name", name),
-  entry("Weight", numberField({ "data-field": "weight", value: weight, placeholder: "equal" })),
-];
-
-const goalRow = ({ name, role, kind }) => [
-  textEntry("Goal", "name", name),
-  selectEntry("Role", "role", Object.fromEntries(ROLES.map((each) => [each, each])), role ?? "secondary"),
-  selectEntry("Counts", "kind", KINDS, kind),
-  checkEntry("Lower is better", "better", "lower"),
-  checkEntry("Counts only events with a key", "from", "server"),
-];
+const FIELDS = {
+  variants: () => [
+    textEntry("Variant", "name"),
+    entry("Weight", numberField({ "data-field": "weight", placeholder: "equal" })),
+  ],
+  goals: () => [
+    textEntry("Goal", "name"),
+    selectEntry("Role", "role", ROLES),
+    selectEntry("Counts", "kind", KINDS),
+    checkEntry("Lower is better", "better", "lower"),
+    checkEntry("Counts only events with a key", "from", "server"),
+  ],
+};
 
 /** Create a list of rows with a button that adds one and buttons that remove one. */
-function rowList(list, hint, minimum, rows, fieldsOf) {
+function rowList(list, hint, minimum, size) {
   const word = list.slice(0, -1);
-  const rowOf = (values) => h("div", { class: "row", role: "group" }, fieldsOf(values),
+  const makeRow = () => h("div", { class: "row", role: "group" }, FIELDS[list](),
     h("button", { class: "button remove", type: "button" }, h("span", { "aria-hidden": "true" }, "×")));
-  const box = h("div", { class: "rows", "data-list": list }, rows.map(rowOf));
+  const box = h("div", { class: "rows", "data-list": list }, Array.from({ length: size }, makeRow));
   const add = h("button", { class: "button", type: "button" }, `Add ${word}`);
   const number = () => [...box.children].forEach((row, index, all) => numberRow(row, word, index, all.length > minimum));
   add.addEventListener("click", () => {
-    box.append(rowOf({}));
+    box.append(makeRow());
     number();
+    if (list === "goals" && box.children.length > 1) box.lastChild.querySelector("select").value = "secondary";
     box.lastChild.querySelector("input").focus();
   });
   box.addEventListener("click", ({ target }) => {
@@ -102,8 +83,6 @@ function numberRow(row, word, index, isRemovable) {
   row.querySelector(".remove").disabled = !isRemovable;
 }
 
-const nameIn = ({ elements: { experiment: field } }) => (field.readOnly ? field.value : field.value.trim() || " ");
-
 function definitionIn(form) {
   const { hypothesis, planned_visitors: plan } = form.elements;
   const fieldsIn = (row) => Object.fromEntries(
@@ -113,7 +92,7 @@ function definitionIn(form) {
     variants: listOf("variants"),
     goals: listOf("goals"),
     hypothesis: hypothesis.value.trim() || null,
-    planned_visitors: plan && valueOf(plan),
+    planned_visitors: valueOf(plan),
   };
 }
 
@@ -122,8 +101,7 @@ function valueOf(field) {
   if (field.type === "checkbox") return field.checked ? field.value : null;
   // The backend refuses a text where it wants a number.
   if (field.type === "number") return field.validity.badInput ? "" : field.value === "" ? null : field.valueAsNumber;
-  // A name that was seen in events stays as it is.
-  return field.value === field.defaultValue ? field.value : field.value.trim();
+  return field.value.trim();
 }
 
 /** Show the snippet for a new experiment. `done` leads to its page. */

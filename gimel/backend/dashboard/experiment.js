@@ -209,7 +209,7 @@ function baselineSwitch(experiment) {
 
 const strangersHint = () =>
   h("p", {}, "This experiment is not declared, so anyone can add variants and goals to it by sending events. ",
-    h("button", { class: "button", "data-action": "declare" }, "Declare"));
+    "Declare it with ", h("code", {}, "gimel create"), ".");
 
 function footnote(experiment, goal) {
   const { counting, variants } = experiment;

@@ -209,39 +209,29 @@ const isTaken = (query) => ask("GET", "experiment", query).then(() => true, (err
   return false;
 });
 
-/** Declare an experiment. A new one must not take the name of another. Throws BackendError. */
-async function declareExperiment(namespace, name, definition, isNew) {
+/** Declare a new experiment. It must not take the name of another. Throws BackendError. */
+async function declareExperiment(namespace, name, definition) {
   const view = { namespace, experiment: name };
-  if (isNew && await isTaken(view)) {
+  if (await isTaken(view)) {
     throw new BackendError(409, "Experiment is taken: there is an experiment with this name.", "experiment");
   }
-  app.request?.abort();
   try {
     storeAnswer(view, JSON.parse(await ask("PUT", "experiment", view, { body: definition })));
   } catch (error) {
     if (!error.needsKey) throw error;
     throw new BackendError(403, "This key may read, but not create experiments. Use a key with the scope owner.");
-  } finally {
-    refresh();
   }
+  refresh();
 }
 
 function openNewExperiment() {
   const { namespace } = app.view;
   openCreate(async (name, definition, form) => {
-    await declareExperiment(namespace, name, definition, true);
+    await declareExperiment(namespace, name, definition);
     if (!form.isConnected) return toast("Created.");
     showSnippet(backendUrl(), namespace, name, definition,
       () => (location.hash = link({ ...DEFAULTS, namespace, experiment: name })));
   });
-}
-
-function openDeclaration() {
-  const { namespace } = app.view;
-  openCreate(async (name, definition) => {
-    await declareExperiment(namespace, name, definition);
-    toast("Declared.");
-  }, currentExperiment());
 }
 
 function copySnippet(button) {
@@ -260,7 +250,6 @@ const ACTIONS = {
   close: () => dialog().close(),
   copy: copySnippet,
   create: openNewExperiment,
-  declare: openDeclaration,
   lock: () => {
     sessionStorage.removeItem(KEY);
     app.answers.clear();

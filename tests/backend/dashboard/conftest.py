@@ -87,7 +87,7 @@ SHOP = {
     "Button 10": {"control": (2000, {"paid": 90, "signup": 200}), "red": (2010, {"signup": 290})},
     "Button 9": {"control": (300, {"signup": 30}), "red": (310, {"signup": 31})},
     "Lopsided": {"control": (1500, {"signup": 150}), "red": (1100, {"signup": 150})},
-    "Worse": {"control": (2000, {"signup": 330}), "red": (2010, {"signup": 200})},
+    "Worse": {"control": (1900, {"signup": 330}), "red": (1910, {"signup": 200})},
     "No goal yet": {"control": (3, {}), "red": (4, {})},
 }
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from gimel.client import Client
 from tests.support.dashboard_page import (
     Opener,
     events,
@@ -32,28 +31,12 @@ def test_the_page_shows_what_was_declared_and_ignored(
     expect(page.get_by_label("Compared with")).to_be_disabled()
 
 
-def test_an_undeclared_experiment_can_be_declared(served: LocalBackend, visit: Opener) -> None:
-    arms = {"red": ARMS["red"], "blue": ARMS["blue"], "green": (29, {"paid": 2})}
-    send(served.url, events("late", "old", arms))
-    settings = {"baseline": "red", "totals": ["paid"], "equivalence": 0.02}
-    settings |= {"weights": {"red": 2, "blue": 1, "green": 1}}
-    Client(served.url).configure("old", settings, "late")
-    page = visit(served.url, {"namespace": "late", "experiment": "old"})
-    expect(page.get_by_text("This experiment is not declared, so anyone can")).to_be_visible()
-    page.get_by_role("button", name="Declare").click()
-    dialog = page.get_by_role("dialog", name="Declare old")
-    expect(dialog.get_by_role("textbox", name="Variant 1 (baseline)")).to_have_value("red")
-    dialog.get_by_role("button", name="Remove variant 3").click()
-    dialog.get_by_role("button", name="Declare").click()
-    expect(dialog).not_to_be_visible()
-    expect(page.get_by_text("not declared")).to_have_count(0)
-    found = read(served.url, "late", "old")
-    assert found["definition"]["variants"] == [
-        {"name": "red", "weight": 50}, {"name": "blue", "weight": 25}
-    ]  # fmt: skip
-    assert found["equivalence"] == 0.02
-    kinds = {goal["name"]: (goal["role"], goal["kind"]) for goal in found["definition"]["goals"]}
-    assert kinds == {"signup": ("primary", "unique"), "paid": ("secondary", "total")}
+def test_an_undeclared_experiment_is_open_to_strangers(served: LocalBackend, visit: Opener) -> None:
+    send(served.url, events("open", "old", ARMS))
+    page = visit(served.url, {"namespace": "open", "experiment": "old"})
+    expect(page.get_by_text("not declared, so anyone can add variants and goals")).to_be_visible()
+    expect(page.get_by_label("Compared with")).to_be_enabled()
+    expect(page.locator(".ignored")).to_have_count(0)
 
 
 def test_settings_show_what_the_first_event_fixed(served: LocalBackend, visit: Opener) -> None:
