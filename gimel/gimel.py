@@ -24,15 +24,17 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import RedisError
 
 from gimel.backend import wire
-from gimel.backend.access import Scope, require, scope_of
+from gimel.backend.access import Scope, reads_are_open, require, scope_of
 from gimel.backend.bots import comes_from_bot
 from gimel.backend.counting.admission import Ignored
+from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.log import log
 from gimel.backend.process import connection, counters, intake
 from gimel.backend.queue import NotQueuedError, Queue
 from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
 
 if TYPE_CHECKING:
+    from gimel.backend.experiment.definition import Definition
     from gimel.backend.results.counts import ExperimentCounts
 
 LambdaHandler = Callable[..., Response]
@@ -87,12 +89,20 @@ def track(event: ProxyEvent) -> Response:
 
 
 def _track_one(fields: Any, is_vouched: bool, take: Take) -> Response:
-    reasons, queued = take([wire.event_of(fields, is_vouched)])
+    reasons, queued = take([_event_of(fields, is_vouched)])
     if not reasons:
         return _QUEUED if queued else _COUNTED
     if isinstance(reasons[0], Ignored):
         return respond(_ONE | {"accepted": 0, "ignored": 1, "reasons": {reasons[0]: 1}})
     raise HTTPError(429, reasons[0])
+
+
+def _event_of(fields: object, is_vouched: bool) -> Event:
+    event = wire.event_of(fields, is_vouched)
+    if event.namespace in OWN_NAMESPACES and not is_vouched and not reads_are_open():
+        # Otherwise a stranger could use up the room of the probe that ends a deploy.
+        raise HTTPError(403, "this namespace is for Gimel's own probes", "namespace")
+    return event
 
 
 def _track_batch(items: Any, is_vouched: bool, take: Take) -> Response:
@@ -103,7 +113,7 @@ def _track_batch(items: Any, is_vouched: bool, take: Take) -> Response:
     errors: dict[int, HTTPError] = {}
     for index, fields in enumerate(items):
         try:
-            events.append(wire.event_of(fields, is_vouched))
+            events.append(_event_of(fields, is_vouched))
             indices.append(index)
         except HTTPError as error:
             errors[index] = error
@@ -190,10 +200,10 @@ def _names_in(scope: str) -> list[str]:
 def experiment(event: ProxyEvent) -> Response:
     """Return one experiment, its definition and what happened to that: GET /experiment."""
     fields = wire.query(event)
-    return _answer(wire.namespace(fields), wire.name(fields, "experiment"))
+    return _answer(event, wire.namespace(fields), wire.name(fields, "experiment"))
 
 
-def _answer(namespace: str, name: str) -> Response:
+def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
     # Imported here: events need neither.
     from gimel.backend.counting.declaring import recorded_changes
     from gimel.backend.counting.tally import read_tally
@@ -201,7 +211,8 @@ def _answer(namespace: str, name: str) -> Response:
     found = _one(namespace, name).describe()
     ignored = read_tally(connection(), namespace, name)
     changes = recorded_changes(connection(), (namespace, name))
-    return respond(found | {"ignored": ignored._asdict(), "changes": changes})
+    answer = respond(found | {"ignored": ignored._asdict(), "changes": changes})
+    return wire.fitted(event, answer)
 
 
 def _one(namespace: str, name: str) -> "ExperimentCounts":
@@ -229,12 +240,29 @@ def declare(event: ProxyEvent) -> Response:
         raise HTTPError(409, reason, "experiment")
     (found,) = counters().read(namespace, [name])
     definition = parse_definition(body, found.settings)
+    _refuse_unvouched_counts(found, definition)
     changes = changes_between(found.settings, definition, has_events=found.has_events)
     counting = definition.counting or os.environ.get("GIMEL_COUNTING", "")
     declaring.change(connection(), experiment, changes, scope_of(event))
     declaring.begin(connection(), experiment, counters().shards, counting)
     counters().forget()
-    return _answer(namespace, name)
+    return _answer(event, namespace, name)
+
+
+def _refuse_unvouched_counts(found: "ExperimentCounts", definition: "Definition") -> None:
+    """Refuse to declare a goal whose events were counted without what the goal asks of them.
+
+    Before the declaration anybody could send them. Raises HTTPError 409.
+    """
+    if found.settings.is_declared:
+        return
+    for goal in definition.goals:
+        if goal.name in found.goals and (goal.source == "server" or goal.kind != "unique"):
+            reason = (
+                f"events of the goal {goal.name} were counted before it was declared, from anyone: "
+                "start a new experiment with another name, or `gimel delete --forget` this one"
+            )
+            raise HTTPError(409, reason, "goals")
 
 
 @_endpoint("owner")
@@ -259,7 +287,7 @@ def settings(event: ProxyEvent) -> Response:
     if found.settings.counting != changed.get("counting", found.settings.counting):
         cure = "delete the experiment with `gimel delete --forget` first"
         raise HTTPError(400, f"the counting method is already set: {cure}", "counting")
-    return _answer(namespace, name) if found.exists else respond(found.describe())
+    return _answer(event, namespace, name) if found.exists else respond(found.describe())
 
 
 @_endpoint("owner")

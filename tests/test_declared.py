@@ -25,6 +25,8 @@ DEFINITION = {
     ],
     "planned_visitors": 40_000,
 }
+# An experiment that is declared after its first event has no plan.
+LATE = DEFINITION | {"planned_visitors": None}
 
 
 @pytest.fixture
@@ -240,3 +242,78 @@ def test_the_first_goal_seen_is_primary(keys: redis.Redis) -> None:
 def test_unknown_routes_stay_unknown(keys: redis.Redis) -> None:
     event = {"routeKey": "PUT /experiments", "requestContext": {"http": {"method": "PUT"}}}
     assert handle(event)["statusCode"] == 405
+
+
+# What an attacker found
+
+
+def test_declaring_an_experiment_of_an_earlier_version_counts_no_visitor_twice(
+    keys: redis.Redis,
+) -> None:
+    """With a salt, each returning visitor would count again."""
+    keys.sadd("gimel:namespaces", "alephbet")
+    keys.sadd("alephbet:experiments", "e")
+    keys.hset("alephbet:e:settings", mapping={"counting": "hyperloglog", "shards": "64"})
+    for _ in range(2):
+        for n in range(100):
+            send(uuid=str(n))
+        assert declare(LATE).status == 200
+        process.reset()
+    trials = {each["label"]: each["trials"] for each in declare(LATE).body["variants"]}
+    assert trials == {"blue": 0, "red": 100}
+    assert "salt" not in keys.hgetall("alephbet:e:settings")
+
+
+def test_declaring_an_experiment_of_gimel_1_keeps_its_layout(keys: redis.Redis) -> None:
+    keys.sadd("alephbet:experiments", "e")
+    keys.sadd("alephbet:e:counter_keys", "alephbet:counters:e:participate:red")
+    keys.pfadd("alephbet:counters:e:participate:red", *map(str, range(100)))
+    assert declare(LATE).status == 200
+    for n in range(100):
+        send(uuid=str(n))
+    trials = {each["label"]: each["trials"] for each in declare(LATE).body["variants"]}
+    assert trials == {"blue": 0, "red": 100}
+    assert "shards" not in keys.hgetall("alephbet:e:settings")
+
+
+@pytest.mark.parametrize("goal", ["order", "click"])
+def test_a_goal_that_anyone_could_send_before_is_no_servers_goal(
+    keys: redis.Redis, goal: str
+) -> None:
+    send()
+    send(event=goal)
+    refused = declare(LATE)
+    assert (refused.status, refused.body["field"]) == (409, "goals")
+    assert goal in refused.body["error"]
+
+
+def test_the_probes_namespaces_are_closed_to_strangers(keys: redis.Redis) -> None:
+    fields = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
+    for namespace in ("gimel-probe", "gimel-preflight"):
+        assert ask("GET /e", None, **fields, namespace=namespace).status == 403
+        assert ask("GET /e", "owner", **fields, namespace=namespace).status == 200
+
+
+@pytest.mark.parametrize("listed", ["Send:{}", "reader:{}", "owner :{}"])
+def test_a_misspelled_scope_opens_nothing(
+    keys: redis.Redis, monkeypatch: pytest.MonkeyPatch, listed: str
+) -> None:
+    digest = hashlib.sha256(KEYS["send"].encode()).hexdigest()
+    monkeypatch.setenv("GIMEL_KEY_SHA256", listed.format(digest))
+    assert ask("GET /experiments", "send").status == 403
+
+
+def test_blanks_around_a_key_of_the_list_do_no_harm(
+    keys: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, reader = (hashlib.sha256(KEYS[each].encode()).hexdigest() for each in ("owner", "read"))
+    monkeypatch.setenv("GIMEL_KEY_SHA256", f"{owner}, read:{reader}")
+    assert ask("GET /experiments", "read").status == 200
+    assert ask("DELETE /delete", "read", experiment="e").status == 403
+
+
+def test_one_event_for_control_makes_no_baseline(keys: redis.Redis) -> None:
+    for n in range(400):
+        send(experiment="open", variant=("blue", "red")[n % 2], uuid=str(n))
+    send(experiment="open", variant="control")
+    assert ask("GET /experiment", experiment="open").body["baseline"] == "blue"

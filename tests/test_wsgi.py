@@ -93,6 +93,10 @@ def test_the_answer_is_the_handlers(
     count("e", {"a": 3, "b": 4}, {"g": {"a": 1}})
     status, answer, headers = wire.ask(method, f"{path}?{query}", body and body.encode())
     direct = call(method, path, query, body=body)
+    for found in (answer, direct.body):
+        if isinstance(found, dict):
+            # Each of the two requests is recorded as a change.
+            found.pop("changes", None)
     assert (status, answer) == (direct.status, direct.body)
     assert headers.items() >= direct.headers.items()
 

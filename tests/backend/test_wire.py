@@ -172,6 +172,8 @@ def test_a_batch_with_some_bad_events_counts_the_good_ones(backend: redis.Redis)
     assert answer.status == 200
     assert answer.body == {
         "accepted": 3,
+        "ignored": 0,
+        "reasons": {},
         "rejected": [
             {"index": 0, "error": "experiment must be a string", "field": "experiment"},
             {"index": 3, "error": "an event must be a JSON object", "field": None},

@@ -45,6 +45,8 @@ def stopped(server: redis.Redis) -> Iterator[Fault]:
 
 @contextmanager
 def full(server: redis.Redis) -> Iterator[Fault]:
+    # New counters would be refused: this one exists.
+    Sender(url_of(server)).send()
     server.config_set("maxmemory", 1)
     yield url_of(server), nothing
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from redis.exceptions import RedisError
 
 from gimel.backend.counting.admission import FULL, NO_EXPERIMENT, ONCE, Admission, Ignored, Rule
+from gimel.backend.counting.batch import Batch, check_memory
 from gimel.backend.counting.conversation import Conversation, converse
 from gimel.backend.counting.exact import count_sets
 from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS, HYPERLOGLOG
@@ -30,7 +31,7 @@ from gimel.backend.counting.keys import (
     keys_of,
 )
 from gimel.backend.counting.reading import Found, Selection, count, find, select
-from gimel.backend.counting.registration import Batch, Method, check_memory, register
+from gimel.backend.counting.registration import Method, register
 from gimel.backend.counting.tally import Tally, by_reason
 from gimel.backend.limits import DEFAULT_LIMITS, OWN_NAMESPACES, Limits
 from gimel.backend.redis.connection import Addition, Command, Connection

@@ -19,6 +19,8 @@ from gimel.backend.redis.connection import Command, Connection
 
 # Changes that are kept of each experiment
 _CHANGES = 100
+# Characters that are kept of each changed field
+_LONGEST = 2000
 
 
 def is_deleted(connection: Connection, experiment: ExperimentName) -> bool:
@@ -29,22 +31,33 @@ def is_deleted(connection: Connection, experiment: ExperimentName) -> bool:
 
 
 def begin(connection: Connection, experiment: ExperimentName, shards: int, counting: str) -> None:
-    """Make a declared experiment exist, before its first event. Limits do not bind it."""
-    keys = Keys(*experiment)
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    connection.execute(
+    """Make a declared experiment exist, before its first event. Limits do not bind it.
+
+    An experiment that an earlier version, gimel 1.x or lamed began goes on as it is: with a salt,
+    each of its visitors would count again.
+    """
+    namespace, name = experiment
+    keys, old = Keys(*experiment), Keys(*experiment, legacy=True)
+    settings, *listed = connection.query(
         [
-            # A closed stack looks here first.
-            ("SADD", DECLARED, declared_name(experiment)),
+            ("HGETALL", keys.settings),
+            ("SISMEMBER", keys.experiments, name),
+            ("SISMEMBER", old.experiments, name),
+        ]
+    )
+    # A closed stack looks at this set first.
+    commands: list[Command] = [("SADD", DECLARED, declared_name(experiment))]
+    if "shards" not in settings and not any(listed):
+        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        commands += [
             ("HSETNX", keys.settings, "counting", counting or HYPERLOGLOG),
             # Before the shards, as `registration` writes them.
             ("HSETNX", keys.settings, "salt", new_salt()),
             ("HSETNX", keys.settings, "shards", str(shards)),
             ("HSETNX", keys.settings, "created_at", now),
-            ("SADD", NAMESPACES, experiment[0]),
-            ("SADD", keys.experiments, experiment[1]),
+            ("SADD", keys.experiments, name),
         ]
-    )
+    connection.execute([*commands, ("SADD", NAMESPACES, namespace)])
 
 
 def change(
@@ -68,10 +81,16 @@ def change(
             write = "HSETNX" if field == "counting" else "HSET"
             commands.append((write, keys.settings, field, value))
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    record = {"at": now, "scope": scope, "fields": dict(changes)}
+    fields = {field: _shortened(value) for field, value in changes.items()}
+    record = {"at": now, "scope": scope, "fields": fields}
     commands.append(("LPUSH", keys.changes, json.dumps(record, ensure_ascii=False)))
     commands.append(("LTRIM", keys.changes, "0", str(_CHANGES - 1)))
     connection.execute(commands)
+
+
+def _shortened(value: str | None) -> str | None:
+    """Return the value as the record keeps it: a hundred changes must fit into an answer."""
+    return value if value is None or len(value) <= _LONGEST else value[: _LONGEST - 1] + "…"
 
 
 def recorded_changes(connection: Connection, experiment: ExperimentName) -> list[dict[str, Any]]:

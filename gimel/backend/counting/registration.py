@@ -19,7 +19,8 @@ from gimel.backend.counting.admission import (
     Rule,
     admission_of,
 )
-from gimel.backend.counting.conversation import Attempt, Conversation, Query, Write
+from gimel.backend.counting.batch import Batch
+from gimel.backend.counting.conversation import Conversation, Query, Write
 from gimel.backend.counting.exact import (
     CEILING,
     EXACT,
@@ -46,42 +47,12 @@ from gimel.backend.counting.keys import (
     generations_in,
 )
 from gimel.backend.counting.salt import new_salt
-from gimel.backend.limits import OWN_NAMESPACES, Limits
+from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.redis.connection import Command
 
 Method = HyperLogLogs | IntegerSets
 
 _MEMORY_IS_SHORT = "Redis is more than 70 % full: only counters that exist go on counting"
-# Share of Redis's memory above which strangers may create no more counters
-_SHORT = 0.7
-
-
-class Batch:
-    """State shared by the registrations of one call.
-
-    It consists of the settings for new experiments, and the new experiments so far (`begun`).
-    `is_closed`: undeclared experiments do not count. `memory_is_short`: strangers may create no
-    more counters. `salts`: the salts that the process knows. `Counters.forget` keeps them: if Redis
-    restarts empty, experiments get the salts that they had, so an event that is added twice counts
-    once.
-    """
-
-    def __init__(
-        self,
-        limits: Limits,
-        shards: int,
-        counting: str,
-        salts: dict[ExperimentName, str],
-        *,
-        is_closed: bool = False,
-    ) -> None:
-        self.limits = limits
-        self.shards = shards
-        self.counting = counting
-        self.salts = salts
-        self.is_closed = is_closed
-        self.memory_is_short = False
-        self.begun: list[_Stored] = []
 
 
 class Registered(NamedTuple):
@@ -121,17 +92,6 @@ def register(
         if cell not in stored.full
     }
     return Registered(refused, counters, stored.admission)
-
-
-def check_memory(batch: Batch) -> Conversation[None]:
-    """Find out whether Redis's memory is short. Some hosts do not tell: then it is not."""
-    (report,) = yield Attempt([("INFO", "memory")])
-    if not isinstance(report, bytes):
-        return
-    lines = (line.split(":", 1) for line in report.decode().splitlines() if ":" in line)
-    figures = dict(lines)
-    most = int(figures.get("maxmemory", 0)) or batch.limits.memory * 1_000_000
-    batch.memory_is_short = bool(most) and int(figures.get("used_memory", 0)) > _SHORT * most
 
 
 class _Stored:
@@ -331,28 +291,45 @@ def _create(stored: _Stored, cells: list[Cell], batch: Batch) -> Conversation[di
         listing.append(("SADD", stored.keys.counters, *sorted(missing)))
     if goal := stored.first_goal(cells):
         listing.append(("HSETNX", stored.keys.settings, "first_goal", goal))
-    listing += [("SCARD", stored.keys.experiments), ("SMEMBERS", stored.keys.counters)]
-    _, is_new, *_, experiments, counters = yield Write(listing)
+    listing += [
+        ("SCARD", NAMESPACES),
+        ("SCARD", stored.keys.experiments),
+        ("SMEMBERS", stored.keys.counters),
+    ]
+    opens, is_new, *_, namespaces, experiments, counters = yield Write(listing)
     over: dict[Cell, str] = {}
-    if stored.admission is None and is_new and experiments > batch.limits.experiments:
-        reason = batch.limits.refuse_experiment(batch.limits.experiments)
-        over = dict.fromkeys(cells, str(reason))
-    elif stored.admission is None and missing:
+    if stored.admission is None:
+        reason = None
+        if opens and stored.opens_namespace:
+            # As it was before this registration added to it
+            reason = batch.limits.refuse_namespace(namespace, namespaces - 1)
+        elif is_new:
+            reason = batch.limits.refuse_experiment(experiments - 1)
         others = [(goal, variant) for _, goal, variant in stored.keys.parse(counters - missing)]
         mine = [cell for cell in cells if stored.keys.counter(*cell) in missing]
-        over = batch.limits.refuse_counters(others, mine)
-    yield Write([*_taken_back(stored, over, is_whole=bool(is_new and len(over) == len(cells)))])
+        over = (
+            dict.fromkeys(cells, reason) if reason else batch.limits.refuse_counters(others, mine)
+        )
+    is_whole = bool(is_new) and len(over) == len(cells)
+    yield Write([*_taken_back(stored, over, is_whole=is_whole, opens=bool(opens))])
     return over
 
 
-def _taken_back(stored: _Stored, over: dict[Cell, str], *, is_whole: bool) -> Iterator[Command]:
-    """Yield what removes counters that were listed a moment ago, or the whole new experiment."""
+def _taken_back(
+    stored: _Stored, over: dict[Cell, str], *, is_whole: bool, opens: bool
+) -> Iterator[Command]:
+    """Yield what removes counters that were listed a moment ago, or all that this call listed.
+
+    The settings of a new experiment stay: another process may have begun to rely on them.
+    """
+    namespace, name = stored.name
     if over:
         counters = sorted(stored.keys.counter(*cell) for cell in over)
         yield "SREM", stored.keys.counters, *counters
     if over and is_whole:
-        yield "SREM", stored.keys.experiments, stored.name[1]
-        yield "UNLINK", stored.keys.settings
+        yield "SREM", stored.keys.experiments, name
+        if opens:
+            yield "SREM", NAMESPACES, namespace
 
 
 def _first_settings(stored: _Stored, batch: Batch) -> Iterator[Command]:
@@ -376,21 +353,25 @@ def _first_settings(stored: _Stored, batch: Batch) -> Iterator[Command]:
 
 def _grow(stored: _Stored, cells: list[Cell]) -> Conversation[None]:
     """Begin a new generation of sets for each exact counter that has none, or a full one."""
-    exact = [cell for cell in cells if stored.is_exact(cell)]
-    newest = [stored.newest_generation(cell) for cell in exact]
-    prefixes = [stored.keys.sets(*cell) for cell in exact]
-    members = yield Write(
-        [
-            ("SCARD", fullness_key(prefix, sets or stored.first_sets))
-            for prefix, sets in zip(prefixes, newest, strict=True)
-        ]
-    )
+    exact = {cell: stored.keys.sets(*cell) for cell in cells if stored.is_exact(cell)}
+    known = generations_in(stored.settings)
+    asked = [
+        (prefix, sets)
+        for prefix in exact.values()
+        for sets in known.get(prefix, [stored.first_sets])
+    ]
+    sizes = yield Write([("SCARD", fullness_key(*generation)) for generation in asked])
+    size_of = dict(zip(asked, sizes, strict=True))
     growth: list[Command] = []
-    for cell, prefix, sets, of_one in zip(exact, prefixes, newest, members, strict=True):
-        if stored.salt and of_one * sets >= CEILING:
+    for cell, prefix in exact.items():
+        generations = known.get(prefix, [stored.first_sets])
+        # Members that no read has moved up yet are in the older generations.
+        members = sum(size_of[prefix, sets] * sets for sets in generations)
+        if stored.salt and members >= CEILING:
             stored.full.add(cell)
             continue
-        wanted = sets_for(of_one, sets or stored.first_sets)
+        sets = generations[-1] if prefix in known else 0
+        wanted = sets_for(size_of[prefix, generations[-1]], generations[-1])
         if wanted != sets:
             stored.settings[generation_field(prefix, wanted)] = ""
             growth.append(("HSET", stored.keys.settings, generation_field(prefix, wanted), ""))

@@ -56,9 +56,11 @@ class ExperimentCounts:
         Without either, it is the first variant by name that is not negligible. It is None if there
         is no variant.
         """
-        candidates = [self.settings.baseline_name, *_CONVENTIONAL_BASELINES]
-        candidates += sorted(self.trials.keys() - self.negligible_variants)
-        return next((label for label in candidates if label in self.trials), None)
+        if self.settings.baseline_name in self.trials:
+            return self.settings.baseline_name
+        variants = self.trials.keys() - self.negligible_variants
+        candidates = [*_CONVENTIONAL_BASELINES, *sorted(variants)]
+        return next((label for label in candidates if label in variants), None)
 
     @property
     def negligible_variants(self) -> set[str]:

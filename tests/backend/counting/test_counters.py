@@ -81,7 +81,7 @@ def test_counts_are_distinct_visitors(store: redis.Redis) -> None:
             "e", 64, store.hget("alephbet:e:settings", "created_at"),
             Definition(counting="hyperloglog"),
             trials={"a": 3, "b": 2}, goals={"signup": {"a": 1, "b": 0}},
-            has_events=True, first_goal="signup",
+            has_events=True, first_goal="signup", is_salted=True,
         )
     ]  # fmt: skip
 

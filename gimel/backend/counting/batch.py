@@ -1,0 +1,49 @@
+"""What the registrations of one call share, and whether Redis has memory left for them."""
+
+from typing import Any
+
+from gimel.backend.counting.conversation import Attempt, Conversation
+from gimel.backend.counting.keys import ExperimentName
+from gimel.backend.limits import Limits
+
+# Share of Redis's memory above which strangers may create no more counters
+_SHORT = 0.7
+
+
+class Batch:
+    """State shared by the registrations of one call.
+
+    It consists of the settings for new experiments, and the new experiments so far (`begun`).
+    `is_closed`: undeclared experiments do not count. `memory_is_short`: strangers may create no
+    more counters. `salts`: the salts that the process knows. `Counters.forget` keeps them: if Redis
+    restarts empty, experiments get the salts that they had, so an event that is added twice counts
+    once.
+    """
+
+    def __init__(
+        self,
+        limits: Limits,
+        shards: int,
+        counting: str,
+        salts: dict[ExperimentName, str],
+        *,
+        is_closed: bool = False,
+    ) -> None:
+        self.limits = limits
+        self.shards = shards
+        self.counting = counting
+        self.salts = salts
+        self.is_closed = is_closed
+        self.memory_is_short = False
+        self.begun: list[Any] = []
+
+
+def check_memory(batch: Batch) -> Conversation[None]:
+    """Find out whether Redis's memory is short. Some hosts do not tell: then it is not."""
+    (report,) = yield Attempt([("INFO", "memory")])
+    if not isinstance(report, bytes):
+        return
+    lines = (line.split(":", 1) for line in report.decode().splitlines() if ":" in line)
+    figures = dict(lines)
+    most = int(figures.get("maxmemory", 0)) or batch.limits.memory * 1_000_000
+    batch.memory_is_short = bool(most) and int(figures.get("used_memory", 0)) > _SHORT * most
