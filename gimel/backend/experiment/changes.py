@@ -26,7 +26,10 @@ def changes_between(old: Definition, new: Definition, *, has_events: bool) -> Ch
     is_late = old.declared_late or (has_events and new.is_declared and not old.is_declared)
     new = replace(new, declared_late=is_late, counting=new.counting or old.counting)
     if is_late and new.planned_visitors is not None:
-        reason = "an experiment that is declared after its first event has no plan"
+        reason = (
+            "an experiment that is declared after its first event has no plan: leave it out, or "
+            "`gimel delete --forget` the experiment and declare it before its first event"
+        )
         raise HTTPError(409, reason, "planned_visitors")
     for path, complaint in _violations(old, new) if has_events else ():
         reason = f"{path} {complaint} after the first event"
