@@ -19,18 +19,18 @@ from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 url, number, what = sys.argv[1:]
-counters = Counters(Connection(url), limits=Limits(experiments=20, variants=20))
+counters = Counters(Connection(url), limits=Limits(20, 20, 20))
 print("ready", flush=True)
 sys.stdin.readline()
 for n in range(20):
     name = f"{number}-{n}"
-    experiment, variant = (name, "a") if what == "experiments" else ("e", name)
-    counters.add([Event("alephbet", experiment, "participate", variant, "1")])
+    event = Event("alephbet", "e", "participate", "a", "1")
+    counters.add([event._replace(**{what: name})])
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("what", ["experiments", "variants"])
+@pytest.mark.parametrize("what", ["namespace", "experiment", "variant"])
 def test_fifty_processes_at_once_keep_the_limit(store: redis.Redis, what: str) -> None:
     command = [sys.executable, "-c", RACE, url_of(store)]
     processes = [
@@ -49,10 +49,12 @@ def test_fifty_processes_at_once_keep_the_limit(store: redis.Redis, what: str) -
     assert [process.wait(120) for process in processes] == [0] * 50
     for process in processes:
         process.communicate()
-    listed = store.scard(
-        "alephbet:experiments" if what == "experiments" else "alephbet:e:counter_keys"
-    )
-    assert listed <= 20, "what was over the limit was taken back"
+    key = {
+        "namespace": "gimel:namespaces",
+        "experiment": "alephbet:experiments",
+        "variant": "alephbet:e:counter_keys",
+    }[what]
+    assert store.scard(key) <= 20, "what was over the limit was taken back"
 
 
 def test_a_short_memory_creates_nothing_for_strangers() -> None:

@@ -10,7 +10,7 @@ import pytest
 from gimel import gimel as handlers
 from gimel.backend import process
 
-KEY = "the read key"
+KEY = "the key"
 KEY_SHA256 = hashlib.sha256(KEY.encode()).hexdigest()
 
 
