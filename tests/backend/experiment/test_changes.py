@@ -183,8 +183,8 @@ def test_an_experiment_that_is_declared_late_has_no_plan() -> None:
         with pytest.raises(HTTPError) as caught:
             changes_between(old, planned, has_events=True)
         assert (caught.value.status, caught.value.field) == (409, "planned_visitors")
-        assert caught.value.error == (
-            "an experiment that is declared after its first event has no plan"
+        assert caught.value.error.startswith(
+            "an experiment that is declared after its first event has no plan: "
         )
     assert "declared_late" not in found.describe()
     # From now on, it is as fixed as any other.
