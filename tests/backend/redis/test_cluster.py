@@ -108,6 +108,8 @@ def test_slots_migrate_while_events_flow() -> None:
     with cluster() as nodes:
         sender = Sender(url_of(nodes[0]), cluster=True)
         assert sender.send(50)
+        present = set(nodes[0].scan_iter())
+        assert present
         done = threading.Event()
 
         def migrate() -> None:
@@ -123,7 +125,8 @@ def test_slots_migrate_while_events_flow() -> None:
             sender.send()
         thread.join()
         sender.send(50)
-        assert nodes[0].dbsize() == 0, "all keys moved"
+        # An event may create a key that SCAN no longer meets; what was there at first must be gone.
+        assert not present & set(nodes[0].scan_iter())
         assert sender.all_counted()
 
 
