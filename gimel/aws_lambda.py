@@ -1,12 +1,12 @@
-"""What Lambda calls: the handlers of `gimel.gimel`, for every kind of caller.
+"""The functions that Lambda calls. They wrap the handlers of `gimel.gimel` for each kind of caller.
 
 An HTTP API always wraps a request. An event without `requestContext` comes from another caller:
 
 - The REST API that gimel 1.x made sends the query as the event itself. That API checks its own key,
   so these handlers check none. They raise on failure, because the API passes on any returned answer
   as a success.
-- `{"gimel": "redis"}` asks the reading function how Redis looks from where the function runs. Only
-  callers whom IAM lets invoke the function can send it.
+- `{"gimel": "redis"}` asks the reading function for the state of Redis as seen from AWS. Sending it
+  needs IAM's permission to invoke the function.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""What a process keeps between requests: the connection, the counters, the queue, the intake.
+"""The objects that a process keeps: the connection, the counters, the queue and the intake.
 
 Lambda keeps a process for many requests. Everything here is made at its first use, from the
 environment variables that `gimel.gimel` lists.

@@ -29,7 +29,7 @@ class NotQueuedError(GimelError):
 
 
 class EventQueue(Protocol):
-    """What keeps events until Redis takes them: the SQS queue, or the spool."""
+    """A durable store of events until Redis takes them: the SQS queue, or the spool."""
 
     def put(self, events: Sequence[Event]) -> None:
         """Store the events durably. Raises NotQueuedError."""

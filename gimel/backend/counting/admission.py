@@ -25,7 +25,11 @@ BOT = Ignored("bot")
 
 
 class Rule(NamedTuple):
-    """How events of one goal count: once a visitor, or each; and what they must come with."""
+    """How events of one goal count, and what an event needs in order to count.
+
+    `counts_events`: every event counts, not every visitor. `needs_key`: the request must bear a
+    key. `needs_visitor`: the event must have the field `visitor`.
+    """
 
     counts_events: bool = False
     needs_key: bool = False
@@ -42,7 +46,7 @@ ONCE, EACH = Rule(), Rule(counts_events=True)
 
 
 class Admission(NamedTuple):
-    """What counts in one declared experiment."""
+    """The variants and goals that count in one declared experiment."""
 
     variants: frozenset[str]
     goals: Mapping[str, Rule]

@@ -1,4 +1,4 @@
-"""What the registrations of one call share, and whether Redis has memory left for them."""
+"""State shared by the registrations of one call, and the check of Redis's memory before them."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ class Batch:
 
 
 def check_memory(batch: Batch) -> Conversation[None]:
-    """Find out whether Redis's memory is short. Some hosts do not tell: then it is not."""
+    """Find out whether Redis's memory is short. If the host does not report it, it is not short."""
     (report,) = yield Attempt([("INFO", "memory")])
     if not isinstance(report, bytes):
         return

@@ -12,7 +12,7 @@ newest:
 3. The count is the number of distinct members in all generations. A read moves the members of older
    generations into the newest one: it adds them there first, and then removes exactly these members
    from where they were. So a member is always somewhere, and moving it twice does no harm.
-4. After a read has counted, it checks whether there is a newer generation, and starts again if so.
+4. A read that has counted checks for a newer generation. If there is one, the read starts again.
 
 No step relies on a clock: the clock of a frozen function may stand still. The chance that two of n
 members are equal by chance is n²/2⁶⁵, which is 2.7e-8 for a million.

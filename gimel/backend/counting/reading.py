@@ -34,17 +34,17 @@ class Found(NamedTuple):
 
     @property
     def shards(self) -> int:
-        """How many HyperLogLogs a counter has, if it is counted with these."""
+        """HyperLogLogs per counter, if the experiment is counted with HyperLogLogs."""
         return int(self.settings.get("shards", 1))
 
     @property
     def is_sharded(self) -> bool:
-        """Whether its counters are HyperLogLogs of today's layout."""
+        """Whether the experiment's counters are HyperLogLogs of the sharded layout."""
         return not self.keys.legacy and self.settings.get("counting") != EXACT
 
     @property
     def parts(self) -> list[str]:
-        """What its counters are made of, as `keys.keys_of` understands it."""
+        """The parts of the experiment's counters, in the form that `keys.keys_of` takes."""
         return parts(self.counters, self.shards, self.settings)
 
 

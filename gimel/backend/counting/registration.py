@@ -95,9 +95,9 @@ def register(
 
 
 class _Stored:
-    """What Redis holds of one experiment.
+    """The state of one experiment in Redis.
 
-    `starts`: each old counter's first bytes, by key. `full`: exact counters at their ceiling.
+    `starts`: the first bytes of each old counter, by key. `full`: exact counters at their ceiling.
     """
 
     name: ExperimentName
@@ -117,12 +117,12 @@ class _Stored:
 
     @property
     def is_running(self) -> bool:
-        """Whether its events count. Late events of a deleted experiment do not."""
+        """Whether the experiment's events count. A deleted experiment's late events do not."""
         return not self.is_deleted and self.settings.get("state", "running") == "running"
 
     @property
     def opens_namespace(self) -> bool:
-        """Whether its first counter opens a namespace."""
+        """Whether the experiment's first counter would create its namespace."""
         return not self.namespace_is_listed and not self.experiments
 
     def is_exact(self, cell: Cell) -> bool:
@@ -140,7 +140,7 @@ class _Stored:
 
     @cached_property
     def admission(self) -> Admission | None:
-        """What counts, if it is a declared experiment."""
+        """The declared variants and goals. None if the experiment is undeclared."""
         return admission_of(self.settings)
 
     def rule(self, cell: Cell) -> Rule:
@@ -170,7 +170,7 @@ class _Stored:
 
     @property
     def first_sets(self) -> int:
-        """How many sets the first generation of an exact counter has."""
+        """Number of sets in the first generation of an exact counter."""
         return FIRST_SETS if self.salt else FIRST_SETS_UNSALTED
 
     def target(self, cell: Cell) -> str:

@@ -1,8 +1,8 @@
 """The tally of ignored events: how many, why, and the last few names.
 
 A process counts for itself and adds to the tally in Redis once a minute, so an ignored event costs
-Redis nothing. What a process had not added yet when it ended is missing: so it is said to be "at
-least" the number of ignored events. Names are a stranger's; their number and length are bounded.
+Redis nothing. A process that ends loses what it had not added yet, so the tally is shown as "at
+least" so many ignored events. Strangers choose the names, so their number and length are bounded.
 """
 
 import json
@@ -30,7 +30,7 @@ class IgnoredEvents(NamedTuple):
 
 
 class Tally:
-    """What this process ignored since it last told Redis. Several threads may use it."""
+    """The events that this process ignored since its last flush to Redis. It is thread-safe."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -57,7 +57,7 @@ class Tally:
                 self._names.setdefault(space, deque(maxlen=_NAMES)).append(text)
 
     def is_due(self, now: float) -> bool:
-        """Return whether it is time to tell Redis."""
+        """Return whether it is time to flush."""
         return bool(self._numbers) and now - self._since >= _SECONDS
 
     def flush(self) -> None:

@@ -60,7 +60,7 @@ class Goal(NamedTuple):
 
 @dataclass(frozen=True)
 class Definition:
-    """What is declared about one experiment. A field that was never set has the default below.
+    """The definition of one experiment. A field that was never set has the default below.
 
     `counting`: the method, chosen before the first event; None leaves it to the stack.
     `equivalence`: the largest lift, in either direction, that is too small to matter; 0.01 is 1 %.
@@ -99,7 +99,7 @@ class Definition:
 
     @property
     def is_declared(self) -> bool:
-        """Whether the variants are declared. Only declared variants and goals count then."""
+        """Whether variants are declared. If so, only declared variants and goals count."""
         return bool(self.variants)
 
     @property
