@@ -84,7 +84,7 @@ def configure(config_file: Path | None, redis_url: str | None, edit: bool) -> No
 @click.pass_obj
 def preflight_command(config_file: Path | None) -> None:
     """Check config, AWS, permissions and Redis before a deploy."""
-    from gimel.stack import preflight
+    from gimel.stack.preflight import preflight
 
     try:
         found = preflight.run(load(config_file))

@@ -15,7 +15,7 @@ from gimel.config.settings import Config
 from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import find
-from gimel.stack.observe import observe
+from gimel.stack.observe.observe import observe
 from gimel.stack.wanted import LATEST, DeployError, Names
 from tests.support.aws_account import REGION, stack_config
 from tests.support.deployments import REDIS_PASSWORD, Deployment, again, silent

@@ -9,9 +9,9 @@ import pytest
 from gimel import deploy
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws
-from gimel.stack.observe import observe
+from gimel.stack.observe.observe import observe
 from gimel.stack.observed import ObservedApi
-from gimel.stack.permissions import trust_policy
+from gimel.stack.permissions.functions import trust_policy
 from gimel.stack.wanted import Names, log_group
 from tests.support.aws_account import REGION, new_stack, stack_config
 from tests.support.deployments import end_state, is_as_wanted, silent

@@ -25,7 +25,7 @@ from gimel.config.settings import Config
 from gimel.stack import operations
 from gimel.stack.apply import InterruptedDeployError
 from gimel.stack.aws import Aws, AwsError
-from gimel.stack.observe import observe
+from gimel.stack.observe.observe import observe
 from gimel.stack.wanted import DeployError, Names
 from tests.support.aws_account import REGION, RecordingAws, new_stack, stack_config
 from tests.support.deployments import end_state, silent

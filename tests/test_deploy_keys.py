@@ -13,7 +13,8 @@ from gimel import deploy
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.deployed import connect, find, find_keys
 from gimel.stack.keys import Key, entries
-from gimel.stack.observe import observe, observe_keys
+from gimel.stack.observe.keys import observe_keys
+from gimel.stack.observe.observe import observe
 from gimel.stack.wanted import DeployError, Names
 from tests.support.commands import run
 from tests.support.deployments import Stack, silent

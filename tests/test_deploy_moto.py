@@ -23,7 +23,7 @@ from gimel import deploy
 from gimel.config.settings import Config
 from gimel.stack import operations
 from gimel.stack.change import Change
-from gimel.stack.observe import observe
+from gimel.stack.observe.observe import observe
 from gimel.stack.prepare import prepare
 from gimel.stack.wanted import ALIAS, LOGGING, Names
 from tests.support.aws_account import (

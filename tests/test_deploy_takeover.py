@@ -24,9 +24,9 @@ from gimel import deploy
 from gimel.client import Backend, Client
 from gimel.config.settings import AwsSettings, Config
 from gimel.stack import operations
-from gimel.stack.observe import observe
+from gimel.stack.observe.observe import observe
 from gimel.stack.observed import ObservedFunction, ObservedRole
-from gimel.stack.permissions import functions_policy, trust_policy
+from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.wanted import LATEST, DeployError, Names
 from tests.support import environments
 from tests.support.aws_account import (

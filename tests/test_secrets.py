@@ -20,7 +20,7 @@ from gimel.stack.aws import Aws, AwsError
 from gimel.stack.change import MASK
 from gimel.stack.deployed import connect, find
 from gimel.stack.keys import new_key, parameter_of
-from gimel.stack.observe import observe_keys
+from gimel.stack.observe.keys import observe_keys
 from gimel.stack.prepare import prepare
 from gimel.stack.wanted import Names
 from tests.support.aws_account import RecordingAws

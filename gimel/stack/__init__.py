@@ -13,9 +13,9 @@ IAM policies, of the functions and for deploying, in `permissions`.
 
 Beside that path, `aws` makes every call to AWS, and `trace` reports the calls for `--debug`.
 `bundle` builds the zip that Lambda runs. `preflight` checks what a deploy needs. `deployed` finds a
-deployed stack, and asks its functions how they see Redis. `operations` shows a stack's state and
-logs, rolls it back, deletes its counts and destroys it. `teardown` plans the destruction. `queues`
-observes the SQS queues, and moves dead letters back to the queue.
+deployed stack, and asks its functions how they see Redis. `status` shows a stack's state.
+`operations` shows its logs, rolls it back, deletes its counts and destroys it. `teardown` plans the
+destruction. `redrive` moves dead letters back to the queue.
 
 Read `wanted` first, then `plan.plan`.
 """

@@ -8,7 +8,8 @@ from gimel.client import Backend
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws
 from gimel.stack.keys import MAIN, Key
-from gimel.stack.observe import find_apis, observe_keys, observe_parameter
+from gimel.stack.observe.api import find_apis
+from gimel.stack.observe.keys import observe_keys, observe_parameter
 from gimel.stack.wanted import ALIAS, READS, STAGE, DeployError, Names
 
 # Advice for each kind of trouble that the functions report (see `inspect_redis`).

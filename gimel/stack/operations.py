@@ -1,27 +1,22 @@
-"""The operation of a deployed stack: destroy, rollback, status, logs, deletion of all counts."""
+"""The operation of a deployed stack: destroy, rollback, logs, deletion of all counts."""
 
 import re
 import time
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from gimel.backend.counting.keys import DATA_MODEL
-from gimel.backend.inspection import look_at_redis
 from gimel.backend.wire import DEFAULT_NAMESPACE
-from gimel.client import Backend, Client
+from gimel.client import Client
 from gimel.config.settings import Config
 from gimel.stack.apply import Say, apply
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.change import Change
-from gimel.stack.deployed import find, inspect_redis, no_such_stack
+from gimel.stack.deployed import no_such_stack
 from gimel.stack.keys import MAIN, Key, entries
-from gimel.stack.observe import observe
+from gimel.stack.observe.observe import observe
 from gimel.stack.observed import Observed
 from gimel.stack.plan.plan import newest_first, point_alias
-from gimel.stack.prepare import Planned, prepare
 from gimel.stack.teardown import plan_legacy_teardown, plan_teardown
 from gimel.stack.wanted import LATEST, TRACK, DeployError, Names, log_group
 
@@ -117,14 +112,14 @@ def _refuse_other_keys(observed: Observed, target: Mapping[str, str]) -> None:
     leaked. So is a version that does not accept the main key.
     """
     for name, version in target.items():
-        if not _has_valid_keys(observed, name, version):
+        if not has_valid_keys(observed, name, version):
             raise DeployError(
                 f"version {version} accepts other keys than today's: to get its behaviour back "
                 "under today's keys, run `gimel deploy` with the earlier Gimel or config.json"
             )
 
 
-def _has_valid_keys(observed: Observed, function: str, version: str) -> bool:
+def has_valid_keys(observed: Observed, function: str, version: str) -> bool:
     """Return whether the version accepts the main key, and no key that is not valid today."""
     if observed.parameter is None:
         return False
@@ -152,114 +147,17 @@ def _refuse_other_data_model(observed: Observed, target: Mapping[str, str]) -> N
     A version that does not know the salt would count every visitor of a new experiment again.
     """
     for name, version in target.items():
-        if not _has_current_data_model(observed, name, version):
+        if not has_current_data_model(observed, name, version):
             raise DeployError(
                 f"version {version} does not know the secret hash of today's counters: it would "
                 "count visitors twice. Deploy a Gimel that knows it: `gimel deploy`"
             )
 
 
-def _has_current_data_model(observed: Observed, function: str, version: str) -> bool:
+def has_current_data_model(observed: Observed, function: str, version: str) -> bool:
+    """Return whether the version writes counters in the same way as this Gimel."""
     description = observed.functions[function].versions[version].get("Description") or ""
     return f"data {DATA_MODEL}," in description
-
-
-@dataclass(frozen=True)
-class Status:
-    """The state of a deployed stack. Counts are of the last 24 hours, memory is in bytes.
-
-    `rollbacks` are the versions of the tracking function that `rollback` accepts.
-    """
-
-    backend: Backend
-    planned: Planned
-    versions: Mapping[str, str | None]
-    rollbacks: list[str]
-    last_deploy: datetime | None
-    invocations: Mapping[str, int]
-    errors: Mapping[str, int]
-    redis: Mapping[str, Any]
-    redis_seen_from: str
-
-
-def status(config: Config, aws: Aws) -> Status:
-    """Gather the state of a deployed stack. Raises AwsError and DeployError."""
-    names = Names(config.stack)
-    backend = find(config, aws)
-    with ThreadPoolExecutor(4) as pool:
-        counts = {
-            metric: pool.submit(_sum_of_last_day, aws, names, metric)
-            for metric in ("Invocations", "Errors")
-        }
-        redis = pool.submit(_inspect_redis, config, aws)
-        planned = prepare(config, _silent, aws)
-        seen_from, figures = redis.result()
-        observed = planned.observed
-        return Status(
-            backend=backend,
-            planned=planned,
-            versions={name: function.live for name, function in observed.functions.items()},
-            rollbacks=[
-                release[names.function(TRACK)]
-                for release in releases(observed, names).values()
-                if all(
-                    _has_valid_keys(observed, *each) and _has_current_data_model(observed, *each)
-                    for each in release.items()
-                )
-            ],
-            last_deploy=_last_deploy(aws, names),
-            invocations=counts["Invocations"].result(),
-            errors=counts["Errors"].result(),
-            redis=figures,
-            redis_seen_from=seen_from,
-        )
-
-
-def _last_deploy(aws: Aws, names: Names) -> datetime | None:
-    """Return when the tracking function's code or settings last changed."""
-    found = aws.find(
-        "lambda", "get_function", "Configuration.LastModified", FunctionName=names.function(TRACK)
-    )
-    return datetime.strptime(found, "%Y-%m-%dT%H:%M:%S.%f%z") if found else None
-
-
-def _sum_of_last_day(aws: Aws, names: Names, metric: str) -> dict[str, int]:
-    now = datetime.now(UTC)
-    queries = [
-        {
-            "Id": f"f{index}",
-            "MetricStat": {
-                "Metric": {
-                    "Namespace": "AWS/Lambda",
-                    "MetricName": metric,
-                    "Dimensions": [{"Name": "FunctionName", "Value": name}],
-                },
-                "Period": 3600,
-                "Stat": "Sum",
-            },
-        }
-        for index, name in enumerate(names.functions)
-    ]
-    found = aws.call(
-        "cloudwatch",
-        "get_metric_data",
-        "MetricDataResults[].[Id, Values]",
-        MetricDataQueries=queries,
-        StartTime=now - timedelta(days=1),
-        EndTime=now,
-    )
-    sums = {id: int(sum(values)) for id, values in found}
-    return {name: sums.get(f"f{index}", 0) for index, name in enumerate(names.functions)}
-
-
-def _inspect_redis(config: Config, aws: Aws) -> tuple[str, dict[str, Any]]:
-    """Return how the functions see Redis or, if they cannot be asked, how this machine sees it."""
-    try:
-        return "the functions", inspect_redis(aws, Names(config.stack))
-    except AwsError:
-        return "here", look_at_redis(
-            {**config.redis.environment, "GIMEL_LIMITS": config.limits.model_dump_json()}
-        )
 
 
 def read_logs(aws: Aws, names: Names, since: timedelta, follow: bool) -> Iterator[tuple[str, str]]:

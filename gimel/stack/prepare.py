@@ -10,7 +10,7 @@ from gimel.stack.aws import Aws
 from gimel.stack.bundle import build_in_background
 from gimel.stack.change import Change
 from gimel.stack.keys import Key, new_value
-from gimel.stack.observe import observe
+from gimel.stack.observe.observe import observe
 from gimel.stack.observed import Observed
 from gimel.stack.plan.plan import notes, plan
 from gimel.stack.wanted import TAG, Names, Wanted, wanted_stack

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from gimel.backend.counting.migration import Finding
     from gimel.deploy import Deployed
     from gimel.stack.change import Change
-    from gimel.stack.operations import Status
-    from gimel.stack.preflight import Check
+    from gimel.stack.preflight.check import Check
+    from gimel.stack.status import Status
 
 _CHECK_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("✗", "red")}
 _CHANGE_MARKS = {"create": ("+", "green"), "delete": ("-", "red"), "detach": ("-", "red")}

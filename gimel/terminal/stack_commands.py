@@ -43,8 +43,9 @@ def deploy_command(
 ) -> None:
     """Deploy the backend to AWS, or update it. Safe to run again."""
     from gimel import deploy
-    from gimel.stack import bundle, preflight
+    from gimel.stack import bundle
     from gimel.stack.deployed import connect
+    from gimel.stack.preflight import preflight
 
     source = load(config_file)
     settings = source.config
@@ -158,11 +159,11 @@ def status_command(config_file: Path | None) -> None:
 
     Shows versions, differences from config.json, calls and errors, and Redis.
     """
-    from gimel.stack import operations
     from gimel.stack.deployed import connect
+    from gimel.stack.status import status
 
     settings = load(config_file).config
-    report.show_status(console, operations.status(settings, connect(settings)))
+    report.show_status(console, status(settings, connect(settings)))
 
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -299,12 +300,12 @@ def rotate(config_file: Path | None) -> None:
 @click.pass_obj
 def policy(config_file: Path | None) -> None:
     """Print the minimal IAM policy for deploying."""
-    from gimel.stack import permissions
     from gimel.stack.deployed import connect
+    from gimel.stack.permissions.deployer import deployer_policy
 
     settings = load(config_file).config
     home = connect(settings).home()
-    click.echo(json.dumps(permissions.deployer_policy(settings, home), indent=2))
+    click.echo(json.dumps(deployer_policy(settings, home), indent=2))
 
 
 @click.command()
@@ -320,12 +321,12 @@ def replay(config_file: Path | None, dead_letter: bool) -> None:
 
     `gimel status` shows how many messages failed and were set aside.
     """
-    from gimel.stack import queues
     from gimel.stack.deployed import connect
+    from gimel.stack.redrive import redrive
     from gimel.stack.wanted import Names
 
     settings = load(config_file).config
-    moved = queues.redrive(connect(settings), Names(settings.stack))
+    moved = redrive(connect(settings), Names(settings.stack))
     click.echo(f"Moved {plural(moved, 'message')} back to the queue.")
 
 

@@ -5,7 +5,8 @@ from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
 from gimel.stack.bundle import build_in_background
 from gimel.stack.keys import NAME_TAG, Key, parameter_of
-from gimel.stack.observe import observe, observe_keys
+from gimel.stack.observe.keys import observe_keys
+from gimel.stack.observe.observe import observe
 from gimel.stack.plan.ownership import tag_list
 from gimel.stack.plan.plan import plan
 from gimel.stack.wanted import LOGGING, TAG, Names, wanted_stack

@@ -13,7 +13,8 @@ from gimel import aws_lambda, deploy
 from gimel.client import BackendError, Client
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect, find
-from gimel.stack.observe import observe, observe_parameter
+from gimel.stack.observe.keys import observe_parameter
+from gimel.stack.observe.observe import observe
 from gimel.stack.prepare import prepare
 from gimel.stack.wanted import DeployError, Names, log_group
 from tests.support.aws_account import REGION

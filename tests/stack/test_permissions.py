@@ -14,9 +14,10 @@ import pytest
 
 from gimel.config.file import parse
 from gimel.config.settings import Config
-from gimel.stack import permissions
 from gimel.stack.aws import Aws
-from gimel.stack.observe import observe
+from gimel.stack.observe.observe import observe
+from gimel.stack.permissions.deployer import OPTIONAL_FOR_DEPLOY, deployer_policy
+from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION
 from tests.support.iam_account import HOME, NAMES, Account, Life
@@ -32,7 +33,7 @@ BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 
 
 # What AWS asks for though no call bears its name, or an emulator does not need: the sources are in
-# permissions.py.
+# permissions/__init__.py.
 BESIDES = {
     "apigateway:TagResource": "tags at the creation of an API, a stage, a domain name",
     "iam:PassRole": "the role given to a function",
@@ -52,11 +53,11 @@ def make_gimel_1(root: Aws) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("gimel.py", "def track(event, context): return None")
-    trust = json.dumps(permissions.trust_policy())
+    trust = json.dumps(trust_policy())
     role = root.call(
         "iam", "create_role", "Role.Arn", RoleName="gimel", AssumeRolePolicyDocument=trust
     )
-    document = json.dumps(permissions.functions_policy(NAMES, HOME))
+    document = json.dumps(functions_policy(NAMES, HOME))
     named = {"RoleName": "gimel"}
     root.call("iam", "put_role_policy", **named, PolicyName="gimel", PolicyDocument=document)
     root.call("iam", "attach_role_policy", **named, PolicyArn=BOUNDARY)
@@ -191,13 +192,13 @@ def test_the_policy_is_what_the_commands_call(life: Life, account: Account) -> N
     seen = observe(life.root, NAMES)
     left = [seen.parameter, seen.keys, seen.role, seen.functions, seen.log_groups, seen.apis]
     assert not any([*left, seen.queues, seen.mapping])
-    named = actions(permissions.deployer_policy(parsed(vpc=VPC), HOME))
+    named = actions(deployer_policy(parsed(vpc=VPC), HOME))
     called = set().union(*account.by_command.values()) - FREE
     assert named == called | set(BESIDES)
     assert not called & set(BESIDES)
     # A deploy asks a function only when Redis does not answer.
     not_by_deploying = named - account.by_command["deploy"] - set(BESIDES)
-    assert not_by_deploying - {"lambda:InvokeFunction"} == permissions.OPTIONAL_FOR_DEPLOY
+    assert not_by_deploying - {"lambda:InvokeFunction"} == OPTIONAL_FOR_DEPLOY
 
 
 def parsed(**settings: Any) -> Config:
@@ -209,7 +210,7 @@ def actions(policy: dict[str, Any]) -> set[str]:
 
 
 def test_the_policy_lets_keys_be_listed_under_their_path_only() -> None:
-    statements = permissions.deployer_policy(parsed(stack="shop"), HOME)["Statement"]
+    statements = deployer_policy(parsed(stack="shop"), HOME)["Statement"]
     found = {
         action: statement["Resource"]
         for statement in statements
@@ -221,20 +222,20 @@ def test_the_policy_lets_keys_be_listed_under_their_path_only() -> None:
 
 
 def test_the_policy_goes_with_the_settings() -> None:
-    plain = permissions.deployer_policy(parsed(stack="shop"), HOME)
+    plain = deployer_policy(parsed(stack="shop"), HOME)
     text = json.dumps(plain)
     assert "restapis" not in text
     assert "gimel-track" not in text
     assert "ec2:" not in text
-    assert "restapis" in json.dumps(permissions.deployer_policy(parsed(), HOME))
-    more = actions(permissions.deployer_policy(parsed(stack="shop", vpc=VPC), HOME))
+    assert "restapis" in json.dumps(deployer_policy(parsed(), HOME))
+    more = actions(deployer_policy(parsed(stack="shop", vpc=VPC), HOME))
     assert more - actions(plain) == {action for action in BESIDES if action.startswith("ec2:")}
 
 
 # What a linter says
 
 
-# By the sources in permissions.py; the linter's list of actions and keys has them not.
+# By the sources in permissions/__init__.py; the linter's list of actions and keys has them not.
 DOCUMENTED = {
     "UNKNOWN_ACTION": "apigateway:TagResource",
     "UNKNOWN_CONDITION_FOR_ACTION": "lambda:SourceFunctionArn",
@@ -251,8 +252,8 @@ def findings(policy: dict[str, Any]) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("vpc", [None, VPC])
 def test_policies_are_without_findings(stack_name: str, vpc: dict[str, Any] | None) -> None:
     settings, names = parsed(stack=stack_name, vpc=vpc), Names(stack_name)
-    role = permissions.functions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
-    ours = [*findings(permissions.deployer_policy(settings, HOME)), *findings(role)]
+    role = functions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
+    ours = [*findings(deployer_policy(settings, HOME)), *findings(role)]
     undocumented = [each for each in ours if DOCUMENTED.get(each[0], "?") not in each[1]]
     assert undocumented == []
     if vpc is None:
@@ -260,7 +261,7 @@ def test_policies_are_without_findings(stack_name: str, vpc: dict[str, Any] | No
 
 
 def test_the_linter_finds_what_is_wrong() -> None:
-    policy = permissions.deployer_policy(parsed(), HOME)
+    policy = deployer_policy(parsed(), HOME)
     first, *others = policy["Statement"]
     mistyped = {**first, "Action": [*first["Action"], "lambda:CreateFuntion"]}
     of_another_kind = {**first, "Resource": ["arn:aws:s3:::bucket/*"]}
@@ -270,7 +271,7 @@ def test_the_linter_finds_what_is_wrong() -> None:
 
 
 def test_policies_name_all_that_they_allow() -> None:
-    policy = permissions.functions_policy(Names("shop"), HOME)
+    policy = functions_policy(Names("shop"), HOME)
     statement, queue, aside = policy["Statement"]
     assert aside["Action"] == ["sqs:SendMessage"]
     assert aside["Resource"] == ["arn:aws:sqs:eu-west-1:000000000000:shop-events-dead"]
@@ -280,5 +281,5 @@ def test_policies_name_all_that_they_allow() -> None:
         f"arn:aws:logs:eu-west-1:000000000000:log-group:/aws/lambda/shop-{purpose}:*"
         for purpose in ("track", "all-experiments", "delete-experiment", "replay")
     ]
-    (trust,) = permissions.trust_policy()["Statement"]
+    (trust,) = trust_policy()["Statement"]
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}

@@ -10,8 +10,10 @@ import redis
 from gimel.config.redis import RedisSettings
 from gimel.config.settings import Config
 from gimel.config.stack import Concurrency
-from gimel.stack import preflight
-from gimel.stack.preflight import Check, check_aws, check_connections, check_redis
+from gimel.stack.preflight import redis as redis_checks
+from gimel.stack.preflight.check import Check
+from gimel.stack.preflight.preflight import check_aws
+from gimel.stack.preflight.redis import _check_encryption, check_connections, check_redis
 from tests.support.aws_account import REGION
 from tests.support.commands import process, run
 from tests.support.locked_valkey import SECRET, URL_SECRET
@@ -97,14 +99,14 @@ def test_no_such_host() -> None:
 
 
 def test_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(redis_checks, "_TIMEOUT", 0.2)
     with black_hole() as port:
         assert "Redis does not answer" in failure(port=port)
 
 
 def test_tls_to_a_plain_port(store: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """Valkey waits for the rest of what is no command to it."""
-    monkeypatch.setattr(preflight, "_TIMEOUT", 0.2)
+    monkeypatch.setattr(redis_checks, "_TIMEOUT", 0.2)
     assert "any other port redis:// (or ssl: false)" in failure(port=port_of(store), ssl=True)
 
 
@@ -209,7 +211,7 @@ def test_redis_as_debian_has_it() -> None:
     ],
 )
 def test_encryption(scheme: str, host: str, state: str) -> None:
-    check = preflight._check_encryption(scheme, host)
+    check = _check_encryption(scheme, host)
     assert check.state == state
     assert ("rediss://" in check.found) is (state == "warning")
 

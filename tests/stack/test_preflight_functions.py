@@ -10,9 +10,9 @@ import redis
 from gimel import deploy
 from gimel.config.redis import RedisSettings
 from gimel.config.settings import Config
-from gimel.stack import preflight
 from gimel.stack.deployed import connect
-from gimel.stack.preflight import check_redis
+from gimel.stack.preflight import preflight
+from gimel.stack.preflight.redis import check_redis
 from gimel.stack.wanted import DeployError
 from tests.support.aws_account import REGION, new_stack, stack_config
 from tests.support.commands import run

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from gimel.stack import permissions, preflight
 from gimel.stack.aws import Aws
+from gimel.stack.permissions.deployer import deployer_policy
+from gimel.stack.preflight.permissions import check_permissions
 from tests.support.iam_account import HOME, Account, Life, allow
 
 
@@ -21,7 +22,7 @@ def without(policy: dict[str, Any], *gone: str) -> dict[str, Any]:
 
 def said_of_permissions(life: Life, aws: Aws) -> list[tuple[str, str]]:
     who = aws.call("sts", "get_caller_identity", "Arn")
-    found = list(preflight.check_permissions(life.config, aws, who))
+    found = list(check_permissions(life.config, aws, who))
     assert {check.name for check in found} == {"Permissions"}
     return [(check.state, check.found) for check in found]
 
@@ -30,7 +31,7 @@ CURE = "`gimel policy` prints the policy to ask for"
 
 
 def test_each_missing_action_is_named(life: Life, account: Account) -> None:
-    policy = permissions.deployer_policy(life.config, HOME)
+    policy = deployer_policy(life.config, HOME)
     allow(life.root, "UserName", "deployer", policy)
     ((state, found),) = said_of_permissions(life, account)
     assert state == "ok"
@@ -49,7 +50,7 @@ def all_of(policy: dict[str, Any]) -> list[str]:
 
 
 def test_who_may_not_ask_is_told_so(life: Life, account: Account) -> None:
-    policy = permissions.deployer_policy(life.config, HOME)
+    policy = deployer_policy(life.config, HOME)
     allow(life.root, "UserName", "deployer", without(policy, "iam:SimulatePrincipalPolicy"))
     ((state, found),) = said_of_permissions(life, account)
     assert state == "warning"
@@ -75,7 +76,7 @@ def test_a_session_is_asked_for_as_its_role(
     path = "/people/" if may_look else "/"
     arguments = {"RoleName": name, "Path": path, "AssumeRolePolicyDocument": document}
     arn = root.call("iam", "create_role", "Role.Arn", **arguments)
-    policy = permissions.deployer_policy(life.config, HOME)
+    policy = deployer_policy(life.config, HOME)
     look = {"Effect": "Allow", "Action": ["iam:GetRole"] if may_look else ["iam:GetUser"]}
     statements = [*policy["Statement"], {**look, "Resource": "*"}]
     allow(root, "RoleName", name, {**policy, "Statement": statements})
@@ -93,7 +94,7 @@ def test_a_session_is_asked_for_as_its_role(
 def test_conditions_that_the_simulation_does_not_know_are_no_failure(
     life: Life, account: Account
 ) -> None:
-    policy = permissions.deployer_policy(life.config, HOME)
+    policy = deployer_policy(life.config, HOME)
     allow(life.root, "UserName", "deployer", policy)
     answer = """<SimulatePrincipalPolicyResponse><SimulatePrincipalPolicyResult>
         <EvaluationResults><member><EvalActionName>lambda:AddPermission</EvalActionName>

@@ -20,8 +20,8 @@ from gimel.config.settings import Config
 from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect, find
-from gimel.stack.observe import observe
-from gimel.stack.permissions import trust_policy
+from gimel.stack.observe.observe import observe
+from gimel.stack.permissions.functions import trust_policy
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, RecordingAws, new_stack
 from tests.support.commands import run

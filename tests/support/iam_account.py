@@ -9,8 +9,8 @@ from typing import Any
 
 from gimel.config.file import parse
 from gimel.config.settings import Config
-from gimel.stack import permissions
 from gimel.stack.aws import Aws, Home
+from gimel.stack.permissions.deployer import deployer_policy
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, RecordingAws
 from tests.support.commands import run
@@ -79,7 +79,7 @@ class Life:
         """A command, once the user has the policy that goes with the settings."""
         self.path.write_text(json.dumps(self.content))
         self.path.chmod(0o600)
-        policy = permissions.deployer_policy(self.config, HOME)
+        policy = deployer_policy(self.config, HOME)
         allow(self.root, "UserName", "deployer", policy)
         self.account.command = arguments[0]
         done = run("--config", str(self.path), *arguments)

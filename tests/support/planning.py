@@ -16,7 +16,7 @@ from gimel.stack.observed import (
     ObservedQueue,
     ObservedRole,
 )
-from gimel.stack.permissions import functions_policy, trust_policy
+from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.plan.plan import plan
 from gimel.stack.plan.queue import queue_attributes
 from gimel.stack.wanted import (

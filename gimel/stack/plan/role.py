@@ -9,7 +9,7 @@ from typing import Any
 
 from gimel.stack.change import Call, Change
 from gimel.stack.observed import Observed, ObservedRole
-from gimel.stack.permissions import functions_policy, trust_policy
+from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.plan.ownership import LEGACY_POLICY, missing_tags, tag_list, tag_reason
 from gimel.stack.wanted import DEFAULT_STACK, Wanted
 

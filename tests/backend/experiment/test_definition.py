@@ -26,7 +26,7 @@ GOALS = {"g": {"a": 30, "b": 60, "c": 31}, "h": {"a": 10, "b": 10, "c": 11}}
 
 
 @pytest.fixture(autouse=True)
-def _experiment(backend: redis.Redis) -> None:
+def _experiment(backend: redis.Redis, fixed_salt: None) -> None:
     count("e", VARIANTS, GOALS)
 
 

@@ -18,7 +18,7 @@ from gimel.backend.redis.protocol import Single
 from gimel.backend.redis.transport import Deadline
 from gimel.backend.wire import Event
 from gimel.config.redis import RedisSettings
-from gimel.stack.preflight import check_redis
+from gimel.stack.preflight.redis import check_redis
 from tests.support.sender import Sender, event
 from tests.support.servers import frozen, kill, port_of, url_of
 from tests.support.traffic import counting_sends

@@ -9,7 +9,7 @@ from gimel.client import BackendError, Client
 from gimel.config.settings import AwsSettings, Config
 from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
-from gimel.stack.observe import observe
+from gimel.stack.observe.observe import observe
 from gimel.stack.observed import ObservedParameter
 from gimel.stack.plan.plan import plan
 from gimel.stack.wanted import (

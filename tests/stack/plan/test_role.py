@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from gimel.stack.observed import ObservedLegacy
-from gimel.stack.permissions import functions_policy, trust_policy
+from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.plan.api import LEGACY_DEPLOYMENT
 from gimel.stack.plan.plan import plan
 from gimel.stack.teardown import plan_legacy_teardown

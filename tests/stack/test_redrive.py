@@ -11,7 +11,8 @@ from gimel.backend.wire import Event
 from gimel.cli import main
 from gimel.client import Client
 from gimel.stack.aws import Aws
-from gimel.stack.queues import observe_queues, redrive
+from gimel.stack.observe.queues import observe_queues
+from gimel.stack.redrive import redrive
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION
 from tests.support.deployments import Deployment

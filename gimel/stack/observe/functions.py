@@ -1,0 +1,89 @@
+"""The observation of the functions, their log groups and their role."""
+
+import json
+
+from gimel.stack.aws import Aws
+from gimel.stack.observe.tags import tags_of
+from gimel.stack.observed import ObservedFunction, ObservedLogGroup, ObservedRole
+from gimel.stack.wanted import ALIAS, Names, log_group
+
+_VERSION = (
+    "[].[Version, {Description: Description, Handler: Handler, Runtime: Runtime, Timeout: Timeout,"
+    " MemorySize: MemorySize, Role: Role, Environment: {Variables: Environment.Variables || `{}`},"
+    " LoggingConfig: LoggingConfig.{LogFormat: LogFormat,"
+    " ApplicationLogLevel: ApplicationLogLevel, SystemLogLevel: SystemLogLevel},"
+    " VpcConfig: {SubnetIds: sort(VpcConfig.SubnetIds || `[]`),"
+    " SecurityGroupIds: sort(VpcConfig.SecurityGroupIds || `[]`)},"
+    " CodeSha256: CodeSha256, Architectures: Architectures}]"
+)
+
+
+def observe_function(aws: Aws, name: str) -> ObservedFunction | None:
+    """Return the function with its versions, if it exists."""
+    found = aws.find(
+        "lambda",
+        "get_function",
+        "{tags: Tags, reserved: Concurrency.ReservedConcurrentExecutions}",
+        FunctionName=name,
+    )
+    if found is None:
+        return None
+    versions = aws.pages(
+        "lambda", "list_versions_by_function", f"Versions{_VERSION}", FunctionName=name
+    )
+    live = aws.find("lambda", "get_alias", "FunctionVersion", FunctionName=name, Name=ALIAS)
+    policy = aws.find("lambda", "get_policy", "Policy", FunctionName=name, Qualifier=ALIAS)
+    return ObservedFunction(
+        found["tags"] or {}, dict(versions), live, _invokers(policy), found["reserved"]
+    )
+
+
+def _invokers(policy: str | None) -> dict[str, str | None]:
+    """Return for each statement id of a function's policy the source that may invoke it."""
+    statements = json.loads(policy)["Statement"] if policy else []
+    sources = {}
+    for statement in statements:
+        condition = statement.get("Condition", {}).get("ArnLike", {})
+        sources[statement["Sid"]] = next(iter(condition.values()), None)
+    return sources
+
+
+def observe_log_groups(aws: Aws, names: Names) -> dict[str, ObservedLogGroup]:
+    """Return the functions' log groups by name."""
+    found = aws.pages(
+        "logs",
+        "describe_log_groups",
+        "logGroups[].[logGroupName, logGroupArn || arn, retentionInDays]",
+        logGroupNamePrefix=log_group(f"{names.stack}-"),
+    )
+    own = {log_group(function) for function in names.functions}
+    groups = {}
+    for name, arn, days in found:
+        if name in own:
+            arn = arn.removesuffix(":*")
+            tags = aws.call("logs", "list_tags_for_resource", "tags", resourceArn=arn)
+            groups[name] = ObservedLogGroup(arn, tags, days)
+    return groups
+
+
+def observe_role(aws: Aws, names: Names) -> ObservedRole | None:
+    """Return the functions' role, if it exists."""
+    role = aws.find("iam", "get_role", "Role", RoleName=names.role)
+    if role is None:
+        return None
+    target = {"RoleName": names.role}
+    policies = aws.pages("iam", "list_role_policies", "PolicyNames[]", **target)
+    own, permissions = names.policy(aws.region), None
+    if own in policies:
+        permissions = aws.find("iam", "get_role_policy", "PolicyDocument", **target, PolicyName=own)
+    attached = aws.pages(
+        "iam", "list_attached_role_policies", "AttachedPolicies[].PolicyArn", **target
+    )
+    return ObservedRole(
+        tags_of(role.get("Tags")),
+        role["AssumeRolePolicyDocument"],
+        permissions,
+        tuple(policies),
+        tuple(attached),
+        role.get("PermissionsBoundary", {}).get("PermissionsBoundaryArn"),
+    )

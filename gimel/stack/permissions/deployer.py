@@ -1,0 +1,126 @@
+"""The minimal policy for deploying, which `gimel policy` prints."""
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from gimel.config.settings import Config
+from gimel.stack.aws import Home
+from gimel.stack.wanted import DEFAULT_STACK, REPLAY, Names, log_group
+
+_LAMBDA = (
+    *("AddPermission", "CreateAlias", "CreateFunction", "DeleteFunction"),
+    *("DeleteFunctionConcurrency", "GetAlias", "GetFunction", "GetFunctionConfiguration"),
+    *("GetPolicy", "InvokeFunction", "ListTags", "ListVersionsByFunction", "PublishVersion"),
+    *("PutFunctionConcurrency", "RemovePermission", "TagResource", "UpdateAlias"),
+    *("UpdateFunctionCode", "UpdateFunctionConfiguration"),
+)
+_ROLE = (
+    *("CreateRole", "DeleteRole", "DeleteRolePermissionsBoundary", "DeleteRolePolicy"),
+    *("DetachRolePolicy", "GetRole", "GetRolePolicy", "ListAttachedRolePolicies"),
+    *("ListRolePolicies", "PutRolePermissionsBoundary", "PutRolePolicy", "TagRole"),
+    "UpdateAssumeRolePolicy",
+)
+_LOGS = (
+    *("CreateLogGroup", "DeleteLogGroup", "FilterLogEvents", "ListTagsForResource"),
+    *("PutRetentionPolicy", "TagResource"),
+)
+_PARAMETER = (
+    *("AddTagsToResource", "DeleteParameter", "GetParameter", "ListTagsForResource"),
+    "PutParameter",
+)
+_KEYS = ("AddTagsToResource", "DeleteParameter", "ListTagsForResource", "PutParameter")
+_QUEUES = (
+    *("CreateQueue", "DeleteMessage", "DeleteQueue", "GetQueueAttributes", "GetQueueUrl"),
+    *("ListQueueTags", "ReceiveMessage", "SendMessage", "SetQueueAttributes", "TagQueue"),
+)
+_NETWORK = ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs")
+_API = ("DELETE", "GET", "PATCH", "POST")
+# Actions that `gimel deploy` does not need, but other commands do.
+OPTIONAL_FOR_DEPLOY = frozenset(
+    {
+        *("cloudwatch:GetMetricData", "iam:DeleteRole", "iam:DetachRolePolicy"),
+        *("iam:SimulatePrincipalPolicy", "logs:DeleteLogGroup", "logs:FilterLogEvents"),
+        *("sqs:DeleteMessage", "sqs:DeleteQueue", "sqs:ReceiveMessage", "sqs:SendMessage"),
+        *("lambda:DeleteEventSourceMapping", "ssm:DeleteParameter"),
+    }
+)
+
+
+def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
+    """Return the minimal policy for running all commands on one stack in one region."""
+    names = Names(config.stack)
+    role = home.arn("iam", f"role/{names.role}", regional=False)
+    groups = [home.arn("logs", f"log-group:{log_group(name)}") for name in names.functions]
+    functions = [home.arn("lambda", f"function:{name}") for name in names.functions]
+    keys = home.arn("ssm", f"parameter{names.keys}")
+    queues = [home.arn("sqs", name) for name in (names.queue, names.dead_letters)]
+    statements = [
+        _allow("Functions", "lambda", _LAMBDA, _with_children(functions)),
+        _allow("Role", "iam", _ROLE, [role]),
+        {
+            **_allow("RoleOfFunctions", "iam", ("PassRole",), [role]),
+            "Condition": {"StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com"]}},
+        },
+        _allow("Logs", "logs", _LOGS, _with_children(groups)),
+        _allow("MainKey", "ssm", _PARAMETER, [home.arn("ssm", f"parameter{names.parameter}")]),
+        _allow("Keys", "ssm", _KEYS, [f"{keys}/*"]),
+        _allow("KeyPath", "ssm", ("GetParametersByPath",), [keys]),
+        _allow("Queues", "sqs", _QUEUES, queues),
+        *_mapping_statements(names, home),
+        *_api_statements(names, home),
+        # AWS has no narrower resource for these actions.
+        _allow("Account", "lambda", ("GetAccountSettings",), ["*"]),
+        _allow("Figures", "cloudwatch", ("GetMetricData",), ["*"]),
+        _allow("Groups", "logs", ("DescribeLogGroups",), ["*"]),
+        _allow("Preflight", "iam", ("SimulatePrincipalPolicy",), ["*"]),
+    ]
+    if config.vpc:
+        statements.append(_allow("Network", "ec2", _NETWORK, ["*"]))
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _with_children(arns: Collection[str]) -> list[str]:
+    """Add the ARNs of the functions' versions, or of the log groups' streams."""
+    return [arn + end for arn in arns for end in ("", ":*")]
+
+
+def _mapping_statements(names: Names, home: Home) -> Iterator[dict[str, Any]]:
+    """Yield the statements for the event source mapping.
+
+    Its ARN holds a random id, so a condition on the function limits the statements.
+    """
+    replay = _with_children([home.arn("lambda", f"function:{names.function(REPLAY)}")])
+    of_replay = {"Condition": {"ArnLike": {"lambda:FunctionArn": replay}}}
+    any_mapping = [home.arn("lambda", "event-source-mapping:*")]
+    changing = ("DeleteEventSourceMapping", "UpdateEventSourceMapping")
+    yield {**_allow("NewMapping", "lambda", ("CreateEventSourceMapping",), ["*"]), **of_replay}
+    yield {**_allow("Mapping", "lambda", changing, any_mapping), **of_replay}
+    yield _allow("MappingTags", "lambda", ("ListTags", "TagResource"), any_mapping)
+    yield _allow("Mappings", "lambda", ("ListEventSourceMappings",), ["*"])
+
+
+def _api_statements(names: Names, home: Home) -> Iterator[dict[str, Any]]:
+    """Yield the statements for API Gateway.
+
+    The ARN of an API holds a random id, so the statements allow all APIs and domain names of the
+    region.
+    """
+    prefix = f"arn:{home.partition}:apigateway:{home.region}::"
+    own = [prefix + path for path in ("/apis", "/apis/*", "/domainnames", "/domainnames/*")]
+    yield _allow("Api", "apigateway", _API, own)
+    yield _allow("ApiTags", "apigateway", ("GET", "POST"), [f"{prefix}/tags/*"])
+    yield _allow("ApiTagsAtCreation", "apigateway", ("TagResource",), own)
+    if names.stack == DEFAULT_STACK:
+        legacy = [f"{prefix}/{kind}{end}" for kind in ("restapis", "apikeys") for end in ("", "/*")]
+        yield _allow("OldApi", "apigateway", ("DELETE", "GET", "POST", "PUT"), legacy)
+
+
+def _allow(
+    sid: str, service: str, actions: tuple[str, ...], resources: list[str]
+) -> dict[str, Any]:
+    return {
+        "Sid": f"Gimel{sid}",
+        "Effect": "Allow",
+        "Action": [f"{service}:{action}" for action in actions],
+        "Resource": resources,
+    }

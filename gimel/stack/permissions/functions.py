@@ -1,0 +1,86 @@
+"""The policies of the functions' role: what the functions may do, and what may assume the role."""
+
+from typing import Any
+
+from gimel.config.stack import Vpc
+from gimel.stack.aws import Home
+from gimel.stack.wanted import Names, alias_arn, log_group
+
+
+def trust_policy(legacy: bool = False) -> dict[str, Any]:
+    """Return the policy that lets Lambda assume the functions' role.
+
+    With `legacy`, API Gateway may assume it too, for the REST API of gimel 1.x.
+    """
+    services = ["lambda.amazonaws.com", *(["apigateway.amazonaws.com"] if legacy else [])]
+    return _policy(
+        *(
+            {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+            for service in services
+        )
+    )
+
+
+def functions_policy(
+    names: Names, home: Home, vpc: Vpc | None = None, legacy: bool = False
+) -> dict[str, Any]:
+    """Return the policy of the functions' role: all IAM actions that the functions have.
+
+    The functions write to their own log groups and use their own queues. In a VPC, Lambda manages
+    network interfaces for them. With `legacy`, the REST API of gimel 1.x may invoke them.
+    """
+    groups = map(log_group, names.functions)
+    # The ARN of a log stream is the ARN of its group and the stream's name, hence `:*`.
+    logs = {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": [home.arn("logs", f"log-group:{group}:*") for group in groups],
+    }
+    queue = {
+        "Effect": "Allow",
+        "Action": [
+            *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
+            *("sqs:ReceiveMessage", "sqs:SendMessage"),
+        ],
+        "Resource": [home.arn("sqs", names.queue)],
+    }
+    dead_letters = {
+        "Effect": "Allow",
+        "Action": ["sqs:SendMessage"],
+        "Resource": [home.arn("sqs", names.dead_letters)],
+    }
+    statements = [logs, queue, dead_letters, *(_vpc_statements(names, home) if vpc else [])]
+    if legacy:
+        aliases = [alias_arn(home, name) for name in names.functions]
+        statements.append(
+            {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": aliases}
+        )
+    return _policy(*statements)
+
+
+def _vpc_statements(names: Names, home: Home) -> list[dict[str, Any]]:
+    """Return what Lambda needs for a function in a VPC, and deny the same to the function's code.
+
+    EC2 has no narrower resource for describing network interfaces, and Lambda requires the right to
+    delete any of them: https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html.
+    """
+    describing = ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
+    changing = [
+        *("ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface"),
+        *("ec2:DeleteNetworkInterface", "ec2:UnassignPrivateIpAddresses"),
+    ]
+    functions = [home.arn("lambda", f"function:{name}") for name in names.functions]
+    return [
+        {"Effect": "Allow", "Action": describing, "Resource": "*"},
+        {"Effect": "Allow", "Action": changing, "Resource": home.arn("ec2", "*/*")},
+        {
+            "Effect": "Deny",
+            "Action": [*describing, *changing],
+            "Resource": "*",
+            "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": functions}},
+        },
+    ]
+
+
+def _policy(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}

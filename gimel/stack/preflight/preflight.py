@@ -1,0 +1,75 @@
+"""The order of the checks of `gimel preflight`, and the checks of the config file and of AWS."""
+
+import contextlib
+from collections.abc import Generator, Iterator
+from functools import partial
+
+from gimel.config.file import ConfigError, ConfigFile
+from gimel.config.settings import Config
+from gimel.stack.aws import Aws, AwsError
+from gimel.stack.deployed import connect, deployed_redis_url, inspect_redis
+from gimel.stack.preflight.check import Check
+from gimel.stack.preflight.permissions import check_permissions
+from gimel.stack.preflight.redis import RedisReport, check_connections, check_redis
+from gimel.stack.wanted import Names
+
+
+def run(source: ConfigFile) -> Iterator[Check]:
+    """Make all checks. Yield each result as soon as it is known."""
+    settings = source.config
+    yield _check_file(source)
+    aws = yield from check_aws(settings)
+    report = yield from check_redis(settings.redis, partial(_ask_functions, settings, aws))
+    if report and not report.get("trouble"):
+        yield check_connections(settings.reserved_concurrency, _concurrency_limit(aws), report)
+
+
+def config_mistakes(error: ConfigError) -> Iterator[Check]:
+    """Yield a failed check for each mistake of a configuration that cannot be loaded."""
+    for mistake in error.mistakes:
+        yield Check("Config", "failed", mistake)
+
+
+def _check_file(source: ConfigFile) -> Check:
+    """Check that only its owner can read the config file, which may hold a password."""
+    if source.path.stat().st_mode & 0o077:
+        found = f"other users of this machine can read the password in it: chmod 600 {source.path}"
+        return Check("Config", "warning", found)
+    return Check("Config", "ok", str(source.path))
+
+
+def check_aws(settings: Config) -> Generator[Check, None, Aws | None]:
+    """Check the credentials and the caller's permissions. Return the connection to AWS, if any."""
+    try:
+        aws = connect(settings)
+        caller = aws.call("sts", "get_caller_identity", "Arn")
+    except AwsError as error:
+        yield Check("AWS", "failed", str(error))
+        return None
+    account = caller.split(":")[4]
+    yield Check("AWS", "ok", f"account {account}, region {aws.region}, as {caller}")
+    yield from check_permissions(settings, aws, caller)
+    return aws
+
+
+def _ask_functions(settings: Config, aws: Aws | None) -> RedisReport | None:
+    """Return how the deployed functions see this Redis, or None if they cannot tell.
+
+    In a VPC, Redis is expected to be unreachable from this machine. Before the first deploy into
+    the VPC there are no functions to ask, so the trouble is "unseen".
+    """
+    if aws is not None:
+        names = Names(settings.stack)
+        with contextlib.suppress(AwsError):
+            if deployed_redis_url(aws, names) == settings.redis.address:
+                return inspect_redis(aws, names)
+    return {"trouble": "unseen"} if settings.vpc else None
+
+
+def _concurrency_limit(aws: Aws | None) -> int | None:
+    """Return how many functions may run at once in the account and region, or None if unknown."""
+    query = "AccountLimit.ConcurrentExecutions"
+    if aws is not None:
+        with contextlib.suppress(AwsError):
+            return int(aws.call("lambda", "get_account_settings", query))
+    return None

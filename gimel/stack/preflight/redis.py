@@ -1,0 +1,170 @@
+"""The checks of Redis: it counts, is encrypted, keeps the counts, and accepts all connections."""
+
+import ipaddress
+import socket
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import PARTICIPATE
+from gimel.backend.limits import PREFLIGHT_NAMESPACE
+from gimel.backend.redis.connection import Connection
+from gimel.backend.redis.errors import trouble
+from gimel.backend.wire import Event
+from gimel.config.redis import RedisSettings, advice
+from gimel.config.stack import Concurrency
+from gimel.stack.deployed import REDIS_TROUBLE
+from gimel.stack.plan.queue import REPLAY_CONCURRENCY
+from gimel.stack.preflight.check import Check
+from gimel.stack.wanted import MIN_UNRESERVED
+
+_TIMEOUT = 5.0
+# What Redis reports about itself, as INFO does; or, in "trouble", why it cannot be used.
+RedisReport = Mapping[str, Any]
+
+
+def check_redis(
+    settings: RedisSettings, ask_functions: Callable[[], RedisReport | None] | None = None
+) -> Generator[Check, None, RedisReport | None]:
+    """Check that Redis is reachable and counts, then what may lose counts. Return Redis's report.
+
+    If Redis is unreachable from this machine, `ask_functions` returns the deployed functions'
+    report, or None.
+    """
+    parts = urlsplit(settings.address)
+    address = f"{parts.hostname}:{parts.port or 6379}"
+    client: Any = Redis.from_url(
+        settings.address,
+        decode_responses=True,
+        socket_timeout=_TIMEOUT,
+        socket_connect_timeout=_TIMEOUT,
+        **({"ssl_ca_data": settings.ca} if settings.ca else {}),
+    )
+    try:
+        client.ping()
+        _count_probe_event(settings)
+    except RedisError as error:
+        report = ask_functions() if ask_functions and trouble(error) == "network" else None
+        if report:
+            yield _as_functions_report(address, report)
+        else:
+            yield Check("Redis", "failed", f"{address}: {advice(error)}")
+        return report
+    yield Check("Redis", "ok", f"{address} answers and counts")
+    yield _check_encryption(parts.scheme, parts.hostname or "")
+    try:
+        info: RedisReport = client.info()
+    except RedisError:
+        unknown = "unknown: this user may not call INFO (eviction, persistence, connections)"
+        yield Check("Safety", "warning", unknown)
+        return None
+    yield from _check_safety(client, info)
+    return info
+
+
+def _as_functions_report(address: str, report: RedisReport) -> Check:
+    kind = report.get("trouble", "other")
+    if kind is None:
+        found = f"{address} answers the functions and counts; this machine cannot reach it"
+        return Check("Redis", "ok", found)
+    if kind == "unseen":
+        found = (
+            f"this machine cannot reach {address}: the deploy will show whether the functions do"
+        )
+        return Check("Redis", "warning", found)
+    # Not a failure: the deploy that follows this check may be the one that mends it.
+    found = f"{address}, as the deployed functions see it: {REDIS_TROUBLE[kind]}"
+    return Check("Redis", "warning", found)
+
+
+def _count_probe_event(settings: RedisSettings) -> None:
+    """Count an event as the functions will, and delete it."""
+    counters = Counters(Connection.from_environment(settings.environment))
+    counters.add([Event(PREFLIGHT_NAMESPACE, "preflight", PARTICIPATE, "a", "1")])
+    counters.delete(PREFLIGHT_NAMESPACE, "preflight", forget=True)
+
+
+def _check_safety(client: Any, info: RedisReport) -> Iterator[Check]:
+    """Check for what may lose counts: eviction, and no persistence."""
+    policy = info.get("maxmemory_policy", "unknown")
+    if policy == "noeviction":
+        yield Check("Eviction", "ok", "noeviction: Redis drops no counter when its memory is full")
+    else:
+        yield Check(
+            "Eviction",
+            "warning",
+            f"the policy is {policy}: Redis may drop counters silently when its memory is full. "
+            "Set maxmemory-policy to noeviction",
+        )
+    if _is_persistent(client, info):
+        yield Check("Persistence", "ok", "on: a restart keeps the counts")
+    else:
+        yield Check(
+            "Persistence",
+            "warning",
+            "off or unknown: a restart may lose the counts. Switch AOF on (appendonly yes)",
+        )
+
+
+def _is_persistent(client: Any, info: RedisReport) -> bool:
+    """Return whether Redis reports AOF or snapshots. Hosts that forbid CONFIG still report AOF."""
+    if info.get("aof_enabled"):
+        return True
+    try:
+        return bool(client.config_get("save").get("save"))
+    except RedisError:
+        return False
+
+
+def _check_encryption(scheme: str, host: str) -> Check:
+    if scheme == "rediss":
+        return Check("Encryption", "ok", "TLS")
+    if _is_private(host):
+        return Check("Encryption", "ok", "no TLS, to a private address")
+    return Check(
+        "Encryption",
+        "warning",
+        f"no TLS to the public host {host}: password and names cross the network unencrypted. "
+        "Use a rediss:// URL, or ssl: true",
+    )
+
+
+def _is_private(host: str) -> bool:
+    """Return whether every address of the host is private. The host is known to resolve."""
+    found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
+    return all(ipaddress.ip_address(address[4][0]).is_private for address in found)
+
+
+def check_connections(
+    concurrency: Concurrency, account_limit: int | None, report: RedisReport
+) -> Check:
+    """Check that Redis accepts a connection from every function that may run at once."""
+    settings = [concurrency.track, concurrency.reads, concurrency.delete]
+    reserved = [number for number in settings if number is not None]
+    connections = sum(reserved) + REPLAY_CONCURRENCY
+    cause = (
+        f"reserved_concurrency is {' + '.join(map(str, reserved))}, "
+        f"replays are {REPLAY_CONCURRENCY}"
+    )
+    if account_limit is not None:
+        is_reserved = account_limit - sum(reserved) >= MIN_UNRESERVED
+        if not is_reserved or len(reserved) < len(settings):
+            connections = account_limit
+            cause = f"the account's limit is {account_limit}, and not all of it is reserved"
+    maximum = report.get("maxclients")
+    if maximum is None:
+        found = f"up to {connections} ({cause}); Redis reports no limit"
+        return Check("Connections", "ok", found)
+    if connections <= maximum:
+        return Check("Connections", "ok", f"up to {connections} ({cause}) of Redis's {maximum}")
+    return Check(
+        "Connections",
+        "warning",
+        f"Redis accepts {maximum} (maxclients), the functions may open {connections}: {cause}. "
+        "Events beyond that wait in the queue: lower reserved_concurrency in config.json, or raise "
+        "maxclients",
+    )
