@@ -8,7 +8,7 @@ the next deploy observes those changes and plans only the remaining ones.
 import contextlib
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -30,8 +30,9 @@ from gimel.stack.deployed import (
     public_url,
 )
 from gimel.stack.keys import MAIN, NAME_TAG, Key, new_key, parameter_of
+from gimel.stack.lock import exclusive
 from gimel.stack.plan.ownership import tag_list
-from gimel.stack.prepare import prepare
+from gimel.stack.prepare import Planned, prepare
 from gimel.stack.wanted import TRACK, DeployError, Names, log_group
 
 # Seconds until a new endpoint must answer. Redis gets less time: a function that runs without
@@ -74,13 +75,9 @@ def deploy(
     """
     started = time.monotonic()
     aws = aws or connect(config)
-    planned = prepare(config, say, aws, adopt=adopt, extra_keys=extra_keys)
+    observing = partial(prepare, config, say, aws, adopt=adopt, extra_keys=extra_keys)
+    planned, saved = _change(aws, observing, say)
     observed, names = planned.observed, planned.wanted.names
-    for line in [*planned.notes, *([] if planned.changes else ["nothing to change"])]:
-        say(line)
-    apis = observed.apis
-    saved = {"api": apis[0].id, "endpoint": apis[0].endpoint} if apis else {}
-    saved = dict(apply(aws, planned.changes, saved, say))
     url = public_url(aws, saved["api"], saved["endpoint"])
     say(f"sending a probe event through {url}/e")
     key = planned.wanted.key
@@ -95,6 +92,30 @@ def deploy(
         seconds=time.monotonic() - started,
         domain=_domain_target(aws, config),
     )
+
+
+def _change(
+    aws: Aws, observing: Callable[[], Planned], say: Say
+) -> tuple[Planned, Mapping[str, str]]:
+    """Plan, and make the changes while no other command changes the stack.
+
+    Return the plan, and the values that its calls saved.
+    """
+    planned = observing()
+    if not planned.changes:
+        return planned, _make(aws, planned, say)
+    with exclusive(aws, planned.wanted.names, say) as has_waited:
+        # What the other command did is not in the plan.
+        planned = observing() if has_waited else planned
+        return planned, _make(aws, planned, say)
+
+
+def _make(aws: Aws, planned: Planned, say: Say) -> Mapping[str, str]:
+    for line in [*planned.notes, *([] if planned.changes else ["nothing to change"])]:
+        say(line)
+    apis = planned.observed.apis
+    saved = {"api": apis[0].id, "endpoint": apis[0].endpoint} if apis else {}
+    return apply(aws, planned.changes, saved, say)
 
 
 def verify(config: Config, aws: Aws) -> None:

@@ -14,6 +14,7 @@ from gimel.stack.aws import Aws, AwsError
 from gimel.stack.change import Change
 from gimel.stack.deployed import no_such_stack
 from gimel.stack.keys import MAIN, Key, entries
+from gimel.stack.lock import exclusive
 from gimel.stack.observe.observe import observe
 from gimel.stack.observed import Observed
 from gimel.stack.plan.plan import newest_first, point_alias
@@ -77,6 +78,11 @@ def rollback(config: Config, aws: Aws, to: str | None, say: Say) -> str:
     Return the version of the tracking function that is live now. Raises AwsError and DeployError.
     """
     names = Names(config.stack)
+    with exclusive(aws, names, say):
+        return _roll_back(names, aws, to, say)
+
+
+def _roll_back(names: Names, aws: Aws, to: str | None, say: Say) -> str:
     observed = observe(aws, names)
     track = names.function(TRACK)
     choices = list(releases(observed, names).values())

@@ -97,6 +97,11 @@ class Names:
         return f"/{self.stack}/keys"
 
     @property
+    def lock(self) -> str:
+        """The parameter that a command holds while it changes the stack."""
+        return f"/{self.stack}/changing"
+
+    @property
     def queue(self) -> str:
         """The queue for events that could not be written to Redis."""
         return f"{self.stack}-events"

@@ -41,7 +41,7 @@ OPTIONAL_FOR_DEPLOY = frozenset(
         *("cloudwatch:GetMetricData", "iam:DeleteRole", "iam:DetachRolePolicy"),
         *("iam:SimulatePrincipalPolicy", "logs:DeleteLogGroup", "logs:FilterLogEvents"),
         *("sqs:DeleteMessage", "sqs:DeleteQueue", "sqs:ReceiveMessage", "sqs:SendMessage"),
-        *("lambda:DeleteEventSourceMapping", "ssm:DeleteParameter"),
+        *("lambda:DeleteEventSourceMapping",),
     }
 )
 
@@ -53,6 +53,7 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
     groups = [home.arn("logs", f"log-group:{log_group(name)}") for name in names.functions]
     functions = [home.arn("lambda", f"function:{name}") for name in names.functions]
     keys = home.arn("ssm", f"parameter{names.keys}")
+    parameters = [home.arn("ssm", f"parameter{name}") for name in (names.parameter, names.lock)]
     queues = [home.arn("sqs", name) for name in (names.queue, names.dead_letters)]
     statements = [
         _allow("Functions", "lambda", _LAMBDA, _with_children(functions)),
@@ -62,7 +63,7 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
             "Condition": {"StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com"]}},
         },
         _allow("Logs", "logs", _LOGS, _with_children(groups)),
-        _allow("MainKey", "ssm", _PARAMETER, [home.arn("ssm", f"parameter{names.parameter}")]),
+        _allow("MainKey", "ssm", _PARAMETER, parameters),
         _allow("Keys", "ssm", _KEYS, [f"{keys}/*"]),
         _allow("KeyPath", "ssm", ("GetParametersByPath",), [keys]),
         _allow("Queues", "sqs", _QUEUES, queues),

@@ -1,0 +1,156 @@
+"""The lock of a stack: a parameter that says which command is changing the stack.
+
+Two commands that change the same stack would undo each other's steps. So the second one waits, and
+says for whom. The holder renews the lock. A lock is stale if its process on this machine has ended,
+or if it was not renewed for a minute, and the next command takes it over. A deploy that loses its
+lock does no lasting harm: the next deploy observes what exists and continues.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+from gimel.stack.apply import Say
+from gimel.stack.aws import Aws, AwsError
+from gimel.stack.plan.ownership import tag_list
+from gimel.stack.wanted import Names
+
+# Seconds
+_RENEWAL = 20.0
+_STALE_AFTER = 60.0
+_POLL = 2.0
+# A command that takes over a stale lock waits so long for another one that does the same.
+_CONTEST = 1.0
+
+
+@contextlib.contextmanager
+def exclusive(aws: Aws, names: Names, say: Say) -> Iterator[bool]:
+    """Hold the stack's lock. Yield whether another command held it first. Raises AwsError."""
+    mine = json.dumps(
+        {
+            "by": f"{_user()}@{socket.gethostname()}",
+            "process": os.getpid(),
+            "id": secrets.token_hex(8),
+        }
+    )
+    has_waited = _acquire(aws, names, mine, say)
+    ended = threading.Event()
+    renewal = threading.Thread(target=_renew, args=(aws, names, mine, ended), daemon=True)
+    renewal.start()
+    try:
+        yield has_waited
+    finally:
+        ended.set()
+        renewal.join(_POLL)
+        # A lock that cannot be deleted is stale as soon as this process ends.
+        with contextlib.suppress(AwsError):
+            aws.call("ssm", "delete_parameter", Name=names.lock)
+
+
+def is_locked(aws: Aws, names: Names) -> bool:
+    """Return whether the lock's parameter exists, stale or not. Raises AwsError."""
+    return aws.find("ssm", "get_parameter", "Parameter.Name", Name=names.lock) is not None
+
+
+def _user() -> str:
+    # A container may have no name for its user.
+    with contextlib.suppress(KeyError, OSError):
+        return getpass.getuser()
+    return "unknown"
+
+
+def _acquire(aws: Aws, names: Names, mine: str, say: Say) -> bool:
+    """Take the lock as soon as it is free or stale. Return whether another command held it."""
+    has_waited, version_seen, since = False, None, 0.0
+    while not _create(aws, names, mine):
+        found = aws.find("ssm", "get_parameter", "Parameter.[Value, Version]", Name=names.lock)
+        if found is None:
+            continue
+        value, version = found
+        if version != version_seen:
+            version_seen, since = version, time.monotonic()
+        if _has_ended(value) or time.monotonic() - since > _STALE_AFTER:
+            if _take_over(aws, names, mine):
+                return True
+        else:
+            if not has_waited:
+                say(f"waiting: {_holder(value)} is changing stack {names.stack}")
+            has_waited = True
+            time.sleep(_POLL)
+    return has_waited
+
+
+def _create(aws: Aws, names: Names, mine: str) -> bool:
+    """Create the lock. Return False if it exists."""
+    try:
+        aws.call(
+            "ssm",
+            "put_parameter",
+            Name=names.lock,
+            Description="The command that is changing this Gimel",
+            Value=mine,
+            Type="String",
+            Tags=tag_list(names.tags),
+        )
+    except AwsError as error:
+        if error.code != "ParameterAlreadyExists":
+            raise
+        return False
+    return True
+
+
+def _take_over(aws: Aws, names: Names, mine: str) -> bool:
+    """Replace a stale lock. Return False if another command did the same a moment later."""
+    _renew_once(aws, names, mine)
+    time.sleep(_CONTEST)
+    return bool(aws.find("ssm", "get_parameter", "Parameter.Value", Name=names.lock) == mine)
+
+
+def _renew(aws: Aws, names: Names, mine: str, ended: threading.Event) -> None:
+    while not ended.wait(_RENEWAL):
+        with contextlib.suppress(AwsError):
+            _renew_once(aws, names, mine)
+
+
+def _renew_once(aws: Aws, names: Names, mine: str) -> None:
+    aws.call("ssm", "put_parameter", Name=names.lock, Value=mine, Type="String", Overwrite=True)
+
+
+def _parsed(value: str) -> dict[str, object]:
+    """Return what the lock says, or nothing if Gimel did not write it."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(value)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _holder(value: str) -> str:
+    return str(_parsed(value).get("by", "another command"))
+
+
+def _has_ended(value: str) -> bool:
+    """Return whether the lock's process ran on this machine and has ended.
+
+    A process takes the lock once at a time: its own lock is left from an earlier failure.
+    """
+    found = _parsed(value)
+    process = found.get("process")
+    is_here = str(found.get("by", "")).endswith(f"@{socket.gethostname()}")
+    if not is_here or not isinstance(process, int):
+        return False
+    if process == os.getpid():
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,148 @@
+"""The lock of a stack: who waits, who takes over, and what is left of it."""
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from gimel.stack import lock
+from gimel.stack.aws import Aws
+from gimel.stack.lock import exclusive, is_locked
+from gimel.stack.wanted import Names
+from tests.support.aws_account import REGION, new_stack
+from tests.support.deployments import Stack, silent
+
+HOLD = """
+import sys
+from gimel.stack.aws import Aws
+from gimel.stack.lock import exclusive
+from gimel.stack.wanted import Names
+with exclusive(Aws(sys.argv[1]), Names(sys.argv[2]), print):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def aws(aws_endpoint: str) -> Aws:
+    return Aws(REGION)
+
+
+@pytest.fixture
+def names() -> Names:
+    return Names(new_stack())
+
+
+@contextmanager
+def held(names: Names) -> Iterator["subprocess.Popen[str]"]:
+    """Another process holds the lock, until its input ends."""
+    command = [sys.executable, "-c", HOLD, REGION, names.stack]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "held\n"
+        yield process
+
+
+def put(aws: Aws, names: Names, **changed: object) -> None:
+    value = json.dumps({"by": "ana@elsewhere", "process": 7, **changed})
+    aws.call("ssm", "put_parameter", Name=names.lock, Value=value, Type="String", Overwrite=True)
+
+
+def test_nothing_is_left(aws: Aws, names: Names) -> None:
+    with exclusive(aws, names, silent) as has_waited:
+        assert not has_waited
+        assert is_locked(aws, names)
+    assert not is_locked(aws, names)
+
+
+def test_a_failure_releases_it(aws: Aws, names: Names) -> None:
+    with pytest.raises(KeyboardInterrupt), exclusive(aws, names, silent):
+        raise KeyboardInterrupt
+    assert not is_locked(aws, names)
+
+
+def test_the_second_waits_and_says_for_whom(aws: Aws, names: Names) -> None:
+    said: list[str] = []
+    with held(names) as other:
+        threading.Timer(1, lambda: other.communicate("")).start()
+        with exclusive(aws, names, said.append) as has_waited:
+            assert has_waited
+            assert other.poll() == 0
+    (line,) = said
+    assert line.endswith(f"@{socket.gethostname()} is changing stack {names.stack}")
+
+
+def test_the_lock_of_a_killed_process_is_taken_at_once(aws: Aws, names: Names) -> None:
+    with held(names) as other:
+        other.kill()
+    assert is_locked(aws, names)
+    started = time.monotonic()
+    with exclusive(aws, names, pytest.fail) as has_waited:
+        assert has_waited
+    assert time.monotonic() - started < lock._STALE_AFTER / 2
+    assert not is_locked(aws, names)
+
+
+@pytest.mark.parametrize("left", [{}, {"by": None}, {"process": "7"}])
+def test_a_lock_that_is_not_renewed_is_taken_over(
+    aws: Aws, names: Names, left: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_STALE_AFTER", 0.3)
+    monkeypatch.setattr(lock, "_POLL", 0.1)
+    put(aws, names, **left)
+    with exclusive(aws, names, silent) as has_waited:
+        assert has_waited
+
+
+def test_a_lock_that_is_renewed_is_not_taken_over(
+    aws: Aws, names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_STALE_AFTER", 2.0)
+    monkeypatch.setattr(lock, "_RENEWAL", 0.2)
+    monkeypatch.setattr(lock, "_POLL", 0.1)
+    monkeypatch.setattr("os.getpid", lambda: 1)  # alive, and not this process
+    ended = threading.Event()
+
+    def hold() -> None:
+        with exclusive(aws, names, silent):
+            ended.wait(4)
+            ended.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(hold)
+        while not is_locked(aws, names):
+            time.sleep(0.05)
+        monkeypatch.setattr("os.getpid", lambda: 2)
+        with exclusive(aws, names, silent) as has_waited:
+            assert has_waited
+            assert ended.is_set()
+
+
+def test_of_two_that_take_over_one_wins(aws: Aws, names: Names) -> None:
+    put(aws, names)
+    with ThreadPoolExecutor(2) as pool:
+        won = list(pool.map(lambda mine: lock._take_over(aws, names, mine), ["a", "b"]))
+    assert sorted(won) == [False, True]
+
+
+@pytest.mark.slow
+def test_two_deploys_at_once_make_one_stack(
+    aws_endpoint: str, redis_url: str, tmp_path: Path
+) -> None:
+    own_stack = Stack(tmp_path, redis_url)
+    processes = [own_stack.start("deploy", "--no-preflight") for _ in range(2)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    printed = "".join(output for output, _ in outputs)
+    assert printed.count("is changing stack") == 1
+    assert printed.count("create HTTP API") == 1
+    assert own_stack.run("deploy", "--no-preflight", "--dry-run").startswith("Nothing to change")
