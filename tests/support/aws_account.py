@@ -14,6 +14,7 @@ from typing import Any
 from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.stack.aws import SERVICES, Aws
+from tests.support.aws_model import violations
 from tests.support.servers import free_port
 from tests.support.waiting import wait
 
@@ -100,12 +101,16 @@ def stack_config(redis_url: str, **settings: Any) -> Config:
 
 
 class RecordingAws(Aws):
-    """AWS with a list of the operations that went out, each attempt of each."""
+    """AWS with a list of the operations that went out, each attempt of each.
+
+    A call with an argument that AWS's model refuses fails, as no emulator has it fail.
+    """
 
     def __init__(self, region: str | None = REGION) -> None:
         super().__init__(region)
         self.operations: list[str] = []
         self.on("before-send", self._record)
+        self.on("provide-client-params", _check)
 
     def on(self, event: str, handler: Callable[..., Any]) -> None:
         for service in SERVICES:
@@ -124,3 +129,9 @@ class RecordingAws(Aws):
     def writes(self) -> list[str]:
         reading = ("Describe", "Get", "List")
         return sorted(name for name in self.operations if not name.startswith(reading))
+
+
+def _check(params: dict[str, Any], model: Any, **_: Any) -> None:
+    if model.input_shape:
+        found = list(violations(model.input_shape, params, model.name))
+        assert not found, "\n".join(found)
