@@ -2,8 +2,8 @@
 
 These write and check the configuration, print a page's snippet, open the dashboard, compute sample
 sizes, migrate old experiments, and run a backend on this machine. The commands that deploy and
-operate a stack are in `terminal.stack_commands`, those of an experiment in
-`terminal.experiment_commands`, those that declare one in
+operate a stack are in `terminal.stack_commands`, those of its keys in `terminal.key_commands`,
+those of an experiment in `terminal.experiment_commands`, those that declare one in
 `terminal.definition_commands`. A command calls one function and prints the result.
 """
 
@@ -27,6 +27,7 @@ from gimel.snippet import snippet
 from gimel.terminal import (
     definition_commands,
     experiment_commands,
+    key_commands,
     report,
     results,
     stack_commands,
@@ -56,7 +57,7 @@ def main(ctx: click.Context, config_file: Path | None, debug: bool) -> None:
         trace.switch_on()
 
 
-_ROOMS = (definition_commands, experiment_commands, stack_commands)
+_ROOMS = (definition_commands, experiment_commands, key_commands, stack_commands)
 for _command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(_command)
 

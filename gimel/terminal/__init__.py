@@ -1,8 +1,9 @@
 """The commands in the terminal: what they print, and how they end.
 
 `gimel.cli` defines the command `gimel`. The commands of a deployed stack are in `stack_commands`,
-those of an experiment in `experiment_commands`; `backend_options` finds the backend that they talk
-to. `group` turns expected errors into one message and an exit code.
+those of its keys in `key_commands`, those of an experiment in `experiment_commands`;
+`backend_options` finds the backend that they talk to. `group` turns expected errors into one
+message and an exit code.
 
 `results` prints experiments, `report` prints everything about a stack. Both print names through
 `text`, which makes hostile names harmless. `sample_size` computes what `gimel sample-size` prints.

@@ -1,4 +1,4 @@
-"""The commands of a deployed stack: deploy, destroy, rollback, status, logs, key, policy, replay.
+"""The commands of a deployed stack: deploy, destroy, rollback, status, logs, policy, replay.
 
 Each command imports the deploy engine in its body: the engine needs boto3, which is slow to import,
 and `gimel results` does not need it.
@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gimel.backend.access import SCOPES, Scope
 from gimel.client import BackendError, Client
 from gimel.config.file import load
 from gimel.snippet import snippet
 from gimel.terminal import report
 from gimel.terminal.group import EXIT_INTERRUPTED
-from gimel.terminal.text import console, plain, plural, say
+from gimel.terminal.text import console, plain, plural, say, say_on_stderr
 
 if TYPE_CHECKING:
     from gimel.config.settings import Config
@@ -69,17 +68,13 @@ def _dry_run(settings: "Config", as_json: bool, adopt: bool) -> int:
     from gimel.stack.prepare import prepare
 
     aws = connect(settings)
-    planned = prepare(settings, _to_stderr, aws, adopt=adopt)
+    planned = prepare(settings, say_on_stderr, aws, adopt=adopt)
     if as_json:
         changes = [change.describe() for change in planned.changes]
         click.echo(json.dumps({"changes": changes, "notes": planned.notes}, indent=2))
     else:
         report.show_plan(console, planned.changes, planned.notes)
     return 2 if planned.changes else 0
-
-
-def _to_stderr(line: str) -> None:
-    click.echo(line, err=True)
 
 
 @click.command()
@@ -205,97 +200,6 @@ def logs(config_file: Path | None, since: timedelta, follow: bool) -> None:
         sys.exit(EXIT_INTERRUPTED)
 
 
-@click.group()
-def key() -> None:
-    """Show, create, revoke and rotate keys.
-
-    A key has a scope. owner: everything. read: results and dashboard. send: vouches for events, and
-    nothing else.
-    """
-
-
-@key.command()
-@click.option("--scope", type=click.Choice(SCOPES), help="Print the ids and keys of a scope.")
-@click.pass_obj
-def show(config_file: Path | None, scope: Scope | None) -> None:
-    """Print the main key, which Gimel's commands use.
-
-    With --scope, print each key of the scope in a line of its own: its id, a space, the key.
-    """
-    from gimel.stack.deployed import connect, find, find_keys
-    from gimel.stack.wanted import DeployError
-
-    settings = load(config_file).config
-    if scope is None:
-        click.echo(find(settings).key)
-        return
-    keys = [each for each in find_keys(settings, connect(settings)) if each.scope == scope]
-    if not keys:
-        raise DeployError(f"there is no such key: `gimel key create --scope {scope}` creates one")
-    for each in keys:
-        click.echo(f"{each.id} {each.value}")
-
-
-@key.command(name="list")
-@click.pass_obj
-def list_keys(config_file: Path | None) -> None:
-    """List the id, the scope and the name of each key, never the key itself."""
-    from gimel.stack.deployed import connect, find_keys
-
-    settings = load(config_file).config
-    for each in find_keys(settings, connect(settings)):
-        say(plain(f"{each.id:<8}  {each.scope:<5}  {each.name}".rstrip()))
-
-
-def _check_name(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
-    # The name becomes the value of a tag, and AWS allows no other characters there.
-    if not re.fullmatch(r"[\w .:/=+@-]{0,64}", value):
-        raise click.BadParameter(
-            "must be at most 64 letters, digits, spaces and characters of _ . : / = + - @"
-        )
-    return value
-
-
-@key.command()
-@click.option("--scope", type=click.Choice(SCOPES), required=True, help="What the key opens.")
-@click.option("--name", default="", callback=_check_name, help="A text for `gimel key list`.")
-@click.pass_obj
-def create(config_file: Path | None, scope: Scope, name: str) -> None:
-    """Create one more key, and print it when it works. Standard output receives only the key."""
-    from gimel import deploy
-    from gimel.stack.deployed import connect
-
-    settings = load(config_file).config
-    click.echo(deploy.create_key(settings, connect(settings), scope, name, _to_stderr))
-
-
-@key.command()
-@click.argument("id")
-@click.pass_obj
-def revoke(config_file: Path | None, id: str) -> None:
-    """Revoke the key with this id, which `gimel key list` prints."""
-    from gimel import deploy
-    from gimel.stack.deployed import connect
-
-    settings = load(config_file).config
-    deploy.revoke_key(settings, connect(settings), id, say)
-    click.echo(plain(f"Key {id} is revoked."))
-
-
-@key.command()
-@click.pass_obj
-def rotate(config_file: Path | None) -> None:
-    """Replace the main key. The old key works until the new key works everywhere."""
-    from gimel import deploy
-    from gimel.stack.deployed import connect
-
-    settings = load(config_file).config
-    deploy.rotate_key(settings, connect(settings), say)
-    click.echo(
-        "The new main key works, the old one no longer does. `gimel key show` prints the new key."
-    )
-
-
 @click.command()
 @click.pass_obj
 def policy(config_file: Path | None) -> None:
@@ -330,4 +234,4 @@ def replay(config_file: Path | None, dead_letter: bool) -> None:
     click.echo(f"Moved {plural(moved, 'message')} back to the queue.")
 
 
-COMMANDS = (deploy_command, destroy, rollback, status_command, logs, key, policy, replay)
+COMMANDS = (deploy_command, destroy, rollback, status_command, logs, policy, replay)

@@ -27,6 +27,11 @@ def say(line: str) -> None:
     sys.stdout.flush()
 
 
+def say_on_stderr(line: str) -> None:
+    """Print the line on standard error, for a command whose standard output is a result."""
+    click.echo(line, err=True)
+
+
 def print_line(to: Console, text: str | Text) -> None:
     """Print one line. A terminal wraps the line; a pipe gets it whole, easy to search."""
     to.print(text, soft_wrap=True)
