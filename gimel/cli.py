@@ -130,7 +130,7 @@ def snippet_command(
     backend = find_backend(config_file, url)
     try:
         html = snippet(
-            backend.url,
+            backend.page_url,
             event_path=backend.event_path,
             namespace=namespace,
             experiment=experiment,
@@ -154,7 +154,7 @@ def dashboard(config_file: Path | None, namespace: str, url: str | None, print_u
     """
     backend = find_backend(config_file, url)
     key = {"key": backend.key} if backend.key else {}
-    address = f"{backend.url}/dashboard#{urlencode(key | {'namespace': namespace})}"
+    address = f"{backend.dashboard_url}#{urlencode(key | {'namespace': namespace})}"
     if print_url:
         click.echo(address)
     elif not webbrowser.open(address):

@@ -29,11 +29,31 @@ class BackendError(GimelError):
 
 @dataclass(frozen=True)
 class Backend:
-    """The address of a backend: its URL, its key (may be empty), and its path for events."""
+    """The addresses of a backend, and its key (may be empty).
+
+    Gimel's commands send their requests to `url`. People and pages use the addresses with the
+    custom domain name, if there is one: it works as soon as its DNS record exists.
+    """
 
     url: str
     key: str = field(repr=False)
     event_path: str = "e"
+    domain: str | None = None
+
+    @property
+    def page_url(self) -> str:
+        """The URL for people and pages. The mapping of a domain name has no path and no stage."""
+        return f"https://{self.domain}" if self.domain else self.url
+
+    @property
+    def events_url(self) -> str:
+        """The URL that pages send events to."""
+        return f"{self.page_url}/{self.event_path}"
+
+    @property
+    def dashboard_url(self) -> str:
+        """The URL of the dashboard, without the key."""
+        return f"{self.page_url}/dashboard"
 
 
 class Client:

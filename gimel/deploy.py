@@ -18,21 +18,22 @@ from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import PROBE_NAMESPACE
 from gimel.client import Backend, BackendError, Client
 from gimel.config.settings import Config
-from gimel.stack.apply import Say, apply
+from gimel.stack.apply import apply
 from gimel.stack.aws import Aws, AwsError, backoff
 from gimel.stack.change import Change
 from gimel.stack.deployed import (
     REDIS_TROUBLE,
+    api_url,
     connect,
     find,
     find_keys,
     inspect_redis,
-    public_url,
 )
 from gimel.stack.keys import MAIN, NAME_TAG, Key, new_key, parameter_of
 from gimel.stack.lock import exclusive
 from gimel.stack.plan.ownership import tag_list
 from gimel.stack.prepare import Planned, prepare
+from gimel.stack.progress import Say, step
 from gimel.stack.wanted import TRACK, DeployError, Names, log_group
 
 # Seconds until a new endpoint must answer. Redis gets less time: a function that runs without
@@ -45,16 +46,17 @@ _REDIS_TIMEOUT = 6.0
 class Deployed(Backend):
     """The result of a deploy: the backend's address and main key, and the changes that were made.
 
-    `key_is_new` says that this deploy created the main key. `keys` are the other keys that the
-    functions accept. `domain` is the stack's custom domain name and the target of the DNS record
-    that it needs.
+    `is_new` says that this deploy created the API, `key_is_new` that it created the main key.
+    `keys` are the other keys that the functions accept. `dns_target` is the target of the DNS
+    record that the custom domain name needs.
     """
 
     changes: tuple[Change, ...] = ()
+    is_new: bool = False
     key_is_new: bool = False
     keys: tuple[Key, ...] = field(default=(), repr=False)
     seconds: float = 0
-    domain: tuple[str, str] | None = None
+    dns_target: str | None = None
 
 
 def deploy(
@@ -67,8 +69,9 @@ def deploy(
 ) -> Deployed:
     """Change the stack into the one that the configuration describes, and verify it with an event.
 
-    `say` receives one line for each step. `adopt` takes over resources that bear the stack's names
-    but no tag. The functions accept `extra_keys` besides the keys of the Parameter Store.
+    `say` receives one line for each step, and may be a `Progress`. `adopt` takes over resources
+    that bear the stack's names but no tag. The functions accept `extra_keys` besides the keys of
+    the Parameter Store.
 
     Raises AwsError and DeployError. After a failure, Ctrl-C or a kill, the changes made so far
     stay; the next call makes the remaining ones.
@@ -78,19 +81,21 @@ def deploy(
     observing = partial(prepare, config, say, aws, adopt=adopt, extra_keys=extra_keys)
     planned, saved = _change(aws, observing, say)
     observed, names = planned.observed, planned.wanted.names
-    url = public_url(aws, saved["api"], saved["endpoint"])
-    say(f"sending a probe event through {url}/e")
+    url = api_url(aws, saved["api"], saved["endpoint"])
     key = planned.wanted.key
-    probe(Client(url, key), names, partial(inspect_redis, aws, names))
+    with step(say, f"sending a probe event through {url}/e"):
+        probe(Client(url, key), names, partial(inspect_redis, aws, names))
     return Deployed(
         url=url,
         key=key,
         event_path=config.event_path,
+        domain=config.domain.name if config.domain else None,
         changes=tuple(planned.changes),
+        is_new=not observed.apis,
         key_is_new=observed.parameter is None or observed.parameter.key != key,
         keys=observed.keys,
         seconds=time.monotonic() - started,
-        domain=_domain_target(aws, config),
+        dns_target=_dns_target(aws, config),
     )
 
 
@@ -124,13 +129,13 @@ def verify(config: Config, aws: Aws) -> None:
     probe(Client(backend.url, backend.key), names, partial(inspect_redis, aws, names))
 
 
-def _domain_target(aws: Aws, config: Config) -> tuple[str, str] | None:
-    """Return the custom domain name and the target of its DNS record, if there is a domain."""
+def _dns_target(aws: Aws, config: Config) -> str | None:
+    """Return the target of the custom domain's DNS record, or None if there is no domain."""
     if config.domain is None:
         return None
     query = "DomainNameConfigurations[0].ApiGatewayDomainName"
     name = config.domain.name
-    return name, aws.call("apigatewayv2", "get_domain_name", query, DomainName=name)
+    return str(aws.call("apigatewayv2", "get_domain_name", query, DomainName=name))
 
 
 def probe(client: Client, names: Names, inspect: Callable[[], dict[str, Any]]) -> None:

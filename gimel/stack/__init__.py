@@ -5,8 +5,9 @@ There is no state file: names and tags say which resources belong to a stack.
 Settings come in. `wanted` derives the stack that should exist. `observe` asks AWS what does exist
 and returns it as plain data (`observed`). `plan` compares the two and returns the changes
 (`change`). `apply` makes them. `prepare` combines the first three steps, which change nothing;
-`gimel.deploy` adds the last one and sends a probe event through the result. A deploy that stops
-half-way leaves the changes it has made, and the next deploy observes them.
+`gimel.deploy` adds the last one and sends a probe event through the result. `progress` says what
+is under way. A deploy that stops half-way leaves the changes it has made, and the next deploy
+observes them.
 
 The settings of the resources are in `wanted`; those of the SQS queues are in `plan.queue`, and the
 IAM policies, of the functions and for deploying, in `permissions`.

@@ -4,8 +4,9 @@ When a lane fails or Ctrl-C comes, every lane finishes the call that it is makin
 other. Nothing is undone: the next deploy observes the changes made so far and plans the rest.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
 from threading import Event, Lock
@@ -13,15 +14,18 @@ from typing import Any
 
 from gimel.stack.aws import Aws, NotFoundError
 from gimel.stack.change import Call, Change, Template
+from gimel.stack.progress import Say, step
 from gimel.stack.wanted import DeployError
-
-Say = Callable[[str], None]
 
 
 class InterruptedDeployError(DeployError):
     """Ctrl-C stopped a deploy between two calls. The message says how many changes were made."""
 
     exit_code = 130
+
+
+class _LaneStoppedError(Exception):
+    """A lane ends before the last call of a change, because another lane failed or Ctrl-C came."""
 
 
 @dataclass
@@ -35,9 +39,12 @@ class _Run:
     lock: Lock = field(default_factory=Lock)
     made: list[Change] = field(default_factory=list)
 
-    def announce(self, change: Change) -> None:
+    def step(self, change: Change) -> AbstractContextManager[None]:
+        # Beside a tick, "does not exist yet" would be wrong.
+        is_obvious = change.verb in ("create", "delete")
+        short = f"{change.verb} {change.what}" if is_obvious else str(change)
         with self.lock:
-            self.say(str(change))
+            return step(self.say, str(change), short)
 
 
 def apply(aws: Aws, changes: list[Change], saved: Mapping[str, str], say: Say) -> Mapping[str, str]:
@@ -78,11 +85,11 @@ def _interruption(run: _Run, planned: int) -> str:
 
 def _run_lane(run: _Run, changes: list[Change]) -> None:
     for change in changes:
-        run.announce(change)
-        for call in change.calls:
-            if run.stop.is_set():
-                return
-            _make_call(run, call)
+        with run.step(change):
+            for call in change.calls:
+                if run.stop.is_set():
+                    raise _LaneStoppedError
+                _make_call(run, call)
         run.made.append(change)
 
 

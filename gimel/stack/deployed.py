@@ -42,8 +42,9 @@ def find(config: Config, aws: Aws | None = None) -> Backend:
     main = observe_parameter(aws, names)
     if not apis or main is None:
         raise no_such_stack(names, aws.region)
-    url = public_url(aws, apis[0]["ApiId"], apis[0]["ApiEndpoint"])
-    return Backend(url, main.key, config.event_path)
+    url = api_url(aws, apis[0]["ApiId"], apis[0]["ApiEndpoint"])
+    domain = config.domain.name if config.domain else None
+    return Backend(url, main.key, config.event_path, domain)
 
 
 def find_keys(config: Config, aws: Aws) -> list[Key]:
@@ -65,8 +66,8 @@ def no_such_stack(names: Names, region: str) -> DeployError:
     )
 
 
-def public_url(aws: Aws, api: str, endpoint: str) -> str:
-    """Return the URL of the API.
+def api_url(aws: Aws, api: str, endpoint: str) -> str:
+    """Return the API's own URL, which works before the DNS record of a custom domain exists.
 
     The endpoint of an emulator is a name under .localhost. Browsers resolve such a name, but other
     programs may not. The emulator serves the API under a path of its own address as well.

@@ -16,9 +16,9 @@ import threading
 import time
 from collections.abc import Iterator
 
-from gimel.stack.apply import Say
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.plan.ownership import tag_list
+from gimel.stack.progress import Say
 from gimel.stack.wanted import Names
 
 # Seconds

@@ -9,7 +9,7 @@ from gimel.backend.counting.keys import DATA_MODEL
 from gimel.backend.wire import DEFAULT_NAMESPACE
 from gimel.client import Client
 from gimel.config.settings import Config
-from gimel.stack.apply import Say, apply
+from gimel.stack.apply import apply
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.change import Change
 from gimel.stack.deployed import no_such_stack
@@ -18,6 +18,7 @@ from gimel.stack.lock import exclusive
 from gimel.stack.observe.observe import observe
 from gimel.stack.observed import Observed
 from gimel.stack.plan.plan import newest_first, point_alias
+from gimel.stack.progress import Say
 from gimel.stack.teardown import plan_legacy_teardown, plan_teardown
 from gimel.stack.wanted import LATEST, TRACK, DeployError, Names, log_group
 

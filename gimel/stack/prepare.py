@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from gimel.config.settings import Config
-from gimel.stack.apply import Say
 from gimel.stack.aws import Aws
 from gimel.stack.bundle import build_in_background
 from gimel.stack.change import Change
@@ -13,6 +12,7 @@ from gimel.stack.keys import Key, new_value
 from gimel.stack.observe.observe import observe
 from gimel.stack.observed import Observed
 from gimel.stack.plan.plan import notes, plan
+from gimel.stack.progress import Say, step
 from gimel.stack.wanted import TAG, Names, Wanted, wanted_stack
 
 
@@ -40,12 +40,12 @@ def prepare(
     `extra_keys` besides the keys of the Parameter Store.
     """
     names = Names(config.stack)
-    say(f"looking at stack {names.stack} in {aws.region}")
-    building = build_in_background(config.runtime)
-    with ThreadPoolExecutor(1) as pool:
-        home = pool.submit(aws.home)
-        observed = observe(aws, names, config.domain.name if config.domain else None)
-    bundle = building.result()
+    with step(say, f"looking at stack {names.stack} in {aws.region}"):
+        building = build_in_background(config.runtime)
+        with ThreadPoolExecutor(1) as pool:
+            home = pool.submit(aws.home)
+            observed = observe(aws, names, config.domain.name if config.domain else None)
+        bundle = building.result()
     if not bundle.compiled:
         say(f"no {bundle.runtime} on the PATH: without bytecode, cold starts take 0.2 s longer")
     keys = (*observed.keys, *extra_keys)

@@ -10,6 +10,7 @@ import click
 
 from gimel.backend.access import SCOPES, Scope
 from gimel.config.file import load
+from gimel.terminal.progress import progress
 from gimel.terminal.text import plain, say, say_on_stderr
 
 
@@ -86,7 +87,8 @@ def revoke(config_file: Path | None, id: str) -> None:
     from gimel.stack.deployed import connect
 
     settings = load(config_file).config
-    deploy.revoke_key(settings, connect(settings), id, say)
+    with progress() as say:
+        deploy.revoke_key(settings, connect(settings), id, say)
     click.echo(plain(f"Key {id} is revoked."))
 
 
@@ -98,7 +100,8 @@ def rotate(config_file: Path | None) -> None:
     from gimel.stack.deployed import connect
 
     settings = load(config_file).config
-    deploy.rotate_key(settings, connect(settings), say)
+    with progress() as say:
+        deploy.rotate_key(settings, connect(settings), say)
     click.echo(
         "The new main key works, the old one no longer does. `gimel key show` prints the new key."
     )

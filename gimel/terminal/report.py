@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
-from gimel.terminal.text import plain, plural, print_line
+from gimel.terminal.text import plain, plural, print_cropped, print_line
 
 if TYPE_CHECKING:
     from gimel.backend.counting.migration import Finding
@@ -20,39 +20,43 @@ _CHECK_MARKS = {"ok": ("✓", "green"), "warning": ("!", "yellow"), "failed": ("
 _CHANGE_MARKS = {"create": ("+", "green"), "delete": ("-", "red"), "detach": ("-", "red")}
 
 
-def show_checks(console: Console, checks: "Iterable[Check]") -> bool:
-    """Print each check as soon as it is made. Returns whether none failed."""
-    passed = True
+def show_checks(console: Console, checks: "Iterable[Check]", *, in_short: bool = False) -> bool:
+    """Print each check as soon as it is made. Returns whether none failed.
+
+    In short, the checks that passed are counted; only the account, where a mistake costs most, is
+    printed.
+    """
+    passed, counted = True, 0
     for check in checks:
+        passed = passed and check.state != "failed"
+        if in_short and check.state == "ok" and check.name != "AWS":
+            counted += 1
+            continue
         mark, colour = _CHECK_MARKS[check.state]
         print_line(
             console, Text.assemble((mark, colour), f" {check.name:<12} {plain(check.found)}")
         )
-        passed = passed and check.state != "failed"
+    if counted:
+        line = f" {plural(counted, 'more check')} passed"
+        print_line(console, Text.assemble(("✓", "green"), line))
     return passed
 
 
 def show_deployed(console: Console, deployed: "Deployed") -> None:
     """Print the result of a deploy and the next steps."""
-    print_line(
-        console,
-        Text(f"✓ Deployed in {deployed.seconds:.0f} s; a probe event was counted.", "green"),
-    )
-    if not deployed.changes:
-        print_line(console, "No changes: the stack already matches the configuration.")
-    print_line(console, f"Events      {deployed.url}/{deployed.event_path}")
-    print_line(
-        console, f"Dashboard   {deployed.url}/dashboard (`gimel dashboard` opens it with the key)"
-    )
-    if deployed.domain:
-        name, target = deployed.domain
-        print_line(
-            console, f"Domain      https://{name} (needs the DNS record: {name} CNAME {target})"
-        )
-    print_line(
-        console,
-        "Paste this into your page (`gimel snippet --help` explains how to set the names):\n",
-    )
+    done = "Deployed" if deployed.changes else "Nothing to change"
+    seconds = f"{deployed.seconds:.0f} s"
+    print_line(console, Text(f"✓ {done}; a probe event was counted ({seconds}).", "green"))
+    print_line(console, f"Events      {deployed.events_url}")
+    print_line(console, f"Dashboard   {deployed.dashboard_url}")
+    if deployed.dns_target:
+        print_line(console, f"DNS record  {deployed.domain} CNAME {deployed.dns_target}")
+        print_line(console, f"            Until it exists, use {deployed.url}")
+    print_line(console, "`gimel dashboard` opens the dashboard with its key.")
+    if deployed.is_new:
+        print_line(console, "Paste this into your page (`gimel snippet --help`: your own names):\n")
+    else:
+        print_line(console, "`gimel snippet` prints the HTML for a page.")
 
 
 def describe_migration(finding: "Finding", dry_run: bool) -> str:
@@ -72,18 +76,26 @@ def describe_migration(finding: "Finding", dry_run: bool) -> str:
     )
 
 
-def show_plan(console: Console, changes: "list[Change]", notes: list[str]) -> None:
-    """Print each planned change, field by field."""
+def show_plan(
+    console: Console, changes: "list[Change]", notes: list[str], *, verbose: bool = False
+) -> None:
+    """Print a line for each planned change and, if `verbose`, a line for each of its fields."""
     for note in notes:
         print_line(console, f"! {plain(note)}")
+    print_change = print_line if verbose else print_cropped
     for change in changes:
         mark, colour = _CHANGE_MARKS.get(change.verb, ("~", "yellow"))
-        print_line(console, Text.assemble((mark, colour), f" {plain(str(change))}"))
-        for call in change.calls:
-            for name, (before, after) in call.fields().items():
-                old_value = "" if before is None else f"{_format_value(before)} → "
-                print_line(console, f"      {plain(name)}: {old_value}{_format_value(after)}")
+        print_change(console, Text.assemble((mark, colour), f" {plain(str(change))}"))
+        if verbose:
+            _show_fields(console, change)
     print_line(console, f"{plural(len(changes), 'change')}." if changes else "Nothing to change.")
+
+
+def _show_fields(console: Console, change: "Change") -> None:
+    for call in change.calls:
+        for name, (before, after) in call.fields().items():
+            old_value = "" if before is None else f"{_format_value(before)} → "
+            print_line(console, f"      {plain(name)}: {old_value}{_format_value(after)}")
 
 
 def _format_value(value: Any) -> str:
@@ -97,8 +109,8 @@ def show_status(console: Console, status: "Status") -> None:
     print_line(
         console, f"Stack        {planned.wanted.names.stack} in {planned.wanted.home.region}"
     )
-    print_line(console, f"Events       {backend.url}/{backend.event_path}")
-    print_line(console, f"Dashboard    {backend.url}/dashboard")
+    print_line(console, f"Events       {backend.events_url}")
+    print_line(console, f"Dashboard    {backend.dashboard_url}")
     for domain in planned.observed.domains:
         print_line(console, f"Domain       {domain.name} (CNAME {domain.target})")
     if status.last_deploy:

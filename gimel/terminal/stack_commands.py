@@ -18,6 +18,7 @@ from gimel.config.file import load
 from gimel.snippet import snippet
 from gimel.terminal import report
 from gimel.terminal.group import EXIT_INTERRUPTED
+from gimel.terminal.progress import progress, waiting
 from gimel.terminal.text import console, plain, plural, say, say_on_stderr
 
 if TYPE_CHECKING:
@@ -33,12 +34,18 @@ if TYPE_CHECKING:
     "--dry-run", is_flag=True, help="Show the changes, and make none. Exit code 2 if there are any."
 )
 @click.option("--json", "as_json", is_flag=True, help="With --dry-run: print JSON.")
+@click.option("--verbose", is_flag=True, help="With --dry-run: print the fields of each change.")
 @click.option(
     "--adopt", is_flag=True, help="Take over resources that have the stack's names but not its tag."
 )
 @click.pass_obj
 def deploy_command(
-    config_file: Path | None, check: bool, dry_run: bool, as_json: bool, adopt: bool
+    config_file: Path | None,
+    check: bool,
+    dry_run: bool,
+    as_json: bool,
+    verbose: bool,
+    adopt: bool,
 ) -> None:
     """Deploy the backend to AWS, or update it. Safe to run again."""
     from gimel import deploy
@@ -48,21 +55,26 @@ def deploy_command(
 
     source = load(config_file)
     settings = source.config
-    if as_json and not dry_run:
-        raise click.UsageError("--json works only with --dry-run")
+    if (as_json or verbose) and not dry_run:
+        raise click.UsageError("--json and --verbose work only with --dry-run")
     bundle.build_in_background(settings.runtime)
     if dry_run:
-        sys.exit(_dry_run(settings, as_json, adopt))
-    if check and not report.show_checks(console, preflight.run(source)):
-        raise click.ClickException(
-            "not deployed: fix what failed, or skip the checks with --no-preflight"
-        )
-    deployed = deploy.deploy(settings, say, connect(settings), adopt=adopt)
+        sys.exit(_dry_run(settings, as_json, verbose, adopt))
+    if check:
+        with waiting("checking config.json, AWS and Redis"):
+            passed = report.show_checks(console, preflight.run(source), in_short=True)
+        if not passed:
+            raise click.ClickException(
+                "not deployed: fix what failed, or skip the checks with --no-preflight"
+            )
+    with progress() as say:
+        deployed = deploy.deploy(settings, say, connect(settings), adopt=adopt)
     report.show_deployed(console, deployed)
-    click.echo(snippet(deployed.url, event_path=deployed.event_path), nl=False)
+    if deployed.is_new:
+        click.echo(snippet(deployed.page_url, event_path=deployed.event_path), nl=False)
 
 
-def _dry_run(settings: "Config", as_json: bool, adopt: bool) -> int:
+def _dry_run(settings: "Config", as_json: bool, verbose: bool, adopt: bool) -> int:
     """Print the plan. Returns the exit code: 0 without changes, 2 with changes."""
     from gimel.stack.deployed import connect
     from gimel.stack.prepare import prepare
@@ -73,7 +85,7 @@ def _dry_run(settings: "Config", as_json: bool, adopt: bool) -> int:
         changes = [change.describe() for change in planned.changes]
         click.echo(json.dumps({"changes": changes, "notes": planned.notes}, indent=2))
     else:
-        report.show_plan(console, planned.changes, planned.notes)
+        report.show_plan(console, planned.changes, planned.notes, verbose=verbose)
     return 2 if planned.changes else 0
 
 
@@ -103,7 +115,8 @@ def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> No
         click.confirm("Remove all of this?", abort=True)
     if data:
         _delete_experiments(settings, aws)
-    operations.destroy(aws, changes, say)
+    with progress() as say:
+        operations.destroy(aws, changes, say)
     click.echo("Removed." if data or legacy else "Removed. The counts are still in Redis.")
 
 
@@ -142,7 +155,8 @@ def rollback(config_file: Path | None, to: int | None) -> None:
 
     settings = load(config_file).config
     aws = connect(settings)
-    version = operations.rollback(settings, aws, None if to is None else str(to), say)
+    with progress() as say:
+        version = operations.rollback(settings, aws, None if to is None else str(to), say)
     deploy.verify(settings, aws)
     click.echo(f"Version {version} is live; a probe event was counted.")
 

@@ -35,3 +35,11 @@ def say_on_stderr(line: str) -> None:
 def print_line(to: Console, text: str | Text) -> None:
     """Print one line. A terminal wraps the line; a pipe gets it whole, easy to search."""
     to.print(text, soft_wrap=True)
+
+
+def print_cropped(to: Console, text: str | Text) -> None:
+    """Print one line. A terminal crops it to its width; a pipe gets it whole."""
+    if to.file.isatty():
+        to.print(text, no_wrap=True, overflow="ellipsis")
+    else:
+        print_line(to, text)
