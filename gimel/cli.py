@@ -1,10 +1,11 @@
-"""The command `gimel`: its options, and the commands configure to local below.
+"""The command `gimel`: its options, and the commands preflight to local below.
 
-These write and check the configuration, print a page's snippet, open the dashboard, compute sample
-sizes, migrate old experiments, and run a backend on this machine. The commands that deploy and
-operate a stack are in `terminal.stack_commands`, those of its keys in `terminal.key_commands`,
-those of an experiment in `terminal.experiment_commands`, those that declare one in
-`terminal.definition_commands`. A command calls one function and prints the result.
+These check what a deploy needs, print a page's snippet, open the dashboard, compute sample sizes,
+migrate old experiments, and run a backend on this machine. `terminal.configure` writes the
+configuration. The commands that deploy and operate a stack are in `terminal.stack_commands`, those
+of its keys in `terminal.key_commands`, those of an experiment in `terminal.experiment_commands`,
+those that declare one in `terminal.definition_commands`. A command calls one function and prints
+the result.
 """
 
 import sys
@@ -21,10 +22,11 @@ from gimel import __version__
 from gimel.backend.counting.hyperloglog import relative_error
 from gimel.backend.counting.migration import migrate
 from gimel.backend.redis.connection import Connection
-from gimel.config.file import ConfigError, load, locate, write_template
+from gimel.config.file import ConfigError, load
 from gimel.config.redis import advice
 from gimel.snippet import snippet
 from gimel.terminal import (
+    configure,
     definition_commands,
     experiment_commands,
     key_commands,
@@ -57,28 +59,9 @@ def main(ctx: click.Context, config_file: Path | None, debug: bool) -> None:
         trace.switch_on()
 
 
-_ROOMS = (definition_commands, experiment_commands, key_commands, stack_commands)
+_ROOMS = (configure, definition_commands, experiment_commands, key_commands, stack_commands)
 for _command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(_command)
-
-
-@main.command()
-@click.option("--redis-url", help="Write this URL into the new file.")
-@click.option("--edit/--no-edit", default=True, help="Open the file in $EDITOR.")
-@click.pass_obj
-def configure(config_file: Path | None, redis_url: str | None, edit: bool) -> None:
-    """Create the config file, open it in an editor and check it."""
-    path = locate(config_file)
-    if write_template(path, redis_url):
-        click.echo(f"Wrote {path}, readable only by you.")
-    elif redis_url is not None:
-        raise click.ClickException(
-            f"{path} already exists: change redis.url in it. --redis-url works only for a new file"
-        )
-    if edit:
-        click.edit(filename=str(path))
-    load(path)
-    click.echo(f"{path} is valid.")
 
 
 @main.command(name="preflight")

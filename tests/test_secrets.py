@@ -148,7 +148,7 @@ def test_a_plan_masks_what_it_would_set(
     """Another password is in the plan, as a change of a variable; a first deploy sets the key."""
     secrets.forms.add("hunter2")
     stack.save(redis={"url": "redis://:hunter2@127.0.0.1:1/0"})
-    arguments = ["--json"] if form == "json" else []
+    arguments = ["--json"] if form == "json" else ["--verbose"]
     planned = stack.run("deploy", "--dry-run", *arguments, code=2)
     assert "GIMEL_REDIS_URL" in planned
     stack.save(stack=f"{stack.content['stack']}-new")

@@ -159,21 +159,15 @@ def _suggest(location: tuple[int | str, ...]) -> str:
     return f'; did you mean "{nearest[0]}"?' if nearest else ""
 
 
-def write_template(path: Path, redis_url: str | None = None) -> bool:
-    """Write a new config file from the template, readable only by its owner.
+def write_template(path: Path, settings: Mapping[str, object]) -> None:
+    """Write a new config file, readable only by its owner: the template with these settings.
 
-    Leaves an existing file alone. Returns whether a file was written. Raises ConfigError.
+    Raises ConfigError, also if the file exists.
     """
-    if path.exists():
-        return False
-    content = json.loads((files("gimel") / "config.json.template").read_text("utf-8"))
-    if redis_url is not None:
-        content["redis"] = {"url": redis_url}
-        parse(json.dumps(content), "--redis-url")
+    template = json.loads((files("gimel") / "config.json.template").read_text("utf-8"))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(json.dumps(content, indent=4) + "\n")
+            file.write(json.dumps({**template, **settings}, indent=4) + "\n")
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
-    return True

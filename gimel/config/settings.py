@@ -17,6 +17,7 @@ from gimel.config.stack import (
     PolicyArn,
     Runtime,
     Section,
+    StackName,
     StackTags,
     Throttle,
     Timeouts,
@@ -84,9 +85,7 @@ class Config(Section):
 
     redis: RedisSettings
     aws: AwsSettings = AwsSettings()
-    stack: Annotated[
-        str, matching(r"[a-z][a-z0-9-]{0,31}", "shop-2: 1 to 32 lowercase letters, digits and -")
-    ] = "gimel"
+    stack: StackName = "gimel"
     shards: int = Field(DEFAULT_SHARDS, ge=1, le=1024)
     counting: Literal["hyperloglog", "exact"] = "hyperloglog"
     accept: Literal["all", "declared"] = "all"

@@ -106,12 +106,32 @@ def _check_tags(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
+def _check_stack(name: str) -> str:
+    """Return the name. Raises ValueError if the Parameter Store refuses `/<name>/read-key`.
+
+    https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_PutParameter.html says so of
+    names, and https://github.com/aws-cloudformation/cfn-lint/issues/4089 of the paths `/aws*`.
+    """
+    if name.startswith(("aws", "ssm")):
+        raise ValueError("must not start with aws or ssm: the Parameter Store reserves both")
+    return name
+
+
+StackName = Annotated[
+    str,
+    matching(r"[a-z][a-z0-9-]{0,31}", "shop-2: 1 to 32 lowercase letters, digits and -"),
+    AfterValidator(_check_stack),
+]
 PathPart = Annotated[
     str, matching(r"[A-Za-z0-9._-]{1,64}", "moments: 1 to 64 letters, digits, . _ -")
 ]
 EventPath = Annotated[PathPart, AfterValidator(_check_event_path)]
+# Browsers write scheme and host in lower case, and compare the answer letter by letter:
+# https://fetch.spec.whatwg.org/#cors-check
 Origin = Annotated[
-    str, matching(r"\*|https?://[A-Za-z0-9.-]+(:\d{1,5})?", "https://shop.example, or *")
+    str,
+    AfterValidator(str.lower),
+    matching(r"\*|https?://[a-z0-9.-]+(:\d{1,5})?", "https://shop.example, or *"),
 ]
 StackTags = Annotated[dict[str, str], Field(max_length=40), AfterValidator(_check_tags)]
 PolicyArn = Annotated[

@@ -24,10 +24,6 @@ class InterruptedDeployError(DeployError):
     exit_code = 130
 
 
-class _LaneStoppedError(Exception):
-    """A lane ends before the last call of a change, because another lane failed or Ctrl-C came."""
-
-
 @dataclass
 class _Run:
     """The state that the lanes share: the values saved so far, and the signal to stop."""
@@ -88,7 +84,8 @@ def _run_lane(run: _Run, changes: list[Change]) -> None:
         with run.step(change):
             for call in change.calls:
                 if run.stop.is_set():
-                    raise _LaneStoppedError
+                    # Ends the step as not finished. The caller knows why the lanes stop.
+                    raise InterruptedDeployError(f"stopped during: {change}")
                 _make_call(run, call)
         run.made.append(change)
 

@@ -5,19 +5,22 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from threading import Lock
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from gimel.stack.progress import Progress, Say
 from gimel.terminal.text import console, plain, print_cropped, print_line, say
+
+if TYPE_CHECKING:
+    from gimel.stack.progress import Say
 
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 
 
 @contextmanager
-def progress() -> Iterator[Say]:
+def progress() -> "Iterator[Say]":
     """Yield a `Say` for the block. In a pipe it prints a line for each step, at its start."""
     if not _is_terminal():
         yield say
@@ -49,8 +52,8 @@ def _live(get_renderable: Callable[[], RenderableType]) -> Live:
     )
 
 
-class _Steps(Progress):
-    """The steps of a command: above, those that ended; below, those that run. Threads share it."""
+class _Steps:
+    """A `Progress`: above, the steps that ended; below, those that run. Threads share it."""
 
     def __init__(self, to: Console) -> None:
         self._to = to

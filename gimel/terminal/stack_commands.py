@@ -217,12 +217,16 @@ def logs(config_file: Path | None, since: timedelta, follow: bool) -> None:
 @click.command()
 @click.pass_obj
 def policy(config_file: Path | None) -> None:
-    """Print the minimal IAM policy for deploying."""
-    from gimel.stack.deployed import connect
+    """Print the minimal IAM policy for deploying. Needs no AWS credentials."""
+    from gimel.stack.deployed import home_in_any_account
     from gimel.stack.permissions.deployer import deployer_policy
 
     settings = load(config_file).config
-    home = connect(settings).home()
+    home = home_in_any_account(settings)
+    say_on_stderr(
+        f"Policy for stack {settings.stack} in {home.region}. The account in it is *: it allows "
+        "nothing outside the account of the user or role that has it."
+    )
     click.echo(json.dumps(deployer_policy(settings, home), indent=2))
 
 

@@ -81,7 +81,7 @@ def test_what_a_template_left_to_fill_in_is_refused(place: str) -> None:
 
 def test_the_template_itself_is_refused_until_edited(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    write_template(path)
+    write_template(path, {})
     with pytest.raises(ConfigError, match=r"redis\.url: still holds the placeholder"):
         load(path)
 
@@ -207,7 +207,7 @@ def test_a_key_cannot_break_a_mistake_into_two_lines(tmp_path: Path, key: str) -
 
 def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "new" / "folder" / "config.json"
-    write_template(path, URL)
+    write_template(path, {"redis": {"url": URL}})
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     source = load(path)
     assert source.path == path
@@ -217,12 +217,15 @@ def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
 def test_an_existing_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text("mine")
-    write_template(path, URL)
+    with pytest.raises(ConfigError, match="cannot be written: File exists"):
+        write_template(path, {"redis": {"url": URL}})
     assert path.read_text() == "mine"
 
 
 def test_the_template_names_only_known_keys(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
-    write_template(path, URL)
+    write_template(path, {"shards": 8})
     known = Config.model_fields
-    assert json.loads(path.read_text()).keys() <= known.keys()
+    written = json.loads(path.read_text())
+    assert written.keys() <= known.keys()
+    assert written["shards"] == 8

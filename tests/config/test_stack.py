@@ -25,6 +25,9 @@ def wiring(**wrong: str) -> list[dict[str, Any]]:
 WRONG: list[tuple[str, Any, str, str]] = [
     ("stack", "Not A Name", "stack", "1 to 32 lowercase letters, digits and -"),
     ("stack", "a" * 33, "stack", "1 to 32 lowercase letters, digits and -"),
+    ("stack", "aws", "stack", "must not start with aws or ssm"),
+    ("stack", "aws-shop", "stack", "must not start with aws or ssm"),
+    ("stack", "ssmshop", "stack", "must not start with aws or ssm"),
     ("aws", {"region": "Ireland"}, "aws.region", "eu-west-1"),
     ("aws", {"region": "eu-west-1\n"}, "aws.region", "eu-west-1"),
     ("aws", {"regoin": "eu-west-1"}, "aws.regoin", 'did you mean "region"?'),
@@ -128,6 +131,7 @@ def test_no_setting_is_left_out_of_the_table() -> None:
 
 RIGHT: list[tuple[str, Any]] = [
     ("stack", "a" * 32),
+    ("stack", "shop-aws"),
     ("aws", {"region": "us-gov-west-1"}),
     ("aws", {"region": "ap-southeast-2"}),
     ("memory", 10240),
@@ -149,3 +153,8 @@ RIGHT: list[tuple[str, Any]] = [
 def test_what_is_right_is_taken(setting: str, value: Any) -> None:
     found = parsed(**{setting: value}).model_dump(mode="json")[setting]
     assert found == (found | value if isinstance(found, dict) else value)
+
+
+def test_origins_are_written_as_browsers_send_them() -> None:
+    found = parsed(allowed_origins=["HTTPS://Shop.Example", "http://LOCALHOST:8000"])
+    assert found.allowed_origins == ["https://shop.example", "http://localhost:8000"]

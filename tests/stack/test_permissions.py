@@ -6,21 +6,26 @@ stack's whole life: nothing is denied, and what was called is what the policy na
 
 import io
 import json
+import re
+import shutil
+import subprocess
 import warnings
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gimel.config.file import parse
 from gimel.config.settings import Config
-from gimel.stack.aws import Aws
+from gimel.stack.aws import Aws, Home
 from gimel.stack.observe.observe import observe
 from gimel.stack.permissions.deployer import OPTIONAL_FOR_DEPLOY, deployer_policy
 from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION
-from tests.support.iam_account import HOME, NAMES, Account, Life
+from tests.support.commands import run
+from tests.support.iam_account import HOME, NAMES, Account, Life, allow
 
 with warnings.catch_warnings():
     # It imports pkg_resources, and leaves files open.
@@ -29,6 +34,7 @@ with warnings.catch_warnings():
 
 
 VPC = {"subnets": ["subnet-1"], "security_groups": ["sg-1"]}
+CONTINUOUS = Path(__file__).parents[2] / "docs" / "continuous-deployment.md"
 BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 
 
@@ -201,6 +207,25 @@ def test_the_policy_is_what_the_commands_call(life: Life, account: Account) -> N
     assert not_by_deploying - {"lambda:InvokeFunction"} == OPTIONAL_FOR_DEPLOY
 
 
+def test_a_plan_needs_only_the_actions_that_read(life: Life) -> None:
+    """Those that jq picks out in docs/continuous-deployment.md."""
+    if shutil.which("jq") is None:
+        pytest.skip("no jq on this machine")
+    life.deploy()
+    (program,) = re.findall(r"^jq '(.+)' deploy\.json", CONTINUOUS.read_text("utf-8"), re.M)
+    policy = json.dumps(deployer_policy(life.config, HOME))
+    picked = subprocess.run(["jq", program], input=policy, capture_output=True, check=True)
+    allow(life.root, "UserName", "deployer", json.loads(picked.stdout))
+    command = ("--config", str(life.path), "deploy")
+    assert run(*command, "--dry-run").exit_code == 0
+    life.set(memory=512)
+    life.path.write_text(json.dumps(life.content))
+    assert run(*command, "--dry-run").exit_code == 2
+    refused = run(*command, "--no-preflight")
+    assert "not allowed to call lambda:UpdateFunctionConfiguration" in refused.stderr
+    life.run("destroy", "--yes")
+
+
 def parsed(**settings: Any) -> Config:
     return parse(json.dumps({"redis": {"host": "h"}, **settings}))
 
@@ -250,10 +275,13 @@ def findings(policy: dict[str, Any]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("stack_name", ["gimel", "shop"])
 @pytest.mark.parametrize("vpc", [None, VPC])
-def test_policies_are_without_findings(stack_name: str, vpc: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize("account", [HOME.account, "*"])
+def test_policies_are_without_findings(
+    stack_name: str, vpc: dict[str, Any] | None, account: str
+) -> None:
     settings, names = parsed(stack=stack_name, vpc=vpc), Names(stack_name)
     role = functions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
-    ours = [*findings(deployer_policy(settings, HOME)), *findings(role)]
+    ours = [*findings(deployer_policy(settings, Home(account, REGION))), *findings(role)]
     undocumented = [each for each in ours if DOCUMENTED.get(each[0], "?") not in each[1]]
     assert undocumented == []
     if vpc is None:

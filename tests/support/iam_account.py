@@ -10,6 +10,7 @@ from typing import Any
 from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws, Home
+from gimel.stack.deployed import home_in_any_account
 from gimel.stack.permissions.deployer import deployer_policy
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, RecordingAws
@@ -79,7 +80,7 @@ class Life:
         """A command, once the user has the policy that goes with the settings."""
         self.path.write_text(json.dumps(self.content))
         self.path.chmod(0o600)
-        policy = deployer_policy(self.config, HOME)
+        policy = deployer_policy(self.config, home_in_any_account(self.config))
         allow(self.root, "UserName", "deployer", policy)
         self.account.command = arguments[0]
         done = run("--config", str(self.path), *arguments)
