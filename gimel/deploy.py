@@ -116,8 +116,8 @@ def _change(
 
 
 def _make(aws: Aws, planned: Planned, say: Say) -> Mapping[str, str]:
-    for line in [*planned.notes, *([] if planned.changes else ["nothing to change"])]:
-        say(line)
+    for note in planned.notes:
+        say(note)
     apis = planned.observed.apis
     saved = {"api": apis[0].id, "endpoint": apis[0].endpoint} if apis else {}
     return apply(aws, planned.changes, saved, say)

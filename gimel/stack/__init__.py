@@ -13,6 +13,7 @@ The settings of the resources are in `wanted`; those of the SQS queues are in `p
 IAM policies, of the functions and for deploying, in `permissions`.
 
 Beside that path, `aws` makes every call to AWS, and `trace` reports the calls for `--debug`.
+`region` finds the region where credentials are not needed.
 `bundle` builds the zip that Lambda runs. `lock` keeps two commands from changing a stack at once.
 `preflight` checks what a deploy needs. `deployed` finds a deployed stack, and asks its functions
 how they see Redis. `status` shows a stack's state. `operations` shows its logs, rolls it back,

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from gimel.client import Backend
 from gimel.config.settings import Config
-from gimel.stack.aws import Aws, Home
+from gimel.stack.aws import Aws
 from gimel.stack.keys import MAIN, Key
 from gimel.stack.observe.api import find_apis
 from gimel.stack.observe.keys import observe_keys, observe_parameter
@@ -29,18 +29,6 @@ REDIS_TROUBLE = {
 def connect(config: Config) -> Aws:
     """Connect to the AWS account and region that the configuration names. Raises AwsError."""
     return Aws(config.aws.region, config.aws.profile)
-
-
-def home_in_any_account(config: Config) -> Home:
-    """Return the stack's region in any account, for policies. Makes no call. Raises AwsError.
-
-    IAM's policies accept a wildcard as the account of an ARN, in resources and in conditions:
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html
-    """
-    region = config.aws.region
-    # A configured region makes the profile needless, and CI may not have it.
-    aws = Aws(region, None if region else config.aws.profile)
-    return Home("*", aws.region, aws.clients["sts"].meta.partition)
 
 
 def find(config: Config, aws: Aws | None = None) -> Backend:

@@ -52,8 +52,9 @@ def configure(
 
 def _settings(redis_url: str | None, managed_redis: bool, is_terminal: bool) -> dict[str, object]:
     """Return the settings of a new file that differ from the template's."""
-    from gimel.stack.aws import Aws, AwsError
+    from gimel.stack.aws import AwsError
     from gimel.stack.bundle import default_runtime
+    from gimel.stack.region import default_region
 
     settings: dict[str, object] = {}
     if managed_redis:
@@ -63,7 +64,7 @@ def _settings(redis_url: str | None, managed_redis: bool, is_terminal: bool) -> 
     elif is_terminal:
         settings["redis"] = _ask_for_redis()
     try:
-        settings["aws"] = {"region": Aws().region}
+        settings["aws"] = {"region": default_region()}
     except AwsError as error:
         say_on_stderr(plain(f"! {error}"))
     return settings | {"runtime": default_runtime()}

@@ -87,8 +87,9 @@ def revoke(config_file: Path | None, id: str) -> None:
     from gimel.stack.deployed import connect
 
     settings = load(config_file).config
+    aws = connect(settings)
     with progress() as say:
-        deploy.revoke_key(settings, connect(settings), id, say)
+        deploy.revoke_key(settings, aws, id, say)
     click.echo(plain(f"Key {id} is revoked."))
 
 
@@ -100,8 +101,9 @@ def rotate(config_file: Path | None) -> None:
     from gimel.stack.deployed import connect
 
     settings = load(config_file).config
+    aws = connect(settings)
     with progress() as say:
-        deploy.rotate_key(settings, connect(settings), say)
+        deploy.rotate_key(settings, aws, say)
     click.echo(
         "The new main key works, the old one no longer does. `gimel key show` prints the new key."
     )

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
+from gimel.terminal.progress import waiting
 from gimel.terminal.text import plain, plural, print_cropped, print_line
 
 if TYPE_CHECKING:
@@ -27,15 +29,18 @@ def show_checks(console: Console, checks: "Iterable[Check]", *, in_short: bool =
     printed.
     """
     passed, counted = True, 0
-    for check in checks:
-        passed = passed and check.state != "failed"
-        if in_short and check.state == "ok" and check.name != "AWS":
-            counted += 1
-            continue
-        mark, colour = _CHECK_MARKS[check.state]
-        print_line(
-            console, Text.assemble((mark, colour), f" {check.name:<12} {plain(check.found)}")
-        )
+    with ExitStack() as below:
+        for check in checks:
+            passed = passed and check.state != "failed"
+            if in_short and check.state == "ok" and check.name != "AWS":
+                counted += 1
+                continue
+            mark, colour = _CHECK_MARKS[check.state]
+            line = f" {check.name:<12} {plain(check.found)}"
+            print_line(console, Text.assemble((mark, colour), line))
+            # Up to this check, the login may have to ask for an MFA code.
+            if check.name == "AWS":
+                below.enter_context(waiting("checking permissions and Redis"))
     if counted:
         line = f" {plural(counted, 'more check')} passed"
         print_line(console, Text.assemble(("✓", "green"), line))

@@ -18,7 +18,7 @@ from gimel.config.file import load
 from gimel.snippet import snippet
 from gimel.terminal import report
 from gimel.terminal.group import EXIT_INTERRUPTED
-from gimel.terminal.progress import progress, waiting
+from gimel.terminal.progress import progress
 from gimel.terminal.text import console, plain, plural, say, say_on_stderr
 
 if TYPE_CHECKING:
@@ -60,15 +60,13 @@ def deploy_command(
     bundle.build_in_background(settings.runtime)
     if dry_run:
         sys.exit(_dry_run(settings, as_json, verbose, adopt))
-    if check:
-        with waiting("checking config.json, AWS and Redis"):
-            passed = report.show_checks(console, preflight.run(source), in_short=True)
-        if not passed:
-            raise click.ClickException(
-                "not deployed: fix what failed, or skip the checks with --no-preflight"
-            )
+    if check and not report.show_checks(console, preflight.run(source), in_short=True):
+        raise click.ClickException(
+            "not deployed: fix what failed, or skip the checks with --no-preflight"
+        )
+    aws = connect(settings)
     with progress() as say:
-        deployed = deploy.deploy(settings, say, connect(settings), adopt=adopt)
+        deployed = deploy.deploy(settings, say, aws, adopt=adopt)
     report.show_deployed(console, deployed)
     if deployed.is_new:
         click.echo(snippet(deployed.page_url, event_path=deployed.event_path), nl=False)
@@ -218,8 +216,8 @@ def logs(config_file: Path | None, since: timedelta, follow: bool) -> None:
 @click.pass_obj
 def policy(config_file: Path | None) -> None:
     """Print the minimal IAM policy for deploying. Needs no AWS credentials."""
-    from gimel.stack.deployed import home_in_any_account
     from gimel.stack.permissions.deployer import deployer_policy
+    from gimel.stack.region import home_in_any_account
 
     settings = load(config_file).config
     home = home_in_any_account(settings)

@@ -10,8 +10,8 @@ from typing import Any
 from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws, Home
-from gimel.stack.deployed import home_in_any_account
 from gimel.stack.permissions.deployer import deployer_policy
+from gimel.stack.region import home_in_any_account
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, RecordingAws
 from tests.support.commands import run
