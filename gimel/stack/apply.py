@@ -81,6 +81,8 @@ def _interruption(run: _Run, planned: int) -> str:
 
 def _run_lane(run: _Run, changes: list[Change]) -> None:
     for change in changes:
+        if run.stop.is_set():
+            return
         with run.step(change):
             for call in change.calls:
                 if run.stop.is_set():

@@ -12,9 +12,9 @@ from gimel.terminal.text import plain, say_on_stderr
 # By AWS's prices in us-east-1: 0.1 GB at the minimum; 1 GB and 10,000 ECPU a second at the most.
 _QUESTION = """\
 Where is Redis, which holds the counts?
-  1  `gimel deploy` makes it: ElastiCache Serverless for Valkey. AWS bills about $6 a month at
-     the minimum, plus use, at most about $121 a month.
-  2  I have a Redis or Valkey."""
+  1  `gimel deploy` makes it: ElastiCache Serverless for Valkey, about $6 a
+     month at the minimum, plus use, at most about $121 a month
+  2  I have a Redis or Valkey"""
 
 
 @click.command()
@@ -60,7 +60,7 @@ def _settings(redis_url: str | None, managed_redis: bool, is_terminal: bool) -> 
     if managed_redis:
         settings["redis"] = "managed"
     elif redis_url is not None:
-        settings["redis"] = _redis_at(redis_url)
+        settings["redis"] = _redis_at(redis_url, "--redis-url")
     elif is_terminal:
         settings["redis"] = _ask_for_redis()
     try:
@@ -78,15 +78,15 @@ def _ask_for_redis() -> object:
         # The URL holds a password, which would stay readable in the terminal.
         url = click.prompt("Its URL, rediss://user:password@host:6379 (hidden)", hide_input=True)
         try:
-            return _redis_at(url)
+            return _redis_at(url, "Error")
         except ConfigError as error:
             click.echo(str(error))
 
 
-def _redis_at(url: str) -> dict[str, str]:
-    """Return the settings of the Redis at this URL. Raises ConfigError."""
+def _redis_at(url: str, source: str) -> dict[str, str]:
+    """Return the settings of the Redis at this URL. Raises ConfigError, which names the source."""
     settings = {"url": url}
-    parse(json.dumps({"redis": settings}), "--redis-url")
+    parse(json.dumps({"redis": settings}), source)
     return settings
 
 

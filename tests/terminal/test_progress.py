@@ -82,6 +82,7 @@ def test_a_step_that_fails_is_not_ticked_off(
 
 def test_a_long_step_is_cropped_and_a_line_is_not(terminal: Terminal) -> None:
     with step(terminal.steps, "create routes: " + "GET /e, " * 20):
+        assert terminal.running() == ["create routes: GET /e, GET /…"]
         terminal.steps("a note that is longer than the line, \x1b[2J")
     assert terminal.lines == [
         "a note that is longer than the line, \\u{",
