@@ -31,6 +31,7 @@ from gimel.stack.deployed import (
 )
 from gimel.stack.keys import MAIN, NAME_TAG, Key, new_key, parameter_of
 from gimel.stack.lock import exclusive
+from gimel.stack.plan.alarms import subscribes
 from gimel.stack.plan.ownership import tag_list
 from gimel.stack.prepare import Planned, prepare
 from gimel.stack.progress import Say, step
@@ -48,7 +49,8 @@ class Deployed(Backend):
 
     `is_new` says that this deploy created the API, `key_is_new` that it created the main key.
     `keys` are the other keys that the functions accept. `dns_target` is the target of the DNS
-    record that the custom domain name needs.
+    record that the custom domain name needs. `email_to_confirm` is the address for alarms, if this
+    deploy subscribed it.
     """
 
     changes: tuple[Change, ...] = ()
@@ -57,6 +59,7 @@ class Deployed(Backend):
     keys: tuple[Key, ...] = field(default=(), repr=False)
     seconds: float = 0
     dns_target: str | None = None
+    email_to_confirm: str | None = None
 
 
 def deploy(
@@ -96,6 +99,7 @@ def deploy(
         keys=observed.keys,
         seconds=time.monotonic() - started,
         dns_target=_dns_target(aws, config),
+        email_to_confirm=config.alarm_email if subscribes(planned.changes) else None,
     )
 
 

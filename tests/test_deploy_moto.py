@@ -44,6 +44,7 @@ RICH: dict[str, Any] = {
     "permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess",
     "vpc": {"subnets": ["subnet-1"], "security_groups": ["sg-1"]},
     "allowed_origins": ["https://shop.example"],
+    "alarm_email": "ana@shop.example",
 }
 
 
@@ -149,6 +150,7 @@ def test_from_nothing_to_nothing(aws: MotoAws, rich: dict[str, Any]) -> None:
     seen = observe(aws, names)
     assert (seen.parameter, seen.role, seen.apis, seen.functions) == (None, None, (), {})
     assert (seen.log_groups, seen.queues, seen.mapping) == ({}, {}, None)
+    assert (seen.topic, seen.alarms) == (None, {})
     assert operations.plan_destroy(config, aws) == []
 
 
@@ -166,6 +168,19 @@ def test_keys_come_and_go(aws: MotoAws) -> None:
     assert observe(aws, names).keys == (found[first],)
     operations.destroy(aws, operations.plan_destroy(config, aws), silent)
     assert observe(aws, names).keys == ()
+
+
+def test_alarms_are_changed_and_switched_off(aws: MotoAws) -> None:
+    email = {"alarm_email": "ana@shop.example"}
+    config = settings(new_stack(), **email)
+    deploy.deploy(config, silent, aws)
+    changed = settings(config.stack, **email, alarm_dollars_per_day=9, throttle={"rate": 5})
+    assert written(aws, changed) == Counter(put_metric_alarm=2, update_stage=1)
+    tagged = settings(config.stack, **email, throttle={"rate": 5}, tags={"team": "shop"})
+    assert written(aws, tagged)["put_metric_alarm"] == 1
+    assert written(aws, tagged) == Counter()
+    off = written(aws, settings(config.stack, throttle={"rate": 5}))
+    assert off == Counter(delete_alarms=1, delete_topic=1)
 
 
 FUNCTION = Counter(update_function_configuration=4, publish_version=4, update_alias=4)

@@ -11,6 +11,7 @@ from gimel.config.stack import (
     Architecture,
     Concurrency,
     Domain,
+    Email,
     EventPath,
     Origin,
     PathPart,
@@ -104,4 +105,6 @@ class Config(Section):
     domain: Domain | None = None
     tags: StackTags = Field(default_factory=dict)
     permissions_boundary: PolicyArn | None = None
+    alarm_email: Email | None = None
+    alarm_dollars_per_day: float = Field(5, gt=0, le=1_000_000)
     limits: LimitSettings = LimitSettings()

@@ -122,6 +122,9 @@ StackName = Annotated[
     matching(r"[a-z][a-z0-9-]{0,31}", "shop-2: 1 to 32 lowercase letters, digits and -"),
     AfterValidator(_check_stack),
 ]
+Email = Annotated[
+    str, matching(r"[!-?A-~]{1,64}@([A-Za-z0-9-]+\.)+[A-Za-z]{2,63}", "ana@shop.example")
+]
 PathPart = Annotated[
     str, matching(r"[A-Za-z0-9._-]{1,64}", "moments: 1 to 64 letters, digits, . _ -")
 ]

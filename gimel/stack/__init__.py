@@ -9,8 +9,8 @@ and returns it as plain data (`observed`). `plan` compares the two and returns t
 is under way. A deploy that stops half-way leaves the changes it has made, and the next deploy
 observes them.
 
-The settings of the resources are in `wanted`; those of the SQS queues are in `plan.queue`, and the
-IAM policies, of the functions and for deploying, in `permissions`.
+The settings of the resources are in `wanted`; those of the SQS queues are in `plan.queue`, those of
+the alarms in `alarms`, and the IAM policies, of the functions and for deploying, in `permissions`.
 
 Beside that path, `aws` makes every call to AWS, and `trace` reports the calls for `--debug`.
 `region` finds the region where credentials are not needed.

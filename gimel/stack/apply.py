@@ -10,10 +10,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
 from threading import Event, Lock
-from typing import Any
 
 from gimel.stack.aws import Aws, NotFoundError
-from gimel.stack.change import Call, Change, Template
+from gimel.stack.change import Call, Change, fill
 from gimel.stack.progress import Say, step
 from gimel.stack.wanted import DeployError
 
@@ -94,7 +93,7 @@ def _run_lane(run: _Run, changes: list[Change]) -> None:
 
 def _make_call(run: _Run, call: Call) -> None:
     """Make one call, save the values that later calls need, and wait for the result."""
-    arguments = {name: _fill(value, run.saved) for name, value in call.arguments.items()}
+    arguments = fill(call.arguments, run.saved)
     try:
         answer = run.aws.call_until_accepted(call.service, call.operation, **arguments)
     except NotFoundError:
@@ -105,7 +104,3 @@ def _make_call(run: _Run, call: Call) -> None:
     if call.waiter:
         function = arguments["FunctionName"]
         run.aws.wait(call.waiter, FunctionName=function, Qualifier=answer["Version"])
-
-
-def _fill(value: Any, saved: Mapping[str, str]) -> Any:
-    return value.format_map(saved) if isinstance(value, Template) else value

@@ -38,7 +38,8 @@ from gimel.stack import trace
 from gimel.stack.change import OPEN_VARIABLES
 
 SERVICES = (
-    *("apigateway", "apigatewayv2", "cloudwatch", "iam", "lambda", "logs", "sqs", "ssm", "sts"),
+    *("apigateway", "apigatewayv2", "cloudwatch", "iam", "lambda", "logs", "sns", "sqs", "ssm"),
+    "sts",
 )
 
 # Seconds until a temporary refusal counts as final. A new role takes about 10 s.
@@ -50,9 +51,11 @@ _NOT_FOUND = frozenset(
     {
         "AWS.SimpleQueueService.NonExistentQueue",
         "NoSuchEntity",
+        "NotFound",
         "NotFoundException",
         "ParameterNotFound",
         "QueueDoesNotExist",
+        "ResourceNotFound",
         "ResourceNotFoundException",
     }
 )
@@ -60,9 +63,14 @@ _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
 _UNKNOWN_KEY = frozenset(
     {"InvalidClientTokenId", "SignatureDoesNotMatch", "UnrecognizedClientException"}
 )
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
+)
 _THROTTLED = frozenset(
-    {"Throttling", "ThrottlingException", "TooManyRequestsException", "RequestLimitExceeded"}
+    {
+        *("Throttled", "Throttling", "ThrottlingException", "TooManyRequestsException"),
+        "RequestLimitExceeded",
+    }
 )
 # Error codes of refusals that may be temporary. A refusal is temporary if the pattern matches the
 # error's message.

@@ -35,6 +35,17 @@ def saved_value(name: str) -> Template:
     return Template("{" + name + "}")
 
 
+def fill(value: Any, saved: Mapping[str, str]) -> Any:
+    """Return the value with each template in it replaced, at any depth."""
+    if isinstance(value, Template):
+        return value.format_map(saved)
+    if isinstance(value, Mapping):
+        return {name: fill(inner, saved) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [fill(inner, saved) for inner in value]
+    return value
+
+
 @dataclass(frozen=True)
 class Call:
     """A call to AWS: a client's method and its arguments.

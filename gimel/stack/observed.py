@@ -143,6 +143,33 @@ class ObservedMapping:
 
 
 @dataclass(frozen=True)
+class ObservedTopic:
+    """An SNS topic as it exists.
+
+    `addresses` maps each e-mail address, in lower case, to the ARN of its subscription, or to None
+    while AWS waits for the click on the link in its mail.
+    """
+
+    arn: str
+    tags: Tags
+    policy: Any
+    addresses: Mapping[str, str | None]
+
+
+@dataclass(frozen=True)
+class ObservedAlarm:
+    """A CloudWatch alarm as it exists. `settings` is AWS's whole description of it."""
+
+    tags: Tags
+    settings: Mapping[str, Any]
+
+    @property
+    def is_raised(self) -> bool:
+        """Whether what the alarm is about is happening now."""
+        return bool(self.settings["StateValue"] == "ALARM")
+
+
+@dataclass(frozen=True)
 class Observed:
     """All that exists of a stack on AWS.
 
@@ -164,6 +191,8 @@ class Observed:
     queues: Mapping[str, ObservedQueue] = field(default_factory=dict)
     mappings: tuple[ObservedMapping, ...] = ()
     other_consumers: tuple[str, ...] = ()
+    topic: ObservedTopic | None = None
+    alarms: Mapping[str, ObservedAlarm] = field(default_factory=dict)
 
     @property
     def mapping(self) -> ObservedMapping | None:

@@ -10,6 +10,7 @@ from typing import Any
 from gimel.stack.change import Call, Change
 from gimel.stack.keys import parameter_of
 from gimel.stack.observed import Observed, ObservedLegacy, ObservedRole
+from gimel.stack.plan.alarms import plan_alarm_removal
 from gimel.stack.plan.api import domain_deletion
 from gimel.stack.plan.queue import plan_queue_removal
 from gimel.stack.wanted import Names, Tags
@@ -24,7 +25,8 @@ def plan_teardown(names: Names, region: str, observed: Observed) -> list[Change]
     in another region uses it.
     """
     own: Tags = names.tags
-    changes = [
+    changes = list(plan_alarm_removal(names, observed, _WHY))
+    changes += [
         domain_deletion(domain, _WHY)
         for domain in observed.domains
         if own.items() <= domain.tags.items()

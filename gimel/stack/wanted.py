@@ -38,6 +38,8 @@ _HANDLERS = {
     DELETE: "gimel.aws_lambda.delete",
     REPLAY: "gimel.aws_lambda.replay",
 }
+# What the alarms are about: see `gimel.stack.alarms`.
+_ALARMS = ("errors", "refused", "dead-letters", "queue", "redis", "charges")
 # Seconds that the replay function may take.
 REPLAY_TIMEOUT = 30
 # Gimel's timeouts do not cover the lookup of a host name, and glibc waits 10 s by default.
@@ -111,6 +113,20 @@ class Names:
         """The queue for messages that could not be replayed."""
         return f"{self.stack}-events-dead"
 
+    @property
+    def topic(self) -> str:
+        """The SNS topic that mails the alarms."""
+        return f"{self.stack}-alarms"
+
+    def alarm(self, subject: str) -> str:
+        """Return the name of the alarm about a subject."""
+        return f"{self.stack}-{subject}"
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """The names of all alarms."""
+        return tuple(map(self.alarm, _ALARMS))
+
     def function(self, purpose: str) -> str:
         """Return the name of the function for a purpose: TRACK, READS, DELETE or REPLAY."""
         return f"{self.stack}-{purpose}"
@@ -144,7 +160,7 @@ class Wanted:
 
     `configurations` holds each function's settings, in Lambda's terms. `concurrency` holds each
     function's reserved concurrency, and None means that nothing is reserved. `routes` maps a route
-    key to the function that serves it.
+    key to the function that serves it. Without `alarm_email` there are no alarms.
     """
 
     names: Names
@@ -162,6 +178,8 @@ class Wanted:
     domain: Domain | None
     tags: Tags
     boundary: str | None
+    alarm_email: str | None
+    alarm_dollars_per_day: float
 
     @property
     def code(self) -> dict[str, Any]:
@@ -200,6 +218,8 @@ def wanted_stack(
         domain=config.domain,
         tags={**config.tags, **names.tags},
         boundary=config.permissions_boundary,
+        alarm_email=config.alarm_email,
+        alarm_dollars_per_day=config.alarm_dollars_per_day,
     )
 
 

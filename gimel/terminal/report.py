@@ -57,6 +57,9 @@ def show_deployed(console: Console, deployed: "Deployed") -> None:
     if deployed.dns_target:
         print_line(console, f"DNS record  {deployed.domain} CNAME {deployed.dns_target}")
         print_line(console, f"            Until it exists, use {deployed.url}")
+    if deployed.email_to_confirm:
+        print_line(console, f"Alarms      AWS sent a mail to {deployed.email_to_confirm}")
+        print_line(console, "            No alarm arrives until you click the link in it")
     print_line(console, "`gimel dashboard` opens the dashboard with its key.")
     if deployed.is_new:
         print_line(console, "Paste this into your page (`gimel snippet --help`: your own names):\n")
@@ -144,6 +147,7 @@ def show_status(console: Console, status: "Status") -> None:
         tallies = "; ".join(describe_ignored(*tally) for tally in ignored.items())
         print_line(console, f"Ignored      {tallies}")
     _show_queues(console, status)
+    _show_alarms(console, status)
 
 
 def describe_ignored(namespace: str, reasons: dict[str, int]) -> str:
@@ -167,6 +171,13 @@ def _show_queues(console: Console, status: "Status") -> None:
             f"  {plural(failed, 'failed message')} set aside "
             "(`gimel replay --dead-letter` counts them again)",
         )
+
+
+def _show_alarms(console: Console, status: "Status") -> None:
+    for name, alarm in status.planned.observed.alarms.items():
+        if alarm.is_raised:
+            sentence = plain(alarm.settings["AlarmDescription"])
+            print_line(console, f"Alarm        {name}: {sentence}")
 
 
 def _show_drift(console: Console, changes: "list[Change]") -> None:

@@ -164,7 +164,7 @@ def rollback(config_file: Path | None, to: int | None) -> None:
 def status_command(config_file: Path | None) -> None:
     """Show the state of the deployed stack.
 
-    Shows versions, differences from config.json, calls and errors, and Redis.
+    Shows versions, differences from config.json, calls and errors, Redis, and raised alarms.
     """
     from gimel.stack.deployed import connect
     from gimel.stack.status import status

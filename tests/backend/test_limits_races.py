@@ -1,5 +1,6 @@
 """Limits when many processes create at once, and when Redis's memory is short."""
 
+import json
 import subprocess
 import sys
 
@@ -69,6 +70,19 @@ def test_a_short_memory_creates_nothing_for_strangers() -> None:
         assert server.smembers("alephbet:experiments") == {"e"}
         server.config_set("maxmemory", 0)
         assert counters_of(server).add([event(experiment="new")]) == {}
+
+
+def test_a_nearly_full_redis_is_reported_when_counters_are_registered(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with valkey() as server:
+        for share, reported in ((0.75, []), (0.9, [90])):
+            server.config_set("maxmemory", int(server.info("memory")["used_memory"] / share))
+            counters = counters_of(server)
+            counters.add([event()])
+            counters.add([event(uuid="2")])
+            lines = map(json.loads, capsys.readouterr().out.splitlines())
+            assert [line["redis_percent_full"] for line in lines] == pytest.approx(reported, abs=2)
 
 
 def test_a_redis_that_reports_no_limit_has_the_one_of_the_settings() -> None:

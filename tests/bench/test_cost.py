@@ -5,6 +5,9 @@ from dataclasses import replace
 import pytest
 
 from bench import cost, harness
+from gimel.stack.alarms import wanted_alarms
+from tests.support.metric_math import value
+from tests.support.planning import wanted
 
 PAGE = (harness.DOCS / "cost.md").read_text("utf-8")
 # Of 128 MB, whose share is 1/13.82: 10 ms of CPU are 138.2 ms, with 1.7 ms of waiting 140 ms.
@@ -58,6 +61,26 @@ def test_a_spilled_event_is_sent_and_with_nine_others_received_deleted_and_count
     with_queue, spilled = (cost.use(replace(STACK, spilled=share), 1e6) for share in (0, 1))
     assert spilled.queue_requests - with_queue.queue_requests == pytest.approx(1.2)
     assert spilled.calls - with_queue.calls == pytest.approx(0.1)
+
+
+def test_the_alarm_on_charges_estimates_what_the_model_says() -> None:
+    """For a stack as the model has it, but for what the estimate says that it leaves out."""
+    millions, events = 30, 30e6
+    for architecture in ("arm64", "x86_64"):
+        ours = replace(cost.OURS, architecture=architecture, spilled=0.1)
+        used, dollars = cost.use(ours, events), cost.dollars(ours, events)
+        milliseconds = used.gigabyte_seconds * 1000 * 1024 / ours.memory
+        stack = wanted(alarm_email="ana@shop.example", architecture=architecture)
+        charges = wanted_alarms(stack, "api1")["gimel-charges"]
+        figures = {
+            ("Count", "api1"): events,
+            ("Invocations", "gimel-track"): events,
+            ("Invocations", "gimel-replay"): (used.calls - millions) * 1e6,
+            ("Duration", "gimel-track"): 0.7 * milliseconds,
+            ("Duration", "gimel-replay"): 0.3 * milliseconds,
+        }
+        parts = ("API Gateway", "Lambda calls", "Lambda time")
+        assert value(charges, figures) == pytest.approx(sum(dollars[part] for part in parts))
 
 
 @pytest.mark.parametrize("section", cost.measure(), ids=lambda section: section[0])

@@ -104,6 +104,11 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("limits", {"goal": 1}, "limits.goal", 'did you mean "goals"?'),
     ("permissions_boundary", "limits", "permissions_boundary",
      "arn:aws:iam::123456789012:policy/limits"),
+    ("alarm_email", "ana", "alarm_email", "must look like ana@shop.example"),
+    ("alarm_email", "Ana <ana@shop.example>", "alarm_email", "must look like ana@shop.example"),
+    ("alarm_email", ["ana@shop.example"], "alarm_email", "must be a string"),
+    ("alarm_dollars_per_day", 0, "alarm_dollars_per_day", "greater than 0"),
+    ("alarm_dollars_per_day", "5 $", "alarm_dollars_per_day", "must be a number"),
 ]  # fmt: skip
 
 
@@ -146,6 +151,8 @@ RIGHT: list[tuple[str, Any]] = [
     ("permissions_boundary", "arn:aws:iam::aws:policy/PowerUserAccess"),
     ("permissions_boundary", "arn:aws:iam::123456789012:policy/teams/limits"),
     ("reserved_concurrency", {"track": None, "reads": 1, "delete": 1000}),
+    ("alarm_email", "ana.o'neil+ab_tests@mail.shop.example"),
+    ("alarm_dollars_per_day", 0.5),
 ]
 
 

@@ -41,6 +41,7 @@ BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 # What AWS asks for though no call bears its name, or an emulator does not need: the sources are in
 # permissions/__init__.py.
 BESIDES = {
+    "iam:CreateServiceLinkedRole": "an account's first alarm",
     "apigateway:TagResource": "tags at the creation of an API, a stage, a domain name",
     "iam:PassRole": "the role given to a function",
     "ec2:DescribeSecurityGroups": "a function in a VPC",
@@ -129,6 +130,11 @@ def damage(root: Aws) -> None:
     aside = seen.queues[NAMES.dead_letters].url
     root.call("sqs", "send_message", QueueUrl=aside, MessageBody="[]")
 
+    assert seen.topic
+    opened = json.dumps({"Statement": []})
+    attribute = {"AttributeName": "Policy", "AttributeValue": opened}
+    root.call("sns", "set_topic_attributes", TopicArn=seen.topic.arn, **attribute)
+
 
 def wiring(path: str) -> dict[str, Any]:
     return {
@@ -150,6 +156,7 @@ def live_a_whole_life(life: Life) -> None:
     life.run("preflight")
     life.deploy()
     life.deploy(
+        alarm_email="ana@shop.example",
         allowed_origins=["https://shop.example"],
         domain=domain(1),
         extra_wiring=[wiring("old")],
@@ -160,6 +167,7 @@ def live_a_whole_life(life: Life) -> None:
         vpc=VPC,
     )
     life.deploy(
+        alarm_email="bea@shop.example",
         architecture="x86_64",
         domain=domain(2),
         event_path="moments",
@@ -172,7 +180,7 @@ def live_a_whole_life(life: Life) -> None:
     assert "Moved 1 message back to the queue" in life.run("replay", "--dead-letter")
     life.deploy(domain=None, permissions_boundary=None, vpc=None)
     for megabytes in (192, 256):
-        life.deploy(memory=megabytes)
+        life.deploy(alarm_email=None, memory=megabytes)
     for command in (["status"], ["logs"], ["rollback"], ["key", "show"], ["key", "rotate"]):
         life.run(*command)
     for scope in ("send", "read"):
@@ -181,7 +189,7 @@ def live_a_whole_life(life: Life) -> None:
     assert id in life.run("key", "list")
     life.run("key", "revoke", id)
     assert '"Statement"' in life.run("policy")
-    life.deploy(domain=domain(1))
+    life.deploy(alarm_email="ana@shop.example", domain=domain(1))
     warning = "gimel 1.x's REST API"
     # Nobody is there to say yes.
     said = " ".join(life.run("destroy", code=1).split())
@@ -197,8 +205,8 @@ def test_the_policy_is_what_the_commands_call(life: Life, account: Account) -> N
     live_a_whole_life(life)
     seen = observe(life.root, NAMES)
     left = [seen.parameter, seen.keys, seen.role, seen.functions, seen.log_groups, seen.apis]
-    assert not any([*left, seen.queues, seen.mapping])
-    named = actions(deployer_policy(parsed(vpc=VPC), HOME))
+    assert not any([*left, seen.queues, seen.mapping, seen.topic, seen.alarms])
+    named = actions(deployer_policy(parsed(vpc=VPC, alarm_email="ana@shop.example"), HOME))
     called = set().union(*account.by_command.values()) - FREE
     assert named == called | set(BESIDES)
     assert not called & set(BESIDES)
@@ -255,6 +263,12 @@ def test_the_policy_goes_with_the_settings() -> None:
     assert "restapis" in json.dumps(deployer_policy(parsed(), HOME))
     more = actions(deployer_policy(parsed(stack="shop", vpc=VPC), HOME))
     assert more - actions(plain) == {action for action in BESIDES if action.startswith("ec2:")}
+    more = actions(deployer_policy(parsed(stack="shop", alarm_email="ana@shop.example"), HOME))
+    assert more - actions(plain) == {
+        *("cloudwatch:PutMetricAlarm", "cloudwatch:TagResource", "iam:CreateServiceLinkedRole"),
+        *("sns:CreateTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource"),
+        "sns:Unsubscribe",
+    }
 
 
 # What a linter says
@@ -279,7 +293,8 @@ def findings(policy: dict[str, Any]) -> list[tuple[str, str]]:
 def test_policies_are_without_findings(
     stack_name: str, vpc: dict[str, Any] | None, account: str
 ) -> None:
-    settings, names = parsed(stack=stack_name, vpc=vpc), Names(stack_name)
+    settings = parsed(stack=stack_name, vpc=vpc, alarm_email="ana@shop.example" if vpc else None)
+    names = Names(stack_name)
     role = functions_policy(names, HOME, settings.vpc, legacy=stack_name == "gimel")
     ours = [*findings(deployer_policy(settings, Home(account, REGION))), *findings(role)]
     undocumented = [each for each in ours if DOCUMENTED.get(each[0], "?") not in each[1]]

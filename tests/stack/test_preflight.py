@@ -167,6 +167,8 @@ def test_a_redis_that_takes_too_few_connections(
     done = run("--config", str(path), "preflight", env={"COLUMNS": "400"})
     assert done.exit_code == 0
     assert "! Connections  Redis accepts 25 (maxclients), the functions may open 29" in done.stdout
+    advice = 'off. With "alarm_email" in config.json, AWS mails you when events wait or are lost'
+    assert done.stdout.splitlines()[-1] == f"✓ Alarms       {advice}"
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
@@ -266,7 +268,7 @@ def test_the_command_shows_every_check_and_fails(
     assert done.stderr == ""
     assert SECRET not in done.stdout
     marks = [line.split()[:2] for line in done.stdout.splitlines() if line[0] in "✓✗!"]
-    assert marks == [["✓", "Config"], ["✗", "AWS"], ["✗", "Redis"]]
+    assert marks == [["✓", "Config"], ["✗", "AWS"], ["✗", "Redis"], ["✓", "Alarms"]]
     assert "\x1b" not in done.stdout
     # In a pipe, a check is one line, however long.
     assert len(done.stdout.splitlines()) == len(marks)

@@ -121,7 +121,7 @@ class Stack:
     def is_gone(self) -> bool:
         seen = observe(connect(self.config), Names(self.content["stack"]))
         left = [seen.parameter, seen.keys, seen.role, seen.functions, seen.log_groups, seen.apis]
-        return not any([*left, seen.queues, seen.mapping])
+        return not any([*left, seen.queues, seen.mapping, seen.topic, seen.alarms])
 
 
 def end_state(aws: Aws, names: Names) -> dict[str, Any]:
@@ -148,6 +148,8 @@ def end_state(aws: Aws, names: Names) -> dict[str, Any]:
         "queues": sorted(seen.queues),
         "mapping": seen.mapping and seen.mapping.settings,
         "key": seen.parameter is not None,
+        "topic": seen.topic and (seen.topic.policy, sorted(seen.topic.addresses)),
+        "alarms": sorted(seen.alarms),
     }
 
 

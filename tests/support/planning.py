@@ -3,10 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
+from gimel.stack.alarms import wanted_alarms
 from gimel.stack.aws import Home
 from gimel.stack.bundle import Bundle
 from gimel.stack.observed import (
     Observed,
+    ObservedAlarm,
     ObservedApi,
     ObservedDomain,
     ObservedFunction,
@@ -15,8 +17,10 @@ from gimel.stack.observed import (
     ObservedParameter,
     ObservedQueue,
     ObservedRole,
+    ObservedTopic,
 )
 from gimel.stack.permissions.functions import functions_policy, trust_policy
+from gimel.stack.plan.alarms import topic_policy
 from gimel.stack.plan.plan import plan
 from gimel.stack.plan.queue import queue_attributes
 from gimel.stack.wanted import (
@@ -60,6 +64,16 @@ def done(wanted: Wanted) -> Observed:
             ObservedDomain(name, tags, certificate, "d-1.example", {"map1": ("api1", "prod")})
         ]
     source = HOME.arn("execute-api", "api1/prod/*")
+    topic, alarms = None, {}
+    if wanted.alarm_email:
+        subscription = HOME.arn("sns", f"{names.topic}:1")
+        addresses = {wanted.alarm_email.lower(): subscription}
+        arn = HOME.arn("sns", names.topic)
+        topic = ObservedTopic(arn, tags, topic_policy(wanted), addresses)
+        alarms = {
+            name: ObservedAlarm(tags, {**settings, "StateValue": "OK", "StateReason": "calm"})
+            for name, settings in wanted_alarms(wanted, api.id).items()
+        }
     functions = {}
     for name in names.functions:
         settings = {**wanted.configurations[name], **wanted.code}
@@ -104,6 +118,8 @@ def done(wanted: Wanted) -> Observed:
                 tags,
             ),
         ),
+        topic=topic,
+        alarms=alarms,
     )
 
 

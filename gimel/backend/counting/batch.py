@@ -5,9 +5,12 @@ from typing import Any
 from gimel.backend.counting.conversation import Attempt, Conversation
 from gimel.backend.counting.keys import ExperimentName
 from gimel.backend.limits import Limits
+from gimel.backend.log import log_metric
 
 # Share of Redis's memory above which strangers may create no more counters
 _SHORT = 0.7
+# Share above which the deployed functions report it, for an alarm
+_NEARLY_FULL = 0.8
 
 
 class Batch:
@@ -46,4 +49,7 @@ def check_memory(batch: Batch) -> Conversation[None]:
     lines = (line.split(":", 1) for line in report.decode().splitlines() if ":" in line)
     figures = dict(lines)
     most = int(figures.get("maxmemory", 0)) or batch.limits.memory * 1_000_000
-    batch.memory_is_short = bool(most) and int(figures.get("used_memory", 0)) > _SHORT * most
+    share = int(figures.get("used_memory", 0)) / most if most else 0
+    batch.memory_is_short = share > _SHORT
+    if share > _NEARLY_FULL:
+        log_metric("redis_percent_full", round(100 * share))

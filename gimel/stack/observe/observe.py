@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from gimel.stack.aws import Aws
+from gimel.stack.observe.alarms import observe_alarms, observe_topic
 from gimel.stack.observe.api import observe_apis, observe_domains
 from gimel.stack.observe.functions import observe_function, observe_log_groups, observe_role
 from gimel.stack.observe.keys import observe_keys, observe_parameter
@@ -27,6 +28,8 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
         unreserved = pool.submit(_observe_unreserved, aws)
         queues = pool.submit(observe_queues, aws, names)
         mappings = pool.submit(observe_mappings, aws, names)
+        topic = pool.submit(observe_topic, aws, names)
+        alarms = pool.submit(observe_alarms, aws, names)
         return Observed(
             parameter=parameter.result(),
             keys=keys.result(),
@@ -40,6 +43,8 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
             queues=queues.result(),
             mappings=mappings.result()[0],
             other_consumers=mappings.result()[1],
+            topic=topic.result(),
+            alarms=alarms.result(),
         )
 
 

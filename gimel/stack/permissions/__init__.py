@@ -14,6 +14,12 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/.
 - `lambda:ListTags`: without it, GetFunction omits the tags
   (https://docs.aws.amazon.com/lambda/latest/api/API_GetFunction.html).
 - `iam:PassRole`, for the functions' role.
+- `cloudwatch:DescribeAlarms` on every alarm, `sns:Unsubscribe` on everything: they have no narrower
+  resource
+  (https://github.com/aws-samples/amazon-cloudwatch-auto-alarms/issues/1,
+  https://github.com/danilop/yas3fs/issues/57).
+- `iam:CreateServiceLinkedRole`: an account's first alarm makes a role for CloudWatch
+  (https://github.com/aws-samples/amazon-cloudwatch-auto-alarms/issues/47).
 - For functions in a VPC, the actions that describe its subnets and security groups
   (https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html).
 

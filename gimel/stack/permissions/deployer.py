@@ -33,6 +33,11 @@ _QUEUES = (
     *("CreateQueue", "DeleteMessage", "DeleteQueue", "GetQueueAttributes", "GetQueueUrl"),
     *("ListQueueTags", "ReceiveMessage", "SendMessage", "SetQueueAttributes", "TagQueue"),
 )
+# Without alarm_email, a deploy deletes what it finds.
+_TOPIC = ("DeleteTopic", "GetTopicAttributes", "ListSubscriptionsByTopic", "ListTagsForResource")
+_NEW_TOPIC = ("CreateTopic", "SetTopicAttributes", "Subscribe", "TagResource")
+_ALARMS = ("DeleteAlarms", "ListTagsForResource")
+_NEW_ALARMS = ("PutMetricAlarm", "TagResource")
 _NETWORK = ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs")
 _API = ("DELETE", "GET", "PATCH", "POST")
 # Actions that `gimel deploy` does not need, but other commands do.
@@ -69,6 +74,7 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
         _allow("Queues", "sqs", _QUEUES, queues),
         *_mapping_statements(names, home),
         *_api_statements(names, home),
+        *_alarm_statements(names, home, is_on=config.alarm_email is not None),
         # AWS has no narrower resource for these actions.
         _allow("Account", "lambda", ("GetAccountSettings",), ["*"]),
         _allow("Figures", "cloudwatch", ("GetMetricData",), ["*"]),
@@ -114,6 +120,29 @@ def _api_statements(names: Names, home: Home) -> Iterator[dict[str, Any]]:
     if names.stack == DEFAULT_STACK:
         legacy = [f"{prefix}/{kind}{end}" for kind in ("restapis", "apikeys") for end in ("", "/*")]
         yield _allow("OldApi", "apigateway", ("DELETE", "GET", "POST", "PUT"), legacy)
+
+
+def _alarm_statements(names: Names, home: Home, *, is_on: bool) -> Iterator[dict[str, Any]]:
+    """Yield the statements for the alarms, their topic and its subscription."""
+    topic = [home.arn("sns", names.topic)]
+    alarms = [home.arn("cloudwatch", f"alarm:{name}") for name in names.alarms]
+    yield _allow("Topic", "sns", _TOPIC + (_NEW_TOPIC if is_on else ()), topic)
+    yield _allow("Alarms", "cloudwatch", _ALARMS + (_NEW_ALARMS if is_on else ()), alarms)
+    every = [home.arn("cloudwatch", "alarm:*")]
+    yield _allow("EveryAlarm", "cloudwatch", ("DescribeAlarms",), every)
+    if is_on:
+        yield _allow("Unsubscribe", "sns", ("Unsubscribe",), ["*"])
+        service = "events.amazonaws.com"
+        role = f"role/aws-service-role/{service}/AWSServiceRoleForCloudWatchEvents"
+        yield {
+            **_allow(
+                "AlarmRole",
+                "iam",
+                ("CreateServiceLinkedRole",),
+                [home.arn("iam", role, regional=False)],
+            ),
+            "Condition": {"StringEquals": {"iam:AWSServiceName": [service]}},
+        }
 
 
 def _allow(

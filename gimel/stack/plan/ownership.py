@@ -66,8 +66,18 @@ def _named_resources(wanted: Wanted, observed: Observed) -> Iterator[tuple[str, 
         yield f"domain name {domain.name}", domain.tags
     if observed.role:
         yield f"role {names.role}", observed.role.tags
+    yield from _alarm_resources(wanted, observed)
     if observed.parameter:
         yield f"parameter {names.parameter}", observed.parameter.tags
+
+
+def _alarm_resources(wanted: Wanted, observed: Observed) -> Iterator[tuple[str, Tags]]:
+    if wanted.alarm_email is None:
+        return
+    if observed.topic:
+        yield f"topic {wanted.names.topic}", observed.topic.tags
+    for name, alarm in observed.alarms.items():
+        yield f"alarm {name}", alarm.tags
 
 
 def _legacy_resources(wanted: Wanted, observed: Observed) -> Iterator[str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from gimel.stack.change import Call, Change, saved_value
 from gimel.stack.observed import Observed, ObservedFunction, ObservedLogGroup
+from gimel.stack.plan.alarms import confirmation_note, plan_alarms
 from gimel.stack.plan.api import (
     plan_api,
     plan_domains,
@@ -59,6 +60,7 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
         if name in routed_functions(wanted):
             changes += _in_lane(name, plan_permission(wanted, name, observed))
         changes += _in_lane(name, _plan_old_versions(wanted, name, functions.get(name)))
+    changes += plan_alarms(wanted, observed)
     changes += plan_legacy_api(observed)
     return changes
 
@@ -82,6 +84,8 @@ def notes(wanted: Wanted, observed: Observed) -> list[str]:
             f"other functions also receive events of queue {wanted.names.queue}, and those events "
             f"are not counted: {', '.join(observed.other_consumers)}"
         )
+    if note := confirmation_note(wanted, observed):
+        found.append(note)
     return found
 
 

@@ -22,6 +22,7 @@ def run(source: ConfigFile) -> Iterator[Check]:
     report = yield from check_redis(settings.redis, partial(_ask_functions, settings, aws))
     if report and not report.get("trouble"):
         yield check_connections(settings.reserved_concurrency, _concurrency_limit(aws), report)
+    yield _check_alarms(settings)
 
 
 def config_mistakes(error: ConfigError) -> Iterator[Check]:
@@ -36,6 +37,14 @@ def _check_file(source: ConfigFile) -> Check:
         found = f"other users of this machine can read the password in it: chmod 600 {source.path}"
         return Check("Config", "warning", found)
     return Check("Config", "ok", str(source.path))
+
+
+def _check_alarms(settings: Config) -> Check:
+    """Recommend alarms. It is no warning to have none."""
+    if settings.alarm_email:
+        return Check("Alarms", "ok", f"go to {settings.alarm_email}")
+    found = 'off. With "alarm_email" in config.json, AWS mails you when events wait or are lost'
+    return Check("Alarms", "ok", found)
 
 
 def check_aws(settings: Config) -> Generator[Check, None, Aws | None]:
