@@ -10,6 +10,7 @@ the result.
 
 import sys
 import webbrowser
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -68,10 +69,12 @@ for _command in (command for room in _ROOMS for command in room.COMMANDS):
 @click.pass_obj
 def preflight_command(config_file: Path | None) -> None:
     """Check config, AWS, permissions and Redis before a deploy."""
+    from gimel.stack.deployed import connect
     from gimel.stack.preflight import preflight
 
     try:
-        found = preflight.run(load(config_file))
+        source = load(config_file)
+        found = preflight.run(source, partial(connect, source.config))
     except ConfigError as error:
         found = preflight.config_mistakes(error)
     if not report.show_checks(console, found):

@@ -207,7 +207,8 @@ def rotate_key(config: Config, aws: Aws, say: Say) -> Deployed:
     say("1 of 3: the functions accept both keys")
     deploy(config, say, aws, extra_keys=(new,))
     say("2 of 3: the Parameter Store receives the new key")
-    aws.call("ssm", "put_parameter", Name=names.parameter, Value=new.value, Overwrite=True)
+    parameter = {"Name": names.parameter, "Value": new.value, "Overwrite": True}
+    aws.call_until_accepted("ssm", "put_parameter", **parameter)
     say("3 of 3: the functions forget the old key")
     deployed = deploy(config, say, aws)
     if deployed.key == old:
@@ -226,7 +227,7 @@ def create_key(config: Config, aws: Aws, scope: Scope, name: str, say: Say) -> s
     # The plan fails if Lambda has no room for another hash. Nothing is changed by then.
     planned = prepare(config, say, aws, extra_keys=(new,))
     say(f"1 of 2: the Parameter Store receives key {new.id}")
-    aws.call(
+    aws.call_until_accepted(
         "ssm",
         "put_parameter",
         Name=parameter_of(names.keys, new),

@@ -12,13 +12,14 @@ observes them.
 The settings of the resources are in `wanted`; those of the SQS queues are in `plan.queue`, those of
 the alarms in `alarms`, and the IAM policies, of the functions and for deploying, in `permissions`.
 
-Beside that path, `aws` makes every call to AWS, and `trace` reports the calls for `--debug`.
-`region` finds the region where credentials are not needed.
-`bundle` builds the zip that Lambda runs. `lock` keeps two commands from changing a stack at once.
-`preflight` checks what a deploy needs. `deployed` finds a deployed stack, and asks its functions
-how they see Redis. `status` shows a stack's state. `operations` shows its logs, rolls it back,
-deletes its counts and destroys it. `teardown` plans the destruction. `redrive` moves dead letters
-back to the queue.
+Beside that path, `aws` makes every call to AWS. `region` finds the region where credentials are not
+needed. `login` says what to type when credentials are missing or have expired, `refusals` lists the
+errors after which a call is repeated, and `trace` reports the calls for `--debug`. `bundle` builds
+the zip that Lambda runs. `lock` keeps two commands from changing a stack at once. `preflight`
+checks what a deploy needs. `deployed` finds a deployed stack, and asks its functions how they see
+Redis. `status` shows a stack's state. `operations` shows its logs, rolls it back, deletes its
+counts and destroys it. `teardown` plans the destruction. `redrive` moves dead letters back to the
+queue.
 
 Read `wanted` first, then `plan.plan`.
 """

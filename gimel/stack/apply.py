@@ -1,7 +1,8 @@
 """The application of a plan: lanes run in parallel, and each change is announced with one line.
 
-When a lane fails or Ctrl-C comes, every lane finishes the call that it is making and starts no
-other. Nothing is undone: the next deploy observes the changes made so far and plans the rest.
+When a lane fails or Ctrl-C comes, every lane finishes the call that it is making. It starts no
+other call, and repeats no refused one. Nothing is undone: the next deploy observes the changes made
+so far and plans the rest.
 """
 
 from collections.abc import Mapping
@@ -14,7 +15,11 @@ from threading import Event, Lock
 from gimel.stack.aws import Aws, NotFoundError
 from gimel.stack.change import Call, Change, fill
 from gimel.stack.progress import Say, step
+from gimel.stack.refusals import Refusal
 from gimel.stack.wanted import DeployError
+
+# Seconds of a wait that are not worth a line.
+_SILENT_WAIT = 5.0
 
 
 class InterruptedDeployError(DeployError):
@@ -33,6 +38,7 @@ class _Run:
     stop: Event = field(default_factory=Event)
     lock: Lock = field(default_factory=Lock)
     made: list[Change] = field(default_factory=list)
+    waits: set[str] = field(default_factory=set)
 
     def step(self, change: Change) -> AbstractContextManager[None]:
         # Beside a tick, "does not exist yet" would be wrong.
@@ -40,6 +46,14 @@ class _Run:
         short = f"{change.verb} {change.what}" if is_obvious else str(change)
         with self.lock:
             return step(self.say, str(change), short)
+
+    def keeps_trying(self, refusal: Refusal, seconds: float) -> bool:
+        """Say once what a long wait is for. Return whether to wait on: the signal ends it."""
+        with self.lock:
+            if seconds > _SILENT_WAIT and refusal.reason not in self.waits:
+                self.waits.add(refusal.reason)
+                self.say(f"waiting: {refusal.reason}")
+        return not self.stop.is_set()
 
 
 def apply(aws: Aws, changes: list[Change], saved: Mapping[str, str], say: Say) -> Mapping[str, str]:
@@ -95,7 +109,9 @@ def _make_call(run: _Run, call: Call) -> None:
     """Make one call, save the values that later calls need, and wait for the result."""
     arguments = fill(call.arguments, run.saved)
     try:
-        answer = run.aws.call_until_accepted(call.service, call.operation, **arguments)
+        answer = run.aws.call_until_accepted(
+            call.service, call.operation, run.keeps_trying, **arguments
+        )
     except NotFoundError:
         if call.if_exists:
             return

@@ -1,49 +1,48 @@
 """The connection to AWS: one class for all calls, with bounded retries and errors that give advice.
 
 A jmespath query selects the part of an answer that the caller needs. AWS refuses some calls only
-temporarily, for example while Lambda cannot assume a new role yet or while an update is running.
-Such a call is repeated until a deadline. When AWS has accepted a call, boto3's waiters wait until
-AWS has carried it out.
+temporarily (see `gimel.stack.refusals`). Such a call is repeated until a deadline. When AWS has
+accepted a call, boto3's waiters wait until AWS has carried it out.
 """
 
 import random
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Lock
+from types import MappingProxyType
 from typing import Any
 
 import boto3
+import botocore.session
 import jmespath
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectionError,
-    CredentialRetrievalError,
     HTTPClientError,
-    NoCredentialsError,
     NoRegionError,
     ParamValidationError,
-    PartialCredentialsError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
     WaiterError,
 )
 
 from gimel.backend.errors import GimelError
 from gimel.stack import trace
 from gimel.stack.change import OPEN_VARIABLES
+from gimel.stack.login import advice, log_in, renewal
+from gimel.stack.refusals import THROTTLED, Refusal, find_refusal
 
 SERVICES = (
     *("apigateway", "apigatewayv2", "cloudwatch", "iam", "lambda", "logs", "sns", "sqs", "ssm"),
     "sts",
 )
 
-# Seconds until a temporary refusal counts as final. A new role takes about 10 s.
-_RETRY_TIMEOUT = 90.0
+# Seconds until a temporary refusal counts as final. A new role takes about 10 s, but more than a
+# minute in some accounts, and in few of them more than five:
+# https://github.com/hashicorp/terraform-provider-aws/issues/8248 and issue 44517 there.
+_RETRY_TIMEOUT = 300.0
 # Seconds between a waiter's polls. Some of boto3's waiters poll every 5 s by default.
 _WAITER_DELAY = 0.5
 
@@ -66,37 +65,21 @@ _UNKNOWN_KEY = frozenset(
 _DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
 )
-_THROTTLED = frozenset(
-    {
-        *("Throttled", "Throttling", "ThrottlingException", "TooManyRequestsException"),
-        "RequestLimitExceeded",
-    }
-)
-# Error codes of refusals that may be temporary. A refusal is temporary if the pattern matches the
-# error's message.
-_TEMPORARY = {
-    "ConcurrentModification": "",
-    "ConflictException": "concurrent modification",
-    "InvalidParameterValueException": "cannot be assumed by lambda|not have permissions to call",
-    "OperationAbortedException": "",
-    # A queue of this name was deleted within the last minute.
-    "AWS.SimpleQueueService.QueueDeletedRecently": "",
-    "QueueDeletedRecently": "",
-    "ResourceConflictException": "cannot be performed at this time|event source mapping",
-    "ResourceInUseException": "",
-}
+
+# Receives a temporary refusal and the seconds since the first attempt. Returns whether to repeat.
+KeepsTrying = Callable[[Refusal, float], bool]
 
 
 class AwsError(GimelError):
     """A call to AWS failed. The message is one line with advice; `code` is AWS's error code.
 
-    `is_temporary` means that the same call may succeed a moment later.
+    With a `refusal`, the same call may succeed later.
     """
 
-    def __init__(self, message: str, code: str = "", *, is_temporary: bool = False) -> None:
+    def __init__(self, message: str, code: str = "", refusal: Refusal | None = None) -> None:
         super().__init__(" ".join(message.split()))
         self.code = code
-        self.is_temporary = is_temporary
+        self.refusal = refusal
 
 
 class NotFoundError(AwsError):
@@ -144,13 +127,18 @@ class Aws:
             connect_timeout=5,
             read_timeout=60,
         )
+        self.region = region or ""
+        self._session = botocore.session.get_session()
         try:
-            session = boto3.Session(region_name=region, profile_name=profile)
-        except BotoCoreError as error:
-            raise _error_without_answer(error) from None
-        if session.region_name is None:
-            raise _error_without_answer(NoRegionError())
-        self.region: str = session.region_name
+            session = boto3.Session(
+                botocore_session=self._session, region_name=region, profile_name=profile
+            )
+            if session.region_name is None:
+                raise NoRegionError
+            self.region = session.region_name
+            log_in(self._session)
+        except (ClientError, BotoCoreError) as error:
+            raise self._error("sts:assume_role", error) from None
         self.clients = _Clients(session, settings)
 
     def call(
@@ -159,10 +147,8 @@ class Aws:
         """Make a call. Return AWS's answer, or the part that the jmespath query selects."""
         try:
             answer = getattr(self.clients[service], operation)(**arguments)
-        except ClientError as error:
-            raise _error_of_answer(service, error, arguments) from None
-        except BotoCoreError as error:
-            raise _error_without_answer(error, self.region) from None
+        except (ClientError, BotoCoreError) as error:
+            raise self._error(f"{service}:{operation}", error, arguments) from None
         return jmespath.search(query, answer) if query else answer
 
     def find(self, service: str, operation: str, query: str, /, **arguments: Any) -> Any:
@@ -174,41 +160,59 @@ class Aws:
 
     def pages(self, service: str, operation: str, query: str, /, **arguments: Any) -> list[Any]:
         """Fetch all pages of an answer. Return the items that the jmespath query selects."""
-        paginator = self.clients[service].get_paginator(operation)
         try:
+            paginator = self.clients[service].get_paginator(operation)
             return list(paginator.paginate(**arguments).search(query))
-        except ClientError as error:
-            raise _error_of_answer(service, error, arguments) from None
-        except BotoCoreError as error:
-            raise _error_without_answer(error, self.region) from None
+        except (ClientError, BotoCoreError) as error:
+            raise self._error(f"{service}:{operation}", error, arguments) from None
 
-    def call_until_accepted(self, service: str, operation: str, /, **arguments: Any) -> Any:
-        """Make a call as `call` does, and repeat it while AWS refuses it temporarily."""
-        for is_last in backoff(_RETRY_TIMEOUT):
-            try:
-                return self.call(service, operation, **arguments)
-            except AwsError as error:
-                if is_last or not error.is_temporary:
-                    raise
-        raise AssertionError("the last attempt returns or raises")
+    def call_until_accepted(
+        self,
+        service: str,
+        operation: str,
+        keeps_trying: KeepsTrying = lambda *_: True,
+        /,
+        **arguments: Any,
+    ) -> Any:
+        """Make a call as `call` does, and repeat it while AWS refuses it temporarily.
+
+        `keeps_trying` is asked after each refusal.
+        """
+        return _until_accepted(lambda: self.call(service, operation, **arguments), keeps_trying)
 
     def wait(self, waiter: str, /, **arguments: Any) -> None:
         """Wait until a function is ready. `waiter` is the name of one of boto3's Lambda waiters."""
-        try:
-            self.clients["lambda"].get_waiter(waiter).wait(
-                WaiterConfig={"Delay": _WAITER_DELAY, "MaxAttempts": 600}, **arguments
-            )
-        except WaiterError as error:
-            reason = jmespath.search("StateReason || LastUpdateStatusReason", error.last_response)
-            name = arguments["FunctionName"]
-            raise AwsError(f"function {name} did not become ready: {reason or error}") from None
-        except BotoCoreError as error:
-            raise _error_without_answer(error, self.region) from None
+        _until_accepted(lambda: self._wait(waiter, arguments))
 
     def home(self) -> Home:
         """Return the account and region that the calls go to."""
         arn = self.call("sts", "get_caller_identity", "Arn").split(":")
         return Home(account=arn[4], region=self.region, partition=arn[1])
+
+    def _wait(self, waiter: str, arguments: Mapping[str, Any]) -> None:
+        try:
+            self.clients["lambda"].get_waiter(waiter).wait(
+                WaiterConfig={"Delay": _WAITER_DELAY, "MaxAttempts": 600}, **arguments
+            )
+        except WaiterError as error:
+            raise _error_of_waiter(waiter, error, arguments) from None
+        except BotoCoreError as error:
+            raise self._error(f"lambda:{waiter}", error) from None
+
+    def _error(
+        self,
+        call: str,
+        error: ClientError | BotoCoreError,
+        arguments: Mapping[str, Any] = MappingProxyType({}),
+    ) -> AwsError:
+        """Return the error for a call that AWS refused or did not answer."""
+        if isinstance(error, BotoCoreError):
+            text = advice(error, self._session) or _advice_without_answer(error, self.region)
+            return AwsError(text)
+        if error.response["Error"]["Code"] in _EXPIRED:
+            text = f"the AWS credentials have expired: {renewal(self._session)}"
+            return AwsError(text, error.response["Error"]["Code"])
+        return _error_of_answer(call, error, arguments)
 
 
 def backoff(timeout: float) -> Iterator[bool]:
@@ -226,18 +230,39 @@ def backoff(timeout: float) -> Iterator[bool]:
     yield True
 
 
-def _error_of_answer(service: str, error: ClientError, arguments: Mapping[str, Any]) -> AwsError:
+def _until_accepted(attempt: Callable[[], Any], keeps_trying: KeepsTrying = lambda *_: True) -> Any:
+    """Repeat an attempt while AWS refuses it temporarily. Return its result."""
+    started = time.monotonic()
+    for is_last in backoff(_RETRY_TIMEOUT):
+        try:
+            return attempt()
+        except AwsError as error:
+            seconds = time.monotonic() - started
+            if error.refusal is None or not (is_last or keeps_trying(error.refusal, seconds)):
+                raise
+            if is_last:
+                text = f"{error} (for {seconds:.0f} s): run the same command again to continue"
+                raise type(error)(text, error.code, error.refusal) from None
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _error_of_answer(call: str, error: ClientError, arguments: Mapping[str, Any]) -> AwsError:
     """Return the error for a call that AWS answered with an error."""
     code = error.response["Error"]["Code"]
     message = _redact(error.response["Error"].get("Message", ""), arguments)
+    refusal = find_refusal(call, code, message)
+    # A login makes calls of its own.
+    service = {"AssumeRole": "sts", "GetRoleCredentials": "sso"}.get(
+        error.operation_name, call.split(":")[0]
+    )
     if code in _NOT_FOUND:
-        return NotFoundError(f"AWS has no such resource: {message}", code)
-    if code in _EXPIRED:
-        return AwsError(
-            "the AWS credentials have expired: log in again, e.g. `aws sso login`", code
-        )
+        return NotFoundError(f"AWS has no such resource: {message}", code, refusal)
     if code in _UNKNOWN_KEY:
         return AwsError("AWS does not know these credentials: see `aws configure list`", code)
+    if "MultiFactorAuthentication failed" in message:
+        return AwsError(
+            f"{message.rstrip('. ')}: run the command again with the next MFA code", code
+        )
     if code in _DENIED:
         found = re.search(r"not authorized to perform: ([\w:]+)", message)
         action = found[1] if found else f"{service}:{error.operation_name}"
@@ -246,12 +271,20 @@ def _error_of_answer(service: str, error: ClientError, arguments: Mapping[str, A
             "allows it",
             code,
         )
-    if code in _THROTTLED:
-        return AwsError("AWS is throttling this account's calls: try again in a minute", code)
-    pattern = _TEMPORARY.get(code)
-    is_temporary = pattern is not None and re.search(pattern, message.lower()) is not None
-    text = f"AWS refused {service}:{error.operation_name}: {code}: {message}"
-    return AwsError(text, code, is_temporary=is_temporary)
+    if refusal is THROTTLED:
+        text = "AWS is throttling this account's calls: try again in a minute"
+    else:
+        text = f"AWS refused {service}:{error.operation_name}: {code}: {message}"
+    return AwsError(text, code, refusal)
+
+
+def _error_of_waiter(waiter: str, error: WaiterError, arguments: Mapping[str, Any]) -> AwsError:
+    """Return the error for a function that did not become ready, or that AWS does not list yet."""
+    refused = error.last_response.get("Error", {})
+    refusal = find_refusal(f"lambda:{waiter}", refused.get("Code", ""), refused.get("Message", ""))
+    reason = jmespath.search("StateReason || LastUpdateStatusReason", error.last_response)
+    name = arguments["FunctionName"]
+    return AwsError(f"function {name} did not become ready: {reason or error}", refusal=refusal)
 
 
 def _redact(message: str, arguments: Mapping[str, Any]) -> str:
@@ -264,26 +297,19 @@ def _redact(message: str, arguments: Mapping[str, Any]) -> str:
     return message
 
 
-def _error_without_answer(error: BotoCoreError, region: str | None = None) -> AwsError:
-    """Return the error for a call that AWS did not answer."""
+def _advice_without_answer(error: BotoCoreError, region: str) -> str:
+    """Return the message for a call that AWS did not answer."""
     if isinstance(error, NoRegionError):
-        return AwsError('no AWS region: set "aws": {"region": "…"} in config.json or AWS_REGION')
-    if isinstance(error, ProfileNotFound):
-        return AwsError(f"{error}: see `aws configure list-profiles`")
-    if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return AwsError(
-            "no AWS credentials: run `aws configure` or `aws sso login`, "
-            "or set AWS_PROFILE, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
-    if isinstance(error, SSOError | TokenRetrievalError | CredentialRetrievalError):
-        return AwsError("the AWS login has expired: log in again, e.g. `aws sso login`")
+        return 'no AWS region: set "aws": {"region": "…"} in config.json or AWS_DEFAULT_REGION'
     if isinstance(error, ParamValidationError):
         # botocore's message quotes the argument's value, which may be a secret.
         names = ", ".join(re.findall(r"parameter:? ([\w.\[\]]+)", str(error)))
-        return AwsError(f"AWS cannot be called: botocore refuses {names or 'an argument'}")
+        if names == "TokenCode":
+            return "an MFA code has six digits: run the command again"
+        return f"AWS cannot be called: botocore refuses {names or 'an argument'}"
     if isinstance(error, ConnectionError | HTTPClientError):
-        return AwsError(
+        return (
             f"AWS does not answer in region {region}: check the region's spelling and the network "
             "connection"
         )
-    return AwsError(f"AWS cannot be called: {error}")
+    return f"AWS cannot be called: {error}"

@@ -89,7 +89,7 @@ def _acquire(aws: Aws, names: Names, mine: str, say: Say) -> bool:
 def _create(aws: Aws, names: Names, mine: str) -> bool:
     """Create the lock. Return False if it exists."""
     try:
-        aws.call(
+        aws.call_until_accepted(
             "ssm",
             "put_parameter",
             Name=names.lock,

@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from datetime import timedelta
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,11 +61,14 @@ def deploy_command(
     bundle.build_in_background(settings.runtime)
     if dry_run:
         sys.exit(_dry_run(settings, as_json, verbose, adopt))
-    if check and not report.show_checks(console, preflight.run(source), in_short=True):
+    # One connection, made when it is first used: each may ask for an MFA code.
+    connection = cache(partial(connect, settings))
+    checks = preflight.run(source, connection)
+    if check and not report.show_checks(console, checks, in_short=True):
         raise click.ClickException(
             "not deployed: fix what failed, or skip the checks with --no-preflight"
         )
-    aws = connect(settings)
+    aws = connection()
     with progress() as say:
         deployed = deploy.deploy(settings, say, aws, adopt=adopt)
     report.show_deployed(console, deployed)

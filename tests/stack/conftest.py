@@ -43,8 +43,7 @@ def life(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Life:
-    for module in ("deployed", "preflight.preflight"):
-        monkeypatch.setattr(f"gimel.stack.{module}.connect", lambda config: account)
+    monkeypatch.setattr("gimel.stack.deployed.connect", lambda config: account)
     return Life(tmp_path, redis_url, root, account)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import redis
 from gimel.config.redis import RedisSettings
 from gimel.config.settings import Config
 from gimel.config.stack import Concurrency
+from gimel.stack.deployed import connect
 from gimel.stack.preflight import redis as redis_checks
 from gimel.stack.preflight.check import Check
 from gimel.stack.preflight.preflight import check_aws
@@ -238,20 +240,26 @@ def with_aws(**aws: str) -> Config:
     return Config(redis={"host": "h"}, aws=aws)
 
 
+def aws_check(**aws: str) -> Check:
+    config = with_aws(**aws)
+    (check,) = check_aws(config, partial(connect, config))
+    return check
+
+
 def test_no_credentials(no_aws: None) -> None:
-    (check,) = check_aws(with_aws(region="eu-west-1"))
+    check = aws_check(region="eu-west-1")
     assert check.state == "failed"
     assert "aws configure" in check.found
 
 
 def test_no_region(no_aws: None) -> None:
-    (check,) = check_aws(with_aws())
+    check = aws_check()
     assert check.state == "failed"
-    assert "region" in check.found
+    assert "AWS_DEFAULT_REGION" in check.found
 
 
 def test_a_profile_that_there_is_not(no_aws: None) -> None:
-    (check,) = check_aws(with_aws(region="eu-west-1", profile="nobody"))
+    check = aws_check(region="eu-west-1", profile="nobody")
     assert check.state == "failed"
     assert "nobody" in check.found
 

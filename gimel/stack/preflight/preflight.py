@@ -1,24 +1,28 @@
 """The order of the checks of `gimel preflight`, and the checks of the config file and of AWS."""
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
 from gimel.config.file import ConfigError, ConfigFile
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws, AwsError
-from gimel.stack.deployed import connect, deployed_redis_url, inspect_redis
+from gimel.stack.deployed import deployed_redis_url, inspect_redis
 from gimel.stack.preflight.check import Check
 from gimel.stack.preflight.permissions import check_permissions
 from gimel.stack.preflight.redis import RedisReport, check_connections, check_redis
 from gimel.stack.wanted import Names
 
 
-def run(source: ConfigFile) -> Iterator[Check]:
-    """Make all checks. Yield each result as soon as it is known."""
+def run(source: ConfigFile, connect: Callable[[], Aws]) -> Iterator[Check]:
+    """Make all checks. Yield each result as soon as it is known.
+
+    `connect` may raise AwsError. A command that goes on to use AWS keeps the connection that it
+    returns: each further one might ask for an MFA code.
+    """
     settings = source.config
     yield _check_file(source)
-    aws = yield from check_aws(settings)
+    aws = yield from check_aws(settings, connect)
     report = yield from check_redis(settings.redis, partial(_ask_functions, settings, aws))
     if report and not report.get("trouble"):
         yield check_connections(settings.reserved_concurrency, _concurrency_limit(aws), report)
@@ -47,10 +51,10 @@ def _check_alarms(settings: Config) -> Check:
     return Check("Alarms", "ok", found)
 
 
-def check_aws(settings: Config) -> Generator[Check, None, Aws | None]:
+def check_aws(settings: Config, connect: Callable[[], Aws]) -> Generator[Check, None, Aws | None]:
     """Check the credentials and the caller's permissions. Return the connection to AWS, if any."""
     try:
-        aws = connect(settings)
+        aws = connect()
         caller = aws.call("sts", "get_caller_identity", "Arn")
     except AwsError as error:
         yield Check("AWS", "failed", str(error))
