@@ -88,6 +88,8 @@ def deploy(
     key = planned.wanted.key
     with step(say, f"sending a probe event through {url}/e"):
         probe(Client(url, key), names, partial(inspect_redis, aws, names))
+    if planned.changes:
+        _restore_queues(aws, names, observing, say)
     return Deployed(
         url=url,
         key=key,
@@ -125,6 +127,25 @@ def _make(aws: Aws, planned: Planned, say: Say) -> Mapping[str, str]:
     apis = planned.observed.apis
     saved = {"api": apis[0].id, "endpoint": apis[0].endpoint} if apis else {}
     return apply(aws, planned.changes, saved, say)
+
+
+def _restore_queues(aws: Aws, names: Names, observing: Callable[[], Planned], say: Say) -> None:
+    """Create the queues again that have disappeared since the deploy began.
+
+    SQS may answer for a queue for 60 s after its deletion:
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_DeleteQueue.html
+    """
+    for _ in range(3):
+        missing = [
+            queue
+            for queue in names.queues
+            if aws.find("sqs", "get_queue_url", "QueueUrl", QueueName=queue) is None
+        ]
+        if not missing:
+            return
+        say(f"SQS has completed an earlier deletion of {', '.join(missing)}: deploying again")
+        _change(aws, observing, say)
+    raise DeployError("SQS has not kept the stack's queues: run `gimel deploy` again in a minute")
 
 
 def verify(config: Config, aws: Aws) -> None:

@@ -12,7 +12,7 @@ from gimel.stack.aws import Aws
 from gimel.stack.observe.observe import observe
 from gimel.stack.observed import ObservedApi
 from gimel.stack.permissions.functions import trust_policy
-from gimel.stack.wanted import Names, log_group
+from gimel.stack.wanted import DeployError, Names, log_group
 from tests.support.aws_account import REGION, new_stack, stack_config
 from tests.support.deployments import end_state, is_as_wanted, silent
 
@@ -51,20 +51,20 @@ def _delete_stage(aws: Aws, own_names: Names) -> None:
 
 def _delete_route(aws: Aws, own_names: Names) -> None:
     api = _api(aws, own_names)
-    aws.call("apigatewayv2", "delete_route", ApiId=api.id, RouteId=api.routes["GET /e"][0])
+    aws.call("apigatewayv2", "delete_route", ApiId=api.id, RouteId=api.routes["GET /e"]["RouteId"])
 
 
 def _misroute(aws: Aws, own_names: Names) -> None:
     api = _api(aws, own_names)
-    target = f"integrations/{api.routes['DELETE /delete'][1]}"
-    named = {"ApiId": api.id, "RouteId": api.routes["GET /e"][0]}
+    target = api.routes["DELETE /delete"]["Target"]
+    named = {"ApiId": api.id, "RouteId": api.routes["GET /e"]["RouteId"]}
     aws.call("apigatewayv2", "update_route", **named, Target=target)
     aws.call("apigatewayv2", "create_route", ApiId=api.id, RouteKey="GET /x", Target=target)
 
 
 def _delete_integration(aws: Aws, own_names: Names) -> None:
     api = _api(aws, own_names)
-    integration = api.routes["GET /experiment"][1]
+    integration = api.routes["GET /experiment"]["Target"].removeprefix("integrations/")
     aws.call("apigatewayv2", "delete_integration", ApiId=api.id, IntegrationId=integration)
 
 
@@ -143,3 +143,35 @@ def test_half_made_stacks_converge(
     assert len(repaired.changes) >= len(damages)
     assert end_state(aws, names) == before
     assert is_as_wanted(worn)
+
+
+def test_a_queue_whose_deletion_takes_effect_during_the_deploy(
+    aws_endpoint: str, redis_url: str
+) -> None:
+    """SQS answers for a queue for up to a minute after its deletion."""
+    settings = stack_config(redis_url, stack=new_stack())
+    aws, names, said = Aws(REGION), Names(settings.stack), []
+
+    def say(line: str) -> None:
+        said.append(line)
+        if line.startswith("sending a probe"):
+            url = observe(aws, names).queues[names.queue].url
+            aws.call("sqs", "delete_queue", QueueUrl=url)
+
+    deploy.deploy(settings, say, aws)
+    assert f"SQS has completed an earlier deletion of {names.queue}: deploying again" in said
+    assert set(observe(aws, names).queues) == set(names.queues)
+    assert is_as_wanted(settings)
+
+
+def test_a_queue_that_disappears_again_and_again(aws_endpoint: str, redis_url: str) -> None:
+    settings = stack_config(redis_url, stack=new_stack())
+    aws, names = Aws(REGION), Names(settings.stack)
+
+    def say(line: str) -> None:
+        if line.startswith(("sending a probe", f"create queue {names.queue}:")):
+            for queue in observe(aws, names).queues.values():
+                aws.call("sqs", "delete_queue", QueueUrl=queue.url)
+
+    with pytest.raises(DeployError, match="run `gimel deploy` again in a minute"):
+        deploy.deploy(settings, say, aws)

@@ -22,13 +22,12 @@ from botocore.httpsession import URLLib3Session
 
 from gimel import deploy
 from gimel.config.settings import Config
-from gimel.stack import operations
 from gimel.stack.apply import InterruptedDeployError
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.observe.observe import observe
 from gimel.stack.wanted import DeployError, Names
 from tests.support.aws_account import REGION, RecordingAws, new_stack, stack_config
-from tests.support.deployments import end_state, silent
+from tests.support.deployments import destroy, end_state, silent
 
 pytestmark = pytest.mark.slow
 
@@ -223,7 +222,7 @@ def test_a_deploy_disturbed_anywhere_is_finished_by_the_next(
         return
     assert _left(aws, config) == undisturbed
     assert writes_of_a_deploy(aws, config) == []
-    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
+    destroy(config, aws)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -247,14 +246,10 @@ def test_a_destroy_disturbed_anywhere_is_finished_by_the_next(
     config = settings_of(new_stack(), redis_url)
     deploy.deploy(config, silent, aws)
     aws.operations.clear()
-    _disturb(
-        aws,
-        kind,
-        k,
-        lambda aws: operations.destroy(aws, operations.plan_destroy(config, aws), silent),
-    )
-    assert len(aws.operations) < DESTROYS.stop + ATTEMPTS
-    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
+    _disturb(aws, kind, k, lambda aws: destroy(config, aws))
+    after = aws.operations[DESTROYS.stop + ATTEMPTS :]
+    assert not [name for name in after if name.startswith("Delete")]
+    destroy(config, aws)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -291,7 +286,7 @@ def test_a_deploy_whose_process_is_killed_is_finished_by_the_next(
     _kill(aws, config, tmp_path, k, "deploy", "--no-preflight")
     assert _left(aws, config) == undisturbed
     assert writes_of_a_deploy(aws, config) == []
-    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
+    destroy(config, aws)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -302,7 +297,7 @@ def test_a_destroy_whose_process_is_killed_is_finished_by_the_next(
     config = settings_of(new_stack(), redis_url)
     deploy.deploy(config, silent, aws)
     _kill(aws, config, tmp_path, k, "destroy", "--yes")
-    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
+    destroy(config, aws)
     assert_nothing_is_left(aws, Names(config.stack))
 
 

@@ -25,7 +25,7 @@ from gimel.stack import operations
 from gimel.stack.change import Change
 from gimel.stack.observe.observe import observe
 from gimel.stack.prepare import prepare
-from gimel.stack.wanted import ALIAS, LOGGING, Names
+from gimel.stack.wanted import ALIAS, LOGGING, Names, log_group
 from tests.support.aws_account import (
     RecordingAws,
     await_answer,
@@ -33,7 +33,7 @@ from tests.support.aws_account import (
     new_stack,
     stack_config,
 )
-from tests.support.deployments import silent
+from tests.support.deployments import destroy, silent
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.slow
@@ -84,7 +84,7 @@ def _name_the_alias(parsed: dict[str, Any], **_: Any) -> None:
 
 def _tell_of_logging(parsed: dict[str, Any], **_: Any) -> None:
     for version in parsed["Versions"]:
-        version["LoggingConfig"] = LOGGING
+        version["LoggingConfig"] = {**LOGGING, "LogGroup": log_group(version["FunctionName"])}
 
 
 def _answer(request: Any, content: dict[str, Any]) -> AWSResponse:
@@ -146,7 +146,7 @@ def test_from_nothing_to_nothing(aws: MotoAws, rich: dict[str, Any]) -> None:
     assert planned["create_function"] == 4
     assert written(aws, config) == planned
     assert written(aws, config) == Counter()
-    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
+    destroy(config, aws)
     seen = observe(aws, names)
     assert (seen.parameter, seen.role, seen.apis, seen.functions) == (None, None, (), {})
     assert (seen.log_groups, seen.queues, seen.mapping) == ({}, {}, None)
@@ -166,7 +166,7 @@ def test_keys_come_and_go(aws: MotoAws) -> None:
     assert written(aws, config) == Counter()
     deploy.revoke_key(config, aws, found[second].id, silent)
     assert observe(aws, names).keys == (found[first],)
-    operations.destroy(aws, operations.plan_destroy(config, aws), silent)
+    destroy(config, aws)
     assert observe(aws, names).keys == ()
 
 

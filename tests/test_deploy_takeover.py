@@ -23,7 +23,6 @@ import redis
 from gimel import deploy
 from gimel.client import Backend, Client
 from gimel.config.settings import AwsSettings, Config
-from gimel.stack import operations
 from gimel.stack.observe.observe import observe
 from gimel.stack.observed import ObservedFunction, ObservedRole
 from gimel.stack.permissions.functions import functions_policy, trust_policy
@@ -37,7 +36,7 @@ from tests.support.aws_account import (
     environment,
     stack_config,
 )
-from tests.support.deployments import silent
+from tests.support.deployments import destroy, silent
 from tests.support.servers import port_of
 
 pytestmark = pytest.mark.slow
@@ -187,9 +186,9 @@ def test_what_gimel_1_deployed_is_taken_over_and_goes_on_counting(
     assert (status, meta, found["experiment"]) == (200, {"meta": {"scope": None}}, "button color")
     assert old.get("track", **EVENT)[0] == 503
     assert visitors(deployed) == 5
-    operations.destroy(account, operations.plan_destroy(settings, account), silent)
+    destroy(settings, account)
     assert sorted(left(account)) == sorted([old.id, old.key])
-    operations.destroy(account, operations.plan_destroy(settings, account, legacy=True), silent)
+    destroy(settings, account, legacy=True)
     assert left(account) == []
 
 
@@ -204,10 +203,10 @@ def test_without_the_old_url_the_role_is_for_lambda_alone(
     assert written(account, settings) == []
     assert old.get("track", **EVENT)[0] == 503
     assert "apigateway" in str(role(account).trust)
-    operations.destroy(account, operations.plan_destroy(settings, account, legacy=True), silent)
+    destroy(settings, account, legacy=True)
     assert sorted(set(written(account, settings))) == ["PutRolePolicy", "UpdateAssumeRolePolicy"]
     assert "apigateway" not in str(role(account).trust)
-    operations.destroy(account, operations.plan_destroy(settings, account), silent)
+    destroy(settings, account)
     assert left(account) == []
 
 
@@ -229,12 +228,12 @@ def test_a_deployment_of_gimel_1_in_another_region_keeps_its_role(
     assert "apigateway" in str(role(account).trust)
     assert written(account, settings) == []
     assert old.get("track", **EVENT, uuid="4") == (200, None)
-    operations.destroy(account, operations.plan_destroy(settings, account), silent)
-    operations.destroy(account, operations.plan_destroy(settings, account, legacy=True), silent)
+    destroy(settings, account)
+    destroy(settings, account, legacy=True)
     # What is left is that of the other region, and then nothing.
     deploy.deploy(elsewhere, silent, there)
     assert "apigateway" not in str(role(there).trust)
-    operations.destroy(there, operations.plan_destroy(elsewhere, there), silent)
+    destroy(elsewhere, there)
     assert [*left(account), *left(there)] == []
 
 

@@ -35,7 +35,8 @@ from gimel.stack.login import advice, log_in, renewal
 from gimel.stack.refusals import THROTTLED, Refusal, find_refusal
 
 SERVICES = (
-    *("apigateway", "apigatewayv2", "cloudwatch", "iam", "lambda", "logs", "sns", "sqs", "ssm"),
+    *("apigateway", "apigatewayv2", "cloudwatch", "ec2", "iam", "lambda", "logs", "sns", "sqs"),
+    "ssm",
     "sts",
 )
 

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from gimel.config.stack import Throttle
 from gimel.stack.keys import Key
 from gimel.stack.wanted import Tags
 
@@ -30,15 +29,22 @@ class ObservedFunction:
     """A function as it exists.
 
     `versions` holds the settings of each version, $LATEST included. `live` is the version that the
-    alias points to. `invokers` are the sources that may invoke the alias, by statement id.
-    `concurrency` is the function's reserved concurrency.
+    alias points to. `invokers` are the statements that say who may invoke the function, by
+    qualifier ("" for the function itself) and statement id. `concurrency` is the function's
+    reserved concurrency. `weights` are the shares of calls that the alias sends to other versions.
     """
 
     tags: Tags
     versions: Mapping[str, Mapping[str, Any]] = field(repr=False)
     live: str | None
-    invokers: Mapping[str, str | None]
+    invokers: Mapping[tuple[str, str], Mapping[str, Any]]
     concurrency: int | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def is_in_vpc(self) -> bool:
+        """Whether a version of the function uses a VPC."""
+        return any(each["VpcConfig"]["SubnetIds"] for each in self.versions.values())
 
 
 @dataclass(frozen=True)
@@ -62,18 +68,17 @@ class ObservedParameter:
 class ObservedApi:
     """An HTTP API as it exists.
 
-    `integrations` maps an id to a URI. `routes` maps a route key to the route's id and the
-    integration's id. `auto_deploys` is None if there is no stage.
+    `settings` and `stage` are what AWS returns for the API and its stage. `stage` is None if there
+    is no stage. `integrations` maps an id, and `routes` a route key, to what AWS returns for it.
     """
 
     id: str
     endpoint: str
-    cors: Mapping[str, Any] | None
-    integrations: Mapping[str, str]
-    routes: Mapping[str, tuple[str, str]]
-    auto_deploys: bool | None
+    settings: Mapping[str, Any]
+    integrations: Mapping[str, Mapping[str, Any]]
+    routes: Mapping[str, Mapping[str, Any]]
+    stage: Mapping[str, Any] | None
     tags: Tags = field(default_factory=dict)
-    throttle: Throttle | None = None
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ class Observed:
     `keys` are the keys besides the main key, whose parameters have the stack's tag. `apis` are the
     HTTP APIs with the stack's tag, the oldest first. `unreserved` is the account's unreserved
     concurrency. `other_consumers` are the ARNs of functions outside the stack that also receive the
-    queue's messages.
+    queue's messages. `interfaces` are the network interfaces that Lambda has yet to release.
     """
 
     parameter: ObservedParameter | None
@@ -193,8 +198,14 @@ class Observed:
     other_consumers: tuple[str, ...] = ()
     topic: ObservedTopic | None = None
     alarms: Mapping[str, ObservedAlarm] = field(default_factory=dict)
+    interfaces: tuple[str, ...] = ()
 
     @property
     def mapping(self) -> ObservedMapping | None:
         """The mapping that the stack keeps: any further one is a duplicate."""
         return self.mappings[0] if self.mappings else None
+
+    @property
+    def needs_network(self) -> bool:
+        """Whether Lambda still needs the role's permissions for network interfaces."""
+        return bool(self.interfaces) or any(each.is_in_vpc for each in self.functions.values())

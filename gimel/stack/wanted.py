@@ -114,6 +114,11 @@ class Names:
         return f"{self.stack}-events-dead"
 
     @property
+    def queues(self) -> tuple[str, str]:
+        """The names of both queues, in the order in which they are created."""
+        return self.dead_letters, self.queue
+
+    @property
     def topic(self) -> str:
         """The SNS topic that mails the alarms."""
         return f"{self.stack}-alarms"
@@ -260,7 +265,7 @@ def _configurations(
             "MemorySize": config.memory,
             "Role": home.arn("iam", f"role/{names.role}", regional=False),
             "Environment": {"Variables": environment},
-            "LoggingConfig": LOGGING,
+            "LoggingConfig": {**LOGGING, "LogGroup": log_group(names.function(purpose))},
             "VpcConfig": {
                 "SubnetIds": sorted(vpc.subnets) if vpc else [],
                 "SecurityGroupIds": sorted(vpc.security_groups) if vpc else [],

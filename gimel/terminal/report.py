@@ -111,6 +111,12 @@ def _format_value(value: Any) -> str:
     return plain(text)
 
 
+def show_alarms(console: Console, alarms: list[str]) -> None:
+    """Print each alarm, in red."""
+    for alarm in alarms:
+        print_line(console, Text(f"ALARM        {plain(alarm)}", "bold red"))
+
+
 def show_status(console: Console, status: "Status") -> None:
     """Print what is deployed, how it differs from the configuration, and how it performs."""
     backend, planned = status.backend, status.planned

@@ -118,7 +118,7 @@ def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> No
     if data:
         _delete_experiments(settings, aws)
     with progress() as say:
-        operations.destroy(aws, changes, say)
+        operations.destroy(settings, aws, changes, say, legacy)
     click.echo("Removed." if data or legacy else "Removed. The counts are still in Redis.")
 
 
@@ -168,13 +168,17 @@ def rollback(config_file: Path | None, to: int | None) -> None:
 def status_command(config_file: Path | None) -> None:
     """Show the state of the deployed stack.
 
-    Shows versions, differences from config.json, calls and errors, Redis, and raised alarms.
+    Shows versions, differences from config.json, calls and errors, Redis, and raised alarms. Exit
+    code 1 if anybody may invoke a function.
     """
     from gimel.stack.deployed import connect
     from gimel.stack.status import status
 
     settings = load(config_file).config
-    report.show_status(console, status(settings, connect(settings)))
+    found = status(settings, connect(settings))
+    report.show_alarms(console, found.alarms)
+    report.show_status(console, found)
+    sys.exit(1 if found.alarms else 0)
 
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

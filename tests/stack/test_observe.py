@@ -9,7 +9,7 @@ from gimel.stack.observe.keys import observe_keys
 from gimel.stack.observe.observe import observe
 from gimel.stack.plan.ownership import tag_list
 from gimel.stack.plan.plan import plan
-from gimel.stack.wanted import LOGGING, TAG, Names, wanted_stack
+from gimel.stack.wanted import LOGGING, TAG, Names, log_group, wanted_stack
 from tests.support.aws_account import REGION, new_stack
 from tests.support.deployments import make_stranger
 
@@ -40,10 +40,13 @@ def test_everything_is_tagged_and_least_privileged(
     ]
     (api,) = seen.apis
     source = f"arn:aws:execute-api:{REGION}:{aws.home().account}:{api.id}/prod/*"
+    from_the_api = {"ArnLike": {"AWS:SourceArn": source}}
     for name, function in seen.functions.items():
         called = name != own_names.function("replay")
-        assert function.invokers == ({"gimel-http-api": source} if called else {})
-        assert all(each["LoggingConfig"] == LOGGING for each in function.versions.values())
+        limits = {key: statement["Condition"] for key, statement in function.invokers.items()}
+        assert limits == ({("live", "gimel-http-api"): from_the_api} if called else {})
+        logging = {**LOGGING, "LogGroup": log_group(name)}
+        assert all(each["LoggingConfig"] == logging for each in function.versions.values())
     assert seen.mapping is not None
     assert seen.mapping.tags == own_names.tags
 

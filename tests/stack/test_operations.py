@@ -85,6 +85,27 @@ def test_back_to_an_earlier_version_and_forth(stack: Stack) -> None:
     assert live() != before
 
 
+def test_an_alias_that_anybody_may_invoke_is_an_alarm(stack: Stack) -> None:
+    name = f"{stack.content['stack']}-all-experiments"
+    connect(stack.config).call(
+        "lambda",
+        "add_permission",
+        FunctionName=name,
+        Qualifier="live",
+        StatementId="by-hand",
+        Action="lambda:InvokeFunction",
+        Principal="*",
+    )
+    done = run(*stack.command[3:], "status")
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[0] == (
+        f"ALARM        anybody may invoke alias live of function {name} (permission by-hand): "
+        "run `gimel deploy`, which deletes the permission"
+    )
+    stack.run("deploy", "--no-preflight")
+    assert "ALARM" not in stack.run("status")
+
+
 @pytest.mark.parametrize("to", [(), ("--to", "1")])
 def test_back_to_an_earlier_version_of_nothing(
     aws_endpoint: str, redis_url: str, tmp_path: Path, to: tuple[str, ...]

@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from gimel.stack.keys import Key
+from gimel.stack.observed import Observed, ObservedLogGroup
 from gimel.stack.teardown import plan_teardown
 from gimel.stack.wanted import Names
-from tests.support.planning import DOMAIN, done, function, wanted
+from tests.support.planning import DOMAIN, VPC, done, function, wanted
 
 
 def test_nothing_but_the_stack_goes() -> None:
@@ -56,3 +57,43 @@ def test_a_role_with_policies_of_others_goes_all_the_same() -> None:
     ]
     assert "delete role gimel: the stack is deleted" in said
     assert "delete policy gimel-debugging of role gimel: the stack is deleted" in said
+
+
+def teardown(seen: Observed, deleted: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """What is deleted, and by which calls."""
+    changes = plan_teardown(Names("gimel"), "eu-west-1", seen, deleted)
+    return {change.what: [call.operation for call in change.calls] for change in changes}
+
+
+def test_functions_leave_their_vpc_and_the_role_waits() -> None:
+    """Every version holds the interface, and Lambda needs the role to release it."""
+    seen = done(wanted(vpc=VPC))
+    found = teardown(seen)
+    for name in seen.functions:
+        assert found[f"function {name} with its versions"] == [
+            "delete_alias",
+            "delete_function",
+            "update_function_configuration",
+            "delete_function",
+        ]
+    assert found["role gimel"] == []
+    assert "policy gimel-eu-west-1 of role gimel" not in found
+    left = replace(seen, functions={}, interfaces=("eni-1", "eni-2"))
+    assert teardown(left)["role gimel"] == []
+    assert teardown(replace(left, interfaces=()))["role gimel"] == ["delete_role"]
+
+
+def test_only_a_version_in_the_vpc() -> None:
+    seen = done(wanted())
+    old = done(wanted(vpc=VPC)).functions["gimel-track"].versions["3"]
+    versions = {**seen.functions["gimel-track"].versions, "2": old}
+    found = teardown(function(seen, "gimel-track", versions=versions))
+    assert len(found["function gimel-track with its versions"]) == 5
+    assert len(found["function gimel-replay with its versions"]) == 1
+
+
+def test_a_log_group_that_came_back_without_its_tag() -> None:
+    name = "/aws/lambda/gimel-track"
+    seen = replace(done(wanted()), log_groups={name: ObservedLogGroup("arn", {}, None)})
+    assert f"log group {name}" not in teardown(seen)
+    assert f"log group {name}" in teardown(seen, (f"log group {name}",))

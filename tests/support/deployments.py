@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ from gimel.client import Client
 from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
+from gimel.stack import operations
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect, find
 from gimel.stack.observe.observe import observe
@@ -50,6 +51,12 @@ class Deployment(NamedTuple):
 
 def silent(line: str) -> None:
     """Print nothing of a deploy's progress."""
+
+
+def destroy(settings: Config, aws: Aws, legacy: bool = False) -> None:
+    """Destroy what is planned, as the command does."""
+    changes = operations.plan_destroy(settings, aws, legacy)
+    operations.destroy(settings, aws, changes, silent, legacy)
 
 
 class Stack:
@@ -129,28 +136,48 @@ def end_state(aws: Aws, names: Names) -> dict[str, Any]:
     seen = observe(aws, names)
     assert seen.role is not None
     (api,) = seen.apis
-    targets = dict(api.integrations)
+    targets = {f"integrations/{id}": each for id, each in api.integrations.items()}
     functions = {}
     for name, function in seen.functions.items():
         assert function.live is not None
         settings = dict(function.versions[function.live])
         settings["Environment"] = sorted(settings["Environment"]["Variables"])
         del settings["Description"]
-        functions[name] = (settings, function.tags, list(function.invokers))
+        invokers = sorted(function.invokers)
+        functions[name] = (settings, function.tags, invokers, function.weights)
     return {
         "role": (seen.role.trust, seen.role.permissions),
         "functions": functions,
         "logs": {name: group.retention_days for name, group in seen.log_groups.items()},
-        "cors": {key: api.cors[key] for key in sorted(api.cors)} if api.cors else None,
-        "routes": {key: targets[integration] for key, (_, integration) in api.routes.items()},
-        "integrations": sorted(targets.values()),
-        "auto_deploys": api.auto_deploys,
-        "queues": sorted(seen.queues),
+        "api": without(api.settings, "ApiId", "ApiEndpoint", "CreatedDate"),
+        "routes": {
+            key: (
+                without(route, "RouteId", "Target"),
+                without(targets[route["Target"]], "IntegrationId"),
+            )
+            for key, route in sorted(api.routes.items())
+        },
+        "integrations": len(targets),
+        "stage": api.stage
+        and without(api.stage, "CreatedDate", "LastUpdatedDate", "ResponseMetadata"),
+        "queues": {name: settings_of(queue.attributes) for name, queue in seen.queues.items()},
         "mapping": seen.mapping and seen.mapping.settings,
         "key": seen.parameter is not None,
         "topic": seen.topic and (seen.topic.policy, sorted(seen.topic.addresses)),
         "alarms": sorted(seen.alarms),
     }
+
+
+def without(document: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """A document of AWS's without these fields, which differ, and without what is empty."""
+    kept = [name for name in sorted(document) if name not in names]
+    return {name: document[name] for name in kept if document[name] not in ("", [], {}, None)}
+
+
+def settings_of(attributes: Mapping[str, str]) -> dict[str, str]:
+    """The attributes of a queue without its state."""
+    state = [name for name in attributes if name.startswith("Approximate")]
+    return without(attributes, "CreatedTimestamp", "LastModifiedTimestamp", *state)
 
 
 def again(settings: Config) -> tuple[Deployed, RecordingAws]:

@@ -46,16 +46,45 @@ def wanted(bundle: Bundle = BUNDLE, **settings: Any) -> Wanted:
 def done(wanted: Wanted) -> Observed:
     """What is seen once all is as wanted."""
     names, tags = wanted.names, wanted.tags
-    uris = {f"int-{name}": alias_arn(HOME, name) for name in routed_functions(wanted)}
     api = ObservedApi(
         id="api1",
         endpoint="https://api1.example",
-        cors={**wanted.cors, "AllowCredentials": False},
-        integrations=uris,
-        routes={key: (f"r{key}", f"int-{name}") for key, name in wanted.routes.items()},
-        auto_deploys=True,
+        settings={
+            "Name": names.api,
+            "DisableExecuteApiEndpoint": False,
+            "CorsConfiguration": {**wanted.cors, "AllowCredentials": False},
+        },
+        integrations={
+            f"int-{name}": {
+                "ConnectionType": "INTERNET",
+                "IntegrationMethod": "POST",
+                "IntegrationType": "AWS_PROXY",
+                "IntegrationUri": alias_arn(HOME, name),
+                "PayloadFormatVersion": "2.0",
+                "TimeoutInMillis": 30000,
+            }
+            for name in routed_functions(wanted)
+        },
+        routes={
+            key: {
+                "ApiKeyRequired": False,
+                "AuthorizationType": "NONE",
+                "RouteId": f"r{key}",
+                "RouteKey": key,
+                "Target": f"integrations/int-{name}",
+            }
+            for key, name in wanted.routes.items()
+        },
+        stage={
+            "AutoDeploy": True,
+            "DefaultRouteSettings": {
+                "DetailedMetricsEnabled": False,
+                "ThrottlingRateLimit": float(wanted.throttle.rate),
+                "ThrottlingBurstLimit": wanted.throttle.burst,
+            },
+            "RouteSettings": {},
+        },
         tags=wanted.tags,
-        throttle=wanted.throttle,
     )
     domains = []
     if wanted.domain:
@@ -74,14 +103,20 @@ def done(wanted: Wanted) -> Observed:
             name: ObservedAlarm(tags, {**settings, "StateValue": "OK", "StateReason": "calm"})
             for name, settings in wanted_alarms(wanted, api.id).items()
         }
-    functions = {}
+    functions, routed = {}, routed_functions(wanted)
     for name in names.functions:
-        settings = {**wanted.configurations[name], **wanted.code}
+        settings = {
+            **wanted.configurations[name],
+            **wanted.code,
+            "EphemeralStorage": {"Size": 512},
+            "SnapStart": {"ApplyOn": "None"},
+            "TracingConfig": {"Mode": "PassThrough"},
+        }
         functions[name] = ObservedFunction(
             wanted.tags,
             {"$LATEST": settings, "3": settings},
             "3",
-            {"gimel-http-api": source},
+            {("live", "gimel-http-api"): invoker(source)} if name in routed else {},
             wanted.concurrency[name],
         )
     return Observed(
@@ -89,7 +124,7 @@ def done(wanted: Wanted) -> Observed:
         role=ObservedRole(
             tags,
             trust_policy(),
-            functions_policy(names, HOME, wanted.vpc),
+            functions_policy(names, HOME, wanted.vpc is not None),
             (names.policy(HOME.region),),
             boundary=wanted.boundary,
         ),
@@ -114,6 +149,8 @@ def done(wanted: Wanted) -> Observed:
                     "Enabled": True,
                     "FunctionResponseTypes": ["ReportBatchItemFailures"],
                     "ScalingConfig": {"MaximumConcurrency": 2},
+                    "FilterCriteria": {},
+                    "MaximumBatchingWindowInSeconds": 0,
                 },
                 tags,
             ),
@@ -121,6 +158,18 @@ def done(wanted: Wanted) -> Observed:
         topic=topic,
         alarms=alarms,
     )
+
+
+def invoker(source: str) -> dict[str, Any]:
+    """The statement that lets an API's stage invoke an alias, as AWS writes it."""
+    return {
+        "Sid": "gimel-http-api",
+        "Effect": "Allow",
+        "Principal": {"Service": "apigateway.amazonaws.com"},
+        "Action": "lambda:InvokeFunction",
+        "Resource": "arn:alias",
+        "Condition": {"ArnLike": {"AWS:SourceArn": source}},
+    }
 
 
 def lines(wanted: Wanted, seen: Observed, adopt: bool = False) -> list[str]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gimel.config.stack import Throttle
 from gimel.stack.aws import Aws
 from gimel.stack.observed import ObservedApi, ObservedDomain
 from gimel.stack.wanted import STAGE, TAG, Names
@@ -25,36 +24,17 @@ def _observe_api(aws: Aws, found: Mapping[str, Any]) -> ObservedApi:
     id = found["ApiId"]
     partition = aws.clients["apigatewayv2"].meta.partition
     arn = f"arn:{partition}:apigateway:{aws.region}::/apis/{id}"
-    integrations = aws.pages(
-        "apigatewayv2", "get_integrations", "Items[].[IntegrationId, IntegrationUri]", ApiId=id
-    )
-    routes = aws.pages(
-        "apigatewayv2", "get_routes", "Items[].[RouteKey, RouteId, Target]", ApiId=id
-    )
-    query = (
-        "{auto: AutoDeploy, rate: DefaultRouteSettings.ThrottlingRateLimit,"
-        " burst: DefaultRouteSettings.ThrottlingBurstLimit}"
-    )
-    stage = aws.find("apigatewayv2", "get_stage", query, ApiId=id, StageName=STAGE)
+    integrations = aws.pages("apigatewayv2", "get_integrations", "Items[]", ApiId=id)
+    routes = aws.pages("apigatewayv2", "get_routes", "Items[]", ApiId=id)
     return ObservedApi(
         id=id,
         endpoint=found["ApiEndpoint"],
-        cors=found.get("CorsConfiguration"),
-        integrations=dict(integrations),
-        routes={
-            key: (route, str(target).removeprefix("integrations/")) for key, route, target in routes
-        },
-        auto_deploys=bool(stage["auto"]) if stage else None,
+        settings=found,
+        integrations={each["IntegrationId"]: each for each in integrations},
+        routes={each["RouteKey"]: each for each in routes},
+        stage=aws.find("apigatewayv2", "get_stage", "@", ApiId=id, StageName=STAGE),
         tags=aws.call("apigatewayv2", "get_tags", "Tags", ResourceArn=arn),
-        throttle=_throttle(stage),
     )
-
-
-def _throttle(stage: Mapping[str, Any] | None) -> Throttle | None:
-    if not stage or stage["rate"] is None or stage["burst"] is None:
-        return None
-    # Not validated: AWS may hold values that config.json does not allow.
-    return Throttle.model_construct(rate=stage["rate"], burst=stage["burst"])
 
 
 def observe_domains(aws: Aws, names: Names, wanted: str | None) -> tuple[ObservedDomain, ...]:

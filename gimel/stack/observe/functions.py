@@ -1,6 +1,7 @@
 """The observation of the functions, their log groups and their role."""
 
 import json
+from typing import Any
 
 from gimel.stack.aws import Aws
 from gimel.stack.observe.tags import tags_of
@@ -11,9 +12,13 @@ _VERSION = (
     "[].[Version, {Description: Description, Handler: Handler, Runtime: Runtime, Timeout: Timeout,"
     " MemorySize: MemorySize, Role: Role, Environment: {Variables: Environment.Variables || `{}`},"
     " LoggingConfig: LoggingConfig.{LogFormat: LogFormat,"
-    " ApplicationLogLevel: ApplicationLogLevel, SystemLogLevel: SystemLogLevel},"
+    " ApplicationLogLevel: ApplicationLogLevel, SystemLogLevel: SystemLogLevel,"
+    " LogGroup: LogGroup},"
     " VpcConfig: {SubnetIds: sort(VpcConfig.SubnetIds || `[]`),"
     " SecurityGroupIds: sort(VpcConfig.SecurityGroupIds || `[]`)},"
+    " DeadLetterConfig: DeadLetterConfig, EphemeralStorage: EphemeralStorage,"
+    " FileSystemConfigs: FileSystemConfigs, KMSKeyArn: KMSKeyArn, Layers: Layers[].Arn,"
+    " SnapStart: SnapStart.{ApplyOn: ApplyOn}, TracingConfig: TracingConfig.{Mode: Mode},"
     " CodeSha256: CodeSha256, Architectures: Architectures}]"
 )
 
@@ -31,21 +36,34 @@ def observe_function(aws: Aws, name: str) -> ObservedFunction | None:
     versions = aws.pages(
         "lambda", "list_versions_by_function", f"Versions{_VERSION}", FunctionName=name
     )
-    live = aws.find("lambda", "get_alias", "FunctionVersion", FunctionName=name, Name=ALIAS)
-    policy = aws.find("lambda", "get_policy", "Policy", FunctionName=name, Qualifier=ALIAS)
+    query = "[FunctionVersion, RoutingConfig.AdditionalVersionWeights]"
+    alias = aws.find("lambda", "get_alias", query, FunctionName=name, Name=ALIAS)
+    live, weights = alias or (None, None)
     return ObservedFunction(
-        found["tags"] or {}, dict(versions), live, _invokers(policy), found["reserved"]
+        found["tags"] or {},
+        dict(versions),
+        live,
+        _observe_invokers(aws, name),
+        found["reserved"],
+        weights or {},
     )
 
 
-def _invokers(policy: str | None) -> dict[str, str | None]:
-    """Return for each statement id of a function's policy the source that may invoke it."""
-    statements = json.loads(policy)["Statement"] if policy else []
-    sources = {}
-    for statement in statements:
-        condition = statement.get("Condition", {}).get("ArnLike", {})
-        sources[statement["Sid"]] = next(iter(condition.values()), None)
-    return sources
+def _observe_invokers(aws: Aws, name: str) -> dict[tuple[str, str], Any]:
+    """Return the statements of the policies of the function and of its alias.
+
+    The policies of single versions are not looked at: Lambda answers 15 GetPolicy a second
+    (https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html).
+    """
+    statements = {}
+    qualifiers: tuple[dict[str, str], ...] = ({}, {"Qualifier": ALIAS})
+    for qualifier in qualifiers:
+        policy = aws.find("lambda", "get_policy", "Policy", FunctionName=name, **qualifier)
+        for statement in json.loads(policy)["Statement"] if policy else []:
+            # Not every emulator keeps the policies of a function and of its alias apart.
+            place = statement["Resource"].partition(f":function:{name}")[2].removeprefix(":")
+            statements[place, statement["Sid"]] = statement
+    return statements
 
 
 def observe_log_groups(aws: Aws, names: Names) -> dict[str, ObservedLogGroup]:

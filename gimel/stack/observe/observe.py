@@ -1,7 +1,9 @@
 """The observation of a whole stack: parallel calls that ask AWS what exists, and change nothing."""
 
+import json
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from gimel.stack.aws import Aws
 from gimel.stack.observe.alarms import observe_alarms, observe_topic
@@ -9,6 +11,7 @@ from gimel.stack.observe.api import observe_apis, observe_domains
 from gimel.stack.observe.functions import observe_function, observe_log_groups, observe_role
 from gimel.stack.observe.keys import observe_keys, observe_parameter
 from gimel.stack.observe.legacy import observe_legacy
+from gimel.stack.observe.network import observe_interfaces
 from gimel.stack.observe.queues import observe_mappings, observe_queues
 from gimel.stack.observed import Observed, ObservedFunction
 from gimel.stack.wanted import Names
@@ -30,7 +33,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
         mappings = pool.submit(observe_mappings, aws, names)
         topic = pool.submit(observe_topic, aws, names)
         alarms = pool.submit(observe_alarms, aws, names)
-        return Observed(
+        observed = Observed(
             parameter=parameter.result(),
             keys=keys.result(),
             role=role.result(),
@@ -46,6 +49,15 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
             topic=topic.result(),
             alarms=alarms.result(),
         )
+    if _has_left_a_vpc(observed):
+        return replace(observed, interfaces=observe_interfaces(aws, names))
+    return observed
+
+
+def _has_left_a_vpc(observed: Observed) -> bool:
+    """Return whether only the role tells that functions have used a VPC."""
+    permissions = json.dumps(observed.role.permissions) if observed.role else ""
+    return "ec2:DeleteNetworkInterface" in permissions and not observed.needs_network
 
 
 def _existing(

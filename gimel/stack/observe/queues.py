@@ -12,7 +12,7 @@ _ATTRIBUTES = "Attributes || `{}`"
 
 def observe_queues(aws: Aws, names: Names) -> dict[str, ObservedQueue]:
     """Return those of the stack's queues that exist. Raises AwsError."""
-    found = {name: _observe_queue(aws, name) for name in (names.dead_letters, names.queue)}
+    found = {name: _observe_queue(aws, name) for name in names.queues}
     return {name: queue for name, queue in found.items() if queue}
 
 
@@ -54,6 +54,8 @@ def _observe_mapping(aws: Aws, found: Mapping[str, Any]) -> ObservedMapping:
         "Enabled": found["State"] not in ("Disabled", "Disabling"),
         "FunctionResponseTypes": found.get("FunctionResponseTypes") or [],
         "ScalingConfig": found.get("ScalingConfig") or {},
+        "FilterCriteria": found.get("FilterCriteria") or {},
+        "MaximumBatchingWindowInSeconds": found.get("MaximumBatchingWindowInSeconds") or 0,
     }
     arn = found["EventSourceMappingArn"]
     tags = aws.call("lambda", "list_tags", "Tags || `{}`", Resource=arn)

@@ -8,7 +8,7 @@ from gimel.stack.aws import Home
 from gimel.stack.wanted import DEFAULT_STACK, REPLAY, Names, log_group
 
 _LAMBDA = (
-    *("AddPermission", "CreateAlias", "CreateFunction", "DeleteFunction"),
+    *("AddPermission", "CreateAlias", "CreateFunction", "DeleteAlias", "DeleteFunction"),
     *("DeleteFunctionConcurrency", "GetAlias", "GetFunction", "GetFunctionConfiguration"),
     *("GetPolicy", "InvokeFunction", "ListTags", "ListVersionsByFunction", "PublishVersion"),
     *("PutFunctionConcurrency", "RemovePermission", "TagResource", "UpdateAlias"),
@@ -40,13 +40,15 @@ _ALARMS = ("DeleteAlarms", "ListTagsForResource")
 _NEW_ALARMS = ("PutMetricAlarm", "TagResource")
 _NETWORK = ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs")
 _API = ("DELETE", "GET", "PATCH", "POST")
-# Actions that `gimel deploy` does not need, but other commands do.
+# Actions that `gimel deploy` does not need, but other commands do. A deploy describes network
+# interfaces only after the stack has left a VPC.
 OPTIONAL_FOR_DEPLOY = frozenset(
     {
+        "ec2:DescribeNetworkInterfaces",
         *("cloudwatch:GetMetricData", "iam:DeleteRole", "iam:DetachRolePolicy"),
         *("iam:SimulatePrincipalPolicy", "logs:DeleteLogGroup", "logs:FilterLogEvents"),
         *("sqs:DeleteMessage", "sqs:DeleteQueue", "sqs:ReceiveMessage", "sqs:SendMessage"),
-        *("lambda:DeleteEventSourceMapping",),
+        *("lambda:DeleteAlias", "lambda:DeleteEventSourceMapping"),
     }
 )
 
@@ -80,6 +82,8 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
         _allow("Figures", "cloudwatch", ("GetMetricData",), ["*"]),
         _allow("Groups", "logs", ("DescribeLogGroups",), ["*"]),
         _allow("Preflight", "iam", ("SimulatePrincipalPolicy",), ["*"]),
+        # The stack may have left a VPC, and Lambda may not have released its interfaces yet.
+        _allow("Interfaces", "ec2", ("DescribeNetworkInterfaces",), ["*"]),
     ]
     if config.vpc:
         statements.append(_allow("Network", "ec2", _NETWORK, ["*"]))

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from gimel.config.stack import Vpc
 from gimel.stack.aws import Home
 from gimel.stack.wanted import Names, alias_arn, log_group
 
@@ -22,7 +21,7 @@ def trust_policy(legacy: bool = False) -> dict[str, Any]:
 
 
 def functions_policy(
-    names: Names, home: Home, vpc: Vpc | None = None, legacy: bool = False
+    names: Names, home: Home, is_in_vpc: bool = False, legacy: bool = False
 ) -> dict[str, Any]:
     """Return the policy of the functions' role: all IAM actions that the functions have.
 
@@ -49,7 +48,7 @@ def functions_policy(
         "Action": ["sqs:SendMessage"],
         "Resource": [home.arn("sqs", names.dead_letters)],
     }
-    statements = [logs, queue, dead_letters, *(_vpc_statements(names, home) if vpc else [])]
+    statements = [logs, queue, dead_letters, *(_vpc_statements(names, home) if is_in_vpc else [])]
     if legacy:
         aliases = [alias_arn(home, name) for name in names.functions]
         statements.append(

@@ -1,14 +1,35 @@
 """The plan of the HTTP API and its custom domain, and the repair of gimel 1.x's REST API."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
-from gimel.config.stack import Throttle
 from gimel.stack.change import Call, Change, Template, saved_value
 from gimel.stack.observed import Observed, ObservedApi, ObservedDomain, ObservedMethod
+from gimel.stack.plan.difference import comparable, differences
 from gimel.stack.plan.ownership import missing_tags, tag_reason
-from gimel.stack.wanted import ALIAS, INVOKER, STAGE, Wanted, alias_arn, routed_functions
+from gimel.stack.wanted import STAGE, Wanted, alias_arn, routed_functions
+
+# What API Gateway sets by itself. Each value was read on AWS, and each one resets its setting:
+# https://github.com/go-to-k/cdk-real-drift/tree/main/tests/corpus and
+# https://github.com/go-to-k/cdkd/pull/1163
+_API_DEFAULTS = {"DisableExecuteApiEndpoint": False}
+_ROUTE_DEFAULTS = {
+    "ApiKeyRequired": False,
+    "AuthorizationScopes": [],
+    "AuthorizationType": "NONE",
+    "AuthorizerId": "",
+}
+_INTEGRATION_DEFAULTS = {
+    "ConnectionId": "",
+    "ConnectionType": "INTERNET",
+    "CredentialsArn": "",
+    "IntegrationMethod": "POST",
+    "IntegrationSubtype": "",
+    "RequestParameters": {},
+    "ResponseParameters": {},
+    "TimeoutInMillis": 30000,
+    "TlsConfig": {},
+}
 
 # The status with which gimel 1.x's REST API answers for a failed function, and the description of
 # the deployment that answers so.
@@ -29,11 +50,10 @@ def plan_api(wanted: Wanted, observed: ObservedApi | None) -> Iterator[Change]:
         saves = {"api": "ApiId", "endpoint": "ApiEndpoint"}
         call = Call("apigatewayv2", "create_api", arguments, saves)
         yield Change("create", what, "does not exist yet", (call,))
-        observed = ObservedApi(
-            saved_value("api"), saved_value("endpoint"), wanted.cors, {}, {}, None
-        )
+        observed = ObservedApi(saved_value("api"), saved_value("endpoint"), {}, {}, {}, None)
     else:
         yield from _plan_existing_api(wanted, observed)
+    yield from _plan_route_settings(wanted, observed)
     yield from _plan_integrations(wanted, observed)
     yield from _plan_stage(wanted, observed)
 
@@ -44,35 +64,31 @@ def _plan_existing_api(wanted: Wanted, observed: ObservedApi) -> Iterator[Change
         arn = f"arn:{wanted.home.partition}:apigateway:{wanted.home.region}::/apis/{observed.id}"
         call = Call("apigatewayv2", "tag_resource", {"ResourceArn": arn, "Tags": missing})
         yield Change("tag", what, tag_reason(observed.tags, missing), (call,))
-    if not _is_same_cors(wanted.cors, observed.cors):
-        arguments = {"ApiId": observed.id, "CorsConfiguration": wanted.cors}
-        before = {"ApiId": observed.id, "CorsConfiguration": observed.cors or {}}
-        call = Call("apigatewayv2", "update_api", arguments, before=before)
-        yield Change("update", what, "CORS differs from config.json", (call,))
+    settings = {"Name": wanted.names.api, "CorsConfiguration": wanted.cors}
+    if changed := differences(settings, observed.settings, _API_DEFAULTS):
+        call = _update("update_api", {"ApiId": observed.id}, changed, observed.settings)
+        yield Change("update", what, ", ".join(changed), (call,))
 
 
-def _is_same_cors(wanted: Mapping[str, Any], observed: Mapping[str, Any] | None) -> bool:
-    def comparable(settings: Mapping[str, Any]) -> dict[str, Any]:
-        # AWS may return defaults as well, such as "AllowCredentials": false.
-        return {
-            key: sorted(value) if isinstance(value, list) else value
-            for key, value in settings.items()
-            if value
-        }
-
-    return observed is not None and comparable(observed) == comparable(wanted)
+def _update(
+    operation: str, target: Mapping[str, Any], changed: Mapping[str, Any], found: Mapping[str, Any]
+) -> Call:
+    before = {name: found[name] for name in changed if name in found}
+    return Call("apigatewayv2", operation, {**target, **changed}, before={**target, **before})
 
 
 def _plan_integrations(wanted: Wanted, api: ObservedApi) -> Iterator[Change]:
-    """Plan the integrations, which connect the API to functions, and the routes to them."""
-    uris = {name: alias_arn(wanted.home, name) for name in routed_functions(wanted)}
-    by_uri = {uri: id for id, uri in api.integrations.items()}
-    targets = {
-        name: by_uri.get(uri, saved_value(f"integration of {name}")) for name, uri in uris.items()
-    }
-    missing = [name for name, uri in uris.items() if uri not in by_uri]
+    """Plan the integrations, which connect the API to functions, and the routes to them.
+
+    A changed integration is replaced, so that no request meets a half-changed one.
+    """
+    functions = routed_functions(wanted)
+    settings = {name: _integration_settings(wanted, name) for name in functions}
+    known = {name: _find_integration(api, settings[name]) for name in functions}
+    targets = {name: id or saved_value(f"integration of {name}") for name, id in known.items()}
+    missing = [name for name, id in known.items() if id is None]
     if missing:
-        calls = [_new_integration(api.id, name, uris[name]) for name in missing]
+        calls = [_new_integration(api.id, name, settings[name]) for name in missing]
         what = f"integrations of HTTP API {wanted.names.api}"
         yield Change("create", what, f"for {', '.join(missing)}", tuple(calls))
     yield from _plan_routes(wanted, api, targets)
@@ -83,15 +99,24 @@ def _plan_integrations(wanted: Wanted, api: ObservedApi) -> Iterator[Change]:
         yield Change("delete", what, "no route uses them", tuple(calls))
 
 
-def _new_integration(api: str, function: str, uri: str) -> Call:
-    return _api_call(
-        "create_integration",
-        api,
-        saves={f"integration of {function}": "IntegrationId"},
-        IntegrationType="AWS_PROXY",
-        IntegrationUri=uri,
-        PayloadFormatVersion="2.0",
-    )
+def _integration_settings(wanted: Wanted, function: str) -> dict[str, str]:
+    return {
+        "IntegrationType": "AWS_PROXY",
+        "IntegrationUri": alias_arn(wanted.home, function),
+        "PayloadFormatVersion": "2.0",
+    }
+
+
+def _find_integration(api: ObservedApi, settings: Mapping[str, str]) -> str | None:
+    """Return the id of an integration with these settings, if there is one."""
+    found = api.integrations.items()
+    same = (id for id, each in found if not differences(settings, each, _INTEGRATION_DEFAULTS))
+    return next(same, None)
+
+
+def _new_integration(api: str, function: str, settings: Mapping[str, str]) -> Call:
+    saves = {f"integration of {function}": "IntegrationId"}
+    return _api_call("create_integration", api, saves, **settings)
 
 
 def _api_call(
@@ -104,15 +129,16 @@ def _plan_routes(wanted: Wanted, api: ObservedApi, targets: Mapping[str, str]) -
     created: dict[str, Call] = {}
     updated: dict[str, Call] = {}
     for key, function in wanted.routes.items():
-        target = Template("integrations/" + targets[function])
-        if key not in api.routes:
-            created[key] = _api_call("create_route", api.id, RouteKey=key, Target=target)
-        elif api.routes[key][1] != targets[function]:
-            route = api.routes[key][0]
-            updated[key] = _api_call("update_route", api.id, RouteId=route, Target=target)
+        target: dict[str, Any] = {"Target": Template("integrations/" + targets[function])}
+        found = api.routes.get(key)
+        if found is None:
+            created[key] = _api_call("create_route", api.id, RouteKey=key, **target)
+        elif changed := differences(target, found, _ROUTE_DEFAULTS):
+            route = {"ApiId": api.id, "RouteId": found["RouteId"]}
+            updated[key] = _update("update_route", route, changed, found)
     deleted = {
-        key: _api_call("delete_route", api.id, RouteId=route)
-        for key, (route, _) in api.routes.items()
+        key: _api_call("delete_route", api.id, RouteId=found["RouteId"])
+        for key, found in api.routes.items()
         if key not in wanted.routes
     }
     what = f"routes of HTTP API {wanted.names.api}"
@@ -121,27 +147,40 @@ def _plan_routes(wanted: Wanted, api: ObservedApi, targets: Mapping[str, str]) -
             yield Change(verb, what, ", ".join(calls), tuple(calls.values()))
 
 
+def _plan_route_settings(wanted: Wanted, api: ObservedApi) -> Iterator[Change]:
+    """Plan that no route has settings of its own, such as a throttle.
+
+    They go before the routes: AWS updates no stage that has settings for a missing route.
+    """
+    found = api.stage.get("RouteSettings", {}) if api.stage else {}
+    own = [key for key, settings in found.items() if comparable(settings)]
+    if own:
+        calls = [
+            _api_call("delete_route_settings", api.id, StageName=STAGE, RouteKey=key) for key in own
+        ]
+        what = f"settings of single routes of HTTP API {wanted.names.api}"
+        yield Change("delete", what, ", ".join(own), tuple(calls))
+
+
 def _plan_stage(wanted: Wanted, api: ObservedApi) -> Iterator[Change]:
     what = f"stage {STAGE} of HTTP API {wanted.names.api}"
-    arguments: dict[str, Any] = {
-        "StageName": STAGE,
-        "AutoDeploy": True,
-        "DefaultRouteSettings": _throttle_settings(wanted.throttle),
+    throttle = {
+        "ThrottlingRateLimit": wanted.throttle.rate,
+        "ThrottlingBurstLimit": wanted.throttle.burst,
     }
-    if api.auto_deploys is None:
-        call = _api_call("create_stage", api.id, **arguments, Tags=wanted.tags)
+    settings: dict[str, Any] = {"AutoDeploy": True, "DefaultRouteSettings": throttle}
+    if api.stage is None:
+        call = _api_call("create_stage", api.id, StageName=STAGE, **settings, Tags=wanted.tags)
         yield Change("create", what, "does not exist yet", (call,))
-    elif not api.auto_deploys or api.throttle != wanted.throttle:
-        before = {"ApiId": api.id, "StageName": STAGE, "AutoDeploy": api.auto_deploys}
-        if api.throttle:
-            before["DefaultRouteSettings"] = _throttle_settings(api.throttle)
-        call = replace(_api_call("update_stage", api.id, **arguments), before=before)
-        throttle = f"{wanted.throttle.rate:g} requests/s, {wanted.throttle.burst} at once"
-        yield Change("update", what, f"automatic deployment, {throttle}", (call,))
-
-
-def _throttle_settings(throttle: Throttle) -> dict[str, Any]:
-    return {"ThrottlingRateLimit": throttle.rate, "ThrottlingBurstLimit": throttle.burst}
+        return
+    # The owner may have switched on metrics, which are among the route settings too.
+    limits = api.stage.get("DefaultRouteSettings", {})
+    limits = {name: limits[name] for name in throttle if name in limits}
+    found = {**api.stage, "DefaultRouteSettings": limits}
+    if differences(settings, found):
+        call = _update("update_stage", {"ApiId": api.id, "StageName": STAGE}, settings, found)
+        rate = f"{wanted.throttle.rate:g} requests/s, {wanted.throttle.burst} at once"
+        yield Change("update", what, f"automatic deployment, {rate}", (call,))
 
 
 def plan_domains(wanted: Wanted, observed: Observed) -> Iterator[Change]:
@@ -203,30 +242,6 @@ def domain_deletion(domain: ObservedDomain, why: str) -> Change:
     calls = [_mapping_deletion(domain.name, id) for id in domain.mappings]
     calls.append(Call("apigatewayv2", "delete_domain_name", {"DomainName": domain.name}))
     return Change("delete", f"domain name {domain.name}", why, tuple(calls))
-
-
-def plan_permission(wanted: Wanted, name: str, observed: Observed) -> Iterator[Change]:
-    """Plan the permission to invoke a function's alias: only the API's stage has it."""
-    api = observed.apis[0].id if observed.apis else saved_value("api")
-    source = Template(wanted.home.arn("execute-api", f"{api}/{STAGE}/*"))
-    function = observed.functions.get(name)
-    invokers = function.invokers if function else {}
-    if invokers.get(INVOKER) == source:
-        return
-    target = {"FunctionName": name, "Qualifier": ALIAS, "StatementId": INVOKER}
-    arguments = {
-        **target,
-        "Action": "lambda:InvokeFunction",
-        "Principal": "apigateway.amazonaws.com",
-        "SourceArn": source,
-    }
-    calls = []
-    # AWS shows no permission for a deleted alias, but the permission may return with the alias.
-    if INVOKER in invokers or (function and function.live is None):
-        calls.append(Call("lambda", "remove_permission", target, if_exists=True))
-    calls.append(Call("lambda", "add_permission", arguments))
-    what = f"permission to invoke function {name}"
-    yield Change("replace" if invokers else "create", what, "for this API only", tuple(calls))
 
 
 def plan_legacy_api(observed: Observed) -> Iterator[Change]:

@@ -12,8 +12,8 @@ from gimel.stack.plan.api import (
     plan_domains,
     plan_duplicate_apis,
     plan_legacy_api,
-    plan_permission,
 )
+from gimel.stack.plan.difference import differences
 from gimel.stack.plan.ownership import (
     LEGACY_POLICY,
     missing_tags,
@@ -21,6 +21,7 @@ from gimel.stack.plan.ownership import (
     tag_list,
     tag_reason,
 )
+from gimel.stack.plan.permission import plan_permissions
 from gimel.stack.plan.queue import plan_mapping, plan_queues
 from gimel.stack.plan.role import plan_role
 from gimel.stack.wanted import (
@@ -30,8 +31,20 @@ from gimel.stack.wanted import (
     VERSIONS_KEPT,
     Wanted,
     log_group,
-    routed_functions,
 )
+
+# What Lambda sets by itself:
+# https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html, and as read on AWS:
+# https://github.com/go-to-k/cdk-real-drift/tree/main/tests/corpus
+_FUNCTION_DEFAULTS = {
+    "DeadLetterConfig": {"TargetArn": ""},
+    "EphemeralStorage": {"Size": 512},
+    "FileSystemConfigs": [],
+    "KMSKeyArn": "",
+    "Layers": [],
+    "SnapStart": {"ApplyOn": "None"},
+    "TracingConfig": {"Mode": "PassThrough"},
+}
 
 
 def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change]:
@@ -57,8 +70,7 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
     changes += plan_duplicate_apis(observed)
     changes += plan_mapping(wanted, observed)
     for name in names:
-        if name in routed_functions(wanted):
-            changes += _in_lane(name, plan_permission(wanted, name, observed))
+        changes += _in_lane(name, plan_permissions(wanted, name, observed))
         changes += _in_lane(name, _plan_old_versions(wanted, name, functions.get(name)))
     changes += plan_alarms(wanted, observed)
     changes += plan_legacy_api(observed)
@@ -78,6 +90,12 @@ def notes(wanted: Wanted, observed: Observed) -> list[str]:
     if extra := _extra_policies(wanted, observed):
         found.append(
             f"role {wanted.names.role} has policies that Gimel did not add: {', '.join(extra)}"
+        )
+    if observed.needs_network and wanted.vpc is None:
+        found.append(
+            f"role {wanted.names.role} keeps its permissions for network interfaces as long as "
+            "versions use the VPC and Lambda has not released the interfaces: a later deploy "
+            "deletes the permissions"
         )
     if observed.other_consumers:
         found.append(
@@ -196,6 +214,9 @@ def _plan_function(
     elif observed.live not in matching:
         why = f"version {matching[0]} has these settings and this code"
         yield point_alias(name, observed.live, matching[0], why)
+    elif observed.weights:
+        why = f"other versions answer some calls: {', '.join(observed.weights)}"
+        yield point_alias(name, observed.live, observed.live, why)
 
 
 def _matching_versions(wanted: Wanted, name: str, observed: ObservedFunction) -> list[str]:
@@ -204,7 +225,7 @@ def _matching_versions(wanted: Wanted, name: str, observed: ObservedFunction) ->
     return newest_first(
         number
         for number, found in observed.versions.items()
-        if number != LATEST and found == settings
+        if number != LATEST and not differences(settings, found, _FUNCTION_DEFAULTS)
     )
 
 
@@ -224,16 +245,15 @@ def _new_function(wanted: Wanted, name: str) -> Change:
 
 def _plan_updates(wanted: Wanted, name: str, latest: Mapping[str, Any]) -> Iterator[Change]:
     configuration = wanted.configurations[name]
-    changed = [field for field in configuration if configuration[field] != latest[field]]
-    if changed:
-        arguments = {"FunctionName": name, **{key: configuration[key] for key in changed}}
-        before = {"FunctionName": name, **{key: latest[key] for key in changed}}
+    if changed := differences(configuration, latest, _FUNCTION_DEFAULTS):
+        arguments = {"FunctionName": name, **changed}
+        before = {"FunctionName": name, **{key: latest.get(key) for key in changed}}
         waiter = "function_updated_v2"
         operation = "update_function_configuration"
         call = Call("lambda", operation, arguments, waiter=waiter, before=before)
         why = ", ".join(
-            _difference(key, latest[key], configuration[key])
-            for key in changed
+            _difference(key, latest.get(key), value)
+            for key, value in changed.items()
             if key != "Description" or len(changed) == 1
         )
         yield Change("update", f"function {name}", why, (call,))
@@ -255,7 +275,9 @@ def _difference(name: str, observed: Any, wanted: Any) -> str:
         before, after = observed.get("Variables", {}), wanted["Variables"]
         changed = sorted(key for key in before | after if before.get(key) != after.get(key))
         return f"{name} ({', '.join(changed)})"
-    return name if isinstance(wanted, dict) else f"{name} {observed} → {wanted}"
+    if isinstance(wanted, dict | list):
+        return name
+    return f"{name} {observed} → {wanted or 'none'}"
 
 
 def _publish(name: str, why: str) -> Change:
@@ -268,10 +290,17 @@ def _publish(name: str, why: str) -> Change:
 
 def point_alias(function: str, live: str | None, version: str, why: str) -> Change:
     """Return the change that points the alias, which the API invokes, to a version."""
-    arguments = {"FunctionName": function, "Name": ALIAS, "FunctionVersion": version}
-    verb, operation = ("update", "update_alias") if live else ("create", "create_alias")
-    before = {"FunctionName": function, "Name": ALIAS, "FunctionVersion": live} if live else {}
-    call = Call("lambda", operation, arguments, before=before)
+    target = {"FunctionName": function, "Name": ALIAS}
+    arguments: dict[str, Any] = {**target, "FunctionVersion": version}
+    if live is None:
+        call = Call("lambda", "create_alias", arguments)
+    else:
+        # The version answers every call:
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuring-alias-routing.html
+        arguments["RoutingConfig"] = {"AdditionalVersionWeights": {}}
+        before = {**target, "FunctionVersion": live}
+        call = Call("lambda", "update_alias", arguments, before=before)
+    verb = "create" if live is None else "update"
     return Change(verb, f"alias {ALIAS} of function {function}", why, (call,))
 
 

@@ -5,11 +5,12 @@ replay function. A message that keeps failing moves to the queue of dead letters
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from gimel.stack.change import Call, Change
-from gimel.stack.observed import Observed, ObservedMapping, ObservedQueue
+from gimel.stack.observed import Observed, ObservedMapping
+from gimel.stack.plan.difference import differences
 from gimel.stack.plan.ownership import missing_tags, tag_reason
 from gimel.stack.wanted import REPLAY, REPLAY_TIMEOUT, Names, Wanted, alias_arn
 
@@ -23,12 +24,31 @@ REPLAY_CONCURRENCY = 2
 _RETENTION = 14 * 24 * 3600
 # The queue's visibility timeout in seconds. AWS advises six times the function's timeout.
 _VISIBILITY_TIMEOUT = 6 * REPLAY_TIMEOUT
+# Bytes. The functions send less (see `gimel.backend.queue`), and SQS's own default differs by age.
+_MAX_MESSAGE = 256 * 1024
+# What SQS sets by itself. A queue's owner needs no policy, and whoever a policy lets in could read
+# events or make them up. An empty text removes a policy:
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
+_QUEUE_DEFAULTS = {
+    "DelaySeconds": "0",
+    "KmsMasterKeyId": "",
+    "Policy": "",
+    "RedriveAllowPolicy": "",
+    "RedrivePolicy": "",
+}
+# What Lambda sets by itself. A filter deletes the messages that it does not let through:
+# https://docs.aws.amazon.com/lambda/latest/dg/invocation-eventfiltering.html
+_MAPPING_DEFAULTS = {"FilterCriteria": {}, "MaximumBatchingWindowInSeconds": 0}
 
 
 def queue_attributes(wanted: Wanted) -> dict[str, dict[str, str]]:
     """Return the settings of both queues, by name, in the order in which they are created."""
     names = wanted.names
-    common = {"MessageRetentionPeriod": str(_RETENTION), "SqsManagedSseEnabled": "true"}
+    common = {
+        "MaximumMessageSize": str(_MAX_MESSAGE),
+        "MessageRetentionPeriod": str(_RETENTION),
+        "SqsManagedSseEnabled": "true",
+    }
     dead_letters = wanted.home.arn("sqs", names.dead_letters)
     redrive = {"deadLetterTargetArn": dead_letters, "maxReceiveCount": _MAX_REPLAYS}
     return {
@@ -53,7 +73,7 @@ def plan_queues(wanted: Wanted, observed: Observed) -> Iterator[Change]:
         if missing := missing_tags(wanted.tags, found.tags):
             call = Call("sqs", "tag_queue", {"QueueUrl": found.url, "Tags": missing})
             yield Change("tag", f"queue {name}", tag_reason(found.tags, missing), (call,))
-        if changed := _different(found, settings):
+        if changed := differences(settings, found.attributes, _QUEUE_DEFAULTS):
             arguments = {"QueueUrl": found.url, "Attributes": changed}
             before = {
                 "QueueUrl": found.url,
@@ -61,21 +81,6 @@ def plan_queues(wanted: Wanted, observed: Observed) -> Iterator[Change]:
             }
             call = Call("sqs", "set_queue_attributes", arguments, before=before)
             yield Change("update", f"queue {name}", ", ".join(changed), (call,))
-
-
-def _different(found: ObservedQueue, settings: Mapping[str, str]) -> dict[str, str]:
-    def comparable(value: str | None) -> Any:
-        # AWS formats the redrive policy's JSON in its own way.
-        parsed = json.loads(value) if value and value.startswith("{") else value
-        if isinstance(parsed, dict):
-            return {key: str(inner) for key, inner in parsed.items()}
-        return parsed
-
-    return {
-        name: value
-        for name, value in settings.items()
-        if comparable(found.attributes.get(name)) != comparable(value)
-    }
 
 
 def plan_mapping(wanted: Wanted, observed: Observed) -> Iterator[Change]:
@@ -98,8 +103,8 @@ def plan_mapping(wanted: Wanted, observed: Observed) -> Iterator[Change]:
     if missing := missing_tags(wanted.tags, found.tags):
         call = Call("lambda", "tag_resource", {"Resource": found.arn, "Tags": missing})
         yield Change("tag", what, tag_reason(found.tags, missing), (call,))
-    if changed := [name for name, value in settings.items() if found.settings[name] != value]:
-        arguments = {"UUID": found.uuid, **{name: settings[name] for name in changed}}
+    if changed := differences(settings, found.settings, _MAPPING_DEFAULTS):
+        arguments = {"UUID": found.uuid, **changed}
         before = {"UUID": found.uuid, **{name: found.settings[name] for name in changed}}
         call = Call("lambda", "update_event_source_mapping", arguments, before=before)
         yield Change("update", what, ", ".join(changed), (call,))

@@ -68,7 +68,10 @@ def _plan_existing(
 
 def _plan_permissions(wanted: Wanted, observed: Observed) -> Iterator[Change]:
     names, found, what = wanted.names, observed.role, f"policy of role {wanted.names.role}"
-    permissions = functions_policy(names, wanted.home, wanted.vpc, observed.legacy is not None)
+    # Without the permissions, Lambda never releases its network interfaces:
+    # https://docs.aws.amazon.com/lambda/latest/dg/foundation-networking.html
+    is_in_vpc = wanted.vpc is not None or observed.needs_network
+    permissions = functions_policy(names, wanted.home, is_in_vpc, observed.legacy is not None)
     if found is None or found.permissions != permissions:
         target = {"PolicyName": names.policy(wanted.home.region)}
         before = {}
@@ -77,7 +80,7 @@ def _plan_permissions(wanted: Wanted, observed: Observed) -> Iterator[Change]:
         arguments = {**target, "PolicyDocument": json.dumps(permissions)}
         call = _iam(wanted, "put_role_policy", arguments, before)
         why = "allows its own logs and queues"
-        if wanted.vpc:
+        if is_in_vpc:
             why += ", and network interfaces in the VPC"
         yield Change("update" if before else "create", what, why, (call,))
     if found and names.stack == DEFAULT_STACK and LEGACY_POLICY in found.policies:

@@ -8,14 +8,14 @@ import pytest
 from gimel.stack.observed import ObservedLegacy
 from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.plan.api import LEGACY_DEPLOYMENT
-from gimel.stack.plan.plan import plan
+from gimel.stack.plan.plan import notes, plan
 from gimel.stack.teardown import plan_legacy_teardown
 from gimel.stack.wanted import (
     DeployError,
     Names,
     alias_arn,
 )
-from tests.support.planning import HOME, NOTHING, VPC, done, lines, wanted
+from tests.support.planning import HOME, NOTHING, VPC, done, function, lines, wanted
 
 
 def test_while_the_old_rest_api_serves_it_may_take_the_role_and_invoke() -> None:
@@ -53,9 +53,28 @@ def test_the_role_of_gimel_1_in_another_region_is_left_alone() -> None:
 def test_the_role_may_have_network_interfaces_only_in_a_vpc() -> None:
     names = Names("shop")
     assert "ec2:" not in json.dumps(functions_policy(names, HOME))
-    policy = functions_policy(names, HOME, wanted(vpc=VPC).vpc)
+    policy = functions_policy(names, HOME, is_in_vpc=True)
     *_, looking, changing, denied = policy["Statement"]
     assert looking["Action"] == ["ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets"]
     assert changing["Resource"] == "arn:aws:ec2:eu-west-1:123456789012:*/*"
     # The code in the functions has none of it.
     assert (denied["Effect"], len(denied["Action"])) == ("Deny", 6)
+
+
+def test_the_role_keeps_its_permissions_until_the_interfaces_are_released() -> None:
+    """A version in the VPC can be rolled back to, and each of them holds the interface."""
+    inside, seen = done(wanted(vpc=VPC)), done(wanted())
+    assert "policy of role gimel" not in "".join(lines(wanted(), inside))
+    old = inside.functions["gimel-track"].versions["3"]
+    versions = {**seen.functions["gimel-track"].versions, "2": old}
+    left = replace(function(seen, "gimel-track", versions=versions), role=inside.role)
+    held = replace(seen, role=inside.role, interfaces=("eni-1",))
+    for waiting in (left, held):
+        assert lines(wanted(), waiting) == []
+        (note,) = notes(wanted(), waiting)
+        assert "keeps its permissions for network interfaces" in note
+    released = replace(held, interfaces=())
+    assert lines(wanted(), released) == [
+        "update policy of role gimel: allows its own logs and queues"
+    ]
+    assert notes(wanted(), released) == notes(wanted(vpc=VPC), inside) == []

@@ -1,0 +1,122 @@
+"""The plan of the permissions to invoke the functions, and the alarm about an open one.
+
+The reading function trusts its caller: it answers a direct invocation without asking for a key.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gimel.stack.change import Call, Change, Template, saved_value
+from gimel.stack.observed import Observed, ObservedLegacy
+from gimel.stack.plan.difference import comparable
+from gimel.stack.wanted import ALIAS, INVOKER, STAGE, Wanted, routed_functions
+
+# The condition that Lambda writes into a statement for an argument of AddPermission:
+# https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
+_CONDITIONS = {"SourceArn": ("ArnLike", "AWS:SourceArn")}
+
+Permissions = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+def _wanted_permissions(wanted: Wanted, name: str, observed: Observed) -> Permissions:
+    """Return the arguments of AddPermission by qualifier and statement id.
+
+    Only the API's stage may invoke a function, and only through the alias.
+    """
+    if name not in routed_functions(wanted):
+        return {}
+    api = observed.apis[0].id if observed.apis else saved_value("api")
+    invoker = {
+        "Action": "lambda:InvokeFunction",
+        "Principal": "apigateway.amazonaws.com",
+        "SourceArn": Template(wanted.home.arn("execute-api", f"{api}/{STAGE}/*")),
+    }
+    return {(ALIAS, INVOKER): invoker}
+
+
+def plan_permissions(wanted: Wanted, name: str, observed: Observed) -> Iterator[Change]:
+    """Plan the permissions to invoke a function: those that Gimel wants, and no other."""
+    function, expected = observed.functions.get(name), _wanted_permissions(wanted, name, observed)
+    found = function.invokers if function else {}
+    for key, statement in _foreign(found, expected, observed.legacy).items():
+        why = "anybody may invoke it" if _is_open(statement) else "Gimel did not add it"
+        what = f"permission {key[1]} to invoke {_target_name(name, key[0])}"
+        yield Change("delete", what, why, (_removal(name, *key),))
+    for key, arguments in expected.items():
+        if key in found and _is_same(arguments, found[key]):
+            continue
+        calls = [Call("lambda", "add_permission", {**_target(name, *key), **arguments})]
+        # AWS shows no permission for a deleted alias, but the permission may return with the alias.
+        if key in found or (function and function.live is None):
+            calls.insert(0, _removal(name, *key))
+        verb = "replace" if key in found else "create"
+        what = f"permission to invoke function {name}"
+        yield Change(verb, what, "for this API only", tuple(calls))
+
+
+def alarms(wanted: Wanted, observed: Observed) -> list[str]:
+    """Return a line for each permission that lets anybody invoke a function."""
+    return [
+        f"anybody may invoke {_target_name(name, qualifier)} (permission {sid}): "
+        "run `gimel deploy`, which deletes the permission"
+        for name, function in observed.functions.items()
+        for (qualifier, sid), statement in _foreign(
+            function.invokers, _wanted_permissions(wanted, name, observed), observed.legacy
+        ).items()
+        if _is_open(statement)
+    ]
+
+
+def _foreign(
+    found: Permissions, expected: Permissions, legacy: ObservedLegacy | None
+) -> Permissions:
+    """Return the statements that neither Gimel nor gimel 1.x's REST API needs."""
+    api = f":{legacy.api}/" if legacy else None
+    return {
+        key: statement
+        for key, statement in found.items()
+        if key not in expected and not (api and api in str(statement.get("Condition")))
+    }
+
+
+def _is_same(arguments: Mapping[str, Any], statement: Mapping[str, Any]) -> bool:
+    """Return whether AddPermission with these arguments makes this statement."""
+    principal = arguments["Principal"]
+    made = {
+        "Effect": "Allow",
+        "Action": arguments["Action"],
+        "Principal": principal if principal == "*" else {"Service": principal},
+        "Condition": {
+            operator: {key: arguments[name]}
+            for name, (operator, key) in _CONDITIONS.items()
+            if name in arguments
+        },
+    }
+    found = {name: statement.get(name) for name in made}
+    return bool(comparable(made) == comparable(found))
+
+
+def _is_open(statement: Mapping[str, Any]) -> bool:
+    """Return whether the statement lets callers of any AWS account invoke the function.
+
+    A service without a condition acts for any account too. Lambda's own conditions limit the way of
+    a call, not the caller.
+    """
+    principal = statement.get("Principal", {})
+    kinds = principal if isinstance(principal, Mapping) else {"AWS": principal}
+    conditions = statement.get("Condition", {}).values()
+    limits = [key for tests in conditions for key in tests if not key.startswith("lambda:")]
+    return not limits and ("Service" in kinds or "*" in kinds.values())
+
+
+def _removal(name: str, qualifier: str, sid: str) -> Call:
+    return Call("lambda", "remove_permission", _target(name, qualifier, sid), if_exists=True)
+
+
+def _target(name: str, qualifier: str, sid: str) -> dict[str, str]:
+    target = {"FunctionName": name, "StatementId": sid}
+    return {**target, "Qualifier": qualifier} if qualifier else target
+
+
+def _target_name(name: str, qualifier: str) -> str:
+    return f"alias {qualifier} of function {name}" if qualifier else f"function {name}"
