@@ -13,6 +13,7 @@ from bench import (
     deploy,
     harness,
     hot,
+    logins,
     on_cluster,
     scaling,
     warm,
@@ -34,6 +35,7 @@ MEASURED: dict[str, Measure] = {
     "billed": lambda port: [("billed", billed.HEAD, billed.measure(port))],
     "deploy": lambda port: [("deploy", harness.HEAD, deploy.measure(port))],
     "cluster": on_cluster.measure,
+    "logins": logins.measure,
     "hot": lambda port: [("hot", hot.HEAD, hot.measure())],
 }
 # Where a run's tables are; else in docs/performance.md.

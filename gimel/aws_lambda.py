@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from gimel import gimel
 from gimel.backend import wire
 from gimel.backend.errors import GimelError
-from gimel.backend.process import counters, intake
+from gimel.backend.process import connection, counters, intake
 from gimel.backend.queue import NotQueuedError
 from gimel.backend.wire import HTTPError, ProxyEvent
 from gimel.gimel import replay
@@ -84,6 +84,11 @@ def delete(event: ProxyEvent, context: object = None) -> Any:
         raise FailedCallError(type(error).__name__) from None
     return None
 
+
+# Lambda starts a process with more CPU than it serves requests with:
+# https://awslabs.github.io/aws-lambda-web-adapter/configuration/async-init.html
+if "GIMEL_REDIS_URL" in os.environ:
+    connection().prepare()
 
 # Everything imported stays for good: later collections skip it.
 gc.freeze()

@@ -25,6 +25,7 @@ from gimel.backend.counting.migration import migrate
 from gimel.backend.redis.connection import Connection
 from gimel.config.file import ConfigError, load
 from gimel.config.redis import advice
+from gimel.config.settings import Config
 from gimel.snippet import snippet
 from gimel.terminal import (
     configure,
@@ -194,7 +195,7 @@ def migrate_command(
     if redis_url:
         connection = _connect(redis_url)
     else:
-        connection = Connection.from_environment(load(config_file).config.redis.environment)
+        connection = Connection.from_environment(_redis_environment(load(config_file).config))
     try:
         findings = list(migrate(connection, namespace, dry_run=dry_run))
     except RedisError as error:
@@ -203,6 +204,15 @@ def migrate_command(
         click.echo(report.describe_migration(finding, dry_run))
     if not findings:
         click.echo("Nothing to move: there is no experiment of gimel 1.x or lamed.")
+
+
+def _redis_environment(config: Config) -> dict[str, str]:
+    if not config.redis.secret:
+        return config.redis.environment
+    # boto3 is slow to import.
+    from gimel.stack.deployed import connect, own_redis_environment
+
+    return own_redis_environment(config, connect(config))
 
 
 def _connect(redis_url: str) -> Connection:

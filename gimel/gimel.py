@@ -5,7 +5,8 @@ from the request, asks the counters once, and answers with JSON.
 
 Environment variables are the handlers' settings:
 
-GIMEL_REDIS_URL, GIMEL_REDIS_CLUSTER, GIMEL_REDIS_CA    see `gimel.backend.redis.connection`
+GIMEL_REDIS_URL, GIMEL_REDIS_CLUSTER, GIMEL_REDIS_CA, GIMEL_REDIS_SECRET, GIMEL_REDIS_IAM
+                    the way to Redis: see `Connection.from_environment`
 GIMEL_KEY_SHA256    the keys' hashes: see `gimel.backend.access`. Without it, no key is right: every
                     read, declaration and delete is refused, and so is an event with a key.
 GIMEL_BOTS          `count` counts bots and headless browsers

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from redis.client import Redis
 from redis.exceptions import RedisError
 
 from gimel.backend.counting.counters import Counters
@@ -25,19 +24,12 @@ def look_at_redis(environ: Mapping[str, str]) -> dict[str, Any]:
     counted. `limits` is what `Counters.fullness` returns. Memory is in bytes; of a cluster, it is
     the memory of the server that the URL names.
     """
-    ca = environ.get("GIMEL_REDIS_CA")
+    connection = Connection.from_environment(environ)
     try:
-        client: Any = Redis.from_url(
-            environ["GIMEL_REDIS_URL"],
-            decode_responses=True,
-            socket_timeout=2,
-            socket_connect_timeout=2,
-            **({"ssl_ca_data": ca} if ca else {}),
-        )
-        with client:
+        with connection.client(seconds=2) as client:
             client.ping()
             limits = Limits.of(environ.get("GIMEL_LIMITS"))
-            counters = Counters(Connection.from_environment(environ), limits=limits)
+            counters = Counters(connection, limits=limits)
             counters.add([_PROBE])
             counters.delete(_PROBE.namespace, _PROBE.experiment, forget=True)
             known = {"limits": counters.fullness(), "ignored": counters.ignored()}

@@ -1,20 +1,14 @@
-"""The queue for events that Redis did not take: SQS keeps them until Redis does.
+"""The queue for events that Redis did not take: SQS keeps them until Redis does."""
 
-Importing boto3 takes 0.3 s on a fast machine and several times that in a function of 256 MB, which
-is longer than an event may take. Signing a request here needs the standard library only.
-"""
-
-import hashlib
-import hmac
 import json
 import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
+from gimel.backend.aws_service import Service
 from gimel.backend.errors import GimelError
 from gimel.backend.wire import Event
 
@@ -76,10 +70,9 @@ class Queue:
     def __init__(self, arn: str, environ: Mapping[str, str] = os.environ) -> None:
         self._kept = threading.local()
         self._arn = arn
-        _, partition, _, self._region, account, name = arn.split(":")
-        suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
-        self._endpoint = environ.get("AWS_ENDPOINT_URL") or f"https://sqs.{self._region}.{suffix}"
-        self._url = f"{self._endpoint}/{account}/{name}"
+        self._service = Service(arn, environ)
+        account, name = arn.split(":")[4:]
+        self._url = f"{self._service.endpoint}/{account}/{name}"
         self._environ = environ
 
     def __del__(self) -> None:
@@ -112,11 +105,9 @@ class Queue:
         """Call an action of SQS, first on the kept connection, which may have died."""
         from http.client import HTTPException
 
-        body = json.dumps({"QueueUrl": self._url, **arguments}).encode()
-        headers = signed(self._endpoint, self._region, action, body, self._environ)
         for fresh in (False, True):
             try:
-                status = self._post(body, headers, deadline, fresh=fresh)
+                status = self._post(action, arguments, deadline, fresh=fresh)
                 break
             except (OSError, HTTPException) as error:
                 if fresh:
@@ -125,33 +116,21 @@ class Queue:
             raise NotQueuedError(f"the queue answered {status}")
 
     def _post(
-        self, body: bytes, headers: Mapping[str, str], deadline: float, *, fresh: bool
+        self, action: str, arguments: Mapping[str, Any], deadline: float, *, fresh: bool
     ) -> int:
-        from http.client import HTTPConnection, HTTPSConnection
-
         connection = getattr(self._kept, "connection", None)
         if connection is not None and fresh:
             connection.close()
         if connection is None or fresh:
-            parts = urlsplit(self._endpoint)
-            made = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-            connection = self._kept.connection = made(parts.netloc)
+            connection = self._kept.connection = self._service.connection()
         if connection.sock is not None and not fresh:
             # The kept connection may have died while Lambda had the process frozen. Keep half of
             # the time for a new connection.
             deadline -= _left(deadline) / 2
-        connection.timeout = _left(deadline)
-        if connection.sock is not None:
-            connection.sock.settimeout(connection.timeout)
-        try:
-            connection.request("POST", "/", body, dict(headers))
-            connection.sock.settimeout(_left(deadline))
-            answer = connection.getresponse()
-            answer.read()
-        except BaseException:
-            connection.close()
-            raise
-        return int(answer.status)
+        status, _ = self._service.call(
+            connection, action, {"QueueUrl": self._url, **arguments}, partial(_left, deadline)
+        )
+        return status
 
 
 def _left(deadline: float) -> float:
@@ -159,35 +138,3 @@ def _left(deadline: float) -> float:
     if left <= 0:
         raise TimeoutError("no time is left")
     return left
-
-
-def signed(
-    endpoint: str, region: str, action: str, body: bytes, environ: Mapping[str, str]
-) -> dict[str, str]:
-    """Return the headers of an SQS request, with AWS's signature, version 4.
-
-    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-    """
-    now = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    headers = {
-        "content-type": "application/x-amz-json-1.0",
-        "host": urlsplit(endpoint).netloc,
-        "x-amz-date": now,
-        "x-amz-target": f"AmazonSQS.{action}",
-    }
-    if token := environ.get("AWS_SESSION_TOKEN"):
-        headers["x-amz-security-token"] = token
-    names = ";".join(sorted(headers))
-    lines = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    request = f"POST\n/\n\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
-    steps = (now[:8], region, "sqs", "aws4_request")
-    scope = "/".join(steps)
-    digest = hashlib.sha256(request.encode()).hexdigest()
-    secret = b"AWS4" + environ.get("AWS_SECRET_ACCESS_KEY", "").encode()
-    for step in (*steps, f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{digest}"):
-        secret = hmac.digest(secret, step.encode(), "sha256")
-    credential = f"{environ.get('AWS_ACCESS_KEY_ID', '')}/{scope}"
-    headers["authorization"] = (
-        f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={names}, Signature={secret.hex()}"
-    )
-    return headers

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from gimel.backend.errors import GimelError
-from gimel.config.redis import RedisSettings
+from gimel.config.redis import ManagedRedis, RedisSettings
 from gimel.config.settings import AwsSettings, Config, LimitSettings
 from gimel.config.stack import Concurrency, Domain, Throttle, Timeouts, Vpc
 
@@ -146,6 +146,7 @@ def _explain(source: str, details: ErrorDetails) -> str:
 def _suggest(location: tuple[int | str, ...]) -> str:
     sections: dict[str, type[BaseModel]] = {
         "redis": RedisSettings,
+        "managed": ManagedRedis,
         "aws": AwsSettings,
         "timeouts": Timeouts,
         "reserved_concurrency": Concurrency,
@@ -154,7 +155,7 @@ def _suggest(location: tuple[int | str, ...]) -> str:
         "domain": Domain,
         "limits": LimitSettings,
     }
-    model = sections.get(str(location[0]), Config) if len(location) > 1 else Config
+    model = sections.get(str(location[-2]), Config) if len(location) > 1 else Config
     nearest = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)
     return f'; did you mean "{nearest[0]}"?' if nearest else ""
 

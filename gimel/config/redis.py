@@ -13,7 +13,7 @@ from redis.connection import parse_url
 from redis.exceptions import RedisError, TimeoutError
 
 from gimel.backend.redis.errors import has_needless_password, trouble
-from gimel.config.stack import Section
+from gimel.config.stack import ARN, Section, matching
 
 _CERTIFICATE = re.compile("-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 _NO_CERTIFICATE = "contains no certificate (-----BEGIN CERTIFICATE----- …)"
@@ -81,11 +81,31 @@ def _refuse_lone_surrogate(text: object) -> object:
     return text
 
 
+class ManagedRedis(Section):
+    """The Redis that `gimel deploy` creates: an ElastiCache Serverless cache.
+
+    `gigabytes` and `ecpu` (ElastiCache's processing units a second) are the maximum that it may
+    hold and do, and so cost. `snapshot_days`: how long its daily snapshots are kept; 0 makes none.
+    The bounds are AWS's: https://docs.aws.amazon.com/cdk/api/v2/docs/aws-elasticache-alpha-readme.html
+    """
+
+    gigabytes: int = Field(1, ge=1, le=5000)
+    ecpu: int = Field(10_000, ge=1000, le=15_000_000)
+    snapshot_days: int = Field(7, ge=0, le=35)
+
+
+_SECRET = (
+    ARN + r"(secretsmanager:[a-z0-9-]+:\d{12}:secret:[\w/+=.@!-]+-\w{6}"
+    r"|ssm:[a-z0-9-]+:\d{12}:parameter/[\w./-]+)"
+)
+
+
 class RedisSettings(Section):
-    """The address of Redis: `url`, or the separate fields that gimel 1.x had.
+    """The address of Redis: `url`, or the separate fields that gimel 1.x had; or `managed`.
 
     `cluster`: the server belongs to a Redis or Valkey Cluster. `ca`: the certificate of a private
-    authority, as PEM text or as the path of a PEM file.
+    authority, as PEM text or as the path of a PEM file. `secret`: the ARN of the Secrets Manager
+    secret or SSM parameter that holds the password.
     """
 
     url: Annotated[
@@ -103,18 +123,50 @@ class RedisSettings(Section):
     db: int = Field(0, ge=0)
     cluster: bool = False
     ca: Annotated[str | None, AfterValidator(_extract_certificates)] = None
+    secret: (
+        Annotated[
+            str,
+            matching(
+                _SECRET,
+                "arn:aws:secretsmanager:eu-west-1:123456789012:secret:redis-a1B2c3, or "
+                "arn:aws:ssm:eu-west-1:123456789012:parameter/redis",
+            ),
+        ]
+        | None
+    ) = None
+    managed: ManagedRedis | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_managed(cls, content: object) -> object:
+        return {"managed": {}} if content == "managed" else content
 
     @model_validator(mode="after")
     def _check_address(self) -> "RedisSettings":
+        if self.managed:
+            if others := self.model_fields_set - {"managed"}:
+                raise ValueError(
+                    f'"managed" needs no other key: remove {", ".join(sorted(others))}'
+                )
+            return self
         if (self.url is None) == (self.host is None):
-            raise ValueError('give either "url" or "host" (with "port", "password", …)')
+            raise ValueError(
+                'give either "url" or "host" (with "port", "password", …), or write "managed"'
+            )
         if self.url is not None:
-            _check_url(self.url.get_secret_value())
+            _check_url(self.url.get_secret_value(), has_secret=self.secret is not None)
+        if self.secret and self.password.get_secret_value():
+            raise ValueError('"secret" holds the password: remove "password"')
         return self
 
     @cached_property
     def address(self) -> str:
-        """The URL for redis-py. It contains the password: never print it."""
+        """The URL for redis-py. It contains the password: never print it.
+
+        Raises LookupError for a managed Redis: only AWS knows its address.
+        """
+        if self.managed:
+            raise LookupError("config.json does not hold the address of a managed Redis")
         if self.url is not None:
             return self.url.get_secret_value()
         scheme = "rediss" if self.ssl else "redis"
@@ -125,13 +177,23 @@ class RedisSettings(Section):
 
     @property
     def environment(self) -> dict[str, str]:
-        """The environment variables of a function. They contain the password."""
+        """The environment variables of a function. They contain the password, unless `secret`."""
         variables = {"GIMEL_REDIS_URL": self.address}
         if self.cluster:
             variables["GIMEL_REDIS_CLUSTER"] = "1"
         if self.ca:
             variables["GIMEL_REDIS_CA"] = self.ca
+        if self.secret:
+            variables["GIMEL_REDIS_SECRET"] = self.secret
         return variables
+
+
+def managed_environment(name: str, address: str) -> dict[str, str]:
+    """Return the environment variables of a function that uses a managed Redis.
+
+    `name` is that of the cache, `address` its host and port.
+    """
+    return {"GIMEL_REDIS_URL": f"rediss://{address}/0", "GIMEL_REDIS_IAM": name}
 
 
 # The options of redis-py that a URL can set and that fit a connection that is kept open.
@@ -151,7 +213,7 @@ _UNPARSABLE = (
 )
 
 
-def _check_url(url: str) -> None:
+def _check_url(url: str, *, has_secret: bool) -> None:
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -168,10 +230,12 @@ def _check_url(url: str) -> None:
         raise ValueError(_UNPARSABLE)
     _check_options(parts)
     try:
-        parse_url(url)  # type: ignore[no-untyped-call]
+        options = parse_url(url)  # type: ignore[no-untyped-call]
     except ValueError as error:
         # redis-py's message names the option, not its value.
         raise ValueError(f"url has an option that is not valid: {error}") from None
+    if has_secret and (options.get("password") or "username" in parts.query):
+        raise ValueError('url may name only the user, before the host: "secret" holds the password')
 
 
 def _check_options(parts: SplitResult) -> None:
@@ -185,25 +249,33 @@ def _check_options(parts: SplitResult) -> None:
             raise ValueError(f'url has the unknown option "{name}"')
 
 
+_ADVICE = {
+    "password": (
+        "Redis refuses the login: correct redis.password, the password in redis.url, or the secret "
+        "that redis.secret names. A managed Redis needs the permission elasticache:Connect"
+    ),
+    "secret": (
+        "the secret with Redis's password cannot be read: check redis.secret, and that your AWS "
+        "credentials may read it ({text})"
+    ),
+    "acl": "the Redis user lacks a permission that counting needs: {text}",
+    "busy": "Redis accepts no new connections at present: try again in a minute ({text})",
+    "tls": "TLS fails: if the server has no TLS, start the URL with redis:// ({text})",
+    "network": "cannot connect: check host and port; a TLS port needs rediss:// ({text})",
+    "other": "Redis answers with an error: {text}",
+}
+
+
 def advice(error: RedisError) -> str:
     """Return one line that says what is wrong with Redis and what to do."""
-    kind, text = trouble(error), str(error)
     if has_needless_password(error):
         return (
             "Redis has no password, but the configuration gives one: remove it there, or set it "
             "in Redis"
         )
-    if kind == "password":
-        return "Redis refuses the password: correct redis.password, or the password in redis.url"
-    if kind == "acl":
-        return f"the Redis user lacks a permission that counting needs: {text}"
     if isinstance(error, TimeoutError):
         return (
             "Redis does not answer: check that this machine can reach the port. A TLS port needs "
             "rediss:// (or ssl: true), any other port redis:// (or ssl: false)"
         )
-    if kind == "tls":
-        return f"TLS fails: if the server has no TLS, start the URL with redis:// ({text})"
-    if kind == "network":
-        return f"cannot connect: check host and port; a TLS port needs rediss:// ({text})"
-    return f"Redis answers with an error: {text}"
+    return _ADVICE[trouble(error)].format(text=error)

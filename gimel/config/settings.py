@@ -13,6 +13,7 @@ from gimel.config.stack import (
     Domain,
     Email,
     EventPath,
+    KmsKey,
     Origin,
     PathPart,
     PolicyArn,
@@ -107,4 +108,5 @@ class Config(Section):
     permissions_boundary: PolicyArn | None = None
     alarm_email: Email | None = None
     alarm_dollars_per_day: float = Field(5, gt=0, le=1_000_000)
+    kms_key: KmsKey | None = None
     limits: LimitSettings = LimitSettings()

@@ -10,7 +10,7 @@ from gimel.gimel import ROUTES
 Runtime = Literal["python3.11", "python3.12", "python3.13", "python3.14"]
 Architecture = Literal["arm64", "x86_64"]
 
-_ARN = r"arn:aws[a-z-]*:"
+ARN = r"arn:aws[a-z-]*:"
 
 
 def matching(pattern: str, example: str) -> AfterValidator:
@@ -56,6 +56,13 @@ class Throttle(Section):
     burst: int = Field(1000, ge=1, le=500_000)
 
 
+KmsKey = Annotated[
+    str,
+    matching(
+        ARN + r"kms:[a-z0-9-]+:\d{12}:key/[\w-]+",
+        "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+    ),
+]
 Subnet = Annotated[str, matching(r"subnet-[0-9a-f]+", "subnet-0123456789abcdef0")]
 SecurityGroup = Annotated[str, matching(r"sg-[0-9a-f]+", "sg-0123456789abcdef0")]
 
@@ -76,7 +83,7 @@ class Domain(Section):
     certificate: Annotated[
         str,
         matching(
-            _ARN + r"acm:[a-z0-9-]+:\d{12}:certificate/\S+",
+            ARN + r"acm:[a-z0-9-]+:\d{12}:certificate/\S+",
             "arn:aws:acm:eu-west-1:123456789012:certificate/…",
         ),
     ]
@@ -138,5 +145,5 @@ Origin = Annotated[
 ]
 StackTags = Annotated[dict[str, str], Field(max_length=40), AfterValidator(_check_tags)]
 PolicyArn = Annotated[
-    str, matching(_ARN + r"iam::(\d{12}|aws):policy/\S+", "arn:aws:iam::123456789012:policy/limits")
+    str, matching(ARN + r"iam::(\d{12}|aws):policy/\S+", "arn:aws:iam::123456789012:policy/limits")
 ]

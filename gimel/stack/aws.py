@@ -5,6 +5,7 @@ temporarily (see `gimel.stack.refusals`). Such a call is repeated until a deadli
 accepted a call, boto3's waiters wait until AWS has carried it out.
 """
 
+import os
 import random
 import re
 import time
@@ -184,6 +185,22 @@ class Aws:
     def wait(self, waiter: str, /, **arguments: Any) -> None:
         """Wait until a function is ready. `waiter` is the name of one of boto3's Lambda waiters."""
         _until_accepted(lambda: self._wait(waiter, arguments))
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables with credentials and region that a function has."""
+        try:
+            # A role's credentials may have expired since the login.
+            keys = log_in(self._session)
+        except (ClientError, BotoCoreError) as error:
+            raise self._error("sts:assume_role", error) from None
+        variables = {
+            "AWS_ACCESS_KEY_ID": keys.access_key,
+            "AWS_SECRET_ACCESS_KEY": keys.secret_key,
+            "AWS_SESSION_TOKEN": keys.token,
+            "AWS_REGION": self.region,
+            "AWS_ENDPOINT_URL": os.environ.get("AWS_ENDPOINT_URL"),
+        }
+        return {name: value for name, value in variables.items() if value}
 
     def home(self) -> Home:
         """Return the account and region that the calls go to."""

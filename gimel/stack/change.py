@@ -20,6 +20,8 @@ OPEN_VARIABLES = frozenset(
         "GIMEL_LIMITS",
         "GIMEL_QUEUE",
         "GIMEL_REDIS_CLUSTER",
+        "GIMEL_REDIS_IAM",
+        "GIMEL_REDIS_SECRET",
         "GIMEL_SHARDS",
         "RES_OPTIONS",
     }

@@ -20,7 +20,16 @@ REDIS_TROUBLE = {
         "the URL of a TLS port starts with rediss://"
     ),
     "tls": "TLS: the handshake fails. A URL without TLS starts with redis://, with TLS rediss://",
-    "password": "password: Redis refuses the user or the password in config.json",
+    "password": (
+        "password: Redis refuses the user or the password in config.json, or in the secret that "
+        "redis.secret names; a managed Redis refuses the functions' role"
+    ),
+    "secret": (
+        "secret: the functions cannot read redis.secret. Check its ARN and the policies of the "
+        "secret and its KMS key. Functions in a VPC need an interface endpoint for Secrets Manager "
+        "or SSM, or a NAT"
+    ),
+    "busy": "busy: ElastiCache accepts no new connections at present: try again in a minute",
     "acl": "ACL: this user lacks permissions that counting needs (see `gimel preflight`)",
     "other": "Redis answers with an error; the functions' logs name the error",
 }
@@ -82,6 +91,16 @@ def deployed_redis_url(aws: Aws, names: Names) -> str:
     query = "Environment.Variables.GIMEL_REDIS_URL"
     target = {"FunctionName": names.function(READS), "Qualifier": ALIAS}
     return str(aws.call("lambda", "get_function_configuration", query, **target))
+
+
+def own_redis_environment(config: Config, aws: Aws) -> dict[str, str]:
+    """Return the environment of a connection from this machine to the user's own Redis.
+
+    If a secret holds the password, the environment holds the user's AWS credentials, to read it.
+    Raises AwsError.
+    """
+    variables = config.redis.environment
+    return {**variables, **aws.environment()} if config.redis.secret else variables
 
 
 def inspect_redis(aws: Aws, names: Names) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The errors are botocore's: see `credentials.py`, `tokens.py` and `exceptions.py`
 import os
 import shlex
 
+from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import (
     BotoCoreError,
     CredentialRetrievalError,
@@ -52,17 +53,17 @@ _ADVICE: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 )
 
 
-def log_in(session: Session) -> None:
-    """Fetch the session's credentials. Raises BotoCoreError and ClientError.
+def log_in(session: Session) -> ReadOnlyCredentials:
+    """Return the session's credentials, fetched anew if they have expired.
 
-    botocore would fetch them at the first call, perhaps in a thread, where Ctrl-C cannot end its
-    question for an MFA code.
+    Raises BotoCoreError and ClientError. Commands call this first: botocore would fetch them at
+    the first request, perhaps in a thread, where Ctrl-C cannot end its question for an MFA code.
     """
     try:
         credentials = session.get_credentials()
         if credentials is None:
             raise NoCredentialsError
-        credentials.get_frozen_credentials()
+        return credentials.get_frozen_credentials()
     except BotoCoreError:
         raise
     except EOFError:

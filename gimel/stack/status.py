@@ -10,7 +10,7 @@ from gimel.backend.inspection import look_at_redis
 from gimel.client import Backend
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws, AwsError
-from gimel.stack.deployed import find, inspect_redis
+from gimel.stack.deployed import find, inspect_redis, own_redis_environment
 from gimel.stack.operations import has_current_data_model, has_valid_keys, releases
 from gimel.stack.plan.permission import alarms
 from gimel.stack.prepare import Planned, prepare
@@ -114,5 +114,8 @@ def _inspect_redis(config: Config, aws: Aws) -> tuple[str, dict[str, Any]]:
         return "the functions", inspect_redis(aws, Names(config.stack))
     except AwsError:
         return "here", look_at_redis(
-            {**config.redis.environment, "GIMEL_LIMITS": config.limits.model_dump_json()}
+            {
+                **own_redis_environment(config, aws),
+                "GIMEL_LIMITS": config.limits.model_dump_json(),
+            }
         )

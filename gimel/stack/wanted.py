@@ -185,6 +185,8 @@ class Wanted:
     boundary: str | None
     alarm_email: str | None
     alarm_dollars_per_day: float
+    secret: str | None
+    kms_key: str | None
 
     @property
     def code(self) -> dict[str, Any]:
@@ -225,6 +227,8 @@ def wanted_stack(
         boundary=config.permissions_boundary,
         alarm_email=config.alarm_email,
         alarm_dollars_per_day=config.alarm_dollars_per_day,
+        secret=config.redis.secret,
+        kms_key=config.kms_key,
     )
 
 
@@ -265,6 +269,8 @@ def _configurations(
             "MemorySize": config.memory,
             "Role": home.arn("iam", f"role/{names.role}", regional=False),
             "Environment": {"Variables": environment},
+            # An empty text stands for Lambda's own key.
+            "KMSKeyArn": config.kms_key or "",
             "LoggingConfig": {**LOGGING, "LogGroup": log_group(names.function(purpose))},
             "VpcConfig": {
                 "SubnetIds": sorted(vpc.subnets) if vpc else [],

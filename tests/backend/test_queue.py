@@ -1,18 +1,18 @@
-"""Messages on the queue: their format, their signature, and the line to SQS."""
+"""Messages on the queue: their format, and the line to SQS."""
 
 import socket
 import threading
 import time
 
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gimel.backend.queue import NotQueuedError, Queue, decode, encode, signed
+from gimel.backend.aws_service import Service
+from gimel.backend.queue import NotQueuedError, Queue, decode, encode
 from gimel.backend.wire import Event
+from tests.support.proxy import black_hole
+from tests.support.servers import free_port
 from tests.support.sqs import CREDENTIALS, Sqs
 
 
@@ -48,29 +48,6 @@ def test_a_message_is_filled() -> None:
 def test_what_is_no_message_is_a_value_error(body: str) -> None:
     with pytest.raises(ValueError):
         decode(body)
-
-
-@pytest.mark.parametrize("token", [{}, {"AWS_SESSION_TOKEN": "a token/+="}])
-def test_the_signature_is_botocores(token: dict[str, str]) -> None:
-    body = '{"MessageBody":"é"}'.encode()
-    mine = signed(
-        "https://sqs.eu-west-1.amazonaws.com", "eu-west-1", "SendMessage", body, CREDENTIALS | token
-    )
-    theirs = AWSRequest(
-        "POST",
-        "https://sqs.eu-west-1.amazonaws.com/",
-        {key: mine[key] for key in ("content-type", "x-amz-target")},
-        body,
-    )
-    credentials = Credentials("testing", "testing", token.get("AWS_SESSION_TOKEN"))
-    signer = SigV4Auth(credentials, "sqs", "eu-west-1")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("botocore.auth.SIGV4_TIMESTAMP", mine["x-amz-date"])
-        signer.add_auth(theirs)
-    assert (
-        theirs.headers["Authorization"].split("SignedHeaders=")[1]
-        == (mine["authorization"].split("SignedHeaders=")[1])
-    )
 
 
 def test_a_kept_line_that_died_costs_a_retry(queue: Sqs) -> None:
@@ -114,3 +91,27 @@ def test_a_kept_line_that_is_half_open_leaves_time_for_a_fresh_one() -> None:
         server.join()
     for line in lines:
         line.close()
+
+
+def test_a_name_with_many_addresses_takes_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    with black_hole(accepts=False) as port:
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [address] * 8)
+        endpoint = {"AWS_ENDPOINT_URL": f"http://many.test:{port}"}
+        queue = Queue("arn:aws:sqs:x:1:q", CREDENTIALS | endpoint)
+        started = time.monotonic()
+        with pytest.raises(NotQueuedError, match="TimeoutError"):
+            queue.put([Event("n", "e", "g", "v", "1")])
+        assert time.monotonic() - started < 1
+
+
+def test_a_name_is_tried_at_each_of_its_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        closed, family = free_port(), (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        addresses = [(*family, ("127.0.0.1", each)) for each in (closed, port)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        environ = CREDENTIALS | {"AWS_ENDPOINT_URL": "http://two.test:1"}
+        service = Service("arn:aws:sqs:x:1:q", environ)
+        with service._open(lambda: 1.0) as opened:
+            assert opened.getpeername() == ("127.0.0.1", port)

@@ -13,9 +13,10 @@ from tests.support.configurations import OLD, URL, mistakes, parsed, with_redis
 
 MISTAKES = [
     ({}, ["redis: is missing"]),
-    (with_redis(), ['redis: give either "url" or "host" (with "port", "password", …)']),
+    (with_redis(),
+     ['redis: give either "url" or "host" (with "port", "password", …), or write "managed"']),
     (with_redis(url=URL, host="h"),
-     ['redis: give either "url" or "host" (with "port", "password", …)']),
+     ['redis: give either "url" or "host" (with "port", "password", …), or write "managed"']),
     (with_redis(hots="h"), ['redis.hots: unknown key; did you mean "host"?']),
     (with_redis(host="h", pasword="hunter2"),
      ['redis.pasword: unknown key; did you mean "password"?']),

@@ -6,6 +6,7 @@ import pytest
 import redis
 import trustme
 
+from gimel.config.redis import ManagedRedis, managed_environment
 from tests.support.configurations import URL, mistakes, parsed, with_redis
 
 
@@ -39,6 +40,98 @@ def test_redis_py_finds_in_the_address_what_was_put_in(password: str) -> None:
         options = client.connection_pool.connection_kwargs
     given = {"host": "h", "port": 6379, "username": "u:1", "password": password, "db": 2}
     assert given.items() <= options.items()
+
+
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/redis-a1B2c3"
+PARAMETER = "arn:aws-us-gov:ssm:us-gov-west-1:123456789012:parameter/shop/redis"
+
+
+@pytest.mark.parametrize("secret", [SECRET, PARAMETER])
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({"host": "h", "ssl": True}, "rediss://h:6379/0"),
+        ({"host": "h", "username": "u"}, "redis://u:@h:6379/0"),
+        ({"url": "rediss://u@h/1"}, "rediss://u@h/1"),
+    ],
+)
+def test_a_secret_stands_for_the_password(
+    settings: dict[str, object], url: str, secret: str
+) -> None:
+    environment = parsed(with_redis(**settings, secret=secret)).redis.environment
+    assert environment == {"GIMEL_REDIS_URL": url, "GIMEL_REDIS_SECRET": secret}
+
+
+PASSWORD_ELSEWHERE = (
+    'redis: url may name only the user, before the host: "secret" holds the password'
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"secret": SECRET}, 'redis: give either "url" or "host" (with "port", "password", …), '
+         'or write "managed"'),
+        ({"host": "h", "secret": SECRET, "password": "hunter2"},
+         'redis: "secret" holds the password: remove "password"'),
+        ({"url": "redis://:hunter2@h", "secret": SECRET}, PASSWORD_ELSEWHERE),
+        ({"url": "redis://h?password=hunter2", "secret": SECRET}, PASSWORD_ELSEWHERE),
+        ({"url": "redis://h?username=u", "secret": SECRET}, PASSWORD_ELSEWHERE),
+    ],
+)  # fmt: skip
+def test_with_a_secret_there_is_one_place_for_the_password(
+    settings: dict[str, object], line: str
+) -> None:
+    assert mistakes(with_redis(**settings)) == [line]
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "hunter2",
+        "shop/redis",
+        SECRET.removesuffix("-a1B2c3"),
+        SECRET.replace("secretsmanager", "iam"),
+        PARAMETER.replace("parameter", "document"),
+    ],
+)
+def test_a_secret_is_the_whole_arn(secret: str) -> None:
+    (line,) = mistakes(with_redis(host="h", secret=secret))
+    assert line.startswith("redis.secret: must look like arn:aws:secretsmanager:")
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("settings", ["managed", {"managed": {}}])
+def test_a_managed_redis_has_limits_and_no_address(settings: object) -> None:
+    found = parsed({"redis": settings}).redis
+    assert found.managed == ManagedRedis(gigabytes=1, ecpu=10_000, snapshot_days=7)
+    with pytest.raises(LookupError):
+        _ = found.environment
+    assert managed_environment("gimel-1", "gimel-1.example:6379") == {
+        "GIMEL_REDIS_URL": "rediss://gimel-1.example:6379/0",
+        "GIMEL_REDIS_IAM": "gimel-1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ("hunter2", "redis: must be an object, {…}"),
+        ({"managed": "hunter2"}, "redis.managed: must be an object, {…}"),
+        ({"managed": {}, "host": "h", "ca": None}, 'redis: "managed" needs no other key: remove '
+         "ca, host"),
+        ({"managed": {"gigabyte": 1}},
+         'redis.managed.gigabyte: unknown key; did you mean "gigabytes"?'),
+        ({"managed": {"gigabytes": 0}}, "redis.managed.gigabytes: must be at least 1"),
+        ({"managed": {"gigabytes": 5001}}, "redis.managed.gigabytes: must be at most 5000"),
+        ({"managed": {"ecpu": 999}}, "redis.managed.ecpu: must be at least 1000"),
+        ({"managed": {"ecpu": 15_000_001}}, "redis.managed.ecpu: must be at most 15000000"),
+        ({"managed": {"snapshot_days": -1}}, "redis.managed.snapshot_days: must be at least 0"),
+        ({"managed": {"snapshot_days": 36}}, "redis.managed.snapshot_days: must be at most 35"),
+    ],
+)  # fmt: skip
+def test_what_a_managed_redis_cannot_be(settings: object, line: str) -> None:
+    assert mistakes({"redis": settings}) == [line]
 
 
 HOSTS = ["redis://u:hunter2@h:6379", "h:6379", "u:hunter2@h", "a b", "", "[::1]", "::1%]/", "h\n"]

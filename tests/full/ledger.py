@@ -1,12 +1,14 @@
 """No event lost: a load with known ids while things are done to Redis, and what was counted of it.
 
-    python -m tests.full.ledger [--deployed] [--events 200000] [--clients 4]
+    python -m tests.full.ledger [--deployed | --serverless] [--events 200000] [--clients 4]
 
 Clients send single events and batches through the WSGI application and its spool, into a Valkey
 with a replica: see tests/full/faults.py. `--deployed`: to a stack that `gimel deploy` made on an
-emulated account, with its queue and its replay function. Half of the events go to an experiment of
-1,024 shards, half to an exact one. At the end all that waited is replayed, and the counters are
-compared with clean ones, register by register and member by member: see tests/full/membership.py.
+emulated account, with its queue and its replay function. `--serverless`: with what is known of
+ElastiCache Serverless in front of the Valkey, see tests/support/serverless_cache.py. Half of the
+events go to an experiment of 1,024 shards, half to an exact one. At the end all that waited is
+replayed, and the counters are compared with clean ones, register by register and member by member:
+see tests/full/membership.py.
 """
 
 import argparse
@@ -35,8 +37,9 @@ from gimel.backend.queue import NotQueuedError
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 from tests.full import ledger_deployed, membership
-from tests.full.faults import Pair
+from tests.full.faults import Pair, faults_of
 from tests.full.load import NAMESPACE, Load, body_of
+from tests.support.serverless_cache import serverless_cache
 
 SHARDS = 1024
 
@@ -72,21 +75,37 @@ def disturb(load: Load, faults: dict[str, Callable[[], None]], pause: float) -> 
     return dict(done)
 
 
-def run(events: int, clients: int, folder: Path, pause: float = 2.5) -> dict[str, Any]:
+def run(
+    events: int, clients: int, folder: Path, pause: float = 2.5, *, serverless: bool = False
+) -> dict[str, Any]:
     """Run it all in this process; the figures of the ledger."""
     random.seed(1)
     pair = Pair(folder)
-    place = folder / "spool"
+    if not serverless:
+        return _run(pair, pair.faults, {"GIMEL_REDIS_URL": pair.url}, events, clients, pause)
+    with serverless_cache(pair.proxy.port) as cache:
+        faults = pair.faults | faults_of(cache)
+        return _run(pair, faults, cache.environ, events, clients, pause)
+
+
+def _run(
+    pair: Pair,
+    faults: dict[str, Callable[[], None]],
+    redis_environ: dict[str, str],
+    events: int,
+    clients: int,
+    pause: float,
+) -> dict[str, Any]:
+    place = pair.folder / "spool"
     place.mkdir()
-    os.environ |= {
-        "GIMEL_REDIS_URL": pair.url,
+    environ = redis_environ | {
         "GIMEL_KEY_SHA256": "none",
         "GIMEL_SHARDS": str(SHARDS),
         "GIMEL_SPOOL": str(place),
     }
+    os.environ |= environ
     process.reset()
     change(process.connection(), (NAMESPACE, "x"), {"counting": EXACT}, "owner")
-    faults = pair.faults
     faults["stopped, and the spool full (503)"] = lambda: _spool_full(pair, place)
     # A log line for each request that is queued is of no use here.
     with contextlib.redirect_stdout(None), _replaying(Spool(place)):
@@ -94,7 +113,8 @@ def run(events: int, clients: int, folder: Path, pause: float = 2.5) -> dict[str
         done = disturb(load, faults, pause)
     figures = verify(pair, load)
     pair.close()
-    del os.environ["GIMEL_SPOOL"]
+    for name in environ:
+        del os.environ[name]
     process.reset()
     return figures | {"faults": done}
 
@@ -162,9 +182,10 @@ def verify(pair: Pair, load: Load) -> dict[str, Any]:
     }
 
 
-def measure(events: int, clients: int, folder: Path, *, deployed: bool) -> dict[str, Any]:
-    if not deployed:
-        return run(events, clients, folder)
+def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    events, clients = asked.events, asked.clients
+    if not asked.deployed:
+        return run(events, clients, folder, serverless=asked.serverless)
     pair = Pair(folder)
     try:
         with ledger_deployed.deployed(folder, pair.url, SHARDS) as stack:
@@ -178,10 +199,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--clients", type=int, default=4)
-    parser.add_argument("--deployed", action="store_true")
+    to = parser.add_mutually_exclusive_group()
+    to.add_argument("--deployed", action="store_true")
+    to.add_argument("--serverless", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = measure(asked.events, asked.clients, Path(folder), deployed=asked.deployed)
+        figures = measure(asked, Path(folder))
     print(json.dumps(figures, indent=2))
 
 

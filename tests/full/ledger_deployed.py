@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import requests
-from gimel.stack.queues import observe_queues
 
 from gimel import deploy
 from gimel.backend.counting.exact import EXACT
@@ -19,6 +18,7 @@ from gimel.backend.wire import Event
 from gimel.client import Client
 from gimel.config.file import parse
 from gimel.stack.aws import Aws
+from gimel.stack.observe.queues import observe_queues
 from gimel.stack.wanted import Names
 from tests.full.load import NAMESPACE, body_of
 from tests.support.aws_account import REGION, emulator, environment

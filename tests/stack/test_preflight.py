@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from gimel.backend.aws_service import Service
 from gimel.config.redis import RedisSettings
 from gimel.config.settings import Config
 from gimel.config.stack import Concurrency
@@ -25,7 +26,7 @@ from tests.support.tls import tls_redis
 
 
 def checks(**settings: object) -> list[Check]:
-    found = list(check_redis(RedisSettings(**{"host": "127.0.0.1"} | settings)))
+    found = list(check_redis(RedisSettings(**{"host": "127.0.0.1"} | settings).environment))
     assert not any(word in str(found) for word in (SECRET, URL_SECRET))
     return found
 
@@ -55,6 +56,18 @@ def test_a_wrong_password(locked: redis.Redis) -> None:
     port = port_of(locked)
     for wrong in ({"password": "wrong"}, {}, {"username": "nobody", "password": SECRET}):
         assert "correct redis.password" in failure(port=port, **wrong)
+
+
+def test_who_may_not_read_the_secret_is_not_stopped(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:redis-a1B2c3"
+    for code, state in (("AccessDeniedException", "warning"), ("InternalServiceError", "failed")):
+        answer = (400, json.dumps({"__type": code}).encode())
+        monkeypatch.setattr(Service, "call", lambda *_, answer=answer: answer)
+        (check,) = checks(port=port_of(store), secret=arn)
+        assert check.state == state
+        assert ("the deploy will show whether it is right" in check.found) == (state == "warning")
 
 
 def test_a_password_where_none_is_wanted(store: redis.Redis) -> None:

@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from gimel import deploy
+from gimel.backend.redis.connection import Connection
 from gimel.config.redis import RedisSettings
 from gimel.config.settings import Config
 from gimel.stack.deployed import connect
@@ -45,8 +46,8 @@ def refusal(inside: Config, url: str) -> str:
 def test_the_functions_answer_for_their_own_redis_only(inside: Config) -> None:
     aws = connect(inside)
     other = inside.model_copy(update={"redis": RedisSettings(url="redis://other.invalid:6379/0")})
-    assert preflight._ask_functions(other, aws) is None
-    seen = preflight._ask_functions(inside, aws)
+    assert preflight._ask_functions(other, aws, other.redis.address) is None
+    seen = preflight._ask_functions(inside, aws, inside.redis.address)
     assert seen is not None
     assert seen["trouble"] is None
 
@@ -77,13 +78,14 @@ def test_a_redis_that_only_the_functions_reach(
     """What they were deployed with is fine; this machine cannot get there."""
     deploy.deploy(inside, lambda line: None)
 
-    def unreachable(settings: RedisSettings) -> None:
+    def unreachable(connection: Connection) -> None:
         raise redis.ConnectionError("no route to host")
 
     with monkeypatch.context() as patch:
-        patch.setattr(preflight, "_count_probe_event", unreachable)
+        patch.setattr("gimel.stack.preflight.redis._count_probe_event", unreachable)
         aws = connect(inside)
-        (check,) = check_redis(inside.redis, partial(preflight._ask_functions, inside, aws))
+        ask = partial(preflight._ask_functions, inside, aws, inside.redis.address)
+        (check,) = check_redis(inside.redis.environment, ask)
     assert check.state == "ok"
     assert "answers the functions and counts" in check.found
     away = {"url": f"redis://:{URL_SECRET}@127.0.0.1:{free_port()}/0"}

@@ -124,7 +124,9 @@ def done(wanted: Wanted) -> Observed:
         role=ObservedRole(
             tags,
             trust_policy(),
-            functions_policy(names, HOME, wanted.vpc is not None),
+            functions_policy(
+                names, HOME, wanted.vpc is not None, secret=wanted.secret, kms_key=wanted.kms_key
+            ),
             (names.policy(HOME.region),),
             boundary=wanted.boundary,
         ),

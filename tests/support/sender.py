@@ -24,8 +24,13 @@ class Kept:
 class Sender:
     """Sends events one after the other, each with a uuid of its own, and takes the time."""
 
-    def __init__(self, url: str, **options: object) -> None:
-        self.connection = Connection(url, **options)  # type: ignore[arg-type]
+    def __init__(self, way: str | Connection, **options: object) -> None:
+        """Send through the connection, or through one to the URL."""
+        self.connection = (
+            Connection(way, **options)  # type: ignore[arg-type]
+            if isinstance(way, str)
+            else way
+        )
         self.counters = Counters(self.connection, shards=256)
         self.spill = Kept()
         self.now = 0.0

@@ -46,10 +46,10 @@ def check_memory(batch: Batch) -> Conversation[None]:
     (report,) = yield Attempt([("INFO", "memory")])
     if not isinstance(report, bytes):
         return
-    lines = (line.split(":", 1) for line in report.decode().splitlines() if ":" in line)
-    figures = dict(lines)
-    most = int(figures.get("maxmemory", 0)) or batch.limits.memory * 1_000_000
-    share = int(figures.get("used_memory", 0)) / most if most else 0
+    lines = (line.partition(":") for line in report.decode().splitlines())
+    figures = {name: int(text) for name, _, text in lines if text.isdecimal()}
+    most = figures.get("maxmemory", 0) or batch.limits.memory * 1_000_000
+    share = figures.get("used_memory", 0) / most if most else 0
     batch.memory_is_short = share > _SHORT
     if share > _NEARLY_FULL:
         log_metric("redis_percent_full", round(100 * share))

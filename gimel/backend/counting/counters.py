@@ -348,7 +348,8 @@ class Counters:
         if parts and not forget:
             # A process that remembers the counters keeps writing to their keys. This set is the
             # only record of these keys.
-            commands.append(("SADD", keys.deleted_parts, *parts))
+            for start in range(0, len(parts), 1000):
+                commands.append(("SADD", keys.deleted_parts, *parts[start : start + 1000]))
         commands += [("UNLINK", key) for key in keys_of(parts)]
         if forget:
             commands.append(("UNLINK", keys.deleted_parts))

@@ -40,6 +40,9 @@ GROWTH = 4
 FULL = 300
 _ROOMY = FULL // 2
 _MOVED_AT_ONCE = 20_000
+# ElastiCache Serverless accepts at most 3,999 arguments:
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/SupportedCommands.html
+_IN_ONE_COMMAND = 1000
 
 
 def member_of(uuid: str) -> int:
@@ -109,8 +112,9 @@ def _move_up(connection: Connection, generations: Generations) -> None:
         ]
         replies = connection.execute([("SMEMBERS", key) for key, _, _ in older])
         for source, members in zip(older, replies, strict=True):
-            if members:
-                found.append((*source, sorted(members)))
+            ordered = sorted(members)
+            for start in range(0, len(ordered), _IN_ONE_COMMAND):
+                found.append((*source, ordered[start : start + _IN_ONE_COMMAND]))
     while found:
         batch, size = [], 0
         while found and size < _MOVED_AT_ONCE:

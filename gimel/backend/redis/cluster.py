@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from redis.backoff import NoBackoff
 from redis.client import NEVER_DECODE
 from redis.cluster import RedisCluster
-from redis.exceptions import ConnectionError, RedisClusterException, ResponseError
+from redis.exceptions import ConnectionError, RedisClusterException, RedisError, ResponseError
 from redis.retry import Retry
 
 from gimel.backend.redis.errors import AWAY, ELSEWHERE
@@ -59,7 +59,9 @@ class Cluster:
                 **options,
             )
         except RedisClusterException as error:
-            raise ConnectionError(str(error)) from None
+            # The cause says more: a refused password, or a secret that cannot be read.
+            cause = error.__cause__
+            raise cause if isinstance(cause, RedisError) else ConnectionError(str(error)) from None
 
     def ask(self, commands: Sequence[Command]) -> list[Any]:
         """Return the replies to commands of one key each, in one round trip to each server."""

@@ -8,17 +8,22 @@ server may hold less data: so the counters forget what they know, and add the ev
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from itertools import chain, islice
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from redis.backoff import NoBackoff
-from redis.exceptions import AskError
+from redis.exceptions import AskError, RedisError
 from redis.retry import Retry
 
 from gimel.backend.redis.errors import AWAY, MOVED, is_wrong_type
 from gimel.backend.redis.protocol import Command, Series, exchange_in_turn, receive, send
 from gimel.backend.redis.transport import BoundedPool, Deadline, reconnects
+from gimel.backend.tls import tls_context
+
+if TYPE_CHECKING:
+    from gimel.backend.redis.login import Login
 
 __all__ = ["Addition", "Command", "Connection", "Series"]
 
@@ -26,6 +31,9 @@ T = TypeVar("T")
 
 # command, key, element
 Addition = tuple[str, str, str]
+
+# Seconds by which a function's start may be delayed.
+_PREPARE_SECONDS = 2.0
 
 
 class _Kept(threading.local):
@@ -39,13 +47,22 @@ class Connection:
 
     Each step on the socket takes at most 0.5 s; `run` bounds all steps together. `cluster`: the
     server belongs to a Redis or Valkey Cluster. `ca`: certificates (PEM) to trust besides the
-    system's. A server behind rediss:// is always verified.
+    system's. A server behind rediss:// is always verified. `login`: user and password, where the
+    URL has none.
     """
 
-    def __init__(self, url: str, *, cluster: bool = False, ca: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        cluster: bool = False,
+        ca: str | None = None,
+        login: "Login | None" = None,
+    ) -> None:
         self._url = url
         self._is_cluster = cluster
         self._ca = ca
+        self._login = login
         self._kept = _Kept()
 
     @property
@@ -58,11 +75,48 @@ class Connection:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Connection":
-        """Return the connection that the GIMEL_REDIS_… variables describe: URL, CLUSTER, CA."""
+        """Return the connection that the variables of the environment describe.
+
+        GIMEL_REDIS_URL    the address, with the password unless one of the last two is set
+        GIMEL_REDIS_CLUSTER, GIMEL_REDIS_CA    `cluster` (if it is 1) and `ca`
+        GIMEL_REDIS_SECRET    the ARN of a Secrets Manager secret or SSM parameter: the password
+        GIMEL_REDIS_IAM    the name of an ElastiCache Serverless cache, which checks a signed token
+        """
+        url, its_login = environ["GIMEL_REDIS_URL"], None
+        if "GIMEL_REDIS_SECRET" in environ or "GIMEL_REDIS_IAM" in environ:
+            # Imported here: a password in the URL needs none of it.
+            from gimel.backend.redis.login import login
+
+            url, its_login = login(environ)
         return cls(
-            environ["GIMEL_REDIS_URL"],
+            url,
             cluster=environ.get("GIMEL_REDIS_CLUSTER") == "1",
             ca=environ.get("GIMEL_REDIS_CA"),
+            login=its_login,
+        )
+
+    def prepare(self) -> None:
+        """Load the certificates and read the secret that the first event would wait for.
+
+        A failure counts as none: the first event tries again.
+        """
+        with suppress(RedisError, OSError), Deadline(_PREPARE_SECONDS):
+            if self._url.startswith("rediss:"):
+                tls_context(self._ca, self._options.get("ssl_min_version"))
+            if self._login:
+                self._login.get_credentials()
+
+    def client(self, seconds: float) -> Any:
+        """Return redis-py's client of this server, each step of which takes at most `seconds`."""
+        # Imported here: events do without it.
+        from redis.client import Redis
+
+        return Redis.from_url(
+            self._url,
+            decode_responses=True,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
+            **self._options,
         )
 
     @property
@@ -71,6 +125,8 @@ class Connection:
         options: dict[str, Any] = {"lib_name": None, "lib_version": None}
         if self._ca:
             options["ssl_ca_data"] = self._ca
+        if self._login:
+            options |= {"credential_provider": self._login, **self._login.options}
         return options
 
     @cached_property

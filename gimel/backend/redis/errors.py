@@ -16,7 +16,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
-Trouble = Literal["network", "tls", "password", "acl", "other"]
+Trouble = Literal["network", "tls", "password", "secret", "acl", "busy", "other"]
 
 # The connection broke, or Redis did not reply in time.
 AWAY = (ConnectionError, TimeoutError)
@@ -33,6 +33,24 @@ _ONE_KEY = (
     "No permissions to access a key",
     "this user has no permissions to access one of the keys",
 )
+
+
+# What ElastiCache Serverless says to a new connection while it cannot check its token, as redis-py
+# words it: https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html
+_NO_LOGIN_NOW = (
+    "service is not available",
+    "IAM Authentication service is not available",
+    "Exceeded limit of IAM Authentication requests",
+)
+
+
+class SecretError(ConnectionError):
+    """The secret with Redis's password cannot be read. The message quotes nothing of it."""
+
+
+def is_away_for_now(error: Exception) -> bool:
+    """Return whether a server that refuses a login will accept it later."""
+    return str(error).startswith(_NO_LOGIN_NOW)
 
 
 def is_wrong_type(error: Exception) -> bool:
@@ -53,10 +71,14 @@ def has_needless_password(error: RedisError) -> bool:
 def trouble(error: RedisError) -> Trouble:
     """Return what stands between this process and Redis."""
     text = str(error)
+    if isinstance(error, SecretError):
+        return "secret"
     if isinstance(error, NoPermissionError) or "NOPERM" in text:
         return "acl"
     if isinstance(error, AuthenticationError) or "WRONGPASS" in text or "NOAUTH" in text:
         return "password"
+    if is_away_for_now(error):
+        return "busy"
     cause = error.__cause__ or error.__context__
     if isinstance(cause, ssl.SSLError) or "SSL" in text:
         return "tls"

@@ -19,6 +19,9 @@ from redis.connection import (
     UnixDomainSocketConnection,
 )
 
+from gimel.backend.redis.errors import is_away_for_now
+from gimel.backend.tls import tls_context
+
 # Seconds for one step on the socket: a connect, a piece sent, or a reply.
 _STEP = 0.5
 # Bytes read from the socket at once
@@ -50,7 +53,8 @@ class Deadline:
         _deadline.at = inf
 
 
-def _seconds_for_a_step() -> float:
+def seconds_for_a_step() -> float:
+    """Return the time for the next step on a socket. Raises redis.TimeoutError if none is left."""
     left = _deadline.at - time.monotonic()
     if left <= 0:
         raise exceptions.TimeoutError("no time is left")
@@ -72,7 +76,7 @@ class _BoundedSocket:
         def bounded(argument: Any) -> Any:
             # redis-py sets a timeout of 0 to ask whether anything has arrived.
             if set_to := sock.gettimeout():
-                seconds = _seconds_for_a_step()
+                seconds = seconds_for_a_step()
                 # Setting a timeout is a system call.
                 if seconds != set_to:
                     sock.settimeout(seconds)
@@ -124,6 +128,7 @@ class _BoundedSocket:
 class _Bounded:
     """A mixin that bounds the steps of a redis-py connection."""
 
+    credential_provider: Any
     socket_timeout: float | None
     # how often this process connected again
     reconnects: ClassVar[int] = 0
@@ -136,8 +141,22 @@ class _Bounded:
         lambda _: min(_STEP, max(_deadline.at - time.monotonic(), 0.001)), lambda _, __: None
     )
 
+    def connect_check_health(self, *arguments: Any, **options: Any) -> None:
+        """Connect and log in, once more if the password changed since it was read."""
+        connect = super().connect_check_health  # type: ignore[misc]
+        try:
+            connect(*arguments, **options)
+        except exceptions.AuthenticationError:
+            if self.credential_provider is None or not self.credential_provider.renew():
+                raise
+            connect(*arguments, **options)
+        except exceptions.ResponseError as error:
+            if is_away_for_now(error):
+                raise exceptions.ConnectionError(str(error)) from None
+            raise
+
     def _connect(self) -> Any:
-        self.socket_timeout = _seconds_for_a_step()
+        self.socket_timeout = seconds_for_a_step()
         sock = super()._connect()  # type: ignore[misc]
         _Bounded.reconnects += self._was_connected
         self._was_connected = True
@@ -150,7 +169,13 @@ class _Tcp(_Bounded, Connection):
 
 
 class _Tls(_Bounded, SSLConnection):
-    pass
+    def _wrap_socket_with_ssl(self, sock: Any) -> Any:
+        own = (self.certfile, self.ca_certs, self.ca_path, self.ssl_ciphers)
+        if any(own) or not self.check_hostname:
+            # Files may change while the process runs.
+            return super()._wrap_socket_with_ssl(sock)  # type: ignore[no-untyped-call]
+        context = tls_context(self.ca_data, self.ssl_min_version)
+        return context.wrap_socket(sock, server_hostname=self.host)
 
 
 class _Unix(_Bounded, UnixDomainSocketConnection):

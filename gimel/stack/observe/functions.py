@@ -11,13 +11,14 @@ from gimel.stack.wanted import ALIAS, Names, log_group
 _VERSION = (
     "[].[Version, {Description: Description, Handler: Handler, Runtime: Runtime, Timeout: Timeout,"
     " MemorySize: MemorySize, Role: Role, Environment: {Variables: Environment.Variables || `{}`},"
+    " KMSKeyArn: KMSKeyArn || '',"
     " LoggingConfig: LoggingConfig.{LogFormat: LogFormat,"
     " ApplicationLogLevel: ApplicationLogLevel, SystemLogLevel: SystemLogLevel,"
     " LogGroup: LogGroup},"
     " VpcConfig: {SubnetIds: sort(VpcConfig.SubnetIds || `[]`),"
     " SecurityGroupIds: sort(VpcConfig.SecurityGroupIds || `[]`)},"
     " DeadLetterConfig: DeadLetterConfig, EphemeralStorage: EphemeralStorage,"
-    " FileSystemConfigs: FileSystemConfigs, KMSKeyArn: KMSKeyArn, Layers: Layers[].Arn,"
+    " FileSystemConfigs: FileSystemConfigs, Layers: Layers[].Arn,"
     " SnapStart: SnapStart.{ApplyOn: ApplyOn}, TracingConfig: TracingConfig.{Mode: Mode},"
     " CodeSha256: CodeSha256, Architectures: Architectures}]"
 )

@@ -1,8 +1,8 @@
 """IAM policies: what the functions may do, the minimal policy for deploying, and its simulation.
 
 `functions` holds the policies of the functions' role. `deployer` holds the minimal policy for
-deploying, which `gimel policy` prints. `simulation` asks IAM which of its actions a caller may not
-take.
+deploying, which `gimel policy` prints. `secrets` holds what both say of Redis's secret and of KMS
+keys. `simulation` asks IAM which of the deployer's actions a caller may not take.
 
 A test holds the deployer's policy equal to the calls that the commands make. An action has the name
 of the call, except at API Gateway, where the actions are HTTP methods. AWS requires some further

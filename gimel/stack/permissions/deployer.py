@@ -5,6 +5,7 @@ from typing import Any
 
 from gimel.config.settings import Config
 from gimel.stack.aws import Home
+from gimel.stack.permissions.secrets import FOR_DEPLOYER, secret_statements
 from gimel.stack.wanted import DEFAULT_STACK, REPLAY, Names, log_group
 
 _LAMBDA = (
@@ -47,6 +48,7 @@ OPTIONAL_FOR_DEPLOY = frozenset(
         "ec2:DescribeNetworkInterfaces",
         *("cloudwatch:GetMetricData", "iam:DeleteRole", "iam:DetachRolePolicy"),
         *("iam:SimulatePrincipalPolicy", "logs:DeleteLogGroup", "logs:FilterLogEvents"),
+        "secretsmanager:GetSecretValue",
         *("sqs:DeleteMessage", "sqs:DeleteQueue", "sqs:ReceiveMessage", "sqs:SendMessage"),
         *("lambda:DeleteAlias", "lambda:DeleteEventSourceMapping"),
     }
@@ -85,6 +87,7 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
         # The stack may have left a VPC, and Lambda may not have released its interfaces yet.
         _allow("Interfaces", "ec2", ("DescribeNetworkInterfaces",), ["*"]),
     ]
+    statements += secret_statements(config.redis.secret, config.kms_key, FOR_DEPLOYER)
     if config.vpc:
         statements.append(_allow("Network", "ec2", _NETWORK, ["*"]))
     return {"Version": "2012-10-17", "Statement": statements}

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gimel.stack.aws import Home
+from gimel.stack.permissions.secrets import secret_statements
 from gimel.stack.wanted import Names, alias_arn, log_group
 
 
@@ -21,12 +22,19 @@ def trust_policy(legacy: bool = False) -> dict[str, Any]:
 
 
 def functions_policy(
-    names: Names, home: Home, is_in_vpc: bool = False, legacy: bool = False
+    names: Names,
+    home: Home,
+    is_in_vpc: bool = False,
+    legacy: bool = False,
+    *,
+    secret: str | None = None,
+    kms_key: str | None = None,
 ) -> dict[str, Any]:
     """Return the policy of the functions' role: all IAM actions that the functions have.
 
     The functions write to their own log groups and use their own queues. In a VPC, Lambda manages
-    network interfaces for them. With `legacy`, the REST API of gimel 1.x may invoke them.
+    network interfaces for them. With `legacy`, the REST API of gimel 1.x may invoke them. `secret`
+    and `kms_key` are the ARNs of Redis's secret and of the environment's key.
     """
     groups = map(log_group, names.functions)
     # The ARN of a log stream is the ARN of its group and the stream's name, hence `:*`.
@@ -49,6 +57,7 @@ def functions_policy(
         "Resource": [home.arn("sqs", names.dead_letters)],
     }
     statements = [logs, queue, dead_letters, *(_vpc_statements(names, home) if is_in_vpc else [])]
+    statements += secret_statements(secret, kms_key)
     if legacy:
         aliases = [alias_arn(home, name) for name in names.functions]
         statements.append(

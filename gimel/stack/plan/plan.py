@@ -40,7 +40,6 @@ _FUNCTION_DEFAULTS = {
     "DeadLetterConfig": {"TargetArn": ""},
     "EphemeralStorage": {"Size": 512},
     "FileSystemConfigs": [],
-    "KMSKeyArn": "",
     "Layers": [],
     "SnapStart": {"ApplyOn": "None"},
     "TracingConfig": {"Mode": "PassThrough"},

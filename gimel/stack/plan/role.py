@@ -71,7 +71,14 @@ def _plan_permissions(wanted: Wanted, observed: Observed) -> Iterator[Change]:
     # Without the permissions, Lambda never releases its network interfaces:
     # https://docs.aws.amazon.com/lambda/latest/dg/foundation-networking.html
     is_in_vpc = wanted.vpc is not None or observed.needs_network
-    permissions = functions_policy(names, wanted.home, is_in_vpc, observed.legacy is not None)
+    permissions = functions_policy(
+        names,
+        wanted.home,
+        is_in_vpc,
+        observed.legacy is not None,
+        secret=wanted.secret,
+        kms_key=wanted.kms_key,
+    )
     if found is None or found.permissions != permissions:
         target = {"PolicyName": names.policy(wanted.home.region)}
         before = {}
@@ -82,6 +89,8 @@ def _plan_permissions(wanted: Wanted, observed: Observed) -> Iterator[Change]:
         why = "allows its own logs and queues"
         if is_in_vpc:
             why += ", and network interfaces in the VPC"
+        if wanted.secret:
+            why += ", and Redis's secret"
         yield Change("update" if before else "create", what, why, (call,))
     if found and names.stack == DEFAULT_STACK and LEGACY_POLICY in found.policies:
         call = _iam(wanted, "delete_role_policy", {"PolicyName": LEGACY_POLICY})

@@ -7,7 +7,7 @@ from functools import partial
 from gimel.config.file import ConfigError, ConfigFile
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws, AwsError
-from gimel.stack.deployed import deployed_redis_url, inspect_redis
+from gimel.stack.deployed import deployed_redis_url, inspect_redis, own_redis_environment
 from gimel.stack.preflight.check import Check
 from gimel.stack.preflight.permissions import check_permissions
 from gimel.stack.preflight.redis import RedisReport, check_connections, check_redis
@@ -23,10 +23,17 @@ def run(source: ConfigFile, connect: Callable[[], Aws]) -> Iterator[Check]:
     settings = source.config
     yield _check_file(source)
     aws = yield from check_aws(settings, connect)
-    report = yield from check_redis(settings.redis, partial(_ask_functions, settings, aws))
+    report = yield from _check_redis(settings, aws)
     if report and not report.get("trouble"):
         yield check_connections(settings.reserved_concurrency, _concurrency_limit(aws), report)
     yield _check_alarms(settings)
+
+
+def _check_redis(settings: Config, aws: Aws | None) -> Generator[Check, None, RedisReport | None]:
+    """Check Redis. Return its report, or None if there is none."""
+    environment = own_redis_environment(settings, aws) if aws else settings.redis.environment
+    ask = partial(_ask_functions, settings, aws, environment["GIMEL_REDIS_URL"])
+    return (yield from check_redis(environment, ask))
 
 
 def config_mistakes(error: ConfigError) -> Iterator[Check]:
@@ -65,8 +72,8 @@ def check_aws(settings: Config, connect: Callable[[], Aws]) -> Generator[Check, 
     return aws
 
 
-def _ask_functions(settings: Config, aws: Aws | None) -> RedisReport | None:
-    """Return how the deployed functions see this Redis, or None if they cannot tell.
+def _ask_functions(settings: Config, aws: Aws | None, url: str) -> RedisReport | None:
+    """Return how the deployed functions see the Redis at this URL, or None if they cannot tell.
 
     In a VPC, Redis is expected to be unreachable from this machine. Before the first deploy into
     the VPC there are no functions to ask, so the trouble is "unseen".
@@ -74,7 +81,7 @@ def _ask_functions(settings: Config, aws: Aws | None) -> RedisReport | None:
     if aws is not None:
         names = Names(settings.stack)
         with contextlib.suppress(AwsError):
-            if deployed_redis_url(aws, names) == settings.redis.address:
+            if deployed_redis_url(aws, names) == url:
                 return inspect_redis(aws, names)
     return {"trouble": "unseen"} if settings.vpc else None
 

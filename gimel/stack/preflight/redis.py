@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from gimel.backend.counting.counters import Counters
@@ -15,7 +14,7 @@ from gimel.backend.limits import PREFLIGHT_NAMESPACE
 from gimel.backend.redis.connection import Connection
 from gimel.backend.redis.errors import trouble
 from gimel.backend.wire import Event
-from gimel.config.redis import RedisSettings, advice
+from gimel.config.redis import advice
 from gimel.config.stack import Concurrency
 from gimel.stack.deployed import REDIS_TROUBLE
 from gimel.stack.plan.queue import REPLAY_CONCURRENCY
@@ -28,27 +27,27 @@ RedisReport = Mapping[str, Any]
 
 
 def check_redis(
-    settings: RedisSettings, ask_functions: Callable[[], RedisReport | None] | None = None
+    environment: Mapping[str, str], ask_functions: Callable[[], RedisReport | None] | None = None
 ) -> Generator[Check, None, RedisReport | None]:
     """Check that Redis is reachable and counts, then what may lose counts. Return Redis's report.
 
-    If Redis is unreachable from this machine, `ask_functions` returns the deployed functions'
-    report, or None.
+    `environment` describes the connection, as that of the functions does. If Redis is unreachable
+    from this machine, `ask_functions` returns the deployed functions' report, or None.
     """
-    parts = urlsplit(settings.address)
+    parts = urlsplit(environment["GIMEL_REDIS_URL"])
     address = f"{parts.hostname}:{parts.port or 6379}"
-    client: Any = Redis.from_url(
-        settings.address,
-        decode_responses=True,
-        socket_timeout=_TIMEOUT,
-        socket_connect_timeout=_TIMEOUT,
-        **({"ssl_ca_data": settings.ca} if settings.ca else {}),
-    )
+    connection = Connection.from_environment(environment)
+    client = connection.client(_TIMEOUT)
     try:
         client.ping()
-        _count_probe_event(settings)
+        _count_probe_event(connection)
     except RedisError as error:
-        report = ask_functions() if ask_functions and trouble(error) == "network" else None
+        # A user who deploys may have no permission to read the secret.
+        is_denied = trouble(error) == "secret" and "AccessDenied" in str(error)
+        is_ours = is_denied or trouble(error) == "network"
+        report = ask_functions() if ask_functions and is_ours else None
+        if is_denied:
+            report = report or {"trouble": "denied"}
         if report:
             yield _as_functions_report(address, report)
         else:
@@ -71,6 +70,11 @@ def _as_functions_report(address: str, report: RedisReport) -> Check:
     if kind is None:
         found = f"{address} answers the functions and counts; this machine cannot reach it"
         return Check("Redis", "ok", found)
+    if kind == "denied":
+        found = (
+            f"{address}: you may not read redis.secret; the deploy will show whether it is right"
+        )
+        return Check("Redis", "warning", found)
     if kind == "unseen":
         found = (
             f"this machine cannot reach {address}: the deploy will show whether the functions do"
@@ -81,9 +85,9 @@ def _as_functions_report(address: str, report: RedisReport) -> Check:
     return Check("Redis", "warning", found)
 
 
-def _count_probe_event(settings: RedisSettings) -> None:
+def _count_probe_event(connection: Connection) -> None:
     """Count an event as the functions will, and delete it."""
-    counters = Counters(Connection.from_environment(settings.environment))
+    counters = Counters(connection)
     counters.add([Event(PREFLIGHT_NAMESPACE, "preflight", PARTICIPATE, "a", "1")])
     counters.delete(PREFLIGHT_NAMESPACE, "preflight", forget=True)
 

@@ -99,7 +99,7 @@ def test_an_experiment_that_another_process_is_making_in_a_cluster_is_no_old_one
 def test_preflight_of_a_cluster() -> None:
     with cluster() as nodes:
         settings = RedisSettings.model_validate({"url": url_of(nodes[1]), "cluster": True})
-        first, *_ = check_redis(settings)
+        first, *_ = check_redis(settings.environment)
         assert (first.name, first.state) == ("Redis", "ok"), first
         assert sum(node.dbsize() for node in nodes) == 0
 

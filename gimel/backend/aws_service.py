@@ -1,0 +1,88 @@
+"""Calls to AWS's JSON services with the standard library alone: SQS, Secrets Manager and SSM."""
+
+import json
+import socket
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from gimel.backend.signing import signed_headers
+from gimel.backend.tls import tls_context
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
+
+# Each service's name for itself, and its version of JSON, from botocore's models
+_PROTOCOLS = {
+    "sqs": ("AmazonSQS", "1.0"),
+    "secretsmanager": ("secretsmanager", "1.1"),
+    "ssm": ("AmazonSSM", "1.1"),
+}
+
+
+class Service:
+    """The service and region that an ARN names. The credentials come from the environment."""
+
+    def __init__(self, arn: str, environ: Mapping[str, str]) -> None:
+        _, partition, self.name, self._region, *_ = arn.split(":")
+        suffix = "amazonaws.com.cn" if partition == "aws-cn" else "amazonaws.com"
+        default = f"https://{self.name}.{self._region}.{suffix}"
+        self.endpoint = environ.get("AWS_ENDPOINT_URL") or default
+        self._environ = environ
+
+    def connection(self) -> "HTTPConnection":
+        """Return a connection that the first call opens."""
+        # Imported here: most events need no service of AWS.
+        from http.client import HTTPConnection
+
+        return HTTPConnection(urlsplit(self.endpoint).netloc)
+
+    def call(
+        self,
+        connection: "HTTPConnection",
+        action: str,
+        arguments: Mapping[str, Any],
+        seconds: Callable[[], float],
+    ) -> tuple[int, bytes]:
+        """Call an action. Return the status and the body of the answer.
+
+        `seconds` returns the time for the next step on the socket. Raises OSError, HTTPException
+        and what `seconds` raises; the connection is closed then.
+        """
+        prefix, version = _PROTOCOLS[self.name]
+        body = json.dumps(arguments).encode()
+        headers = {
+            "content-type": f"application/x-amz-json-{version}",
+            "x-amz-target": f"{prefix}.{action}",
+        }
+        signed = signed_headers(
+            self.name, self._region, headers, body, self.endpoint, self._environ
+        )
+        try:
+            if connection.sock is None:
+                connection.sock = self._open(seconds)
+            connection.sock.settimeout(seconds())
+            connection.request("POST", "/", body, signed)
+            connection.sock.settimeout(seconds())
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except BaseException:
+            connection.close()
+            raise
+
+    def _open(self, seconds: Callable[[], float]) -> socket.socket:
+        """Connect. http.client would give each address of the host the same time anew."""
+        parts = urlsplit(self.endpoint)
+        is_tls = parts.scheme == "https"
+        host, port = str(parts.hostname), parts.port or (443 if is_tls else 80)
+        failure = OSError("the host has no address")
+        for *kind, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            sock = socket.socket(*kind)
+            try:
+                sock.settimeout(seconds())
+                sock.connect(address)
+                return tls_context().wrap_socket(sock, server_hostname=host) if is_tls else sock
+            except OSError as error:
+                sock.close()
+                failure = error
+        raise failure
