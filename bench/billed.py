@@ -3,6 +3,7 @@
 CPU time is that of the function's process, `awslambdaric` included, in milliseconds of a whole CPU.
 """
 
+import json
 import statistics
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,16 +11,18 @@ from pathlib import Path
 
 from bench import cold, harness, peers
 from bench.harness import Lines
-from bench.worker import fields
+from bench.worker import fields, proxy_event
 from gimel.stack import bundle
 
 HEAD = (
     *("function", "first event, CPU", "to gimel 1.5.0", "quartiles"),
-    *("warm event, CPU", "memory used"),
+    *("warm request, CPU", "memory used"),
 )
 PEER = "gimel 1.5.0"
 ROUNDS = 7
 EVENTS = 400
+# As many as a sender may well collect before it sends them. `cost` takes them, too.
+BATCH = 10
 
 # CPU of the first event and of a warm one in ms, memory in MB
 Billed = tuple[float, float, float]
@@ -42,11 +45,18 @@ def _run(function: cold.Function, event: Callable[[str], dict[str, object]]) -> 
         return first, (running.cpu() - first) / EVENTS, _peak(running.process)
 
 
+def batch(name: str) -> dict[str, object]:
+    """Events in one request: `POST /e`."""
+    events = [fields(f"{name}.{number}") for number in range(BATCH)]
+    return proxy_event("POST", body=json.dumps(events))
+
+
 def measure(port: int) -> Lines:
     fuller = peers.runtime_with_setuptools()
     own, first = cold.ours("own", bundle.build().content, port), cold.first_gimel(port)
     functions = {
         "Gimel": (own, cold.own_event),
+        f"Gimel, {BATCH} events a request": (own, batch),
         PEER: (replace(first, interpreter=fuller), fields),
         "gimel 1.5.0, a bare interpreter": (first, fields),
     }

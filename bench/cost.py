@@ -24,11 +24,12 @@ _POLLS_A_MONTH = 5 * MONTH / 20
 
 @dataclass(frozen=True)
 class Stack:
-    """What one event takes on its way in.
+    """What one request takes on its way in.
 
     `cpu` and `cold_cpu` are ms of a whole CPU; `wait` is ms for the network; `cold` the share of
-    events that start a function; `log` and `answer` are bytes. `spilled` is the share of events
-    that wait in a queue for Redis; None is a stack without one.
+    requests that start a function; `log` and `answer` are bytes. `spilled` is the share of requests
+    that wait in a queue for Redis; None is a stack without one. `batch` is how many events there
+    are in a request.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Stack:
     answer: int
     cold: float = 0.001
     spilled: float | None = None
+    batch: int = 1
 
 
 # cpu, cold_cpu: `python -m bench --billed`, gimel 1.x's on a bare interpreter. wait: round trips of
@@ -49,6 +51,11 @@ class Stack:
 # START, END and REPORT, which are 330 bytes, unless it is told not to.
 OURS = Stack("Gimel", "http_api", "arm64", 256, 0.33, 1, 115, 0, 450, spilled=0)
 SPILLING = replace(OURS, name="Gimel, a tenth spilled", spilled=0.1)
+BY_URL = replace(OURS, name="Gimel, function URL", api="function_url")
+# Ten events in a request take one and a half times the CPU of one (`python -m bench --billed`).
+_BATCH = {"cpu": 1.5 * OURS.cpu, "batch": 10}
+BATCHED = replace(OURS, name="Gimel, ten events a request", **_BATCH)
+BY_URL_BATCHED = replace(BY_URL, name="Gimel, function URL, ten events a request", **_BATCH)
 FIRST = Stack("gimel 1.x", "rest_api", "x86_64", 128, 0.5, 3, 95, 330, 600)
 # What the queue's answer takes, and Redis's failure to: its whole time, if the process gets less
 # than an event in the two seconds for which it then leaves Redis alone.
@@ -78,28 +85,29 @@ def tiered(millions: float, tiers: list[tuple[float | None, float]]) -> float:
 
 
 def warm_ms(stack: Stack) -> int:
-    """What Lambda bills for an event at a warm function: it rounds up to the millisecond."""
+    """What Lambda bills for a request at a warm function: it rounds up to the millisecond."""
     return ceil(stack.cpu * MB_A_CPU / min(stack.memory, MB_A_CPU) + stack.wait)
 
 
 def cold_ms(stack: Stack) -> float:
-    """How much longer the event takes that starts a function, if it gets its share of CPU only."""
+    """How much longer a request takes that starts a function, if it gets its share of CPU only."""
     return stack.cold_cpu * MB_A_CPU / min(stack.memory, MB_A_CPU)
 
 
 def use(stack: Stack, events: float) -> Use:
     """What so many events a month use. A spilled one is sent, received, counted and deleted."""
-    millions, spilled = events / 1e6, stack.spilled or 0
-    event_ms = warm_ms(stack) + stack.cold * cold_ms(stack) + spilled * SPILL_MS
+    requests, spilled = events / stack.batch, stack.spilled or 0
+    millions = requests / 1e6
+    request_ms = warm_ms(stack) + stack.cold * cold_ms(stack) + spilled * SPILL_MS
     replays = spilled / MESSAGES_A_REPLAY
     polls = 0 if stack.spilled is None else _POLLS_A_MONTH / 1e6
     return Use(
         millions,
         millions * (1 + replays),
-        events * event_ms / 1000 * stack.memory / 1024,
+        requests * request_ms / 1000 * stack.memory / 1024,
         millions * (spilled + 2 * replays) + polls,
-        events * stack.log / 1e9,
-        events * stack.answer / 1e9,
+        requests * stack.log / 1e9,
+        requests * stack.answer / 1e9,
     )
 
 
@@ -128,7 +136,7 @@ def a_month() -> Section:
     lines: Lines = []
     for events in EVENTS_A_MONTH:
         first, first_free = (sum(dollars(FIRST, events, free=free).values()) for free in (0, 1))
-        for stack in (OURS, SPILLING, FIRST):
+        for stack in (OURS, SPILLING, BY_URL, BATCHED, BY_URL_BATCHED, FIRST):
             parts = dollars(stack, events)
             whole, free = sum(parts.values()), sum(dollars(stack, events, free=True).values())
             cells = (f"{part / events * 1e6:.3f}" for part in parts.values())

@@ -1,6 +1,9 @@
 """The functions that Lambda calls. They wrap the handlers of `gimel.gimel` for each kind of caller.
 
-An HTTP API always wraps a request. An event without `requestContext` comes from another caller:
+An HTTP API and a function URL always wrap a request, in the same format. An HTTP API calls a
+function for its own routes only. A function URL calls it for every method and path.
+
+An event without `requestContext` comes from another caller:
 
 - The REST API that gimel 1.x made sends the query as the event itself. That API checks its own key,
   so these handlers check none. They raise on failure, because the API passes on any returned answer
@@ -15,6 +18,7 @@ import gc
 gc.disable()
 
 import os
+from functools import cache
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -30,14 +34,25 @@ from gimel.gimel import replay
 __all__ = ["FailedCallError", "delete", "reads", "replay", "track"]
 
 
+# The `routeKey` of a request to a function URL:
+# https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
+_NO_ROUTE = "$default"
+
+
 class FailedCallError(GimelError):
     """A failed call by gimel 1.x's REST API. The message holds nothing of the event."""
 
 
 def track(event: ProxyEvent, context: object = None) -> Any:
-    """Count events from an HTTP API, or from the REST API of gimel 1.x, which expects null."""
+    """Count events from an HTTP API, a function URL, or the REST API of gimel 1.x.
+
+    The REST API expects null.
+    """
     if "requestContext" in event:
-        return gimel.track(event, context)
+        if event["routeKey"] != _NO_ROUTE:
+            return gimel.track(event, context)
+        route = f"{event['requestContext']['http']['method']} {event['rawPath']}"
+        return gimel.dispatch(event, route, _url_routes())
     try:
         refused, _ = intake().take([wire.event_of(dict(event))])
     except HTTPError as error:
@@ -47,6 +62,16 @@ def track(event: ProxyEvent, context: object = None) -> Any:
     if refused:
         raise FailedCallError(refused[0])
     return None
+
+
+@cache
+def _url_routes() -> dict[str, gimel.LambdaHandler]:
+    """Return the routes that the tracking function serves behind its function URL."""
+    further = os.environ.get("GIMEL_EVENT_ROUTES")
+    return {
+        **{route: served for route, served in gimel.ROUTES.items() if served is gimel.track},
+        **dict.fromkeys(further.split(",") if further else [], gimel.track),
+    }
 
 
 def reads(event: ProxyEvent, context: object = None) -> Any:

@@ -117,7 +117,7 @@ def snippet_command(
     backend = find_backend(config_file, url)
     try:
         html = snippet(
-            backend.page_url,
+            backend.events_base,
             event_path=backend.event_path,
             namespace=namespace,
             experiment=experiment,

@@ -32,13 +32,15 @@ class Backend:
     """The addresses of a backend, and its key (may be empty).
 
     Gimel's commands send their requests to `url`. People and pages use the addresses with the
-    custom domain name, if there is one: it works as soon as its DNS record exists.
+    custom domain name, if there is one: it works as soon as its DNS record exists. Events go
+    through the function URL, if there is one.
     """
 
     url: str
     key: str = field(repr=False)
     event_path: str = "e"
     domain: str | None = None
+    function_url: str | None = None
 
     @property
     def page_url(self) -> str:
@@ -46,9 +48,14 @@ class Backend:
         return f"https://{self.domain}" if self.domain else self.url
 
     @property
+    def events_base(self) -> str:
+        """The URL that pages send events to, without the path."""
+        return self.function_url or self.page_url
+
+    @property
     def events_url(self) -> str:
         """The URL that pages send events to."""
-        return f"{self.page_url}/{self.event_path}"
+        return f"{self.events_base}/{self.event_path}"
 
     @property
     def dashboard_url(self) -> str:
@@ -57,11 +64,15 @@ class Backend:
 
 
 class Client:
-    """A client of the backend at a URL. All methods raise BackendError."""
+    """A client of the backend at a URL. All methods raise BackendError.
 
-    def __init__(self, url: str, key: str | None = None) -> None:
+    Events go through the function URL, if it is given.
+    """
+
+    def __init__(self, url: str, key: str | None = None, function_url: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._headers = {"x-api-key": key} if key else {}
+        self._for_events = Client(function_url, key) if function_url else self
 
     def track(
         self,
@@ -76,7 +87,7 @@ class Client:
 
         `visitor` names whose event it is; without it, the uuid stands for the visitor.
         """
-        answer = self._request(
+        answer = self._for_events._request(
             "GET",
             "/e",
             expected_key="accepted",
@@ -235,9 +246,9 @@ def _describe_error(answer: requests.Response) -> str:
         content = answer.json()
     except requests.JSONDecodeError:
         content = None
-    # API Gateway's own errors have "message", Gimel's "error".
+    # Gimel's errors have "error", API Gateway's own "message", a function URL's own "Message".
     if isinstance(content, dict):
-        content = content.get("error") or content.get("message")
+        content = content.get("error") or content.get("message") or content.get("Message")
     reason = " ".join(str(content or answer.reason).split())
     # A refused change says all that there is to say.
     is_refusal = answer.status_code == 409

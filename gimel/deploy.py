@@ -28,6 +28,7 @@ from gimel.stack.deployed import (
     find,
     find_keys,
     inspect_redis,
+    reachable_function_url,
 )
 from gimel.stack.keys import MAIN, NAME_TAG, Key, new_key, parameter_of
 from gimel.stack.lock import exclusive
@@ -85,9 +86,12 @@ def deploy(
     planned, saved = _change(aws, observing, say)
     observed, names = planned.observed, planned.wanted.names
     url = api_url(aws, saved["api"], saved["endpoint"])
+    function_url = None
+    if planned.wanted.has_function_url:
+        function_url = reachable_function_url(aws, saved["function_url"], saved["endpoint"])
     key = planned.wanted.key
-    with step(say, f"sending a probe event through {url}/e"):
-        probe(Client(url, key), names, partial(inspect_redis, aws, names))
+    with step(say, f"sending a probe event through {function_url or url}/e"):
+        probe(Client(url, key, function_url), names, partial(inspect_redis, aws, names))
     if planned.changes:
         _restore_queues(aws, names, observing, say)
     return Deployed(
@@ -95,6 +99,7 @@ def deploy(
         key=key,
         event_path=config.event_path,
         domain=config.domain.name if config.domain else None,
+        function_url=function_url,
         changes=tuple(planned.changes),
         is_new=not observed.apis,
         key_is_new=observed.parameter is None or observed.parameter.key != key,
@@ -126,6 +131,8 @@ def _make(aws: Aws, planned: Planned, say: Say) -> Mapping[str, str]:
         say(note)
     apis = planned.observed.apis
     saved = {"api": apis[0].id, "endpoint": apis[0].endpoint} if apis else {}
+    if planned.observed.function_url:
+        saved["function_url"] = planned.observed.function_url.url
     return apply(aws, planned.changes, saved, say)
 
 
@@ -151,7 +158,8 @@ def _restore_queues(aws: Aws, names: Names, observing: Callable[[], Planned], sa
 def verify(config: Config, aws: Aws) -> None:
     """Send a probe event through the deployed stack. Raises AwsError and DeployError."""
     names, backend = Names(config.stack), find(config, aws)
-    probe(Client(backend.url, backend.key), names, partial(inspect_redis, aws, names))
+    client = Client(backend.url, backend.key, backend.function_url)
+    probe(client, names, partial(inspect_redis, aws, names))
 
 
 def _dns_target(aws: Aws, config: Config) -> str | None:

@@ -13,13 +13,14 @@ GIMEL_BOTS          `count` counts bots and headless browsers
 GIMEL_ACCEPT        `declared` ignores experiments that nobody declared
 GIMEL_SHARDS, GIMEL_COUNTING    how new experiments are counted: `hyperloglog` or `exact`
 GIMEL_LIMITS        JSON: see `gimel.backend.limits`
+GIMEL_EVENT_ROUTES  behind a function URL: further routes for events, e.g. `GET /hi,POST /hi`
 GIMEL_QUEUE         the ARN of an SQS queue for events that Redis does not take
 GIMEL_SPOOL         a folder for these events, where there is no queue
 """
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import RedisError
@@ -328,12 +329,16 @@ ROUTES: dict[str, LambdaHandler] = {
 
 def handle(event: ProxyEvent, context: object = None) -> Response:
     """Call the handler of the request's route. A function with several routes calls this."""
-    route = event["routeKey"]
-    handler = ROUTES.get(route)
+    return dispatch(event, event["routeKey"], ROUTES)
+
+
+def dispatch(event: ProxyEvent, route: str, routes: Mapping[str, LambdaHandler]) -> Response:
+    """Call the handler of a route. Answer 404 or 405 if there is no such route."""
+    handler = routes.get(route)
     if handler is not None:
-        return handler(event, context)
+        return handler(event)
     path = route.partition(" ")[2]
-    methods = [known.partition(" ")[0] for known in ROUTES if known.endswith(f" {path}")]
+    methods = [known.partition(" ")[0] for known in routes if known.endswith(f" {path}")]
     if methods:
         refused = HTTPError(405, "this path does not take that method", "method").response()
         refused["headers"]["allow"] = ", ".join(methods)

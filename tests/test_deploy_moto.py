@@ -2,7 +2,8 @@
 
 It runs no function, so nothing is probed. It lacks two calls, which are answered here in its place:
 GetAccountSettings, and UpdateStage, for which the stage is made anew. Of a mapping to an alias it
-tells to which version that led: the alias is put back. How functions log it does not keep.
+tells to which version that led: the alias is put back. How functions log it does not keep. The
+conditions of a function URL's permissions it writes beside the others: they are put in their place.
 """
 
 import contextlib
@@ -45,6 +46,7 @@ RICH: dict[str, Any] = {
     "vpc": {"subnets": ["subnet-1"], "security_groups": ["sg-1"]},
     "allowed_origins": ["https://shop.example"],
     "alarm_email": "ana@shop.example",
+    "events": "function-url",
 }
 
 
@@ -57,6 +59,7 @@ class MotoAws(RecordingAws):
         self.on("before-send.apigatewayv2.UpdateStage", self._update_stage)
         self.on("after-call.lambda.ListEventSourceMappings", _name_the_alias)
         self.on("after-call.lambda.ListVersionsByFunction", _tell_of_logging)
+        self.on("after-call.lambda.GetPolicy", _write_conditions)
 
     def _account_settings(self, request: Any, **_: Any) -> AWSResponse:
         return _answer(request, {"AccountLimit": {"UnreservedConcurrentExecutions": 1000}})
@@ -85,6 +88,17 @@ def _name_the_alias(parsed: dict[str, Any], **_: Any) -> None:
 def _tell_of_logging(parsed: dict[str, Any], **_: Any) -> None:
     for version in parsed["Versions"]:
         version["LoggingConfig"] = {**LOGGING, "LogGroup": log_group(version["FunctionName"])}
+
+
+def _write_conditions(parsed: dict[str, Any], **_: Any) -> None:
+    """As AWS does: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html."""
+    policy = json.loads(parsed.get("Policy", '{"Statement": []}'))
+    for statement in policy["Statement"]:
+        if auth := statement.pop("FunctionUrlAuthType", None):
+            statement["Condition"] = {"StringEquals": {"lambda:FunctionUrlAuthType": auth}}
+        if statement.pop("InvokedViaFunctionUrl", False):
+            statement["Condition"] = {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}}
+    parsed["Policy"] = json.dumps(policy)
 
 
 def _answer(request: Any, content: dict[str, Any]) -> AWSResponse:
@@ -195,6 +209,7 @@ FUNCTION = Counter(update_function_configuration=4, publish_version=4, update_al
         ({"allowed_origins": ["https://shop.example"]}, Counter(update_api=1)),
         ({"event_path": "hello"}, Counter(create_route=2)),
         ({"reserved_concurrency": {"track": 7}}, Counter(put_function_concurrency=1)),
+        ({"events": "function-url"}, Counter(create_function_url_config=1, add_permission=2)),
     ],
     ids=lambda value: next(iter(value)),
 )

@@ -11,6 +11,7 @@ GimelError                     the message says what is wrong and what to do
 │   └── InterruptedDeployError stack/apply.py: Ctrl-C stopped a deploy
 └── AwsError                   stack/aws.py: AWS refused a call, or did not answer
     └── NotFoundError          stack/aws.py: AWS has no such resource
+        └── NotOfferedError    stack/aws.py: AWS does not offer such resources in this region
 """
 
 

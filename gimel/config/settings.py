@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS
 from gimel.backend.limits import DEFAULT_LIMITS
@@ -102,6 +102,7 @@ class Config(Section):
     throttle: Throttle = Throttle()
     allowed_origins: list[Origin] = Field(["*"], min_length=1, max_length=100)
     event_path: EventPath = "e"
+    events: Literal["api", "function-url"] = "api"
     vpc: Vpc | None = None
     domain: Domain | None = None
     tags: StackTags = Field(default_factory=dict)
@@ -110,3 +111,14 @@ class Config(Section):
     alarm_dollars_per_day: float = Field(5, gt=0, le=1_000_000)
     kms_key: KmsKey | None = None
     limits: LimitSettings = LimitSettings()
+
+    @field_validator("events")
+    @classmethod
+    def _check_bound(cls, events: str, others: ValidationInfo) -> str:
+        concurrency = others.data.get("reserved_concurrency")
+        if events == "function-url" and concurrency and concurrency.track is None:
+            raise ValueError(
+                '"function-url" needs a number in reserved_concurrency.track: nothing else limits '
+                "how many events run at once"
+            )
+        return events

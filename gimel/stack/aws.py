@@ -67,6 +67,9 @@ _UNKNOWN_KEY = frozenset(
 _DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"}
 )
+# How Lambda refuses a call about function URLs in a region that has none:
+# https://github.com/zappa/Zappa/issues/1425
+_UNKNOWN_OPERATION = "unable to determine service/operation name"
 
 # Receives a temporary refusal and the seconds since the first attempt. Returns whether to repeat.
 KeepsTrying = Callable[[Refusal, float], bool]
@@ -86,6 +89,10 @@ class AwsError(GimelError):
 
 class NotFoundError(AwsError):
     """AWS has no such resource."""
+
+
+class NotOfferedError(NotFoundError):
+    """AWS does not offer such resources in this region."""
 
 
 @dataclass(frozen=True)
@@ -281,6 +288,9 @@ def _error_of_answer(call: str, error: ClientError, arguments: Mapping[str, Any]
         return AwsError(
             f"{message.rstrip('. ')}: run the command again with the next MFA code", code
         )
+    if code in _DENIED and _UNKNOWN_OPERATION in message.lower():
+        text = f"AWS does not offer {service}:{error.operation_name} in this region"
+        return NotOfferedError(f"{text}: choose another region, or a setting that does not need it")
     if code in _DENIED:
         found = re.search(r"not authorized to perform: ([\w:]+)", message)
         action = found[1] if found else f"{service}:{error.operation_name}"

@@ -17,6 +17,7 @@ OPEN_VARIABLES = frozenset(
         "GIMEL_ACCEPT",
         "GIMEL_BOTS",
         "GIMEL_COUNTING",
+        "GIMEL_EVENT_ROUTES",
         "GIMEL_LIMITS",
         "GIMEL_QUEUE",
         "GIMEL_REDIS_CLUSTER",

@@ -9,6 +9,7 @@ from gimel.config.settings import Config
 from gimel.stack.aws import Aws
 from gimel.stack.keys import MAIN, Key
 from gimel.stack.observe.api import find_apis
+from gimel.stack.observe.function_url import observe_function_url
 from gimel.stack.observe.keys import observe_keys, observe_parameter
 from gimel.stack.wanted import ALIAS, READS, STAGE, DeployError, Names
 
@@ -51,9 +52,15 @@ def find(config: Config, aws: Aws | None = None) -> Backend:
     main = observe_parameter(aws, names)
     if not apis or main is None:
         raise no_such_stack(names, aws.region)
-    url = api_url(aws, apis[0]["ApiId"], apis[0]["ApiEndpoint"])
-    domain = config.domain.name if config.domain else None
-    return Backend(url, main.key, config.event_path, domain)
+    endpoint = apis[0]["ApiEndpoint"]
+    function_url = observe_function_url(aws, names) if config.events == "function-url" else None
+    return Backend(
+        api_url(aws, apis[0]["ApiId"], endpoint),
+        main.key,
+        config.event_path,
+        config.domain.name if config.domain else None,
+        reachable_function_url(aws, function_url.url, endpoint) if function_url else None,
+    )
 
 
 def find_keys(config: Config, aws: Aws) -> list[Key]:
@@ -81,9 +88,24 @@ def api_url(aws: Aws, api: str, endpoint: str) -> str:
     The endpoint of an emulator is a name under .localhost. Browsers resolve such a name, but other
     programs may not. The emulator serves the API under a path of its own address as well.
     """
-    if str(urlsplit(endpoint).hostname).endswith(".localhost"):
+    if _is_emulated(endpoint):
         return f"{aws.clients['apigatewayv2'].meta.endpoint_url}/_aws/execute-api/{api}/{STAGE}"
     return f"{endpoint}/{STAGE}"
+
+
+def reachable_function_url(aws: Aws, url: str, endpoint: str) -> str:
+    """Return the function URL as programs can call it, without a path. `endpoint` is the API's.
+
+    AWS's URL is itself. An emulator serves it under a path of its own address.
+    """
+    if _is_emulated(endpoint):
+        id = str(urlsplit(url).hostname).partition(".")[0]
+        return f"{aws.clients['lambda'].meta.endpoint_url}/_aws/lambda-url/{id}"
+    return url.rstrip("/")
+
+
+def _is_emulated(endpoint: str) -> bool:
+    return str(urlsplit(endpoint).hostname).endswith(".localhost")
 
 
 def deployed_redis_url(aws: Aws, names: Names) -> str:

@@ -175,6 +175,14 @@ class ObservedAlarm:
 
 
 @dataclass(frozen=True)
+class ObservedFunctionUrl:
+    """The URL of the tracking function's alias, as it exists."""
+
+    url: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Observed:
     """All that exists of a stack on AWS.
 
@@ -199,6 +207,7 @@ class Observed:
     topic: ObservedTopic | None = None
     alarms: Mapping[str, ObservedAlarm] = field(default_factory=dict)
     interfaces: tuple[str, ...] = ()
+    function_url: ObservedFunctionUrl | None = None
 
     @property
     def mapping(self) -> ObservedMapping | None:

@@ -12,8 +12,9 @@ from gimel.stack.keys import parameter_of
 from gimel.stack.observed import Observed, ObservedFunction, ObservedLegacy, ObservedRole
 from gimel.stack.plan.alarms import plan_alarm_removal
 from gimel.stack.plan.api import domain_deletion
+from gimel.stack.plan.function_url import function_url_deletion
 from gimel.stack.plan.queue import plan_queue_removal
-from gimel.stack.wanted import ALIAS, LATEST, Names, Tags
+from gimel.stack.wanted import ALIAS, LATEST, TRACK, Names, Tags
 
 _WHY = "the stack is deleted"
 
@@ -39,6 +40,9 @@ def plan_teardown(
         for api in observed.apis
     ]
     changes += plan_queue_removal(names, observed, _WHY)
+    track = observed.functions.get(names.function(TRACK))
+    if observed.function_url and track and own.items() <= track.tags.items():
+        changes.append(function_url_deletion(names, _WHY))
     changes += [
         _function_deletion(name, function)
         for name, function in observed.functions.items()

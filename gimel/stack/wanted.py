@@ -165,7 +165,8 @@ class Wanted:
 
     `configurations` holds each function's settings, in Lambda's terms. `concurrency` holds each
     function's reserved concurrency, and None means that nothing is reserved. `routes` maps a route
-    key to the function that serves it. Without `alarm_email` there are no alarms.
+    key to the function that serves it. `has_function_url`: events also come through a function URL.
+    Without `alarm_email` there are no alarms.
     """
 
     names: Names
@@ -179,6 +180,7 @@ class Wanted:
     routes: Mapping[str, str]
     throttle: Throttle
     cors: Mapping[str, Any]
+    has_function_url: bool
     vpc: Vpc | None
     domain: Domain | None
     tags: Tags
@@ -221,6 +223,7 @@ def wanted_stack(
         routes=_routes(config, names),
         throttle=config.throttle,
         cors=cors(config.allowed_origins),
+        has_function_url=config.events == "function-url",
         vpc=config.vpc,
         domain=config.domain,
         tags={**config.tags, **names.tags},
@@ -245,6 +248,8 @@ def _environment(config: Config, home: Home, key: str, keys: Collection[Key]) ->
         **config.redis.environment,
         "RES_OPTIONS": RESOLVER,
     }
+    if config.events == "function-url" and (further := _further_event_routes(config)):
+        variables["GIMEL_EVENT_ROUTES"] = ",".join(further)
     # Lambda measures the variables as compact JSON.
     size = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
     if size > _MAX_ENVIRONMENT:
@@ -298,9 +303,14 @@ def _routes(config: Config, names: Names) -> dict[str, str]:
         route: names.function(_SERVED_BY.get(handler, READS))
         for route, handler in gimel.ROUTES.items()
     }
-    own = [f"{verb} /{config.event_path}" for verb in ("GET", "POST")]
-    own += [wiring.route for wiring in config.extra_wiring]
-    return routes | dict.fromkeys(own, names.function(TRACK))
+    return routes | dict.fromkeys(_further_event_routes(config), names.function(TRACK))
+
+
+def _further_event_routes(config: Config) -> list[str]:
+    """Return the routes for events that only the configuration adds."""
+    routes = [f"{verb} /{config.event_path}" for verb in ("GET", "POST")]
+    routes += [wiring.route for wiring in config.extra_wiring]
+    return [route for route in dict.fromkeys(routes) if route not in gimel.ROUTES]
 
 
 def routed_functions(wanted: Wanted) -> list[str]:

@@ -34,4 +34,4 @@ def find_backend(config_file: Path | None, url: str | None) -> Backend:
 def connect_client(config_file: Path | None, url: str | None) -> Client:
     """Return a client of the backend at `url` or, without one, of the deployed backend."""
     backend = find_backend(config_file, url)
-    return Client(backend.url, backend.key)
+    return Client(backend.url, backend.key, backend.function_url)

@@ -73,7 +73,7 @@ def deploy_command(
         deployed = deploy.deploy(settings, say, aws, adopt=adopt)
     report.show_deployed(console, deployed)
     if deployed.is_new:
-        click.echo(snippet(deployed.page_url, event_path=deployed.event_path), nl=False)
+        click.echo(snippet(deployed.events_base, event_path=deployed.event_path), nl=False)
 
 
 def _dry_run(settings: "Config", as_json: bool, verbose: bool, adopt: bool) -> int:

@@ -89,6 +89,20 @@ def test_the_page_says_what_the_model_says(section: harness.Section) -> None:
     assert f"<!-- bench:{name} -->\n{harness.markdown(head, lines)}\n<!-- /bench:" in PAGE
 
 
+def test_a_batch_is_one_request() -> None:
+    once, batched = cost.use(STACK, 1e6), cost.use(replace(STACK, batch=10), 1e7)
+    assert batched == once
+
+
+def test_a_function_url_costs_what_lambda_does_and_no_more() -> None:
+    for events in cost.EVENTS_A_MONTH:
+        by_api, by_url = (cost.dollars(stack, events) for stack in (cost.OURS, cost.BY_URL))
+        assert by_url == by_api | {"API Gateway": 0}
+    for events in (1e8, 1e10):
+        assert sum(cost.dollars(cost.BY_URL, events).values()) / events * 1e6 <= 0.35
+    assert sum(cost.dollars(cost.OURS, 1e8).values()) / 100 == pytest.approx(1.26, abs=0.005)
+
+
 def test_the_goal_of_a_third_is_met_where_the_page_says_so() -> None:
     def ratio(events: float, *, free: bool) -> float:
         own, first = (

@@ -102,6 +102,7 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("limits", {"variants": 1001}, "limits.variants", "at most 1000"),
     ("limits", {"goals": "all"}, "limits.goals", "a whole number"),
     ("limits", {"goal": 1}, "limits.goal", 'did you mean "goals"?'),
+    ("events", "url", "events", "'api' or 'function-url'"),
     ("permissions_boundary", "limits", "permissions_boundary",
      "arn:aws:iam::123456789012:policy/limits"),
     ("alarm_email", "ana", "alarm_email", "must look like ana@shop.example"),
@@ -131,6 +132,20 @@ def test_a_wrong_value_is_named_with_what_would_be_right(
     assert "pattern" not in line
 
 
+def test_a_function_url_needs_a_bound() -> None:
+    unbounded = {"reserved_concurrency": {"track": None}}
+    with pytest.raises(
+        ConfigError, match=r"here.json: events: .*reserved_concurrency.track"
+    ) as error:
+        parsed(events="function-url", **unbounded)
+    assert len(error.value.mistakes) == 1
+    assert parsed(events="api", **unbounded).events == "api"
+    # A wrong number there is one mistake, not two.
+    with pytest.raises(ConfigError, match="at least 1") as error:
+        parsed(events="function-url", reserved_concurrency={"track": 0})
+    assert len(error.value.mistakes) == 1
+
+
 def test_no_setting_is_left_out_of_the_table() -> None:
     # The values of `redis` are in test_redis.py.
     assert {setting for setting, *_ in WRONG} == set(Config.model_fields) - {"redis"}
@@ -155,6 +170,7 @@ RIGHT: list[tuple[str, Any]] = [
     ("reserved_concurrency", {"track": None, "reads": 1, "delete": 1000}),
     ("alarm_email", "ana.o'neil+ab_tests@mail.shop.example"),
     ("alarm_dollars_per_day", 0.5),
+    ("events", "function-url"),
 ]
 
 

@@ -152,7 +152,7 @@ def live_a_whole_life(life: Life) -> None:
     make_gimel_1(root)
     life.run("deploy", "--dry-run", code=2)
     life.run("preflight")
-    life.deploy()
+    life.deploy(events="function-url")
     life.deploy(
         alarm_email="ana@shop.example",
         allowed_origins=["https://shop.example"],
@@ -169,6 +169,7 @@ def live_a_whole_life(life: Life) -> None:
         architecture="x86_64",
         domain=domain(2),
         event_path="moments",
+        events="api",
         extra_wiring=[],
         memory=512,
         reserved_concurrency={"track": None, "reads": None, "delete": None},

@@ -160,6 +160,7 @@ def end_state(aws: Aws, names: Names) -> dict[str, Any]:
         "integrations": len(targets),
         "stage": api.stage
         and without(api.stage, "CreatedDate", "LastUpdatedDate", "ResponseMetadata"),
+        "function_url": seen.function_url and seen.function_url.settings,
         "queues": {name: settings_of(queue.attributes) for name, queue in seen.queues.items()},
         "mapping": seen.mapping and seen.mapping.settings,
         "key": seen.parameter is not None,

@@ -12,6 +12,7 @@ from gimel.stack.observed import (
     ObservedApi,
     ObservedDomain,
     ObservedFunction,
+    ObservedFunctionUrl,
     ObservedLogGroup,
     ObservedMapping,
     ObservedParameter,
@@ -21,6 +22,7 @@ from gimel.stack.observed import (
 )
 from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.plan.alarms import topic_policy
+from gimel.stack.plan.function_url import function_url_settings
 from gimel.stack.plan.plan import plan
 from gimel.stack.plan.queue import queue_attributes
 from gimel.stack.wanted import (
@@ -41,6 +43,28 @@ NOTHING = Observed(parameter=None, role=None, functions={}, log_groups={}, apis=
 
 def wanted(bundle: Bundle = BUNDLE, **settings: Any) -> Wanted:
     return wanted_stack(stack_config(REDIS, **settings), HOME, KEY, bundle)
+
+
+# What lets the public call a function URL, as AWS writes it:
+# https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+PUBLIC = {
+    ("live", "gimel-function-url"): {
+        "Sid": "gimel-function-url",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "lambda:InvokeFunctionUrl",
+        "Resource": HOME.arn("lambda", "function:gimel-track:live"),
+        "Condition": {"StringEquals": {"lambda:FunctionUrlAuthType": "NONE"}},
+    },
+    ("live", "gimel-function-url-invoke"): {
+        "Sid": "gimel-function-url-invoke",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "lambda:InvokeFunction",
+        "Resource": HOME.arn("lambda", "function:gimel-track:live"),
+        "Condition": {"Bool": {"lambda:InvokedViaFunctionUrl": "true"}},
+    },
+}
 
 
 def done(wanted: Wanted) -> Observed:
@@ -119,7 +143,13 @@ def done(wanted: Wanted) -> Observed:
             {("live", "gimel-http-api"): invoker(source)} if name in routed else {},
             wanted.concurrency[name],
         )
+    function_url = None
+    if wanted.has_function_url:
+        function_url = ObservedFunctionUrl("https://id.example/", function_url_settings(wanted))
+        track = functions["gimel-track"]
+        functions["gimel-track"] = replace(track, invokers={**track.invokers, **PUBLIC})
     return Observed(
+        function_url=function_url,
         parameter=ObservedParameter(tags, KEY),
         role=ObservedRole(
             tags,

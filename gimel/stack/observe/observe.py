@@ -8,6 +8,7 @@ from dataclasses import replace
 from gimel.stack.aws import Aws
 from gimel.stack.observe.alarms import observe_alarms, observe_topic
 from gimel.stack.observe.api import observe_apis, observe_domains
+from gimel.stack.observe.function_url import observe_function_url
 from gimel.stack.observe.functions import observe_function, observe_log_groups, observe_role
 from gimel.stack.observe.keys import observe_keys, observe_parameter
 from gimel.stack.observe.legacy import observe_legacy
@@ -29,6 +30,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
         domains = pool.submit(observe_domains, aws, names, domain)
         legacy = pool.submit(observe_legacy, aws, names)
         unreserved = pool.submit(_observe_unreserved, aws)
+        function_url = pool.submit(observe_function_url, aws, names)
         queues = pool.submit(observe_queues, aws, names)
         mappings = pool.submit(observe_mappings, aws, names)
         topic = pool.submit(observe_topic, aws, names)
@@ -42,6 +44,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
             apis=apis.result(),
             domains=domains.result(),
             legacy=legacy.result(),
+            function_url=function_url.result(),
             unreserved=unreserved.result(),
             queues=queues.result(),
             mappings=mappings.result()[0],

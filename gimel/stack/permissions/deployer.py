@@ -9,11 +9,12 @@ from gimel.stack.permissions.secrets import FOR_DEPLOYER, secret_statements
 from gimel.stack.wanted import DEFAULT_STACK, REPLAY, Names, log_group
 
 _LAMBDA = (
-    *("AddPermission", "CreateAlias", "CreateFunction", "DeleteAlias", "DeleteFunction"),
-    *("DeleteFunctionConcurrency", "GetAlias", "GetFunction", "GetFunctionConfiguration"),
-    *("GetPolicy", "InvokeFunction", "ListTags", "ListVersionsByFunction", "PublishVersion"),
+    *("AddPermission", "CreateAlias", "CreateFunction", "CreateFunctionUrlConfig", "DeleteAlias"),
+    *("DeleteFunction", "DeleteFunctionConcurrency", "DeleteFunctionUrlConfig", "GetAlias"),
+    *("GetFunction", "GetFunctionConfiguration", "GetFunctionUrlConfig", "GetPolicy"),
+    *("InvokeFunction", "ListTags", "ListVersionsByFunction", "PublishVersion"),
     *("PutFunctionConcurrency", "RemovePermission", "TagResource", "UpdateAlias"),
-    *("UpdateFunctionCode", "UpdateFunctionConfiguration"),
+    *("UpdateFunctionCode", "UpdateFunctionConfiguration", "UpdateFunctionUrlConfig"),
 )
 _ROLE = (
     *("CreateRole", "DeleteRole", "DeleteRolePermissionsBoundary", "DeleteRolePolicy"),

@@ -9,11 +9,29 @@ from typing import Any
 from gimel.stack.change import Call, Change, Template, saved_value
 from gimel.stack.observed import Observed, ObservedLegacy
 from gimel.stack.plan.difference import comparable
-from gimel.stack.wanted import ALIAS, INVOKER, STAGE, Wanted, routed_functions
+from gimel.stack.wanted import ALIAS, INVOKER, STAGE, TRACK, Wanted, routed_functions
 
 # The condition that Lambda writes into a statement for an argument of AddPermission:
-# https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html
-_CONDITIONS = {"SourceArn": ("ArnLike", "AWS:SourceArn")}
+# https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html and urls-auth.html
+_CONDITIONS = {
+    "FunctionUrlAuthType": ("StringEquals", "lambda:FunctionUrlAuthType"),
+    "InvokedViaFunctionUrl": ("Bool", "lambda:InvokedViaFunctionUrl"),
+    "SourceArn": ("ArnLike", "AWS:SourceArn"),
+}
+# Since October 2025 the public needs two permissions to call a function URL. Both are limited to
+# calls through the URL: https://docs.aws.amazon.com/lambda/latest/dg/urls-auth.html
+_URL_PERMISSIONS: dict[tuple[str, str], Mapping[str, Any]] = {
+    (ALIAS, "gimel-function-url"): {
+        "Action": "lambda:InvokeFunctionUrl",
+        "Principal": "*",
+        "FunctionUrlAuthType": "NONE",
+    },
+    (ALIAS, "gimel-function-url-invoke"): {
+        "Action": "lambda:InvokeFunction",
+        "Principal": "*",
+        "InvokedViaFunctionUrl": True,
+    },
+}
 
 Permissions = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -21,7 +39,8 @@ Permissions = Mapping[tuple[str, str], Mapping[str, Any]]
 def _wanted_permissions(wanted: Wanted, name: str, observed: Observed) -> Permissions:
     """Return the arguments of AddPermission by qualifier and statement id.
 
-    Only the API's stage may invoke a function, and only through the alias.
+    Only the API's stage may invoke a function, and only through the alias. Anyone may call the
+    tracking function through its URL, if it has one.
     """
     if name not in routed_functions(wanted):
         return {}
@@ -31,7 +50,8 @@ def _wanted_permissions(wanted: Wanted, name: str, observed: Observed) -> Permis
         "Principal": "apigateway.amazonaws.com",
         "SourceArn": Template(wanted.home.arn("execute-api", f"{api}/{STAGE}/*")),
     }
-    return {(ALIAS, INVOKER): invoker}
+    has_url = wanted.has_function_url and name == wanted.names.function(TRACK)
+    return {(ALIAS, INVOKER): invoker, **(_URL_PERMISSIONS if has_url else {})}
 
 
 def plan_permissions(wanted: Wanted, name: str, observed: Observed) -> Iterator[Change]:
@@ -51,7 +71,10 @@ def plan_permissions(wanted: Wanted, name: str, observed: Observed) -> Iterator[
             calls.insert(0, _removal(name, *key))
         verb = "replace" if key in found else "create"
         what = f"permission to invoke function {name}"
-        yield Change(verb, what, "for this API only", tuple(calls))
+        why = (
+            "for anyone, through its URL" if arguments["Principal"] == "*" else "for this API only"
+        )
+        yield Change(verb, what, why, tuple(calls))
 
 
 def alarms(wanted: Wanted, observed: Observed) -> list[str]:

@@ -14,6 +14,7 @@ from gimel.stack.plan.api import (
     plan_legacy_api,
 )
 from gimel.stack.plan.difference import differences
+from gimel.stack.plan.function_url import plan_function_url
 from gimel.stack.plan.ownership import (
     LEGACY_POLICY,
     missing_tags,
@@ -67,6 +68,7 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
     changes += plan_api(wanted, observed.apis[0] if observed.apis else None)
     changes += plan_domains(wanted, observed)
     changes += plan_duplicate_apis(observed)
+    changes += plan_function_url(wanted, observed)
     changes += plan_mapping(wanted, observed)
     for name in names:
         changes += _in_lane(name, plan_permissions(wanted, name, observed))

@@ -9,6 +9,7 @@ from gimel.config.settings import Config
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.deployed import deployed_redis_url, inspect_redis, own_redis_environment
 from gimel.stack.preflight.check import Check
+from gimel.stack.preflight.function_url import check_function_url
 from gimel.stack.preflight.permissions import check_permissions
 from gimel.stack.preflight.redis import RedisReport, check_connections, check_redis
 from gimel.stack.wanted import Names
@@ -69,6 +70,7 @@ def check_aws(settings: Config, connect: Callable[[], Aws]) -> Generator[Check, 
     account = caller.split(":")[4]
     yield Check("AWS", "ok", f"account {account}, region {aws.region}, as {caller}")
     yield from check_permissions(settings, aws, caller)
+    yield from check_function_url(settings, aws)
     return aws
 
 

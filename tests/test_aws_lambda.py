@@ -1,0 +1,127 @@
+"""The tracking function behind a function URL, which calls it for every method and path."""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+
+from gimel import aws_lambda
+from tests.support.handler_requests import KEY, KEY_SHA256, call, request
+
+EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
+ACCEPTED = {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []}
+
+
+@pytest.fixture(autouse=True)
+def _own_routes() -> Iterator[None]:
+    """Routes are read from the environment once a process."""
+    aws_lambda._url_routes.cache_clear()
+    yield
+    aws_lambda._url_routes.cache_clear()
+
+
+def url_request(method: str, path: str, *rest: Any, **more: Any) -> dict[str, Any]:
+    """A request as a function URL passes it on: it has no route and no stage.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
+    """
+    event = request(method, path, *rest, **more)
+    http = {"method": method, "path": path, "sourceIp": "192.0.2.1"}
+    context = {"accountId": "anonymous", "http": http, "stage": "$default"}
+    return event | {"routeKey": "$default", "rawPath": path, "requestContext": context}
+
+
+def ask(*arguments: Any, **more: Any) -> tuple[int, Any]:
+    response = aws_lambda.track(url_request(*arguments, **more))
+    return response["statusCode"], json.loads(response["body"])
+
+
+def visitors() -> int:
+    (_, *found) = call("GET", "/experiments").body
+    return sum(variant["trials"] for each in found for variant in each["variants"])
+
+
+@pytest.mark.parametrize("path", ["/e", "/track"])
+def test_events_count(backend: redis.Redis, path: str) -> None:
+    assert ask("GET", path, EVENT) == (200, ACCEPTED)
+    body = json.dumps([EVENT | {"uuid": "2"}, EVENT | {"uuid": "3"}])
+    assert ask("POST", path, body=body)[1]["accepted"] == 2
+    packed = base64.b64encode(json.dumps(EVENT | {"uuid": "4"}).encode()).decode()
+    assert ask("POST", path, body=packed, base64=True) == (200, ACCEPTED)
+    assert visitors() == 4
+
+
+def test_answers_are_those_behind_the_api(
+    backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIMEL_KEY_SHA256", KEY_SHA256)
+    body = json.dumps(EVENT)
+    for headers in (
+        {},
+        {"x-api-key": KEY},
+        {"x-api-key": "wrong"},
+        {"user-agent": "Googlebot/2.1"},
+    ):
+        for method, query, body in [
+            ("GET", EVENT, None),
+            ("GET", {}, None),
+            ("GET", "experiment=%ff", None),
+            ("POST", "", json.dumps(EVENT)),
+            ("POST", "", "no JSON"),
+            ("POST", "", " " * (1 << 20) + "1"),
+        ]:
+            behind_api = aws_lambda.track(request(method, "/e", query, body, headers))
+            assert aws_lambda.track(url_request(method, "/e", query, body, headers)) == behind_api
+    assert ask("GET", "/e", EVENT, headers={"x-api-key": "wrong"})[0] == 403
+
+
+# No other route is served, whatever the key.
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/", 404),
+        ("GET", "/prod/e", 404),
+        ("GET", "/e/", 404),
+        ("GET", "//e", 404),
+        ("GET", "/E", 404),
+        ("GET", "/%65", 404),
+        ("GET", "/favicon.ico", 404),
+        ("GET", "/experiments", 404),
+        ("PUT", "/experiment", 404),
+        ("DELETE", "/delete", 404),
+        ("GET", "/dashboard", 404),
+        ("GET", "/e POST /e", 404),
+        ("HEAD", "/e", 405),
+        ("DELETE", "/e", 405),
+        # Lambda answers a preflight itself. Other requests with OPTIONS may come through.
+        ("OPTIONS", "/e", 405),
+    ],
+)
+def test_nothing_else_is_served(
+    backend: redis.Redis, monkeypatch: pytest.MonkeyPatch, method: str, path: str, status: int
+) -> None:
+    monkeypatch.setenv("GIMEL_KEY_SHA256", KEY_SHA256)
+    for key in ({}, {"x-api-key": KEY}):
+        found, content = ask(method, path, EVENT, json.dumps(EVENT), key)
+        assert (found, set(content)) == (status, {"error", "field"})
+    assert backend.keys() == []
+
+
+def test_further_routes_come_from_the_configuration(
+    backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GIMEL_EVENT_ROUTES", "GET /hi,POST /hi,GET /old")
+    assert ask("GET", "/hi", EVENT) == ask("POST", "/hi", body=json.dumps(EVENT)) == (200, ACCEPTED)
+    assert ask("GET", "/old", EVENT) == ask("GET", "/e", EVENT) == (200, ACCEPTED)
+    assert ask("POST", "/old", body=json.dumps(EVENT))[0] == 405
+    assert ask("GET", "/hi,POST", EVENT)[0] == 404
+
+
+def test_a_stranger_cannot_pose_as_the_old_rest_api(backend: redis.Redis) -> None:
+    """That API's events have no envelope. What comes through an URL is inside of one."""
+    body = json.dumps({"requestContext": None, **EVENT})
+    assert ask("POST", "/", body=body)[0] == 404
+    assert ask("POST", "/e", {"routeKey": "GET /experiments"}, body=body)[0] == 200
