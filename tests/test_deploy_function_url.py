@@ -11,7 +11,7 @@ from gimel import deploy
 from gimel.client import BackendError, Client
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
-from gimel.stack import operations
+from gimel.stack import destruction, operations
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import find
 from gimel.stack.observe.observe import observe
@@ -213,11 +213,11 @@ def test_destroy_leaves_nothing(redis_url: str, aws_endpoint: str) -> None:
     aws = Aws(REGION)
     first = deploy.deploy(settings, silent, aws)
     for _ in range(2):
-        changes = operations.plan_destroy(settings, aws)
+        changes = destruction.plan_destroy(settings, aws)
         named = [change.what for change in changes if change.what.startswith("URL")]
         assert named == [f"URL of function {settings.stack}-track"]
-        operations.destroy(settings, aws, changes, silent)
-        assert operations.plan_destroy(settings, aws) == []
+        destruction.destroy(settings, aws, changes, silent)
+        assert destruction.plan_destroy(settings, aws) == []
         assert requests.get(first.events_url, EVENT, timeout=60).status_code in (403, 404)
         # The name is free again.
         first = deploy.deploy(settings, silent, aws)

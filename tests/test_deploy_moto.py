@@ -22,7 +22,7 @@ from botocore.awsrequest import AWSResponse
 
 from gimel import deploy
 from gimel.config.settings import Config
-from gimel.stack import operations
+from gimel.stack import destruction
 from gimel.stack.change import Change
 from gimel.stack.observe.observe import observe
 from gimel.stack.prepare import prepare
@@ -165,7 +165,7 @@ def test_from_nothing_to_nothing(aws: MotoAws, rich: dict[str, Any]) -> None:
     assert (seen.parameter, seen.role, seen.apis, seen.functions) == (None, None, (), {})
     assert (seen.log_groups, seen.queues, seen.mapping) == ({}, {}, None)
     assert (seen.topic, seen.alarms) == (None, {})
-    assert operations.plan_destroy(config, aws) == []
+    assert destruction.plan_destroy(config, aws) == []
 
 
 def test_keys_come_and_go(aws: MotoAws) -> None:

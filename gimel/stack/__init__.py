@@ -17,9 +17,9 @@ needed. `login` says what to type when credentials are missing or have expired, 
 errors after which a call is repeated, and `trace` reports the calls for `--debug`. `bundle` builds
 the zip that Lambda runs. `lock` keeps two commands from changing a stack at once. `preflight`
 checks what a deploy needs. `deployed` finds a deployed stack, and asks its functions how they see
-Redis. `status` shows a stack's state. `operations` shows its logs, rolls it back, deletes its
-counts and destroys it. `teardown` plans the destruction. `redrive` moves dead letters back to the
-queue.
+Redis. `status` shows a stack's state. `operations` shows its logs and rolls it back.
+`destruction` deletes it and its counts; `teardown` plans that. `redrive` moves dead letters back to
+the queue.
 
 Read `wanted` first, then `plan.plan`.
 """

@@ -98,7 +98,7 @@ def _dry_run(settings: "Config", as_json: bool, verbose: bool, adopt: bool) -> i
 @click.pass_obj
 def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> None:
     """Remove the backend from AWS. The counts in Redis stay, unless you give --data."""
-    from gimel.stack import operations
+    from gimel.stack import destruction
     from gimel.stack.deployed import connect
 
     settings = load(config_file).config
@@ -106,7 +106,7 @@ def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> No
         raise click.UsageError("--data and --legacy exclude each other")
     aws = connect(settings)
     warnings: list[str] = []
-    changes = operations.plan_destroy(settings, aws, legacy, warnings.append)
+    changes = destruction.plan_destroy(settings, aws, legacy, warnings.append)
     if not changes:
         click.echo("There is nothing to remove.")
         return
@@ -118,12 +118,12 @@ def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> No
     if data:
         _delete_experiments(settings, aws)
     with progress() as say:
-        operations.destroy(settings, aws, changes, say, legacy)
+        destruction.destroy(settings, aws, changes, say, legacy)
     click.echo("Removed." if data or legacy else "Removed. The counts are still in Redis.")
 
 
 def _delete_experiments(settings: "Config", aws: "Aws") -> None:
-    from gimel.stack import operations
+    from gimel.stack import destruction
     from gimel.stack.deployed import find
     from gimel.stack.wanted import DeployError
 
@@ -133,7 +133,7 @@ def _delete_experiments(settings: "Config", aws: "Aws") -> None:
         click.echo("The API no longer exists, so the counts cannot be deleted: they stay in Redis.")
         return
     try:
-        deleted = operations.delete_all_experiments(Client(backend.url, backend.key))
+        deleted = destruction.delete_all_experiments(Client(backend.url, backend.key))
     except BackendError as error:
         raise DeployError(
             f"cannot delete the counts: {error}. Run the command without --data to keep them"

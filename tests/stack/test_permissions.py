@@ -203,7 +203,7 @@ def live_a_whole_life(life: Life) -> None:
 def test_the_policy_is_what_the_commands_call(
     life: Life, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gimel.stack.operations._RELEASE_DELAY", 0.0)
+    monkeypatch.setattr("gimel.stack.destruction._RELEASE_DELAY", 0.0)
     live_a_whole_life(life)
     seen = observe(life.root, NAMES)
     left = [seen.parameter, seen.keys, seen.role, seen.functions, seen.log_groups, seen.apis]

@@ -18,7 +18,7 @@ from gimel.client import Client
 from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
-from gimel.stack import operations
+from gimel.stack import destruction
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect, find
 from gimel.stack.observe.observe import observe
@@ -55,8 +55,8 @@ def silent(line: str) -> None:
 
 def destroy(settings: Config, aws: Aws, legacy: bool = False) -> None:
     """Destroy what is planned, as the command does."""
-    changes = operations.plan_destroy(settings, aws, legacy)
-    operations.destroy(settings, aws, changes, silent, legacy)
+    changes = destruction.plan_destroy(settings, aws, legacy)
+    destruction.destroy(settings, aws, changes, silent, legacy)
 
 
 class Stack:

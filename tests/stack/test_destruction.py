@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSResponse
 
 from gimel import deploy
 from gimel.config.settings import Config
-from gimel.stack import operations
+from gimel.stack import destruction
 from gimel.stack.observe.network import observe_interfaces
 from gimel.stack.observe.observe import observe
 from gimel.stack.wanted import DeployError, Names, log_group
@@ -31,9 +31,9 @@ def aws(aws_endpoint: str) -> RecordingAws:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is probed, and AWS gets a few seconds where it may take minutes."""
     monkeypatch.setattr(deploy, "probe", lambda *_: None)
-    monkeypatch.setattr(operations, "_RELEASE_DELAY", 0.0)
-    monkeypatch.setattr(operations, "_RELEASE_TIMEOUT", 2.0)
-    monkeypatch.setattr(operations, "_DELETION_TIMEOUT", 2.0)
+    monkeypatch.setattr(destruction, "_RELEASE_DELAY", 0.0)
+    monkeypatch.setattr(destruction, "_RELEASE_TIMEOUT", 2.0)
+    monkeypatch.setattr(destruction, "_DELETION_TIMEOUT", 2.0)
 
 
 def deployed(aws: RecordingAws, redis_url: str, **settings: Any) -> Config:
@@ -59,7 +59,7 @@ def interfaces(aws: RecordingAws, names: Names) -> tuple[str, ...]:
 
 def run(aws: RecordingAws, config: Config) -> list[str]:
     said: list[str] = []
-    operations.destroy(config, aws, operations.plan_destroy(config, aws), said.append)
+    destruction.destroy(config, aws, destruction.plan_destroy(config, aws), said.append)
     return said
 
 
@@ -77,7 +77,7 @@ def test_only_the_stacks_own_interfaces_count(aws: RecordingAws) -> None:
 def test_the_role_goes_when_lambda_has_released_its_interfaces(
     aws: RecordingAws, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(operations, "_RELEASE_TIMEOUT", 30.0)
+    monkeypatch.setattr(destruction, "_RELEASE_TIMEOUT", 30.0)
     config = deployed(aws, redis_url, vpc=VPC)
     names = Names(config.stack)
     id = make_interface(aws, names.function("track"))
@@ -95,13 +95,13 @@ def test_the_role_goes_when_lambda_has_released_its_interfaces(
         if line.startswith("waiting"):
             timer.start()
 
-    operations.destroy(config, aws, operations.plan_destroy(config, aws), say)
+    destruction.destroy(config, aws, destruction.plan_destroy(config, aws), say)
     timer.join()
     assert seen[0].functions == {}
     assert "ec2:DeleteNetworkInterface" in json.dumps(seen[0].role.permissions)
     assert f"waiting: AWS still has role {names.role}" in said
     assert said[-1] == f"delete role {names.role}: the stack is deleted"
-    assert operations.plan_destroy(config, aws) == []
+    assert destruction.plan_destroy(config, aws) == []
 
 
 def test_interfaces_that_take_longer(aws: RecordingAws, redis_url: str) -> None:
@@ -119,7 +119,7 @@ def test_interfaces_that_take_longer(aws: RecordingAws, redis_url: str) -> None:
         assert "ec2:DeleteNetworkInterface" in json.dumps(seen.role and seen.role.permissions)
     release(aws, id)
     destroy(config, aws)
-    assert operations.plan_destroy(config, aws) == []
+    assert destruction.plan_destroy(config, aws) == []
     assert observe(aws, names).role is None
 
 
@@ -157,7 +157,7 @@ def test_a_log_group_that_a_late_invocation_makes_again(aws: RecordingAws, redis
         if line.startswith("delete role"):
             aws.call("logs", "create_log_group", logGroupName=name)
 
-    operations.destroy(config, aws, operations.plan_destroy(config, aws), say)
+    destruction.destroy(config, aws, destruction.plan_destroy(config, aws), say)
     groups = aws.call(
         "logs", "describe_log_groups", "logGroups[].logGroupName", logGroupNamePrefix=name
     )
@@ -186,7 +186,7 @@ def test_what_aws_does_not_delete_is_named(aws: RecordingAws, redis_url: str) ->
     finally:
         aws.off("before-send.sqs.DeleteQueue", ignore)
     assert f"waiting: AWS still has queue {queue}" in said
-    assert operations.plan_destroy(config, aws) == []
+    assert destruction.plan_destroy(config, aws) == []
 
 
 def test_what_appears_late_is_deleted_too(aws: RecordingAws, redis_url: str) -> None:
@@ -200,6 +200,6 @@ def test_what_appears_late_is_deleted_too(aws: RecordingAws, redis_url: str) -> 
             named = {"Name": names.api, "ProtocolType": "HTTP", "Tags": names.tags}
             aws.call("apigatewayv2", "create_api", **named)
 
-    operations.destroy(config, aws, operations.plan_destroy(config, aws), say)
+    destruction.destroy(config, aws, destruction.plan_destroy(config, aws), say)
     assert sum(line.startswith("delete HTTP API") for line in said) == 2
     assert observe(aws, names).apis == ()
