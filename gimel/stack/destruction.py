@@ -11,6 +11,7 @@ from gimel.stack.aws import Aws
 from gimel.stack.change import Change
 from gimel.stack.lock import exclusive, is_locked
 from gimel.stack.observe.observe import observe
+from gimel.stack.observed import Observed
 from gimel.stack.progress import Say
 from gimel.stack.teardown import lock_deletion, plan_legacy_teardown, plan_teardown
 from gimel.stack.wanted import DeployError, Names
@@ -23,6 +24,12 @@ _RELEASE_TIMEOUT = 300.0
 # For some seconds after a function has left its VPC, EC2 may show no interfaces:
 # https://github.com/go-to-k/cdkd/blob/main/src/provisioning/providers/lambda-function-provider.ts
 _RELEASE_DELAY = 10.0
+# What to do about leftovers. True: Lambda has not released its network interfaces.
+_ADVICE = {
+    False: "run the same command again to continue",
+    True: "Lambda may take 20 minutes. Run the same command again then. If another function uses "
+    "the same subnets and security groups, the interfaces stay: delete the role in IAM",
+}
 
 
 def _silent(line: str) -> None:
@@ -30,22 +37,17 @@ def _silent(line: str) -> None:
 
 
 def plan_destroy(
-    config: Config,
-    aws: Aws,
-    legacy: bool = False,
-    warn: Say = _silent,
-    deleted: Collection[str] = (),
+    config: Config, aws: Aws, legacy: bool = False, warn: Say = _silent
 ) -> list[Change]:
     """Plan the deletion of the stack or, with `legacy`, of what gimel 1.x left behind.
 
-    `warn` receives a line if the deletion breaks something else. `deleted` names what this command
-    has already deleted. Raises AwsError.
+    `warn` receives a line if the deletion breaks something else. Raises AwsError.
     """
     names = Names(config.stack)
     observed = observe(aws, names)
+    changes = _plan_deletions(names, aws, observed, legacy)
     if legacy:
-        return plan_legacy_teardown(observed.legacy)
-    changes = plan_teardown(names, aws.region, observed, deleted)
+        return changes
     if not changes and is_locked(aws, names):
         # A destroy that was killed at its very end left its lock.
         return [lock_deletion(names)]
@@ -57,6 +59,14 @@ def plan_destroy(
     return changes
 
 
+def _plan_deletions(
+    names: Names, aws: Aws, observed: Observed, legacy: bool, deleted: Collection[str] = ()
+) -> list[Change]:
+    if legacy:
+        return plan_legacy_teardown(observed.legacy)
+    return plan_teardown(names, aws.region, observed, deleted)
+
+
 def destroy(
     config: Config, aws: Aws, changes: list[Change], say: Say, legacy: bool = False
 ) -> None:
@@ -65,45 +75,38 @@ def destroy(
     Return when AWS shows nothing of the stack any more. Raises AwsError, and DeployError if
     something is left; call both again to continue.
     """
-    with exclusive(aws, Names(config.stack), say):
-        _delete(config, aws, changes, say, legacy)
+    names = Names(config.stack)
+    with exclusive(aws, names, say):
+        _delete(names, aws, changes, say, legacy)
 
 
-def _delete(config: Config, aws: Aws, changes: list[Change], say: Say, legacy: bool) -> None:
-    apply(aws, changes, {}, say)
-    deleted = {change.what for change in changes if change.calls}
-    if len(deleted) < len(changes):
+def _delete(names: Names, aws: Aws, changes: list[Change], say: Say, legacy: bool) -> None:
+    possible = [change for change in changes if change.calls]
+    apply(aws, possible, {}, say)
+    if len(possible) < len(changes):
         time.sleep(_RELEASE_DELAY)
+    deleted = {change.what for change in possible}
     since, has_said, pause = time.monotonic(), False, 0.5
-    while left := plan_destroy(config, aws, legacy, deleted=deleted):
-        new = [change for change in left if change.calls and change.what not in deleted]
-        if new:
+    while left := _plan_deletions(names, aws, observe(aws, names), legacy, deleted):
+        possible = [change for change in left if change.calls]
+        apply(aws, [each for each in possible if each.what in deleted], {}, _silent)
+        if new := [each for each in possible if each.what not in deleted]:
             apply(aws, new, {}, say)
             deleted |= {change.what for change in new}
             since = time.monotonic()
         elif not has_said:
-            say(f"waiting: AWS still has {_titles(left)}")
+            say(f"waiting: AWS still has {_names_of(left)}")
             has_said = True
-        apply(aws, [change for change in left if change not in new], {}, _silent)
-        timeout = _DELETION_TIMEOUT if all(each.calls for each in left) else _RELEASE_TIMEOUT
-        if time.monotonic() - since > timeout:
-            raise _leftovers_error(left)
+        waits_for_lambda = len(possible) < len(left)
+        if time.monotonic() - since > (_RELEASE_TIMEOUT if waits_for_lambda else _DELETION_TIMEOUT):
+            raise DeployError(f"AWS still has {_names_of(left)}: {_ADVICE[waits_for_lambda]}")
         time.sleep(pause)
         pause = min(2 * pause, 10.0)
 
 
-def _titles(changes: list[Change]) -> str:
-    return ", ".join(change.what for change in changes)
-
-
-def _leftovers_error(left: list[Change]) -> DeployError:
-    role = next((change for change in left if not change.calls), None)
-    if role is None:
-        return DeployError(f"AWS still has {_titles(left)}: run the same command again to continue")
-    return DeployError(
-        f"AWS still has {_titles(left)}: {role.what} is deleted {role.why}, which can take 20 "
-        "minutes. Run the same command again then. If another function uses the same subnets and "
-        "security groups, the interfaces stay: delete the role in IAM"
+def _names_of(left: list[Change]) -> str:
+    return ", ".join(
+        change.what if change.calls else f"{change.what} (deleted {change.why})" for change in left
     )
 
 

@@ -12,7 +12,7 @@ from gimel.config.settings import Config
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.deployed import find, inspect_redis, own_redis_environment
 from gimel.stack.operations import has_current_data_model, has_valid_keys, releases
-from gimel.stack.plan.permission import alarms
+from gimel.stack.plan.permission import open_permissions
 from gimel.stack.prepare import Planned, prepare
 from gimel.stack.wanted import TRACK, Names
 
@@ -21,13 +21,13 @@ from gimel.stack.wanted import TRACK, Names
 class Status:
     """The state of a deployed stack. Counts are of the last 24 hours, memory is in bytes.
 
-    `alarms` are lines about a danger. `rollbacks` are the versions of the tracking function that
-    `rollback` accepts.
+    `open_permissions` are lines about functions that anybody may invoke. `rollbacks` are the
+    versions of the tracking function that `rollback` accepts.
     """
 
     backend: Backend
     planned: Planned
-    alarms: list[str]
+    open_permissions: list[str]
     versions: Mapping[str, str | None]
     rollbacks: list[str]
     last_deploy: datetime | None
@@ -53,7 +53,7 @@ def status(config: Config, aws: Aws) -> Status:
         return Status(
             backend=backend,
             planned=planned,
-            alarms=alarms(planned.wanted, observed),
+            open_permissions=open_permissions(planned.wanted, observed),
             versions={name: function.live for name, function in observed.functions.items()},
             rollbacks=[
                 release[names.function(TRACK)]

@@ -118,9 +118,9 @@ def _log_group_title(name: str) -> str:
 
 
 def _role_in_use(names: Names, interfaces: Collection[str]) -> Change:
-    """Return the change that stands for the role's deletion as long as Lambda needs the role."""
+    """Return a change without calls, for the role's deletion while Lambda needs the role."""
     which = f" {', '.join(interfaces)}" if interfaces else ""
-    why = f"as soon as Lambda has released its network interfaces{which}"
+    why = f"when Lambda has released its network interfaces{which}"
     return Change("delete", f"role {names.role}", why, ())
 
 

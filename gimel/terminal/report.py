@@ -111,10 +111,10 @@ def _format_value(value: Any) -> str:
     return plain(text)
 
 
-def show_alarms(console: Console, alarms: list[str]) -> None:
-    """Print each alarm, in red."""
-    for alarm in alarms:
-        print_line(console, Text(f"ALARM        {plain(alarm)}", "bold red"))
+def show_dangers(console: Console, dangers: list[str]) -> None:
+    """Print each danger as an alarm, in red."""
+    for danger in dangers:
+        print_line(console, Text(f"ALARM        {plain(danger)}", "bold red"))
 
 
 def show_status(console: Console, status: "Status") -> None:

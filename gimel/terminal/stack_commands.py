@@ -176,9 +176,9 @@ def status_command(config_file: Path | None) -> None:
 
     settings = load(config_file).config
     found = status(settings, connect(settings))
-    report.show_alarms(console, found.alarms)
+    report.show_dangers(console, found.open_permissions)
     report.show_status(console, found)
-    sys.exit(1 if found.alarms else 0)
+    sys.exit(1 if found.open_permissions else 0)
 
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -99,7 +100,8 @@ def test_the_role_goes_when_lambda_has_released_its_interfaces(
     timer.join()
     assert seen[0].functions == {}
     assert "ec2:DeleteNetworkInterface" in json.dumps(seen[0].role.permissions)
-    assert f"waiting: AWS still has role {names.role}" in said
+    wait = f"waiting: AWS still has role {names.role} (deleted when Lambda has released its network"
+    assert f"{wait} interfaces {id})" in said
     assert said[-1] == f"delete role {names.role}: the stack is deleted"
     assert destruction.plan_destroy(config, aws) == []
 
@@ -109,7 +111,9 @@ def test_interfaces_that_take_longer(aws: RecordingAws, redis_url: str) -> None:
     names = Names(config.stack)
     id = make_interface(aws, names.function("replay"))
     for _ in range(2):
-        with pytest.raises(DeployError, match=f"role {names.role} is deleted as soon as") as error:
+        with pytest.raises(
+            DeployError, match=f"role {names.role} .deleted when Lambda has"
+        ) as error:
             destroy(config, aws)
         assert id in str(error.value)
         assert "run the same command again then" in str(error.value).lower()
@@ -203,3 +207,29 @@ def test_what_appears_late_is_deleted_too(aws: RecordingAws, redis_url: str) -> 
     destruction.destroy(config, aws, destruction.plan_destroy(config, aws), say)
     assert sum(line.startswith("delete HTTP API") for line in said) == 2
     assert observe(aws, names).apis == ()
+
+
+def test_a_deploy_waits_for_the_name_of_a_queue_and_says_so(
+    aws: RecordingAws, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQS gives a queue's name to a new queue 60 s after the deletion, here after 2 s."""
+    monkeypatch.setattr("gimel.stack.apply._SILENT_WAIT", 0.5)
+    config = deployed(aws, redis_url)
+    destroy(config, aws)
+    code, free = "AWS.SimpleQueueService.QueueDeletedRecently", time.monotonic() + 2
+
+    def refuse(request: Any, **_: Any) -> AWSResponse | None:
+        if time.monotonic() > free:
+            return None
+        response = AWSResponse(request.url, 400, {"x-amzn-query-error": f"{code};Sender"}, None)
+        response._content = json.dumps({"__type": code, "message": "wait 60 seconds"}).encode()
+        return response
+
+    said: list[str] = []
+    aws.on("before-send.sqs.CreateQueue", refuse)
+    try:
+        deploy.deploy(config, said.append, aws)
+    finally:
+        aws.off("before-send.sqs.CreateQueue", refuse)
+    assert said.count("waiting: SQS keeps the name of a deleted queue for 60 s") == 1
+    assert set(observe(aws, Names(config.stack)).queues) == set(Names(config.stack).queues)

@@ -1,4 +1,4 @@
-"""The plan of the permissions to invoke the functions, and the alarm about an open one.
+"""The plan of the permissions to invoke the functions, and the alarm about open ones.
 
 The reading function trusts its caller: it answers a direct invocation without asking for a key.
 """
@@ -77,7 +77,7 @@ def plan_permissions(wanted: Wanted, name: str, observed: Observed) -> Iterator[
         yield Change(verb, what, why, tuple(calls))
 
 
-def alarms(wanted: Wanted, observed: Observed) -> list[str]:
+def open_permissions(wanted: Wanted, observed: Observed) -> list[str]:
     """Return a line for each permission that lets anybody invoke a function."""
     return [
         f"anybody may invoke {_target_name(name, qualifier)} (permission {sid}): "

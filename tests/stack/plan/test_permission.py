@@ -7,7 +7,7 @@ import pytest
 
 from gimel.stack.observed import Observed, ObservedLegacy
 from gimel.stack.plan.api import LEGACY_DEPLOYMENT
-from gimel.stack.plan.permission import alarms
+from gimel.stack.plan.permission import open_permissions
 from gimel.stack.plan.plan import plan
 from tests.support.planning import done, function, lines, wanted
 
@@ -57,7 +57,7 @@ def test_what_gimel_did_not_add_is_deleted(
     (call,) = change.calls
     target = {"FunctionName": READS, "StatementId": "x"}
     assert call.arguments == ({**target, "Qualifier": "live"} if qualifier else target)
-    found = alarms(wanted(), seen)
+    found = open_permissions(wanted(), seen)
     assert found == (
         [
             f"anybody may invoke {place} (permission x): run `gimel deploy`, which deletes the "
@@ -71,7 +71,7 @@ def test_what_gimel_did_not_add_is_deleted(
 def test_gimels_own_permission_is_compared_whole() -> None:
     seen = done(wanted())
     own = seen.functions[READS].invokers[OWN]
-    assert alarms(wanted(), seen) == []
+    assert open_permissions(wanted(), seen) == []
     for changed in (
         {"Principal": "*"},
         {"Condition": {"ArnLike": {"AWS:SourceArn": "arn:aws:execute-api:eu-west-1:1:other/*"}}},
