@@ -34,7 +34,8 @@ _CONFLICT = ("ResourceConflictException",)
 _MAPPING = ("lambda:create_event_source_mapping",)
 _AFTER_A_FUNCTION = (
     *("lambda:add_permission", "lambda:create_alias", "lambda:create_event_source_mapping"),
-    *("lambda:published_version_active", "lambda:put_function_concurrency", "lambda:update_alias"),
+    *("lambda:create_function_url_config", "lambda:published_version_active"),
+    *("lambda:put_function_concurrency", "lambda:update_alias"),
 )
 # botocore's own attempts end within 15 s. API Gateway accepts one creation and one deletion of a
 # domain name every 30 s.
@@ -127,6 +128,13 @@ TEMPORARY = (
         "event source mapping",
         "Lambda is still changing the mapping of the queue",
         f"{_GITHUB}/aws/chalice/pull/886",
+    ),
+    Refusal(
+        ("NotFound", "NotFoundException"),
+        "topic does not exist",
+        "SNS does not list the new topic yet",
+        f"{_GITHUB}/ansible/ansible/pull/67089",
+        ("sns:set_topic_attributes", "sns:subscribe"),
     ),
     Refusal(
         ("NoSuchEntity",),

@@ -73,10 +73,15 @@ def test_a_failure_releases_it(aws: Aws, names: Names) -> None:
 def test_the_second_waits_and_says_for_whom(aws: Aws, names: Names) -> None:
     said: list[str] = []
     with held(names) as other:
-        threading.Timer(1, lambda: other.communicate("")).start()
-        with exclusive(aws, names, said.append) as has_waited:
+
+        def say(line: str) -> None:
+            said.append(line)
+            assert other.stdin
+            other.stdin.close()
+
+        with exclusive(aws, names, say) as has_waited:
             assert has_waited
-            assert other.poll() == 0
+            assert other.wait(60) == 0
     (line,) = said
     assert line.endswith(f"@{socket.gethostname()} is changing stack {names.stack}")
 

@@ -33,6 +33,8 @@ TAGS: dict[str, Any] = {"QueueUrl": "https://sqs/q", "Tags": {}}
 PARAMETER: dict[str, Any] = {"Name": "/p", "Value": "v"}
 QUEUE: dict[str, Any] = {"QueueName": "q"}
 ROUTE: dict[str, Any] = {"ApiId": "a", "RouteKey": "GET /e"}
+SUBSCRIPTION: dict[str, Any] = {"TopicArn": "arn:aws:sns:eu-west-1:1:t", "Protocol": "email"}
+URL: dict[str, Any] = {"FunctionName": "f", "Qualifier": "live", "AuthType": "NONE"}
 DOMAIN: dict[str, Any] = {"DomainName": "d"}
 
 SQS = "AWS.SimpleQueueService."
@@ -119,6 +121,7 @@ SAMPLES = [
     _lambda("UpdateAlias", ALIAS, MISSING, f"{NO_FUNCTION}:1"),
     _lambda("AddPermission", PERMISSION, MISSING, "Cannot find alias arn: arn:aws:lambda:x"),
     _lambda("CreateEventSourceMapping", MAPPING, MISSING, NO_FUNCTION),
+    _lambda("CreateFunctionUrlConfig", URL, MISSING, f"{NO_FUNCTION}:live"),
     _lambda(
         "PutFunctionConcurrency",
         {"FunctionName": "f", "ReservedConcurrentExecutions": 1},
@@ -168,6 +171,10 @@ SAMPLES = [
     *(
         Sample("sqs", "TagQueue", TAGS, code, "The specified queue does not exist.")
         for code in (f"{SQS}NonExistentQueue", "QueueDoesNotExist")
+    ),
+    *(
+        Sample("sns", "Subscribe", SUBSCRIPTION, code, "Topic does not exist")
+        for code in ("NotFound", "NotFoundException")
     ),
     Sample("iam", "PutRolePolicy", POLICY, "NoSuchEntity", "The role with name r cannot be found."),
     Sample(
@@ -273,6 +280,7 @@ def test_the_same_message_to_another_call_is_final(aws: Aws, sample: Sample) -> 
     other = {
         "iam": ("UpdateAssumeRolePolicy", {"RoleName": "r", "PolicyDocument": "{}"}),
         "lambda": ("DeleteFunction", {"FunctionName": "f"}),
+        "sns": ("DeleteTopic", {"TopicArn": "arn:aws:sns:eu-west-1:1:t"}),
         "sqs": ("DeleteQueue", {"QueueUrl": "https://sqs/q"}),
     }
     operation, arguments = other[sample.service]
