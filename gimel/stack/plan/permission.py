@@ -4,6 +4,7 @@ The reading function trusts its caller: it answers a direct invocation without a
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from gimel.stack.change import Call, Change, Template, saved_value
@@ -32,6 +33,8 @@ _URL_PERMISSIONS: dict[tuple[str, str], Mapping[str, Any]] = {
         "InvokedViaFunctionUrl": True,
     },
 }
+# Conditions that limit the way of a call, and not the caller.
+_WAYS = frozenset({"lambda:FunctionUrlAuthType", "lambda:InvokedViaFunctionUrl"})
 
 Permissions = Mapping[tuple[str, str], Mapping[str, Any]]
 
@@ -58,12 +61,15 @@ def plan_permissions(wanted: Wanted, name: str, observed: Observed) -> Iterator[
     """Plan the permissions to invoke a function: those that Gimel wants, and no other."""
     function, expected = observed.functions.get(name), _wanted_permissions(wanted, name, observed)
     found = function.invokers if function else {}
-    for key, statement in _foreign(found, expected, observed.legacy).items():
+    unwanted = _unwanted(found, expected, observed.legacy)
+    for key, statement in unwanted.items():
+        if key in expected:
+            continue
         why = "anybody may invoke it" if _is_open(statement) else "Gimel did not add it"
         what = f"permission {key[1]} to invoke {_target_name(name, key[0])}"
         yield Change("delete", what, why, (_removal(name, *key),))
     for key, arguments in expected.items():
-        if key in found and _is_same(arguments, found[key]):
+        if key in found and key not in unwanted:
             continue
         calls = [Call("lambda", "add_permission", {**_target(name, *key), **arguments})]
         # AWS shows no permission for a deleted alias, but the permission may return with the alias.
@@ -78,19 +84,23 @@ def plan_permissions(wanted: Wanted, name: str, observed: Observed) -> Iterator[
 
 
 def open_permissions(wanted: Wanted, observed: Observed) -> list[str]:
-    """Return a line for each permission that lets anybody invoke a function."""
+    """Return a line for each permission that lets anybody invoke a function.
+
+    The URL of the tracking function is open to anybody, also while its deletion is due.
+    """
+    with_url = replace(wanted, has_function_url=True)
     return [
         f"anybody may invoke {_target_name(name, qualifier)} (permission {sid}): "
         "run `gimel deploy`, which deletes the permission"
         for name, function in observed.functions.items()
-        for (qualifier, sid), statement in _foreign(
-            function.invokers, _wanted_permissions(wanted, name, observed), observed.legacy
+        for (qualifier, sid), statement in _unwanted(
+            function.invokers, _wanted_permissions(with_url, name, observed), observed.legacy
         ).items()
         if _is_open(statement)
     ]
 
 
-def _foreign(
+def _unwanted(
     found: Permissions, expected: Permissions, legacy: ObservedLegacy | None
 ) -> Permissions:
     """Return the statements that neither Gimel nor gimel 1.x's REST API needs."""
@@ -98,7 +108,8 @@ def _foreign(
     return {
         key: statement
         for key, statement in found.items()
-        if key not in expected and not (api and api in str(statement.get("Condition")))
+        if not (key in expected and _is_same(expected[key], statement))
+        and not (api and api in str(statement.get("Condition")))
     }
 
 
@@ -122,14 +133,13 @@ def _is_same(arguments: Mapping[str, Any], statement: Mapping[str, Any]) -> bool
 def _is_open(statement: Mapping[str, Any]) -> bool:
     """Return whether the statement lets callers of any AWS account invoke the function.
 
-    A service without a condition acts for any account too. Lambda's own conditions limit the way of
-    a call, not the caller.
+    A service without a condition acts for any account too.
     """
     principal = statement.get("Principal", {})
     kinds = principal if isinstance(principal, Mapping) else {"AWS": principal}
     conditions = statement.get("Condition", {}).values()
-    limits = [key for tests in conditions for key in tests if not key.startswith("lambda:")]
-    return not limits and ("Service" in kinds or "*" in kinds.values())
+    is_limited = any(key not in _WAYS for tests in conditions for key in tests)
+    return not is_limited and ("Service" in kinds or "*" in kinds.values())
 
 
 def _removal(name: str, qualifier: str, sid: str) -> Call:

@@ -35,6 +35,7 @@ def limited(**keys: str) -> dict[str, Any]:
         ({"Principal": {"Service": "apigateway.amazonaws.com"}}, True),
         ({"Principal": "*", "Condition": limited(lambda_FunctionUrlAuthType="NONE")}, True),
         ({"Principal": "*", "Condition": limited(aws_PrincipalOrgID="o-1")}, False),
+        ({"Principal": "*", "Condition": limited(lambda_EventSourceToken="t")}, False),
         ({"Principal": {"AWS": "arn:aws:iam::210987654321:root"}}, False),
         (
             {
@@ -72,17 +73,29 @@ def test_gimels_own_permission_is_compared_whole() -> None:
     seen = done(wanted())
     own = seen.functions[READS].invokers[OWN]
     assert open_permissions(wanted(), seen) == []
-    for changed in (
-        {"Principal": "*"},
-        {"Condition": {"ArnLike": {"AWS:SourceArn": "arn:aws:execute-api:eu-west-1:1:other/*"}}},
-        {"Condition": {}},
-        {"Action": "lambda:*"},
-        {"Effect": "Deny"},
+    elsewhere = {"ArnLike": {"AWS:SourceArn": "arn:aws:execute-api:eu-west-1:1:other/*"}}
+    for changed, is_open in (
+        ({"Principal": "*", "Condition": {}}, True),
+        ({"Condition": {}}, True),
+        ({"Condition": elsewhere}, False),
+        ({"Action": "lambda:*"}, False),
+        ({"Effect": "Deny"}, False),
     ):
         other = function(seen, READS, invokers={OWN: {**own, **changed}})
         assert lines(wanted(), other) == [
             f"replace permission to invoke function {READS}: for this API only"
         ]
+        assert bool(open_permissions(wanted(), other)) is is_open
+
+
+def test_the_url_of_the_tracking_function_is_no_alarm() -> None:
+    """It is open by intent, also while config.json no longer asks for it."""
+    with_url = done(wanted(events="function-url"))
+    for config in (wanted(events="function-url"), wanted()):
+        assert open_permissions(config, with_url) == []
+    track = with_url.functions["gimel-track"].invokers
+    seen = function(with_url, READS, invokers={**with_url.functions[READS].invokers, **track})
+    assert len(open_permissions(wanted(events="function-url"), seen)) == 2
 
 
 def test_what_gimel_1s_rest_api_needs_stays() -> None:
