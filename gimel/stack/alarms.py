@@ -121,7 +121,7 @@ def _charges(wanted: Wanted, api: str) -> dict[str, Any]:
     gigabytes = wanted.configurations[functions[0]]["MemorySize"] / 1024
     millisecond = gigabytes * _GB_SECOND[wanted.architecture] / 1000
     return _alarm(
-        f"API Gateway and Lambda cost more than an estimated ${limit:g} in 24 hours: lower "
+        f"API Gateway and Lambda cost more than an estimated ${limit:,.10g} in 24 hours: lower "
         "throttle if strangers send the requests, raise alarm_dollars_per_day if visitors do.",
         [_of_api(api, "Count"), *calls, *milliseconds],
         f"m0*{_MILLION_REQUESTS}/1000000+(m1+m2+m3+m4)*{_MILLION_CALLS}/1000000"

@@ -53,6 +53,11 @@ def test_the_limit_of_charges_and_the_throttle_are_those_of_the_settings() -> No
     assert not is_raised_by(alarm("refused", throttle={"rate": 20, "burst": 9}), requests)
 
 
+def test_the_sentence_names_the_limit_as_people_write_it() -> None:
+    for limit, written in ((5, "$5 "), (7.5, "$7.5 "), (1e6, "$1,000,000 ")):
+        assert written in alarm("charges", alarm_dollars_per_day=limit)["AlarmDescription"]
+
+
 def test_charges_follow_memory_and_architecture() -> None:
     time = {("Duration", TRACK): 1e9}
     small, large = (value(alarm("charges", memory=memory), time) for memory in (256, 1024))
@@ -104,5 +109,6 @@ def test_the_page_says_what_the_alarms_cost_and_names_each() -> None:
     metrics = sum(len(each["Metrics"]) - 1 for each in alarms.values())
     assert f"{metrics} metrics" in PAGE
     assert f"${metrics / 10:.2f} a month" in PAGE
+    assert round(metrics / 10) == 2, "the advice of preflight says about $2"
     for name in alarms:
         assert f"| `<stack>-{name.removeprefix('gimel-')}` |" in PAGE

@@ -183,7 +183,7 @@ def test_a_redis_that_takes_too_few_connections(
     assert done.exit_code == 0
     assert "! Connections  Redis accepts 25 (maxclients), the functions may open 29" in done.stdout
     advice = 'off. With "alarm_email" in config.json, AWS mails you when events wait or are lost'
-    assert done.stdout.splitlines()[-1] == f"✓ Alarms       {advice}"
+    assert done.stdout.splitlines()[-1] == f"✓ Alarms       {advice} (about $2 a month)"
 
 
 @pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])

@@ -55,8 +55,12 @@ def _check_alarms(settings: Config) -> Check:
     """Recommend alarms. It is no warning to have none."""
     if settings.alarm_email:
         return Check("Alarms", "ok", f"go to {settings.alarm_email}")
-    found = 'off. With "alarm_email" in config.json, AWS mails you when events wait or are lost'
-    return Check("Alarms", "ok", found)
+    return Check(
+        "Alarms",
+        "ok",
+        'off. With "alarm_email" in config.json, AWS mails you when events wait or are lost '
+        "(about $2 a month)",
+    )
 
 
 def check_aws(settings: Config, connect: Callable[[], Aws]) -> Generator[Check, None, Aws | None]:
