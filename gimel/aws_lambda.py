@@ -49,10 +49,10 @@ def track(event: ProxyEvent, context: object = None) -> Any:
     The REST API expects null.
     """
     if "requestContext" in event:
-        if event["routeKey"] != _NO_ROUTE:
-            return gimel.track(event, context)
-        route = f"{event['requestContext']['http']['method']} {event['rawPath']}"
-        return gimel.dispatch(event, route, _url_routes())
+        if event.get("routeKey") == _NO_ROUTE:
+            route = f"{event['requestContext']['http']['method']} {event['rawPath']}"
+            return gimel.dispatch(event, route, _url_routes())
+        return gimel.track(event, context)
     try:
         refused, _ = intake().take([wire.event_of(dict(event))])
     except HTTPError as error:

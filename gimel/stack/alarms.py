@@ -82,12 +82,17 @@ def _refused(wanted: Wanted, api: str) -> dict[str, Any]:
     an alarm that is raised already sends no mail.
     """
     limit = int(wanted.throttle.rate * 60 * _NEAR_THROTTLE)
-    throttled = [_of_function(wanted.names.function(each), "Throttles") for each in (TRACK, READS)]
+    refused = [_of_function(wanted.names.function(each), "Throttles") for each in (TRACK, READS)]
+    if wanted.has_function_url:
+        # https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html
+        refused.append(_of_function(wanted.names.function(TRACK), "Url5xxCount"))
+    refused.append(_of_api(api, "5xx"))
+    count = len(refused)
     return _alarm(
         "Gimel refuses requests: too many come at once, or neither Redis nor the queue takes "
         "events. If `gimel status` finds Redis well, raise reserved_concurrency or throttle.",
-        [*throttled, _of_api(api, "5xx"), _of_api(api, "Count")],
-        f"m0+m1+m2+(m3>{limit})",
+        [*refused, _of_api(api, "Count")],
+        f"{'+'.join(f'm{number}' for number in range(count))}+(m{count}>{limit})",
         period=60,
         raised_by=(1, 5),
     )

@@ -45,6 +45,15 @@ def test_what_raises_an_alarm(about: str, calm: Figures, raised: Figures) -> Non
     assert is_raised_by(alarm(about), raised)
 
 
+def test_what_a_function_url_answers_is_watched_too() -> None:
+    by_url, failed = alarm("refused", events="function-url"), {("Url5xxCount", TRACK): 1}
+    assert is_raised_by(by_url, failed)
+    assert not is_raised_by(alarm("refused"), failed)
+    assert is_raised_by(by_url, {("5xx", "api1"): 1})
+    assert is_raised_by(by_url, {("Count", "api1"): 29_000})
+    assert not is_raised_by(by_url, {("Count", "api1"): 27_000, ("UrlRequestCount", TRACK): 1e6})
+
+
 def test_the_limit_of_charges_and_the_throttle_are_those_of_the_settings() -> None:
     requests = {("Count", "api1"): 1000}
     assert is_raised_by(alarm("charges", alarm_dollars_per_day=0.0009), requests)
