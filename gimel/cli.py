@@ -207,12 +207,13 @@ def migrate_command(
 
 
 def _redis_environment(config: Config) -> dict[str, str]:
-    if not config.redis.secret:
+    if not config.redis.secret and not config.redis.managed:
         return config.redis.environment
     # boto3 is slow to import.
-    from gimel.stack.deployed import connect, own_redis_environment
+    from gimel.stack.cache import redis_environment
+    from gimel.stack.deployed import connect
 
-    return own_redis_environment(config, connect(config))
+    return redis_environment(config, connect(config))
 
 
 def _connect(redis_url: str) -> Connection:

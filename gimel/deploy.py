@@ -20,6 +20,7 @@ from gimel.client import Backend, BackendError, Client
 from gimel.config.settings import Config
 from gimel.stack.apply import apply
 from gimel.stack.aws import Aws, AwsError, backoff
+from gimel.stack.cache import offer
 from gimel.stack.change import Change
 from gimel.stack.deployed import (
     REDIS_TROUBLE,
@@ -33,6 +34,7 @@ from gimel.stack.deployed import (
 from gimel.stack.keys import MAIN, NAME_TAG, Key, new_key, parameter_of
 from gimel.stack.lock import exclusive
 from gimel.stack.plan.alarms import subscribes
+from gimel.stack.plan.cache import creates_cache
 from gimel.stack.plan.ownership import tag_list
 from gimel.stack.prepare import Planned, prepare
 from gimel.stack.progress import Say, step
@@ -70,19 +72,26 @@ def deploy(
     *,
     adopt: bool = False,
     extra_keys: Collection[Key] = (),
+    may_create_cache: bool = False,
 ) -> Deployed:
     """Change the stack into the one that the configuration describes, and verify it with an event.
 
     `say` receives one line for each step, and may be a `Progress`. `adopt` takes over resources
     that bear the stack's names but no tag. The functions accept `extra_keys` besides the keys of
-    the Parameter Store.
+    the Parameter Store. `may_create_cache` agrees to the price of a managed Redis.
 
     Raises AwsError and DeployError. After a failure, Ctrl-C or a kill, the changes made so far
     stay; the next call makes the remaining ones.
     """
     started = time.monotonic()
     aws = aws or connect(config)
-    observing = partial(prepare, config, say, aws, adopt=adopt, extra_keys=extra_keys)
+
+    def observing() -> Planned:
+        planned = prepare(config, say, aws, adopt=adopt, extra_keys=extra_keys)
+        if not may_create_cache:
+            _refuse_creation(planned)
+        return planned
+
     planned, saved = _change(aws, observing, say)
     observed, names = planned.observed, planned.wanted.names
     url = api_url(aws, saved["api"], saved["endpoint"])
@@ -108,6 +117,14 @@ def deploy(
         dns_target=_dns_target(aws, config),
         email_to_confirm=config.alarm_email if subscribes(planned.changes) else None,
     )
+
+
+def _refuse_creation(planned: Planned) -> None:
+    """Raise DeployError if the plan creates a managed Redis, to whose price nobody agreed."""
+    wanted = planned.wanted
+    if wanted.managed and creates_cache(wanted, planned.observed):
+        text = offer(wanted.names, wanted.managed)
+        raise DeployError(f"{text}. Run `gimel deploy` first, which asks before it does so")
 
 
 def _change(

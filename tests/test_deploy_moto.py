@@ -1,9 +1,10 @@
 """The control plane on another emulator, moto's server, which errs otherwise than ministack does.
 
-It runs no function, so nothing is probed. It lacks two calls, which are answered here in its place:
-GetAccountSettings, and UpdateStage, for which the stage is made anew. Of a mapping to an alias it
-tells to which version that led: the alias is put back. How functions log it does not keep. The
-conditions of a function URL's permissions it writes beside the others: they are put in their place.
+It runs no function, so nothing is probed. It lacks three calls, which are answered here in its
+place: GetAccountSettings, DescribeServerlessCaches, and UpdateStage, for which the stage is made
+anew. Of a mapping to an alias it tells to which version that led: the alias is put back. How
+functions log it does not keep. The conditions of a function URL's permissions it writes beside the
+others: they are put in their place.
 """
 
 import contextlib
@@ -35,6 +36,7 @@ from tests.support.aws_account import (
     stack_config,
 )
 from tests.support.deployments import destroy, silent
+from tests.support.serverless_caches import refusal
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.slow
@@ -57,6 +59,7 @@ class MotoAws(RecordingAws):
         super().__init__()
         self.on("before-send.lambda.GetAccountSettings", self._account_settings)
         self.on("before-send.apigatewayv2.UpdateStage", self._update_stage)
+        self.on("before-send.elasticache.DescribeServerlessCaches", _find_no_cache)
         self.on("after-call.lambda.ListEventSourceMappings", _name_the_alias)
         self.on("after-call.lambda.ListVersionsByFunction", _tell_of_logging)
         self.on("after-call.lambda.GetPolicy", _write_conditions)
@@ -77,6 +80,10 @@ class MotoAws(RecordingAws):
         )
         self.operations[:] = recorded
         return _answer(request, {})
+
+
+def _find_no_cache(request: Any, **_: Any) -> AWSResponse:
+    return refusal(request, "ServerlessCacheNotFoundFault", "no such cache")
 
 
 def _name_the_alias(parsed: dict[str, Any], **_: Any) -> None:

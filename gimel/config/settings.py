@@ -1,5 +1,6 @@
 """All settings of config.json, typed and checked. Each except `redis` has a default."""
 
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
@@ -82,6 +83,14 @@ class Wiring(_WiringPart):
         return f"{self.gateway.method.verb} /{self.gateway.path}"
 
 
+def is_cache_name(stack: str) -> bool:
+    """Return whether ElastiCache accepts the name of a stack as the name of a cache.
+
+    https://github.com/aws/developer-toolkit-elasticache has the pattern.
+    """
+    return re.fullmatch("[a-z][a-z0-9]*(-[a-z0-9]+)*", stack) is not None
+
+
 class Config(Section):
     """All settings of one stack."""
 
@@ -111,6 +120,21 @@ class Config(Section):
     alarm_dollars_per_day: float = Field(5, gt=0, le=1_000_000)
     kms_key: KmsKey | None = None
     limits: LimitSettings = LimitSettings()
+
+    @property
+    def known_limits(self) -> LimitSettings:
+        """The limits. The memory of a managed Redis is known even if Redis does not report it."""
+        if self.redis.managed is None or self.limits.memory:
+            return self.limits
+        return self.limits.model_copy(update={"memory": self.redis.managed.gigabytes * 1000})
+
+    @field_validator("stack")
+    @classmethod
+    def _check_cache_name(cls, stack: str, info: ValidationInfo) -> str:
+        redis = info.data.get("redis")
+        if redis and redis.managed and not is_cache_name(stack):
+            raise ValueError('with a managed Redis, must not hold "--" or end with "-"')
+        return stack
 
     @field_validator("events")
     @classmethod

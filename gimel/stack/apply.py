@@ -5,21 +5,28 @@ other call, and repeats no refused one. Nothing is undone: the next deploy obser
 so far and plans the rest.
 """
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
 from threading import Event, Lock
+from typing import Any
 
-from gimel.stack.aws import Aws, NotFoundError
+import jmespath
+
+from gimel.stack.aws import Aws, NotFoundError, backoff
 from gimel.stack.change import Call, Change, fill
-from gimel.stack.progress import Say, step
+from gimel.stack.progress import Progress, Say, step
 from gimel.stack.refusals import Refusal
 from gimel.stack.wanted import DeployError
 
 # Seconds of a wait that are not worth a line.
 _SILENT_WAIT = 5.0
+# Seconds for which a deploy waits until AWS has made a resource, and between two lines about it.
+_WAIT_TIMEOUT = 900.0
+_WAIT_LINE_EVERY = 20.0
 
 
 class InterruptedDeployError(DeployError):
@@ -101,22 +108,54 @@ def _run_lane(run: _Run, changes: list[Change]) -> None:
                 if run.stop.is_set():
                     # Ends the step as not finished. The caller knows why the lanes stop.
                     raise InterruptedDeployError(f"stopped during: {change}")
-                _make_call(run, call)
+                _make_call(run, change, call)
         run.made.append(change)
 
 
-def _make_call(run: _Run, call: Call) -> None:
+def _make_call(run: _Run, change: Change, call: Call) -> None:
     """Make one call, save the values that later calls need, and wait for the result."""
     arguments = fill(call.arguments, run.saved)
     try:
-        answer = run.aws.call_until_accepted(
-            call.service, call.operation, run.keeps_trying, **arguments
-        )
+        answer = _answer(run, change, call, arguments)
     except NotFoundError:
         if call.if_exists:
             return
         raise
-    run.saved.update({name: answer[key] for name, key in call.saves.items()})
+    run.saved.update({name: jmespath.search(part, answer) for name, part in call.saves.items()})
     if call.waiter:
         function = arguments["FunctionName"]
         run.aws.wait(call.waiter, FunctionName=function, Qualifier=answer["Version"])
+
+
+def _answer(run: _Run, change: Change, call: Call, arguments: Mapping[str, Any]) -> Any:
+    """Return AWS's answer. Repeat a call with `until`; raises DeployError if that is in vain."""
+    started = said = time.monotonic()
+    for is_last in backoff(_WAIT_TIMEOUT):
+        answer = run.aws.call_until_accepted(
+            call.service, call.operation, run.keeps_trying, **arguments
+        )
+        if call.until is None or jmespath.search(call.until, answer):
+            return answer
+        if call.failure and jmespath.search(call.failure, answer):
+            raise _failure(run, change, call)
+        if run.stop.is_set():
+            raise InterruptedDeployError(f"stopped during: {change}")
+        if time.monotonic() - said > _WAIT_LINE_EVERY and not isinstance(run.say, Progress):
+            said = time.monotonic()
+            run.say(f"{change.verb} {change.what}: waiting for AWS, {said - started:.0f} s")
+        if is_last:
+            break
+    raise DeployError(
+        f"{change.verb} {change.what}: AWS needs longer than {_WAIT_TIMEOUT / 60:.0f} minutes. Run "
+        "the same command again to continue"
+    )
+
+
+def _failure(run: _Run, change: Change, call: Call) -> DeployError:
+    """Return the error for a resource that AWS could not create, with AWS's reason."""
+    if call.reason:
+        _make_call(run, change, call.reason)
+    reason = run.saved.get("reason") or "AWS gives no reason"
+    return DeployError(
+        f"AWS could not create {change.what}: {reason}. The same command tries again"
+    )

@@ -36,9 +36,8 @@ from gimel.stack.login import advice, log_in, renewal
 from gimel.stack.refusals import THROTTLED, Refusal, find_refusal
 
 SERVICES = (
-    *("apigateway", "apigatewayv2", "cloudwatch", "ec2", "iam", "lambda", "logs", "sns", "sqs"),
-    "ssm",
-    "sts",
+    *("apigateway", "apigatewayv2", "cloudwatch", "ec2", "elasticache", "iam", "lambda", "logs"),
+    *("sns", "sqs", "ssm", "sts"),
 )
 
 # Seconds until a temporary refusal counts as final. A new role takes about 10 s, but more than a
@@ -58,6 +57,7 @@ _NOT_FOUND = frozenset(
         "QueueDoesNotExist",
         "ResourceNotFound",
         "ResourceNotFoundException",
+        "ServerlessCacheNotFoundFault",
     }
 )
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})

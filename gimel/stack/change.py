@@ -53,9 +53,12 @@ def fill(value: Any, saved: Mapping[str, str]) -> Any:
 class Call:
     """A call to AWS: a client's method and its arguments.
 
-    `saves` maps a name to the key of the answer whose value is saved under that name. `waiter` is
-    the boto3 waiter to use after the call. `if_exists` means that the resource to delete may be
-    missing. `before` holds the present values of the arguments, as far as they are known.
+    `saves` maps a name to the part of the answer that is saved under that name. `waiter` is the
+    boto3 waiter to use after the call. A call with `until` is repeated until that is true of its
+    answer; if `failure` is true instead, AWS has failed, and the call `reason` saves "reason". The
+    values of `saves`, `until` and `failure` are jmespath expressions. `if_exists` means that the
+    resource to delete may be missing. `before` holds the present values of the arguments, as far as
+    they are known.
     """
 
     service: str
@@ -63,6 +66,9 @@ class Call:
     arguments: Mapping[str, Any] = field(repr=False)
     saves: Mapping[str, str] = field(default_factory=dict)
     waiter: str | None = None
+    until: str | None = None
+    failure: str | None = None
+    reason: "Call | None" = None
     if_exists: bool = False
     before: Mapping[str, Any] = field(default_factory=dict, repr=False)
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Collection
+from datetime import UTC, datetime
 
 from gimel.backend.wire import DEFAULT_NAMESPACE
 from gimel.client import Client
@@ -9,9 +10,11 @@ from gimel.config.settings import Config
 from gimel.stack.apply import apply
 from gimel.stack.aws import Aws
 from gimel.stack.change import Change
+from gimel.stack.cost import min_text
 from gimel.stack.lock import exclusive, is_locked
 from gimel.stack.observe.observe import observe
 from gimel.stack.observed import Observed
+from gimel.stack.plan.cache import own_cache, plan_cache_deletion
 from gimel.stack.progress import Say
 from gimel.stack.teardown import lock_deletion, plan_legacy_teardown, plan_teardown
 from gimel.stack.wanted import DeployError, Names
@@ -37,17 +40,33 @@ def _silent(line: str) -> None:
 
 
 def plan_destroy(
-    config: Config, aws: Aws, legacy: bool = False, warn: Say = _silent
+    config: Config,
+    aws: Aws,
+    legacy: bool = False,
+    warn: Say = _silent,
+    *,
+    data: bool = False,
+    snapshot: bool = True,
 ) -> list[Change]:
     """Plan the deletion of the stack or, with `legacy`, of what gimel 1.x left behind.
 
-    `warn` receives a line if the deletion breaks something else. Raises AwsError.
+    With `data`, the managed Redis is deleted too; with `snapshot`, AWS keeps its counts in a final
+    snapshot. `warn` receives a line if the deletion breaks something else, or if something stays
+    that costs money. Raises AwsError.
     """
     names = Names(config.stack)
     observed = observe(aws, names)
     changes = _plan_deletions(names, aws, observed, legacy)
     if legacy:
         return changes
+    if data:
+        final = f"{names.cache}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if snapshot else None
+        changes += plan_cache_deletion(names, observed, final)
+    elif own_cache(names, observed):
+        warn(
+            f"cache {names.cache} stays with all counts and costs {min_text()}: "
+            "`gimel destroy --data` deletes it"
+        )
     if not changes and is_locked(aws, names):
         # A destroy that was killed at its very end left its lock.
         return [lock_deletion(names)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from gimel.stack.keys import Key
@@ -183,6 +184,27 @@ class ObservedFunctionUrl:
 
 
 @dataclass(frozen=True)
+class ObservedCache:
+    """A cache of ElastiCache Serverless as it exists.
+
+    `status` is creating, available, modifying, deleting or create-failed. `address` is a host and a
+    port.
+    """
+
+    status: str
+    address: str | None
+    settings: Mapping[str, Any]
+    arn: str
+    tags: Tags
+    created: datetime
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether AWS could not create the cache, or is deleting it."""
+        return self.status in ("create-failed", "deleting")
+
+
+@dataclass(frozen=True)
 class Observed:
     """All that exists of a stack on AWS.
 
@@ -208,6 +230,7 @@ class Observed:
     alarms: Mapping[str, ObservedAlarm] = field(default_factory=dict)
     interfaces: tuple[str, ...] = ()
     function_url: ObservedFunctionUrl | None = None
+    cache: ObservedCache | None = None
 
     @property
     def mapping(self) -> ObservedMapping | None:
@@ -218,3 +241,10 @@ class Observed:
     def needs_network(self) -> bool:
         """Whether Lambda still needs the role's permissions for network interfaces."""
         return bool(self.interfaces) or any(each.is_in_vpc for each in self.functions.values())
+
+    @property
+    def cache_address(self) -> str | None:
+        """The address of the managed Redis, if it is ready."""
+        if self.cache and self.cache.status in ("available", "modifying"):
+            return self.cache.address
+        return None

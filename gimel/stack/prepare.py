@@ -49,7 +49,8 @@ def prepare(
     if not bundle.compiled:
         say(f"no {bundle.runtime} on the PATH: without bytecode, cold starts take 0.2 s longer")
     keys = (*observed.keys, *extra_keys)
-    wanted = wanted_stack(config, home.result(), _main_key(observed), bundle, keys)
+    main, address = _main_key(observed), observed.cache_address
+    wanted = wanted_stack(config, home.result(), main, bundle, keys, address)
     return Planned(wanted, observed, plan(wanted, observed, adopt), notes(wanted, observed))
 
 

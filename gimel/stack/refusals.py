@@ -179,6 +179,18 @@ TEMPORARY = (
         "the Parameter Store is still carrying out another change",
         f"{_DOCS}/systems-manager/latest/APIReference/API_PutParameter.html",
     ),
+    Refusal(
+        ("InvalidServerlessCacheStateFault",),
+        "",
+        "ElastiCache is still carrying out another change",
+        f"{_DOCS}/AmazonElastiCache/latest/APIReference/API_ModifyServerlessCache.html",
+    ),
+    Refusal(
+        ("ServiceLinkedRoleNotFoundFault",),
+        "",
+        "ElastiCache is still creating its service-linked role",
+        f"{_DOCS}/AmazonElastiCache/latest/APIReference/API_CreateServerlessCache.html",
+    ),
 )
 
 

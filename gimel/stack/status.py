@@ -10,7 +10,8 @@ from gimel.backend.inspection import look_at_redis
 from gimel.client import Backend
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws, AwsError
-from gimel.stack.deployed import find, inspect_redis, own_redis_environment
+from gimel.stack.cache import CacheFigures, cache_figures, redis_environment
+from gimel.stack.deployed import find, inspect_redis
 from gimel.stack.operations import has_current_data_model, has_valid_keys, releases
 from gimel.stack.plan.permission import open_permissions
 from gimel.stack.prepare import Planned, prepare
@@ -35,6 +36,7 @@ class Status:
     errors: Mapping[str, int]
     redis: Mapping[str, Any]
     redis_seen_from: str
+    cache: CacheFigures | None
 
 
 def status(config: Config, aws: Aws) -> Status:
@@ -50,6 +52,7 @@ def status(config: Config, aws: Aws) -> Status:
         planned = prepare(config, lambda line: None, aws)
         seen_from, figures = redis.result()
         observed = planned.observed
+        cache = observed.cache if config.redis.managed else None
         return Status(
             backend=backend,
             planned=planned,
@@ -68,6 +71,7 @@ def status(config: Config, aws: Aws) -> Status:
             errors=counts["Errors"].result(),
             redis=figures,
             redis_seen_from=seen_from,
+            cache=cache_figures(aws, names, cache) if cache else None,
         )
 
 
@@ -115,7 +119,7 @@ def _inspect_redis(config: Config, aws: Aws) -> tuple[str, dict[str, Any]]:
     except AwsError:
         return "here", look_at_redis(
             {
-                **own_redis_environment(config, aws),
-                "GIMEL_LIMITS": config.limits.model_dump_json(),
+                **redis_environment(config, aws),
+                "GIMEL_LIMITS": config.known_limits.model_dump_json(),
             }
         )

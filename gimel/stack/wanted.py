@@ -16,10 +16,12 @@ from gimel import __version__, gimel
 from gimel.backend.counting.keys import DATA_MODEL
 from gimel.backend.errors import GimelError
 from gimel.backend.wire import CORS_HEADERS, CORS_MAX_AGE, CORS_METHODS
+from gimel.config.redis import ManagedRedis, managed_environment
 from gimel.config.settings import Config
 from gimel.config.stack import Domain, Throttle, Vpc
 from gimel.stack.aws import Home
 from gimel.stack.bundle import Bundle
+from gimel.stack.change import Template, fill, saved_value
 from gimel.stack.keys import Key, accepted_hashes
 
 DEFAULT_STACK = "gimel"
@@ -51,6 +53,8 @@ _CONFIG_NAMES = {TRACK: "track", READS: "reads", DELETE: "delete"}
 # no timestamp, as INFO.
 LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel": "WARN"}
 LATEST = "$LATEST"
+# The name under which the creation of the managed Redis saves its address.
+CACHE_ADDRESS = "address of the cache"
 _REGION_SUFFIX = r"-[a-z]{2}(-[a-z]+)+-\d"
 # AWS refuses a reservation that leaves the account fewer unreserved executions than this.
 MIN_UNRESERVED = 100
@@ -132,6 +136,11 @@ class Names:
         """The names of all alarms."""
         return tuple(map(self.alarm, _ALARMS))
 
+    @property
+    def cache(self) -> str:
+        """The managed Redis, a cache of ElastiCache Serverless."""
+        return self.stack
+
     def function(self, purpose: str) -> str:
         """Return the name of the function for a purpose: TRACK, READS, DELETE or REPLAY."""
         return f"{self.stack}-{purpose}"
@@ -181,6 +190,7 @@ class Wanted:
     throttle: Throttle
     cors: Mapping[str, Any]
     has_function_url: bool
+    managed: ManagedRedis | None
     vpc: Vpc | None
     domain: Domain | None
     tags: Tags
@@ -197,20 +207,29 @@ class Wanted:
 
 
 def wanted_stack(
-    config: Config, home: Home, key: str, bundle: Bundle, keys: Collection[Key] = ()
+    config: Config,
+    home: Home,
+    key: str,
+    bundle: Bundle,
+    keys: Collection[Key] = (),
+    cache_address: str | None = None,
 ) -> Wanted:
     """Return the stack that the configuration describes, in this account and with this main key.
 
-    The functions accept `keys` besides the main key. Raises DeployError if there are too many.
+    The functions accept `keys` besides the main key. `cache_address` is the managed Redis's host
+    and port, if it exists. Raises DeployError if there are too many keys.
     """
     names = Names(config.stack)
+    configurations = _configurations(config, home, bundle, key, keys)
+    if cache_address:
+        configurations = fill(configurations, {CACHE_ADDRESS: cache_address})
     return Wanted(
         names=names,
         home=home,
         key=key,
         bundle=bundle,
         architecture=config.architecture,
-        configurations=_configurations(config, home, bundle, key, keys),
+        configurations=configurations,
         # The queue's mapping limits how many replays run at once.
         concurrency={
             names.function(REPLAY): None,
@@ -224,6 +243,7 @@ def wanted_stack(
         throttle=config.throttle,
         cors=cors(config.allowed_origins),
         has_function_url=config.events == "function-url",
+        managed=config.redis.managed,
         vpc=config.vpc,
         domain=config.domain,
         tags={**config.tags, **names.tags},
@@ -242,10 +262,10 @@ def _environment(config: Config, home: Home, key: str, keys: Collection[Key]) ->
         "GIMEL_BOTS": config.bots,
         "GIMEL_COUNTING": config.counting,
         "GIMEL_KEY_SHA256": accepted_hashes(key, keys),
-        "GIMEL_LIMITS": config.limits.model_dump_json(),
+        "GIMEL_LIMITS": config.known_limits.model_dump_json(),
         "GIMEL_QUEUE": home.arn("sqs", Names(config.stack).queue),
         "GIMEL_SHARDS": str(config.shards),
-        **config.redis.environment,
+        **_redis_variables(config),
         "RES_OPTIONS": RESOLVER,
     }
     if config.events == "function-url" and (further := _further_event_routes(config)):
@@ -259,6 +279,14 @@ def _environment(config: Config, home: Home, key: str, keys: Collection[Key]) ->
             "`gimel key revoke`"
         )
     return variables
+
+
+def _redis_variables(config: Config) -> dict[str, str]:
+    """Return the variables that lead to Redis. The managed Redis has no address until it exists."""
+    if not config.redis.managed:
+        return config.redis.environment
+    variables = managed_environment(Names(config.stack).cache, saved_value(CACHE_ADDRESS))
+    return {name: Template(value) for name, value in variables.items()}
 
 
 def _configurations(
@@ -285,6 +313,7 @@ def _configurations(
         for purpose, handler in _HANDLERS.items()
     }
     # A change of one function makes a new release of all: a rollback restores a whole release.
+    # An address in a template is not known yet, and no part of the release.
     content = json.dumps([configurations, bundle.sha256, config.architecture], sort_keys=True)
     release = hmac.new(key.encode(), content.encode(), "sha256").hexdigest()[:8]
     for configuration in configurations.values():

@@ -7,13 +7,13 @@ from pathlib import Path
 import click
 
 from gimel.config.file import ConfigError, load, locate, parse, write_template
+from gimel.config.redis import ManagedRedis
 from gimel.terminal.text import plain, say_on_stderr
 
-# By AWS's prices in us-east-1: 0.1 GB at the minimum; 1 GB and 10,000 ECPU a second at the most.
 _QUESTION = """\
 Where is Redis, which holds the counts?
-  1  `gimel deploy` makes it: ElastiCache Serverless for Valkey, about $6 a
-     month at the minimum, plus use, at most about $121 a month
+  1  `gimel deploy` makes it: ElastiCache Serverless for Valkey, {minimum},
+     plus use, at most about ${maximum:.0f}
   2  I have a Redis or Valkey"""
 
 
@@ -71,7 +71,9 @@ def _settings(redis_url: str | None, managed_redis: bool, is_terminal: bool) -> 
 
 
 def _ask_for_redis() -> object:
-    click.echo(_QUESTION)
+    from gimel.stack.cost import max_cost, min_text
+
+    click.echo(_QUESTION.format(minimum=min_text(), maximum=max_cost(ManagedRedis())))
     if click.prompt("1 or 2", "1", type=click.Choice(["1", "2"]), show_choices=False) == "1":
         return "managed"
     while True:

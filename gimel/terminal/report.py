@@ -13,7 +13,9 @@ from gimel.terminal.text import plain, plural, print_cropped, print_line
 
 if TYPE_CHECKING:
     from gimel.backend.counting.migration import Finding
+    from gimel.config.redis import ManagedRedis
     from gimel.deploy import Deployed
+    from gimel.stack.cache import CacheFigures
     from gimel.stack.change import Change
     from gimel.stack.preflight.check import Check
     from gimel.stack.status import Status
@@ -141,9 +143,17 @@ def show_status(console: Console, status: "Status") -> None:
     _show_drift(console, planned.changes)
     for note in planned.notes:
         print_line(console, f"Note         {plain(note)}")
+    _show_redis(console, status)
+    _show_queues(console, status)
+    _show_alarms(console, status)
+
+
+def _show_redis(console: Console, status: "Status") -> None:
     print_line(console, f"Redis        {_describe_redis(status)}")
-    if limits := status.redis.get("limits"):
-        use = {what: f"{count} of {most} {what}" for what, (count, most) in limits.items()}
+    if status.cache and (limits := status.planned.wanted.managed):
+        print_line(console, f"Managed      {_describe_cache(status, status.cache, limits)}")
+    if used := status.redis.get("limits"):
+        use = {what: f"{count} of {most} {what}" for what, (count, most) in used.items()}
         print_line(
             console,
             f"Limits       {use['namespaces']}; most in one namespace: {use['experiments']}; "
@@ -152,8 +162,18 @@ def show_status(console: Console, status: "Status") -> None:
     if ignored := status.redis.get("ignored"):
         tallies = "; ".join(describe_ignored(*tally) for tally in ignored.items())
         print_line(console, f"Ignored      {tallies}")
-    _show_queues(console, status)
-    _show_alarms(console, status)
+
+
+def _describe_cache(status: "Status", figures: "CacheFigures", limits: "ManagedRedis") -> str:
+    """Return the size and the cost of the managed Redis, and its limits."""
+    from gimel.stack.cost import max_cost
+
+    size = figures.size or status.redis.get("used_memory")
+    return (
+        f"{f'{size / 1e6:,.1f} MB' if size else 'an unknown part'} of {limits.gigabytes:,} GB; "
+        f"about ${figures.dollars:,.2f} this month so far, at most about "
+        f"${max_cost(limits):,.0f} a month (us-east-1 prices)"
+    )
 
 
 def describe_ignored(namespace: str, reasons: dict[str, int]) -> str:

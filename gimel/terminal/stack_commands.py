@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--adopt", is_flag=True, help="Take over resources that have the stack's names but not its tag."
 )
+@click.option("--yes", is_flag=True, help="Agree to the price of a managed Redis.")
 @click.pass_obj
 def deploy_command(
     config_file: Path | None,
@@ -47,6 +48,7 @@ def deploy_command(
     as_json: bool,
     verbose: bool,
     adopt: bool,
+    yes: bool,
 ) -> None:
     """Deploy the backend to AWS, or update it. Safe to run again."""
     from gimel import deploy
@@ -69,11 +71,24 @@ def deploy_command(
             "not deployed: fix what failed, or skip the checks with --no-preflight"
         )
     aws = connection()
+    if not yes:
+        _agree_to_price(settings, aws)
     with progress() as say:
-        deployed = deploy.deploy(settings, say, aws, adopt=adopt)
+        deployed = deploy.deploy(settings, say, aws, adopt=adopt, may_create_cache=True)
     report.show_deployed(console, deployed)
     if deployed.is_new:
         click.echo(snippet(deployed.events_base, event_path=deployed.event_path), nl=False)
+
+
+def _agree_to_price(settings: "Config", aws: "Aws") -> None:
+    """Ask before a deploy creates a managed Redis. Raises click.ClickException or click.Abort."""
+    from gimel.stack.cache import creation_offer
+
+    offer = creation_offer(settings, aws)
+    if offer and not sys.stdin.isatty():
+        raise click.ClickException(f"{offer}. To agree: `gimel deploy --yes`")
+    if offer:
+        click.confirm(f"{offer}. Create it?", abort=True)
 
 
 def _dry_run(settings: "Config", as_json: bool, verbose: bool, adopt: bool) -> int:
@@ -94,9 +109,14 @@ def _dry_run(settings: "Config", as_json: bool, verbose: bool, adopt: bool) -> i
 @click.command()
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--data", is_flag=True, help="Also delete all experiments and their counts.")
+@click.option(
+    "--snapshot/--no-snapshot",
+    default=True,
+    help="With --data: keep the counts of a managed Redis in a final snapshot.",
+)
 @click.option("--legacy", is_flag=True, help="Remove only the REST API and API key of gimel 1.x.")
 @click.pass_obj
-def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> None:
+def destroy(config_file: Path | None, yes: bool, data: bool, snapshot: bool, legacy: bool) -> None:
     """Remove the backend from AWS. The counts in Redis stay, unless you give --data."""
     from gimel.stack import destruction
     from gimel.stack.deployed import connect
@@ -104,18 +124,26 @@ def destroy(config_file: Path | None, yes: bool, data: bool, legacy: bool) -> No
     settings = load(config_file).config
     if data and legacy:
         raise click.UsageError("--data and --legacy exclude each other")
+    if not snapshot and not data:
+        raise click.UsageError("--no-snapshot works only with --data")
     aws = connect(settings)
     warnings: list[str] = []
-    changes = destruction.plan_destroy(settings, aws, legacy, warnings.append)
+    changes = destruction.plan_destroy(
+        settings, aws, legacy, warnings.append, data=data, snapshot=snapshot
+    )
     if not changes:
-        click.echo("There is nothing to remove.")
+        for warning in warnings:
+            click.echo(f"! {warning}")
+        click.echo(f"There is nothing {'else ' if warnings else ''}to remove.")
         return
     report.show_plan(console, changes, warnings)
-    if data:
+    # A managed Redis is deleted as a whole.
+    one_by_one = data and not settings.redis.managed
+    if one_by_one:
         click.echo("- delete every experiment in every namespace of this Redis, with its counts")
     if not yes:
         click.confirm("Remove all of this?", abort=True)
-    if data:
+    if one_by_one:
         _delete_experiments(settings, aws)
     with progress() as say:
         destruction.destroy(settings, aws, changes, say, legacy)

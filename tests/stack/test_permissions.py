@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from gimel import deploy
 from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws, Home
@@ -26,6 +27,7 @@ from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION
 from tests.support.commands import run
 from tests.support.iam_account import HOME, NAMES, Account, Life, allow
+from tests.support.serverless_caches import make_user_group
 
 with warnings.catch_warnings():
     # It imports pkg_resources, and leaves files open.
@@ -41,12 +43,15 @@ BOUNDARY = "arn:aws:iam::aws:policy/PowerUserAccess"
 # What AWS asks for though no call bears its name, or an emulator does not need: the sources are in
 # permissions/__init__.py.
 BESIDES = {
-    "iam:CreateServiceLinkedRole": "an account's first alarm",
     "apigateway:TagResource": "tags at the creation of an API, a stage, a domain name",
     "iam:PassRole": "the role given to a function",
     "ec2:DescribeSecurityGroups": "a function in a VPC",
     "ec2:DescribeSubnets": "a function in a VPC",
     "ec2:DescribeVpcs": "a function in a VPC",
+    "elasticache:Connect": "a connection to the managed Redis",
+    "elasticache:CreateServerlessCacheSnapshot": "the final snapshot",
+    "elasticache:DescribeEvents": "why a cache could not be created",
+    "iam:CreateServiceLinkedRole": "an account's first cache, alarm or custom domain name",
 }
 
 
@@ -198,6 +203,21 @@ def live_a_whole_life(life: Life) -> None:
     assert warning not in " ".join(life.run("destroy", "--yes", "--data").split())
     life.deploy(vpc=VPC)
     life.run("destroy", "--yes")
+    live_with_a_managed_redis(life)
+
+
+def live_with_a_managed_redis(life: Life) -> None:
+    make_user_group(life.root)
+    with pytest.MonkeyPatch.context() as patch:
+        # The emulator's cache has no server behind it.
+        patch.setattr(deploy, "probe", lambda *_: None)
+        life.set(redis="managed")
+        life.run("preflight")
+        life.run("deploy", "--no-preflight", "--yes")
+        life.set(redis={"managed": {"gigabytes": 2}}, tags={"team": "managed"})
+        life.run("deploy", "--no-preflight")
+        life.run("status")
+        life.run("destroy", "--yes", "--data", "--no-snapshot")
 
 
 def test_the_policy_is_what_the_commands_call(
@@ -207,14 +227,15 @@ def test_the_policy_is_what_the_commands_call(
     live_a_whole_life(life)
     seen = observe(life.root, NAMES)
     left = [seen.parameter, seen.keys, seen.role, seen.functions, seen.log_groups, seen.apis]
-    assert not any([*left, seen.queues, seen.mapping, seen.topic, seen.alarms])
-    named = actions(deployer_policy(parsed(vpc=VPC, alarm_email="ana@shop.example"), HOME))
+    assert not any([*left, seen.queues, seen.mapping, seen.topic, seen.alarms, seen.cache])
+    settings = parsed(redis="managed", domain=domain(1), vpc=VPC, alarm_email="ana@shop.example")
+    named = actions(deployer_policy(settings, HOME))
     called = set().union(*account.by_command.values()) - FREE
     assert named == called | set(BESIDES)
     assert not called & set(BESIDES)
     # A deploy asks a function only when Redis does not answer.
     not_by_deploying = named - account.by_command["deploy"] - set(BESIDES)
-    assert not_by_deploying - {"lambda:InvokeFunction"} == OPTIONAL_FOR_DEPLOY
+    assert not_by_deploying - {"lambda:InvokeFunction"} == OPTIONAL_FOR_DEPLOY - set(BESIDES)
 
 
 def test_a_plan_needs_only_the_actions_that_read(life: Life) -> None:
@@ -270,6 +291,10 @@ def test_the_policy_goes_with_the_settings() -> None:
         *("sns:CreateTopic", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource"),
         "sns:Unsubscribe",
     }
+    more = actions(deployer_policy(parsed(stack="shop", domain=domain(1)), HOME))
+    assert more - actions(plain) == {"iam:CreateServiceLinkedRole"}
+    looking = {"elasticache:DescribeServerlessCaches", "elasticache:ListTagsForResource"}
+    assert {action for action in actions(plain) if "elasticache" in action} == looking
 
 
 # What a linter says
@@ -294,9 +319,15 @@ def findings(policy: dict[str, Any]) -> list[tuple[str, str]]:
 def test_policies_are_without_findings(
     stack_name: str, vpc: dict[str, Any] | None, account: str
 ) -> None:
-    settings = parsed(stack=stack_name, vpc=vpc, alarm_email="ana@shop.example" if vpc else None)
-    names = Names(stack_name)
-    role = functions_policy(names, HOME, vpc is not None, legacy=stack_name == "gimel")
+    names, is_default = Names(stack_name), stack_name == "gimel"
+    settings = parsed(
+        stack=stack_name,
+        vpc=vpc,
+        redis="managed",
+        domain=domain(1),
+        alarm_email="ana@shop.example" if vpc else None,
+    )
+    role = functions_policy(names, HOME, vpc is not None, legacy=is_default, managed=True)
     ours = [*findings(deployer_policy(settings, Home(account, REGION))), *findings(role)]
     undocumented = [each for each in ours if DOCUMENTED.get(each[0], "?") not in each[1]]
     assert undocumented == []
@@ -312,6 +343,35 @@ def test_the_linter_finds_what_is_wrong() -> None:
     for wrong, issue in ((mistyped, "UNKNOWN_ACTION"), (of_another_kind, "RESOURCE_MISMATCH")):
         found = findings({**policy, "Statement": [wrong, *others]})
         assert issue in [each[0] for each in found if DOCUMENTED.get(each[0], "?") not in each[1]]
+
+
+def test_the_functions_may_connect_to_their_own_cache_only() -> None:
+    *_, last = functions_policy(Names("shop"), HOME, managed=True)["Statement"]
+    prefix = "arn:aws:elasticache:eu-west-1:000000000000"
+    assert last == {
+        "Effect": "Allow",
+        "Action": ["elasticache:Connect"],
+        "Resource": [f"{prefix}:serverlesscache:shop", f"{prefix}:user:default.iam-user"],
+    }
+    assert "elasticache" not in json.dumps(functions_policy(Names("shop"), HOME))
+
+
+def test_a_service_linked_role_is_that_of_its_service() -> None:
+    settings = parsed(redis="managed", domain=domain(1), alarm_email="ana@shop.example")
+    found = {
+        tuple(statement["Condition"]["StringEquals"]["iam:AWSServiceName"]): statement["Resource"]
+        for statement in deployer_policy(settings, HOME)["Statement"]
+        if statement["Action"] == ["iam:CreateServiceLinkedRole"]
+    }
+    roles = "arn:aws:iam::000000000000:role/aws-service-role"
+    assert found == {
+        (host,): [f"{roles}/{host}/AWSServiceRoleFor{service}*"]
+        for host, service in (
+            ("elasticache.amazonaws.com", "ElastiCache"),
+            ("events.amazonaws.com", "CloudWatchEvents"),
+            ("ops.apigateway.amazonaws.com", "APIGateway"),
+        )
+    }
 
 
 def test_policies_name_all_that_they_allow() -> None:

@@ -9,6 +9,10 @@ import pytest
 import redis
 
 from gimel.backend.aws_service import Service
+from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import PARTICIPATE
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
 from gimel.config.redis import RedisSettings
 from gimel.config.settings import Config
 from gimel.config.stack import Concurrency
@@ -21,7 +25,7 @@ from tests.support.aws_account import REGION
 from tests.support.commands import process, run
 from tests.support.locked_valkey import SECRET, URL_SECRET
 from tests.support.proxy import black_hole
-from tests.support.servers import debian_redis, free_port, port_of
+from tests.support.servers import debian_redis, free_port, port_of, url_of
 from tests.support.tls import tls_redis
 
 
@@ -186,13 +190,30 @@ def test_a_redis_that_takes_too_few_connections(
     assert done.stdout.splitlines()[-1] == f"✓ Alarms       {advice} (about $2 a month)"
 
 
-@pytest.mark.parametrize("policy", ["allkeys-lru", "volatile-ttl", "allkeys-random"])
-def test_a_policy_that_drops_counters(store: redis.Redis, policy: str) -> None:
+def of_eviction(store: redis.Redis, policy: str) -> Check:
     store.config_set("maxmemory-policy", policy)
     try:
         (found,) = [each for each in checks(port=port_of(store)) if each.name == "Eviction"]
     finally:
         store.config_set("maxmemory-policy", "noeviction")
+    return found
+
+
+@pytest.mark.parametrize("policy", ["volatile-lru", "volatile-ttl"])
+def test_a_policy_that_drops_only_what_expires(store: redis.Redis, policy: str) -> None:
+    found = of_eviction(store, policy)
+    assert found.state == "ok"
+    assert found.found == f"{policy}: Redis drops no counter when its memory is full"
+    for counting in ("hyperloglog", "exact"):
+        counters = Counters(Connection(url_of(store)), counting=counting)
+        counters.add([Event("alephbet", counting, PARTICIPATE, "a", "1")])
+    assert len(keys := store.keys()) > 4
+    assert {store.ttl(key) for key in keys} == {-1}
+
+
+@pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-random"])
+def test_a_policy_that_drops_counters(store: redis.Redis, policy: str) -> None:
+    found = of_eviction(store, policy)
     assert found.state == "warning"
     assert f"the policy is {policy}" in found.found
     assert "Set maxmemory-policy to noeviction" in found.found

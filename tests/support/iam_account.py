@@ -35,6 +35,15 @@ MISTAKEN = {
     "lambda:CreateFunction": "it does not read the function's name in the body",
     "ssm:GetParametersByPath": "it does not read the path in the body",
     "iam:PassRole": "its simulation does not read ContextEntries",
+    **dict.fromkeys(
+        (
+            *("elasticache:AddTagsToResource", "elasticache:CreateServerlessCache"),
+            *("elasticache:DeleteServerlessCache", "elasticache:DescribeServerlessCaches"),
+            *("elasticache:ListTagsForResource", "elasticache:ModifyServerlessCache"),
+        ),
+        "it does not read the name of a serverless cache",
+    ),
+    "iam:CreateServiceLinkedRole": "its simulation does not read ContextEntries",
 }
 
 

@@ -1,6 +1,7 @@
 """A wanted stack, and the same stack as it is seen once all is as wanted."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from gimel.stack.alarms import wanted_alarms
@@ -10,6 +11,7 @@ from gimel.stack.observed import (
     Observed,
     ObservedAlarm,
     ObservedApi,
+    ObservedCache,
     ObservedDomain,
     ObservedFunction,
     ObservedFunctionUrl,
@@ -22,6 +24,7 @@ from gimel.stack.observed import (
 )
 from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.plan.alarms import topic_policy
+from gimel.stack.plan.cache import cache_settings
 from gimel.stack.plan.function_url import function_url_settings
 from gimel.stack.plan.plan import plan
 from gimel.stack.plan.queue import queue_attributes
@@ -35,14 +38,16 @@ from gimel.stack.wanted import (
 from tests.support.aws_account import stack_config
 
 KEY = "the-read-key"
+ADDRESS = "gimel-1.public.serverless.example:6379"
 REDIS = "rediss://shop:open-sesame@redis.example:6380/0"
 HOME = Home("123456789012", "eu-west-1")
 BUNDLE = Bundle(b"the zip", "python3.13", compiled=True)
 NOTHING = Observed(parameter=None, role=None, functions={}, log_groups={}, apis=())
 
 
-def wanted(bundle: Bundle = BUNDLE, **settings: Any) -> Wanted:
-    return wanted_stack(stack_config(REDIS, **settings), HOME, KEY, bundle)
+def wanted(bundle: Bundle = BUNDLE, address: str | None = None, **settings: Any) -> Wanted:
+    config = stack_config(REDIS, **settings)
+    return wanted_stack(config, HOME, KEY, bundle, cache_address=address)
 
 
 # What lets the public call a function URL, as AWS writes it:
@@ -155,7 +160,12 @@ def done(wanted: Wanted) -> Observed:
             tags,
             trust_policy(),
             functions_policy(
-                names, HOME, wanted.vpc is not None, secret=wanted.secret, kms_key=wanted.kms_key
+                names,
+                HOME,
+                wanted.vpc is not None,
+                secret=wanted.secret,
+                kms_key=wanted.kms_key,
+                managed=wanted.managed is not None,
             ),
             (names.policy(HOME.region),),
             boundary=wanted.boundary,
@@ -189,6 +199,21 @@ def done(wanted: Wanted) -> Observed:
         ),
         topic=topic,
         alarms=alarms,
+        cache=cache(wanted) if wanted.managed else None,
+    )
+
+
+def cache(wanted: Wanted) -> ObservedCache:
+    """The managed Redis, once it is as wanted."""
+    assert wanted.managed
+    kind = {"Engine": "valkey", "ConnectionType": "public", "SubnetIds": []}
+    return ObservedCache(
+        "available",
+        ADDRESS,
+        {**cache_settings(wanted.managed), **kind},
+        HOME.arn("elasticache", f"serverlesscache:{wanted.names.cache}"),
+        wanted.tags,
+        datetime(2026, 11, 1, tzinfo=UTC),
     )
 
 

@@ -46,7 +46,7 @@ class ServerlessCache:
 
     `lifetime` and `idle`: seconds after which it closes a connection, by age and since its last
     command. `refusal`: what it answers to every login, if anything. `ahead`: seconds by which its
-    clock is ahead of this machine's.
+    clock is ahead of this machine's. `accounts`: the credentials that may log in.
     """
 
     def __init__(self, valkey_port: int, name: str = "Gimel-Test") -> None:
@@ -54,6 +54,7 @@ class ServerlessCache:
         self.lifetime = self.idle = inf
         self.refusal: str | None = None
         self.ahead = 0.0
+        self.accounts: list[dict[str, str]] = [CREDENTIALS]
         self.logins = 0
         self.commands: list[str] = []
         self.tokens: list[str] = []
@@ -126,31 +127,34 @@ class ServerlessCache:
         return None if login[0] == USER and self._is_valid(login[-1]) else _WRONG
 
     def _is_valid(self, token: str) -> bool:
+        return any(self._is_signed_by(account, token) for account in self.accounts)
+
+    def _is_signed_by(self, account: dict[str, str], token: str) -> bool:
         host, _, query = token.partition("/?")
         given = dict(parse_qsl(query))
         signature = given.pop("X-Amz-Signature", "")
         made, seconds = given["X-Amz-Date"], int(given["X-Amz-Expires"])
-        key = CREDENTIALS["AWS_ACCESS_KEY_ID"]
+        key, session = account["AWS_ACCESS_KEY_ID"], account.get("AWS_SESSION_TOKEN")
         wanted = {
             "Action": "connect",
             "X-Amz-Credential": f"{key}/{made[:8]}/{REGION}/elasticache/aws4_request",
             "User": USER,
             "ResourceType": "ServerlessCache",
-            "X-Amz-Security-Token": CREDENTIALS["AWS_SESSION_TOKEN"],
+            **({"X-Amz-Security-Token": session} if session else {}),
         }
         if host != self.name.lower() or wanted.items() - given.items():
             return False
         age = time.time() + self.ahead - calendar.timegm(time.strptime(made, "%Y%m%dT%H%M%SZ"))
         if seconds > 900 or not -5 <= age <= seconds:
             return False
-        return signature == signature_of(f"https://{host}/", given, made)
+        return signature == signature_of(account, f"https://{host}/", given, made)
 
 
-def signature_of(url: str, query: dict[str, str], made: str) -> str:
+def signature_of(account: dict[str, str], url: str, query: dict[str, str], made: str) -> str:
     """Return botocore's signature of a GET for an ElastiCache."""
     request = AWSRequest("GET", url, params=query)
     request.context["timestamp"] = made
-    keys = (CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+    keys = (account["AWS_ACCESS_KEY_ID"], account["AWS_SECRET_ACCESS_KEY"])
     signer: Any = SigV4QueryAuth(Credentials(*keys), "elasticache", REGION)
     text = signer.string_to_sign(request, signer.canonical_request(request))
     return str(signer.signature(text, request))

@@ -8,6 +8,7 @@ from dataclasses import replace
 from gimel.stack.aws import Aws
 from gimel.stack.observe.alarms import observe_alarms, observe_topic
 from gimel.stack.observe.api import observe_apis, observe_domains
+from gimel.stack.observe.cache import observe_cache
 from gimel.stack.observe.function_url import observe_function_url
 from gimel.stack.observe.functions import observe_function, observe_log_groups, observe_role
 from gimel.stack.observe.keys import observe_keys, observe_parameter
@@ -35,6 +36,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
         mappings = pool.submit(observe_mappings, aws, names)
         topic = pool.submit(observe_topic, aws, names)
         alarms = pool.submit(observe_alarms, aws, names)
+        cache = pool.submit(observe_cache, aws, names)
         observed = Observed(
             parameter=parameter.result(),
             keys=keys.result(),
@@ -51,6 +53,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
             other_consumers=mappings.result()[1],
             topic=topic.result(),
             alarms=alarms.result(),
+            cache=cache.result(),
         )
     if _has_left_a_vpc(observed):
         return replace(observed, interfaces=observe_interfaces(aws, names))

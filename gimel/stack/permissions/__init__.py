@@ -18,13 +18,18 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/.
   resource
   (https://github.com/aws-samples/amazon-cloudwatch-auto-alarms/issues/1,
   https://github.com/danilop/yas3fs/issues/57).
-- `iam:CreateServiceLinkedRole`: an account's first alarm makes a role for CloudWatch
-  (https://github.com/aws-samples/amazon-cloudwatch-auto-alarms/issues/47).
 - For functions in a VPC, the actions that describe its subnets and security groups
   (https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html).
+- `iam:CreateServiceLinkedRole`, for one service each: CloudWatch makes its role with an account's
+  first alarm (https://github.com/aws-samples/amazon-cloudwatch-auto-alarms/issues/47), API Gateway
+  with the first custom domain name, whose certificate it reads with that role
+  (https://github.com/amplify-education/serverless-domain-manager/issues/112), ElastiCache with the
+  first cache
+  (https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/using-service-linked-roles.html).
+- `elasticache:CreateServerlessCacheSnapshot`, for a deletion that leaves a final snapshot
+  (https://docs.aws.amazon.com/AmazonElastiCache/latest/APIReference/API_DeleteServerlessCache.html).
+- `elasticache:Connect`, for commands that connect to the managed Redis from the user's machine
+  (https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html).
 
-A certificate requires nothing: API Gateway reads it with a service-linked role, which it creates
-itself
-(https://docs.aws.amazon.com/apigateway/latest/developerguide/using-service-linked-roles.html).
-GetCallerIdentity requires nothing either: no policy can deny it.
+GetCallerIdentity requires nothing: no policy can deny it.
 """

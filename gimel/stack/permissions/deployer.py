@@ -5,6 +5,7 @@ from typing import Any
 
 from gimel.config.settings import Config
 from gimel.stack.aws import Home
+from gimel.stack.permissions.functions import cache_connection
 from gimel.stack.permissions.secrets import FOR_DEPLOYER, secret_statements
 from gimel.stack.wanted import DEFAULT_STACK, REPLAY, Names, log_group
 
@@ -40,6 +41,10 @@ _TOPIC = ("DeleteTopic", "GetTopicAttributes", "ListSubscriptionsByTopic", "List
 _NEW_TOPIC = ("CreateTopic", "SetTopicAttributes", "Subscribe", "TagResource")
 _ALARMS = ("DeleteAlarms", "ListTagsForResource")
 _NEW_ALARMS = ("PutMetricAlarm", "TagResource")
+_CACHE = (
+    *("AddTagsToResource", "CreateServerlessCache", "CreateServerlessCacheSnapshot"),
+    *("DeleteServerlessCache", "ModifyServerlessCache"),
+)
 _NETWORK = ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs")
 _API = ("DELETE", "GET", "PATCH", "POST")
 # Actions that `gimel deploy` does not need, but other commands do. A deploy describes network
@@ -47,7 +52,9 @@ _API = ("DELETE", "GET", "PATCH", "POST")
 OPTIONAL_FOR_DEPLOY = frozenset(
     {
         "ec2:DescribeNetworkInterfaces",
-        *("cloudwatch:GetMetricData", "iam:DeleteRole", "iam:DetachRolePolicy"),
+        *("cloudwatch:GetMetricData", "elasticache:Connect"),
+        *("elasticache:CreateServerlessCacheSnapshot", "elasticache:DeleteServerlessCache"),
+        *("elasticache:DescribeCacheEngineVersions", "iam:DeleteRole", "iam:DetachRolePolicy"),
         *("iam:SimulatePrincipalPolicy", "logs:DeleteLogGroup", "logs:FilterLogEvents"),
         "secretsmanager:GetSecretValue",
         *("sqs:DeleteMessage", "sqs:DeleteQueue", "sqs:ReceiveMessage", "sqs:SendMessage"),
@@ -89,6 +96,9 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
         _allow("Interfaces", "ec2", ("DescribeNetworkInterfaces",), ["*"]),
     ]
     statements += secret_statements(config.redis.secret, config.kms_key, FOR_DEPLOYER)
+    statements += _cache_statements(config, names, home)
+    if config.domain:
+        statements.append(_linked_role("Domain", home, "ops.apigateway", "APIGateway"))
     if config.vpc:
         statements.append(_allow("Network", "ec2", _NETWORK, ["*"]))
     return {"Version": "2012-10-17", "Statement": statements}
@@ -112,6 +122,35 @@ def _mapping_statements(names: Names, home: Home) -> Iterator[dict[str, Any]]:
     yield {**_allow("Mapping", "lambda", changing, any_mapping), **of_replay}
     yield _allow("MappingTags", "lambda", ("ListTags", "TagResource"), any_mapping)
     yield _allow("Mappings", "lambda", ("ListEventSourceMappings",), ["*"])
+
+
+def _cache_statements(config: Config, names: Names, home: Home) -> Iterator[dict[str, Any]]:
+    """Yield the statements for the managed Redis. Without one, commands look for a leftover."""
+    cache, *user = cache_connection(names, home)
+    looking = ("DescribeServerlessCaches", "ListTagsForResource")
+    yield _allow("Cache", "elasticache", looking, [cache])
+    if config.redis.managed:
+        others = ("usergroup:default.iam-user-group", f"serverlesscachesnapshot:{names.cache}-*")
+        resources = [cache, *(home.arn("elasticache", other) for other in others)]
+        yield _allow("ManagedCache", "elasticache", _CACHE, resources)
+        yield _allow("CacheConnection", "elasticache", ("Connect",), [cache, *user])
+        # AWS has no narrower resource for these actions.
+        account = ("DescribeCacheEngineVersions", "DescribeEvents")
+        yield _allow("CacheAccount", "elasticache", account, ["*"])
+        linked = _linked_role("Cache", home, "elasticache", "ElastiCache")
+        yield linked
+        yield _allow("CacheRole", "iam", ("GetRole",), linked["Resource"])
+
+
+def _linked_role(sid: str, home: Home, service: str, name: str) -> dict[str, Any]:
+    """Return the statement for the service-linked role that a service makes on its first use."""
+    host = f"{service}.amazonaws.com"
+    path = f"role/aws-service-role/{host}/AWSServiceRoleFor{name}*"
+    role = home.arn("iam", path, regional=False)
+    return {
+        **_allow(f"{sid}LinkedRole", "iam", ("CreateServiceLinkedRole",), [role]),
+        "Condition": {"StringEquals": {"iam:AWSServiceName": [host]}},
+    }
 
 
 def _api_statements(names: Names, home: Home) -> Iterator[dict[str, Any]]:
@@ -140,17 +179,7 @@ def _alarm_statements(names: Names, home: Home, *, is_on: bool) -> Iterator[dict
     yield _allow("EveryAlarm", "cloudwatch", ("DescribeAlarms",), every)
     if is_on:
         yield _allow("Unsubscribe", "sns", ("Unsubscribe",), ["*"])
-        service = "events.amazonaws.com"
-        role = f"role/aws-service-role/{service}/AWSServiceRoleForCloudWatchEvents"
-        yield {
-            **_allow(
-                "AlarmRole",
-                "iam",
-                ("CreateServiceLinkedRole",),
-                [home.arn("iam", role, regional=False)],
-            ),
-            "Condition": {"StringEquals": {"iam:AWSServiceName": [service]}},
-        }
+        yield _linked_role("Alarm", home, "events", "CloudWatchEvents")
 
 
 def _allow(

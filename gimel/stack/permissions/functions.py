@@ -29,12 +29,14 @@ def functions_policy(
     *,
     secret: str | None = None,
     kms_key: str | None = None,
+    managed: bool = False,
 ) -> dict[str, Any]:
     """Return the policy of the functions' role: all IAM actions that the functions have.
 
     The functions write to their own log groups and use their own queues. In a VPC, Lambda manages
     network interfaces for them. With `legacy`, the REST API of gimel 1.x may invoke them. `secret`
-    and `kms_key` are the ARNs of Redis's secret and of the environment's key.
+    and `kms_key` are the ARNs of Redis's secret and of the environment's key. With `managed`, the
+    functions may connect to the managed Redis.
     """
     groups = map(log_group, names.functions)
     # The ARN of a log stream is the ARN of its group and the stream's name, hence `:*`.
@@ -58,12 +60,29 @@ def functions_policy(
     }
     statements = [logs, queue, dead_letters, *(_vpc_statements(names, home) if is_in_vpc else [])]
     statements += secret_statements(secret, kms_key)
+    if managed:
+        statements.append(
+            {
+                "Effect": "Allow",
+                "Action": ["elasticache:Connect"],
+                "Resource": cache_connection(names, home),
+            }
+        )
     if legacy:
         aliases = [alias_arn(home, name) for name in names.functions]
         statements.append(
             {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": aliases}
         )
     return _policy(*statements)
+
+
+def cache_connection(names: Names, home: Home) -> list[str]:
+    """Return the ARNs that a connection to the managed Redis involves: the cache and its user.
+
+    https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/auth-iam.html
+    """
+    resources = (f"serverlesscache:{names.cache}", "user:default.iam-user")
+    return [home.arn("elasticache", resource) for resource in resources]
 
 
 def _vpc_statements(names: Names, home: Home) -> list[dict[str, Any]]:

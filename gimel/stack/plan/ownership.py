@@ -4,7 +4,8 @@ The tag `gimel:stack` names a resource's stack. Gimel 1.x set no tags, so its re
 recognised by settings that only gimel 1.x used.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from gimel.stack.observed import Observed, ObservedFunction, ObservedRole
 from gimel.stack.wanted import DEFAULT_STACK, LATEST, TAG, DeployError, Tags, Wanted, log_group
@@ -54,16 +55,20 @@ def _refuse_role_of_other_region(wanted: Wanted, observed: Observed) -> None:
 def _named_resources(wanted: Wanted, observed: Observed) -> Iterator[tuple[str, Tags]]:
     """Yield each resource that has one of the stack's names, and its tags."""
     names = wanted.names
-    for name, function in observed.functions.items():
-        yield f"function {name}", function.tags
-    for name, group in observed.log_groups.items():
-        yield f"log group {name}", group.tags
-    for name, queue in observed.queues.items():
-        yield f"queue {name}", queue.tags
+    kinds: dict[str, Mapping[str, Any]] = {
+        "function": observed.functions,
+        "log group": observed.log_groups,
+        "queue": observed.queues,
+    }
+    for kind, resources in kinds.items():
+        for name, resource in resources.items():
+            yield f"{kind} {name}", resource.tags
     if observed.mapping:
         yield f"mapping of queue {names.queue}", observed.mapping.tags
     for domain in observed.domains:
         yield f"domain name {domain.name}", domain.tags
+    if wanted.managed and observed.cache:
+        yield f"cache {names.cache}", observed.cache.tags
     if observed.role:
         yield f"role {names.role}", observed.role.tags
     yield from _alarm_resources(wanted, observed)

@@ -13,6 +13,7 @@ from gimel.stack.plan.api import (
     plan_duplicate_apis,
     plan_legacy_api,
 )
+from gimel.stack.plan.cache import cache_notes, plan_cache, plan_cache_address
 from gimel.stack.plan.difference import differences
 from gimel.stack.plan.function_url import plan_function_url
 from gimel.stack.plan.ownership import (
@@ -56,9 +57,11 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
     refuse_foreign(wanted, observed, adopt)
     names, functions = wanted.names.functions, observed.functions
     changes = [
+        *plan_cache(wanted, observed),
         *_plan_parameter(wanted, observed),
         *plan_queues(wanted, observed),
         *plan_role(wanted, observed),
+        *plan_cache_address(wanted, observed),
     ]
     for name in names:
         group = observed.log_groups.get(log_group(name))
@@ -79,8 +82,8 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
 
 
 def notes(wanted: Wanted, observed: Observed) -> list[str]:
-    """Return notes on what a plan cannot change: the account's limits, and others' additions."""
-    found = []
+    """Return notes on what a plan cannot change: limits of the account, others' additions."""
+    found = [*cache_notes(wanted, observed)]
     if not _can_reserve(wanted, observed):
         found.append(
             "reserved concurrency stays as it is: the account has "

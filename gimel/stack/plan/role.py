@@ -78,6 +78,7 @@ def _plan_permissions(wanted: Wanted, observed: Observed) -> Iterator[Change]:
         observed.legacy is not None,
         secret=wanted.secret,
         kms_key=wanted.kms_key,
+        managed=wanted.managed is not None,
     )
     if found is None or found.permissions != permissions:
         target = {"PolicyName": names.policy(wanted.home.region)}
@@ -91,6 +92,8 @@ def _plan_permissions(wanted: Wanted, observed: Observed) -> Iterator[Change]:
             why += ", and network interfaces in the VPC"
         if wanted.secret:
             why += ", and Redis's secret"
+        if wanted.managed:
+            why += ", and the connection to its cache"
         yield Change("update" if before else "create", what, why, (call,))
     if found and names.stack == DEFAULT_STACK and LEGACY_POLICY in found.policies:
         call = _iam(wanted, "delete_role_policy", {"PolicyName": LEGACY_POLICY})

@@ -34,6 +34,9 @@ def _refused(refusal: Refusal) -> Check:
     missing = f"{refusal.action} is not allowed"
     if refusal.action in OPTIONAL_FOR_DEPLOY:
         return Check("Permissions", "warning", f"{missing}: deploying does not need it. {_POLICY}")
+    if refusal.action == "iam:CreateServiceLinkedRole":
+        need = "an account's first cache, alarm or custom domain name needs it"
+        return Check("Permissions", "warning", f"{missing}: {need}. {_POLICY}")
     if refusal.unknown:
         condition = f"unless a policy's condition on {', '.join(refusal.unknown)} is met"
         return Check("Permissions", "warning", f"{missing}, {condition}. {_POLICY}")

@@ -8,6 +8,7 @@ from gimel.config.file import ConfigError, ConfigFile
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.deployed import deployed_redis_url, inspect_redis, own_redis_environment
+from gimel.stack.preflight.cache import check_cache
 from gimel.stack.preflight.check import Check
 from gimel.stack.preflight.function_url import check_function_url
 from gimel.stack.preflight.permissions import check_permissions
@@ -31,8 +32,14 @@ def run(source: ConfigFile, connect: Callable[[], Aws]) -> Iterator[Check]:
 
 
 def _check_redis(settings: Config, aws: Aws | None) -> Generator[Check, None, RedisReport | None]:
-    """Check Redis. Return its report, or None if there is none."""
-    environment = own_redis_environment(settings, aws) if aws else settings.redis.environment
+    """Check Redis. Return its report, or None if there is none, or no managed Redis yet."""
+    environment = None
+    if settings.redis.managed is None:
+        environment = own_redis_environment(settings, aws) if aws else settings.redis.environment
+    elif aws is not None:
+        environment = yield from check_cache(settings, settings.redis.managed, aws)
+    if environment is None:
+        return None
     ask = partial(_ask_functions, settings, aws, environment["GIMEL_REDIS_URL"])
     return (yield from check_redis(environment, ask))
 
@@ -81,15 +88,15 @@ def check_aws(settings: Config, connect: Callable[[], Aws]) -> Generator[Check, 
 def _ask_functions(settings: Config, aws: Aws | None, url: str) -> RedisReport | None:
     """Return how the deployed functions see the Redis at this URL, or None if they cannot tell.
 
-    In a VPC, Redis is expected to be unreachable from this machine. Before the first deploy into
-    the VPC there are no functions to ask, so the trouble is "unseen".
+    In a VPC, Redis is expected to be unreachable from this machine, and a firewall here may hide a
+    managed Redis. Before the first deploy there are no functions to ask: the trouble is "unseen".
     """
     if aws is not None:
         names = Names(settings.stack)
         with contextlib.suppress(AwsError):
             if deployed_redis_url(aws, names) == url:
                 return inspect_redis(aws, names)
-    return {"trouble": "unseen"} if settings.vpc else None
+    return {"trouble": "unseen"} if settings.vpc or settings.redis.managed else None
 
 
 def _concurrency_limit(aws: Aws | None) -> int | None:

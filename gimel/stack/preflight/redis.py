@@ -2,7 +2,7 @@
 
 import ipaddress
 import socket
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +24,16 @@ from gimel.stack.wanted import MIN_UNRESERVED
 _TIMEOUT = 5.0
 # What Redis reports about itself, as INFO does; or, in "trouble", why it cannot be used.
 RedisReport = Mapping[str, Any]
+# What holds for a managed Redis, even if it does not report it:
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/RedisConfiguration.html
+_MANAGED: RedisReport = {"maxmemory_policy": "volatile-lru"}
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/Durability.Limitations.html
+_MANAGED_PERSISTENCE = Check(
+    "Persistence",
+    "ok",
+    "AWS copies the counts to other zones, but promises no durability: a failover may lose what "
+    "was counted in the last moments",
+)
 
 
 def check_redis(
@@ -42,8 +52,11 @@ def check_redis(
         client.ping()
         _count_probe_event(connection)
     except RedisError as error:
-        # A user who deploys may have no permission to read the secret.
-        is_denied = trouble(error) == "secret" and "AccessDenied" in str(error)
+        # A user who deploys may have no permission to read the secret, or to connect.
+        is_denied = {
+            "secret": "AccessDenied" in str(error),
+            "password": "GIMEL_REDIS_IAM" in environment,
+        }.get(trouble(error), False)
         is_ours = is_denied or trouble(error) == "network"
         report = ask_functions() if ask_functions and is_ours else None
         if is_denied:
@@ -61,7 +74,9 @@ def check_redis(
         unknown = "unknown: this user may not call INFO (eviction, persistence, connections)"
         yield Check("Safety", "warning", unknown)
         return None
-    yield from _check_safety(client, info)
+    is_managed = "GIMEL_REDIS_IAM" in environment
+    yield _check_eviction({**_MANAGED, **info} if is_managed else info)
+    yield _MANAGED_PERSISTENCE if is_managed else _check_persistence(client, info)
     return info
 
 
@@ -72,7 +87,8 @@ def _as_functions_report(address: str, report: RedisReport) -> Check:
         return Check("Redis", "ok", found)
     if kind == "denied":
         found = (
-            f"{address}: you may not read redis.secret; the deploy will show whether it is right"
+            f"{address}: you may not read redis.secret, or not connect to a managed Redis "
+            "(elasticache:Connect); the deploy will show whether the functions may"
         )
         return Check("Redis", "warning", found)
     if kind == "unseen":
@@ -92,26 +108,28 @@ def _count_probe_event(connection: Connection) -> None:
     counters.delete(PREFLIGHT_NAMESPACE, "preflight", forget=True)
 
 
-def _check_safety(client: Any, info: RedisReport) -> Iterator[Check]:
-    """Check for what may lose counts: eviction, and no persistence."""
-    policy = info.get("maxmemory_policy", "unknown")
-    if policy == "noeviction":
-        yield Check("Eviction", "ok", "noeviction: Redis drops no counter when its memory is full")
-    else:
-        yield Check(
-            "Eviction",
-            "warning",
-            f"the policy is {policy}: Redis may drop counters silently when its memory is full. "
-            "Set maxmemory-policy to noeviction",
-        )
+def _check_eviction(info: RedisReport) -> Check:
+    """Check that Redis drops no counter when its memory is full. Counters never expire."""
+    policy = str(info.get("maxmemory_policy", "unknown"))
+    if policy == "noeviction" or policy.startswith("volatile-"):
+        found = f"{policy}: Redis drops no counter when its memory is full"
+        return Check("Eviction", "ok", found)
+    return Check(
+        "Eviction",
+        "warning",
+        f"the policy is {policy}: Redis may drop counters silently when its memory is full. "
+        "Set maxmemory-policy to noeviction",
+    )
+
+
+def _check_persistence(client: Any, info: RedisReport) -> Check:
     if _is_persistent(client, info):
-        yield Check("Persistence", "ok", "on: a restart keeps the counts")
-    else:
-        yield Check(
-            "Persistence",
-            "warning",
-            "off or unknown: a restart may lose the counts. Switch AOF on (appendonly yes)",
-        )
+        return Check("Persistence", "ok", "on: a restart keeps the counts")
+    return Check(
+        "Persistence",
+        "warning",
+        "off or unknown: a restart may lose the counts. Switch AOF on (appendonly yes)",
+    )
 
 
 def _is_persistent(client: Any, info: RedisReport) -> bool:
