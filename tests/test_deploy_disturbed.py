@@ -28,17 +28,18 @@ from gimel.stack.observe.observe import observe
 from gimel.stack.wanted import DeployError, Names
 from tests.support.aws_account import REGION, RecordingAws, new_stack, stack_config
 from tests.support.deployments import destroy, end_state, silent
+from tests.support.serverless_caches import make_user_group
 
 pytestmark = pytest.mark.slow
 
 # More than a fresh deploy makes; beyond its last call, nothing is disturbed.
-CALLS = 81
+CALLS = 90
 # Of one call, by botocore.
 ATTEMPTS = 5
 # Those of a destroy that change something, and one on either side.
-DESTROYS = range(54, 75)
+DESTROYS = range(61, 86)
 # A deploy or destroy makes at least so many.
-SURE = 70
+SURE = 78
 SETTINGS: dict[str, Any] = {
     "domain": {
         "name": "ab.{stack}.example",
@@ -46,6 +47,7 @@ SETTINGS: dict[str, Any] = {
     },
     "permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess",
     "alarm_email": "ana@shop.example",
+    "redis": "managed",
 }
 
 
@@ -164,26 +166,37 @@ def _no_delay(self: Any, context: Any) -> float:
 @pytest.fixture(scope="module")
 def aws(aws_endpoint: str) -> RecordingAws:
     """One for all: to make its clients takes longer than a deploy."""
-    return RecordingAws()
+    aws = RecordingAws()
+    make_user_group(aws)
+    return aws
 
 
-def settings_of(stack: str, redis_url: str) -> Config:
+def settings_of(stack: str) -> Config:
     domain = {**SETTINGS["domain"], "name": f"ab.{stack}.example"}
-    return stack_config(redis_url, stack=stack, **{**SETTINGS, "domain": domain})
+    return stack_config("", stack=stack, **{**SETTINGS, "domain": domain})
+
+
+def bring_up(aws: Aws, config: Config) -> None:
+    deploy.deploy(config, silent, aws, may_create_cache=True)
+
+
+def take_down(aws: Aws, config: Config) -> None:
+    # The emulator takes no snapshot.
+    destroy(config, aws, data=True, snapshot=False)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(aws: RecordingAws, redis_url: str) -> str:
+def undisturbed(aws: RecordingAws) -> str:
     """What an undisturbed deploy leaves."""
     aws.operations.clear()
-    deploy.deploy(config := settings_of(new_stack(), redis_url), silent, aws)
+    bring_up(aws, config := settings_of(new_stack()))
     assert len(aws.operations) < CALLS
     return _left(aws, config)
 
 
 def _left(aws: RecordingAws, config: Config) -> str:
     """Deploy, and say what there is then, without the stack's name."""
-    deploy.deploy(config, silent, aws)
+    bring_up(aws, config)
     return repr(end_state(aws, Names(config.stack))).replace(config.stack, "STACK")
 
 
@@ -211,24 +224,24 @@ def _all_cases() -> list[Any]:
 
 @pytest.mark.parametrize(("k", "kind"), _all_cases())
 def test_a_deploy_disturbed_anywhere_is_finished_by_the_next(
-    aws: RecordingAws, undisturbed: str, redis_url: str, k: int, kind: type[Fault]
+    aws: RecordingAws, undisturbed: str, k: int, kind: type[Fault]
 ) -> None:
-    config = settings_of(new_stack(), redis_url)
+    config = settings_of(new_stack())
     aws.operations.clear()
-    _disturb(aws, kind, k, lambda aws: deploy.deploy(config, silent, aws))
+    _disturb(aws, kind, k, lambda aws: bring_up(aws, config))
     if not aws.writes:
         # The next deploy is an undisturbed one.
         assert_nothing_is_left(aws, Names(config.stack))
         return
     assert _left(aws, config) == undisturbed
     assert writes_of_a_deploy(aws, config) == []
-    destroy(config, aws)
+    take_down(aws, config)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
 def writes_of_a_deploy(aws: RecordingAws, config: Config) -> list[str]:
     aws.operations.clear()
-    deploy.deploy(config, silent, aws)
+    bring_up(aws, config)
     return aws.writes
 
 
@@ -241,15 +254,15 @@ def writes_of_a_deploy(aws: RecordingAws, config: Config) -> list[str]:
     ],
 )
 def test_a_destroy_disturbed_anywhere_is_finished_by_the_next(
-    aws: RecordingAws, redis_url: str, k: int, kind: type[Fault]
+    aws: RecordingAws, k: int, kind: type[Fault]
 ) -> None:
-    config = settings_of(new_stack(), redis_url)
-    deploy.deploy(config, silent, aws)
+    config = settings_of(new_stack())
+    bring_up(aws, config)
     aws.operations.clear()
-    _disturb(aws, kind, k, lambda aws: destroy(config, aws))
+    _disturb(aws, kind, k, lambda aws: take_down(aws, config))
     after = aws.operations[DESTROYS.stop + ATTEMPTS :]
     assert not [name for name in after if name.startswith("Delete")]
-    destroy(config, aws)
+    take_down(aws, config)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -257,7 +270,7 @@ def _kill(aws: Aws, config: Config, folder: Path, k: int, *command: str) -> None
     """Run a command in a process of its own, which is killed at its k-th request, if it has one."""
     path = folder / "config.json"
     settings = config.model_dump(mode="json", exclude_none=True, exclude={"redis"})
-    path.write_text(json.dumps({**settings, "redis": {"url": config.redis.address}}))
+    path.write_text(json.dumps({**settings, "redis": "managed"}))
     arguments = ["--config", str(path), *command]
     done = subprocess.run(
         [sys.executable, "-m", "tests.support.killed_command", str(k), *arguments],
@@ -277,27 +290,27 @@ def _ks(quick: Collection[int], ks: Iterable[int]) -> list[Any]:
     return [pytest.param(k, marks=[] if k in quick else [pytest.mark.full]) for k in ks]
 
 
-# The first 17 only look, and there is nothing yet.
-@pytest.mark.parametrize("k", _ks((20, 38, 56, 74), range(17, CALLS)))
+# The first 19 only look, and there is nothing yet.
+@pytest.mark.parametrize("k", _ks((22, 38, 58, 78), range(19, CALLS)))
 def test_a_deploy_whose_process_is_killed_is_finished_by_the_next(
-    aws: RecordingAws, undisturbed: str, redis_url: str, tmp_path: Path, k: int
+    aws: RecordingAws, undisturbed: str, tmp_path: Path, k: int
 ) -> None:
-    config = settings_of(new_stack(), redis_url)
-    _kill(aws, config, tmp_path, k, "deploy", "--no-preflight")
+    config = settings_of(new_stack())
+    _kill(aws, config, tmp_path, k, "deploy", "--no-preflight", "--yes")
     assert _left(aws, config) == undisturbed
     assert writes_of_a_deploy(aws, config) == []
-    destroy(config, aws)
+    take_down(aws, config)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
-@pytest.mark.parametrize("k", _ks((56, 61), DESTROYS))
+@pytest.mark.parametrize("k", _ks((64, 84), DESTROYS))
 def test_a_destroy_whose_process_is_killed_is_finished_by_the_next(
-    aws: RecordingAws, redis_url: str, tmp_path: Path, k: int
+    aws: RecordingAws, tmp_path: Path, k: int
 ) -> None:
-    config = settings_of(new_stack(), redis_url)
-    deploy.deploy(config, silent, aws)
-    _kill(aws, config, tmp_path, k, "destroy", "--yes")
-    destroy(config, aws)
+    config = settings_of(new_stack())
+    bring_up(aws, config)
+    _kill(aws, config, tmp_path, k, "destroy", "--yes", "--data", "--no-snapshot")
+    take_down(aws, config)
     assert_nothing_is_left(aws, Names(config.stack))
 
 
@@ -306,21 +319,21 @@ def assert_nothing_is_left(aws: Aws, names: Names) -> None:
     assert (seen.parameter, seen.role, seen.apis, seen.domains) == (None, None, (), ())
     assert (seen.functions, seen.log_groups) == ({}, {})
     assert (seen.queues, seen.mapping) == ({}, None)
-    assert (seen.topic, seen.alarms) == (None, {})
+    assert (seen.topic, seen.alarms, seen.cache) == (None, {}, None)
 
 
-def test_ctrl_c_stops_between_calls_and_says_what_stands(aws: RecordingAws, redis_url: str) -> None:
-    config = settings_of(new_stack(), redis_url)
+def test_ctrl_c_stops_between_calls_and_says_what_stands(aws: RecordingAws) -> None:
+    config = settings_of(new_stack())
 
     def interrupt(line: str) -> None:
         if line.startswith("create integrations"):
             raise KeyboardInterrupt
 
     with pytest.raises(
-        InterruptedDeployError, match=r"stopped: \d+ of (35|38) changes are made"
+        InterruptedDeployError, match=r"stopped: \d+ of (37|40) changes are made"
     ) as error:
-        deploy.deploy(config, interrupt, aws)
+        deploy.deploy(config, interrupt, aws, may_create_cache=True)
     assert "the last one: create HTTP API" in str(error.value)
     assert "again to continue" in str(error.value)
-    deploy.deploy(config, silent, aws)
+    bring_up(aws, config)
     assert writes_of_a_deploy(aws, config) == []

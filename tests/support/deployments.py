@@ -53,9 +53,9 @@ def silent(line: str) -> None:
     """Print nothing of a deploy's progress."""
 
 
-def destroy(settings: Config, aws: Aws, legacy: bool = False) -> None:
+def destroy(settings: Config, aws: Aws, legacy: bool = False, **options: bool) -> None:
     """Destroy what is planned, as the command does."""
-    changes = destruction.plan_destroy(settings, aws, legacy)
+    changes = destruction.plan_destroy(settings, aws, legacy, **options)
     destruction.destroy(settings, aws, changes, silent, legacy)
 
 
@@ -128,7 +128,7 @@ class Stack:
     def is_gone(self) -> bool:
         seen = observe(connect(self.config), Names(self.content["stack"]))
         left = [seen.parameter, seen.keys, seen.role, seen.functions, seen.log_groups, seen.apis]
-        return not any([*left, seen.queues, seen.mapping, seen.topic, seen.alarms])
+        return not any([*left, seen.queues, seen.mapping, seen.topic, seen.alarms, seen.cache])
 
 
 def end_state(aws: Aws, names: Names) -> dict[str, Any]:
@@ -164,6 +164,7 @@ def end_state(aws: Aws, names: Names) -> dict[str, Any]:
         "queues": {name: settings_of(queue.attributes) for name, queue in seen.queues.items()},
         "mapping": seen.mapping and seen.mapping.settings,
         "key": seen.parameter is not None,
+        "cache": seen.cache and (seen.cache.status, seen.cache.settings),
         "topic": seen.topic and (seen.topic.policy, sorted(seen.topic.addresses)),
         "alarms": sorted(seen.alarms),
     }
