@@ -281,7 +281,7 @@ def _difference(name: str, observed: Any, wanted: Any) -> str:
         return f"{name} ({', '.join(changed)})"
     if isinstance(wanted, dict | list):
         return name
-    return f"{name} {observed} → {wanted or 'none'}"
+    return f"{name} {observed or 'none'} → {wanted or 'none'}"
 
 
 def _publish(name: str, why: str) -> Change:

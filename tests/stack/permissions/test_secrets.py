@@ -88,8 +88,8 @@ def test_a_key_is_set_and_taken_away() -> None:
     with_key = wanted(kms_key=KEY)
     assert lines(with_key, done(with_key)) == []
     for old, new, why in (
-        (wanted(), with_key, f"KMSKeyArn  → {KEY}"),
-        (with_key, wanted(), f"KMSKeyArn {KEY} → "),
+        (wanted(), with_key, f"KMSKeyArn none → {KEY}"),
+        (with_key, wanted(), f"KMSKeyArn {KEY} → none"),
     ):
         policy, function, *_ = plan(new, done(old))
         assert str(policy).startswith("update policy of role gimel: ")
