@@ -14,6 +14,7 @@ from gimel.stack.permissions.deployer import deployer_policy
 from gimel.stack.region import home_in_any_account
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, RecordingAws
+from tests.support.aws_calls import Made
 from tests.support.commands import run
 
 HOME = Home("000000000000", REGION)
@@ -53,6 +54,7 @@ class Account(RecordingAws):
     def __init__(self) -> None:
         super().__init__()
         self.by_command: dict[str, set[str]] = defaultdict(set)
+        self.made: dict[Made, set[str]] = defaultdict(set)
         self.command = ""
         for service, client in self.clients.items():
             note = functools.partial(self._note, service)
@@ -60,13 +62,13 @@ class Account(RecordingAws):
 
     def _note(self, service: str, request: Any, event_name: str, **_: Any) -> None:
         operation = event_name.split(".")[-1]
-        if service.startswith("apigateway"):
-            self.by_command[self.command].add(f"apigateway:{request.method}")
-            return
         # Two versions of Lambda's API put their date into the operations' names.
         operation = re.sub(r"\d{8}(v\d)?$", "", operation)
         action = f"{service}:{'InvokeFunction' if operation == 'Invoke' else operation}"
+        if service.startswith("apigateway"):
+            action = f"apigateway:{request.method}"
         self.by_command[self.command].add(action)
+        self.made[Made(service, operation, action)].add(self.command)
 
 
 def allow(root: Aws, kind: str, name: str, policy: dict[str, Any]) -> None:
