@@ -22,13 +22,6 @@ _FULL = (
 )
 
 
-class Cache(NamedTuple):
-    """A managed Redis: its name, and the gigabytes that it may hold."""
-
-    name: str
-    gigabytes: float
-
-
 class _Metric(NamedTuple):
     """A metric of CloudWatch, over so many seconds."""
 
@@ -38,9 +31,7 @@ class _Metric(NamedTuple):
     stat: str = "Sum"
 
 
-def wanted_alarms(
-    wanted: Wanted, api: str, cache: Cache | None = None
-) -> dict[str, dict[str, Any]]:
+def wanted_alarms(wanted: Wanted, api: str) -> dict[str, dict[str, Any]]:
     """Return the settings of each alarm, by name. `api` is the id of the HTTP API."""
     names, topic = wanted.names, wanted.home.arn("sns", wanted.names.topic)
     errors = [_of_function(name, "Errors") for name in names.functions]
@@ -67,7 +58,11 @@ def wanted_alarms(
             # The numbers are approximate: some of them may be 0.
             raised_by=(12, 15),
         ),
-        "redis": _cache_memory(cache) if cache else _redis_memory(names.function(TRACK)),
+        "redis": (
+            _cache_memory(names.cache, wanted.managed.gigabytes)
+            if wanted.managed
+            else _redis_memory(names.function(TRACK))
+        ),
         "charges": _charges(wanted, api),
     }
     actions = {"ActionsEnabled": True, "AlarmActions": [topic]}
@@ -108,10 +103,10 @@ def _redis_memory(function: str) -> dict[str, Any]:
     return _alarm(_FULL, [metric], above=_FULL_PERCENT, period=3600, raised_by=(1, 24))
 
 
-def _cache_memory(cache: Cache) -> dict[str, Any]:
+def _cache_memory(cache: str, gigabytes: int) -> dict[str, Any]:
     # For the dimension see https://github.com/cdklabs/cdk-monitoring-constructs/pull/766
-    metric = _Metric("AWS/ElastiCache", "BytesUsedForCache", ("clusterId", cache.name), "Maximum")
-    return _alarm(_FULL, [metric], above=cache.gigabytes * 1e7 * _FULL_PERCENT)
+    metric = _Metric("AWS/ElastiCache", "BytesUsedForCache", ("clusterId", cache), "Maximum")
+    return _alarm(_FULL, [metric], above=gigabytes * 1e7 * _FULL_PERCENT)
 
 
 def _charges(wanted: Wanted, api: str) -> dict[str, Any]:

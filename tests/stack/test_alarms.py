@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from gimel.cli import main
-from gimel.stack.alarms import Cache, wanted_alarms
+from gimel.stack.alarms import wanted_alarms
 from tests.support.metric_math import Figures, is_raised_by, value
 from tests.support.planning import wanted
 
@@ -15,9 +15,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text("utf-8")
 TRACK, READS, REPLAY = "gimel-track", "gimel-all-experiments", "gimel-replay"
 
 
-def alarm(about: str, cache: Cache | None = None, **settings: Any) -> dict[str, Any]:
+def alarm(about: str, **settings: Any) -> dict[str, Any]:
     stack = wanted(alarm_email="ana@shop.example", **settings)
-    return wanted_alarms(stack, "api1", cache)[f"gimel-{about}"]
+    return wanted_alarms(stack, "api1")[f"gimel-{about}"]
 
 
 VISIBLE, IN_FLIGHT = "ApproximateNumberOfMessagesVisible", "ApproximateNumberOfMessagesNotVisible"
@@ -77,7 +77,7 @@ def test_charges_follow_memory_and_architecture() -> None:
 
 
 def test_the_memory_of_a_managed_redis_is_that_of_the_cache() -> None:
-    redis = alarm("redis", Cache("gimel", 2))
+    redis = alarm("redis", redis={"managed": {"gigabytes": 2}})
     (metric, _) = redis["Metrics"]
     assert metric["MetricStat"]["Metric"] == {
         "Namespace": "AWS/ElastiCache",
