@@ -68,7 +68,7 @@ def page(calls: Mapping[Made, Iterable[str]], policy: Mapping[str, Any]) -> str:
     }
     rows = [
         f"| `{made.service}` {made.operation} | {', '.join(sorted(commands))} "
-        f"| {allowed.get(made.action, 'none: no policy can deny it')} |"
+        f"| {_statement(made, allowed)} |"
         for made, commands in sorted(calls.items())
     ]
     statements = [
@@ -86,6 +86,14 @@ def page(calls: Mapping[Made, Iterable[str]], policy: Mapping[str, Any]) -> str:
         refusals="\n".join(refusals),
         seconds=round(aws._RETRY_TIMEOUT),
     )
+
+
+def _statement(made: Made, allowed: Mapping[str, str]) -> str:
+    if made.service == "apigateway":
+        return "OldApi"
+    if made.service == "apigatewayv2" and made.operation in ("GetTags", "TagResource"):
+        return "ApiTags"
+    return allowed.get(made.action, "none: no policy can deny it")
 
 
 def _error(refusal: Refusal) -> str:
