@@ -11,7 +11,7 @@ from gimel.stack.alarms import wanted_alarms
 from tests.support.metric_math import Figures, is_raised_by, value
 from tests.support.planning import wanted
 
-PAGE = (Path(__file__).parents[2] / "docs" / "deploying.md").read_text("utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "alarms.md").read_text("utf-8")
 TRACK, READS, REPLAY = "gimel-track", "gimel-all-experiments", "gimel-replay"
 
 
