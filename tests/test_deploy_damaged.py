@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSResponse
 
 from gimel import deploy
 from gimel.config.settings import Config
@@ -13,7 +14,7 @@ from gimel.stack.observe.observe import observe
 from gimel.stack.observed import ObservedApi
 from gimel.stack.permissions.functions import trust_policy
 from gimel.stack.wanted import DeployError, Names, log_group
-from tests.support.aws_account import REGION, new_stack, stack_config
+from tests.support.aws_account import REGION, RecordingAws, new_stack, stack_config
 from tests.support.deployments import end_state, is_as_wanted, silent
 
 pytestmark = pytest.mark.slow
@@ -165,13 +166,19 @@ def test_a_queue_whose_deletion_takes_effect_during_the_deploy(
 
 
 def test_a_queue_that_disappears_again_and_again(aws_endpoint: str, redis_url: str) -> None:
-    settings = stack_config(redis_url, stack=new_stack())
-    aws, names = Aws(REGION), Names(settings.stack)
+    """SQS says that there is no queue, and whatever creates it has no lasting effect."""
+    aws = RecordingAws()
 
     def say(line: str) -> None:
-        if line.startswith(("sending a probe", f"create queue {names.queue}:")):
-            for queue in observe(aws, names).queues.values():
-                aws.call("sqs", "delete_queue", QueueUrl=queue.url)
+        if line.startswith("sending a probe"):
+            aws.on("before-send.sqs.GetQueueUrl", _no_queue)
 
     with pytest.raises(DeployError, match="run `gimel deploy` again in a minute"):
-        deploy.deploy(settings, say, aws)
+        deploy.deploy(stack_config(redis_url, stack=new_stack()), say, aws)
+
+
+def _no_queue(request: Any, **_: Any) -> AWSResponse:
+    code = "AWS.SimpleQueueService.NonExistentQueue"
+    response = AWSResponse(request.url, 400, {"x-amzn-query-error": f"{code};Sender"}, None)
+    response._content = json.dumps({"__type": code, "message": "no such queue"}).encode()
+    return response

@@ -247,7 +247,7 @@ DRIFTS = {
         change_function(
             KMSKeyArn=KMS, TracingConfig={"Mode": "Active"}, EphemeralStorage={"Size": 1024}
         ),
-        [f"update function {{stack}}-track: EphemeralStorage, KMSKeyArn {KMS} → none, TracingConf"],
+        [f"update function {{stack}}-track: KMSKeyArn {KMS} → none, EphemeralStorage, TracingConf"],
     ),
     "logs elsewhere": (
         change_function(
