@@ -52,7 +52,7 @@ class Stack:
 OURS = Stack("Gimel", "http_api", "arm64", 256, 0.33, 1, 115, 0, 450, spilled=0)
 SPILLING = replace(OURS, name="Gimel, a tenth spilled", spilled=0.1)
 BY_URL = replace(OURS, name="Gimel, function URL", api="function_url")
-# Ten events in a request take one and a half times the CPU of one (`python -m bench --billed`).
+# Ten events in a request took 1.25 to 1.5 times the CPU of one (`python -m bench --billed`).
 _BATCH = {"cpu": 1.5 * OURS.cpu, "batch": 10}
 BATCHED = replace(OURS, name="Gimel, ten events a request", **_BATCH)
 BY_URL_BATCHED = replace(BY_URL, name="Gimel, function URL, ten events a request", **_BATCH)
