@@ -4,14 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from threading import Lock
+from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from gimel.terminal.text import console, plain, print_cropped, print_line, say
+from gimel.terminal.text import console, plain, print_cropped, print_line, printing, say
 
 if TYPE_CHECKING:
     from gimel.stack.progress import Say
@@ -39,17 +39,38 @@ def waiting(line: str) -> Iterator[None]:
 
 
 def _is_terminal() -> bool:
-    return sys.stdout.isatty() and console.is_interactive
+    # --debug prints lines of its own, in whatever thread.
+    trace = sys.modules.get("gimel.stack.trace")
+    is_debug = trace is not None and trace.is_on()
+    return sys.stdout.isatty() and console.is_interactive and not is_debug
 
 
-def _live(get_renderable: Callable[[], RenderableType]) -> Live:
-    return Live(
+@contextmanager
+def _live(get_renderable: Callable[[], RenderableType]) -> Iterator[None]:
+    """Show at the end of the terminal what the function returns, ten times a second."""
+    live = Live(
         console=console,
         get_renderable=get_renderable,
         transient=True,
-        # Standard error may be a file, as in `gimel --debug deploy 2> calls`.
-        redirect_stderr=sys.stderr.isatty(),
+        auto_refresh=False,
+        redirect_stdout=False,
+        redirect_stderr=False,
     )
+    ended = Event()
+
+    def refresh() -> None:
+        while not ended.wait(0.1):
+            with printing:
+                live.refresh()
+
+    with live:
+        thread = Thread(target=refresh, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 class _Steps:
@@ -58,7 +79,6 @@ class _Steps:
     def __init__(self, to: Console) -> None:
         self._to = to
         self._running: dict[object, tuple[float, str]] = {}
-        self._lock = Lock()
 
     def __call__(self, line: str, /) -> None:
         """Print a line above the running steps."""
@@ -68,20 +88,20 @@ class _Steps:
     def step(self, line: str, /) -> Iterator[None]:
         """Show the line below while the block runs, then print it above with a tick."""
         this, started = object(), time.monotonic()
-        with self._lock:
+        with printing:
             self._running[this] = (started, line)
         mark, colour, end = "✗", "red", " (not finished)"
         try:
             yield
             mark, colour, end = "✓", "green", ""
         finally:
-            with self._lock:
+            with printing:
                 del self._running[this]
-            print_cropped(self._to, _row(mark, colour, started, line + end))
+                print_cropped(self._to, _row(mark, colour, started, line + end))
 
     def running(self) -> Group:
         """Return what is shown of the steps that run."""
-        with self._lock:
+        with printing:
             running = list(self._running.values())
         return Group(*(_running_row(*step) for step in running))
 

@@ -1,12 +1,15 @@
 """Text for a terminal. Names come from an open endpoint; no name here can control the terminal."""
 
 import sys
+from threading import RLock
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 console = Console(highlight=False, markup=False, emoji=False)
+# Held by each thread that prints. Rich loses lines where threads print beside a live display.
+printing = RLock()
 
 
 def plain(name: str) -> str:
@@ -34,12 +37,14 @@ def say_on_stderr(line: str) -> None:
 
 def print_line(to: Console, text: str | Text) -> None:
     """Print one line. A terminal wraps the line; a pipe gets it whole, easy to search."""
-    to.print(text, soft_wrap=True)
+    with printing:
+        to.print(text, soft_wrap=True)
 
 
 def print_cropped(to: Console, text: str | Text) -> None:
     """Print one line. A terminal crops it to its width; a pipe gets it whole."""
-    if to.file.isatty():
-        to.print(text, no_wrap=True, overflow="ellipsis")
-    else:
-        print_line(to, text)
+    with printing:
+        if to.file.isatty():
+            to.print(text, no_wrap=True, overflow="ellipsis")
+        else:
+            print_line(to, text)

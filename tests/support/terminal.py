@@ -51,12 +51,16 @@ def run_in_terminal(
     columns: int = 80,
     answers: Sequence[tuple[str, str]] = (),
     env: dict[str, str] | None = None,
+    program: Sequence[str] = ("-m", "gimel"),
 ) -> Session:
-    """Run `gimel` in a terminal. Each answer is typed as soon as its question has been written."""
+    """Run `gimel`, or another program, in a terminal.
+
+    Each answer is typed as soon as its question has been written.
+    """
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "gimel", *arguments],
+        [sys.executable, *program, *arguments],
         stdin=its,
         stdout=its,
         stderr=its,
