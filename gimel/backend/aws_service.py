@@ -81,7 +81,9 @@ class Service:
             try:
                 sock.settimeout(seconds())
                 sock.connect(address)
-                return tls_context().wrap_socket(sock, server_hostname=host) if is_tls else sock
+                if not is_tls:
+                    return sock
+                return tls_context(None, None).wrap_socket(sock, server_hostname=host)
             except OSError as error:
                 sock.close()
                 failure = error

@@ -7,8 +7,9 @@ import functools
 import ssl
 
 
+# No defaults: the cache would keep a call without arguments apart from one with their values.
 @functools.cache
-def tls_context(ca: str | None = None, minimum: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+def tls_context(ca: str | None, minimum: ssl.TLSVersion | None) -> ssl.SSLContext:
     """Return the context that verifies servers by the system's certificates and those of `ca`."""
     context = ssl.create_default_context()
     if ca:

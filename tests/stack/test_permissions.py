@@ -187,10 +187,9 @@ def live_a_whole_life(life: Life) -> None:
     life.deploy(domain=None, permissions_boundary=None, vpc=None)
     for megabytes in (192, 256):
         life.deploy(alarm_email=None, memory=megabytes)
-    for command in (["results"], ["snippet"], ["dashboard", "--print-url"]):
-        life.run(*command)
-    for command in (["status"], ["logs"], ["rollback"], ["key", "show"], ["key", "rotate"]):
-        life.run(*command)
+    lines = "results,snippet,dashboard --print-url,status,logs,rollback,key show,key rotate"
+    for line in lines.split(","):
+        life.run(*line.split())
     for scope in ("send", "read"):
         life.run("key", "create", "--scope", scope, "--name", "the shop")
     id, _ = life.run("key", "show", "--scope", "read").split()

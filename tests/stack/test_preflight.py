@@ -71,7 +71,9 @@ def test_who_may_not_read_the_secret_is_not_stopped(
         monkeypatch.setattr(Service, "call", lambda *_, answer=answer: answer)
         (check,) = checks(port=port_of(store), secret=arn)
         assert check.state == state
-        assert ("the deploy will show whether it is right" in check.found) == (state == "warning")
+        assert ("the deploy will show whether the functions may" in check.found) == (
+            state == "warning"
+        )
 
 
 def test_a_password_where_none_is_wanted(store: redis.Redis) -> None:

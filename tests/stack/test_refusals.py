@@ -35,6 +35,8 @@ QUEUE: dict[str, Any] = {"QueueName": "q"}
 ROUTE: dict[str, Any] = {"ApiId": "a", "RouteKey": "GET /e"}
 SUBSCRIPTION: dict[str, Any] = {"TopicArn": "arn:aws:sns:eu-west-1:1:t", "Protocol": "email"}
 URL: dict[str, Any] = {"FunctionName": "f", "Qualifier": "live", "AuthType": "NONE"}
+CACHE: dict[str, Any] = {"ServerlessCacheName": "c"}
+VALKEY: dict[str, Any] = {**CACHE, "Engine": "valkey"}
 DOMAIN: dict[str, Any] = {"DomainName": "d"}
 
 SQS = "AWS.SimpleQueueService."
@@ -74,6 +76,8 @@ MISSING = "ResourceNotFoundException"
 NO_FUNCTION = "Function not found: arn:aws:lambda:eu-west-1:1:function:f"
 
 SAMPLES = [
+    Sample("elasticache", "ModifyServerlessCache", CACHE, "InvalidServerlessCacheStateFault", "…"),
+    Sample("elasticache", "CreateServerlessCache", VALKEY, "ServiceLinkedRoleNotFoundFault", "…"),
     _lambda(
         "CreateFunction",
         FUNCTION,

@@ -40,5 +40,4 @@ def observe_alarms(aws: Aws, names: Names) -> dict[str, ObservedAlarm]:
 def _observe_alarm(aws: Aws, found: Mapping[str, Any]) -> ObservedAlarm:
     arn = found["AlarmArn"]
     tags = aws.call("cloudwatch", "list_tags_for_resource", "Tags", ResourceARN=arn)
-    metrics = sorted(found.get("Metrics", []), key=lambda metric: metric["Id"])
-    return ObservedAlarm(tags_of(tags), {**found, "Metrics": metrics})
+    return ObservedAlarm(tags_of(tags), found)

@@ -10,6 +10,7 @@ from typing import Any
 from gimel.stack.alarms import wanted_alarms
 from gimel.stack.change import Call, Change, saved_value
 from gimel.stack.observed import Observed, ObservedAlarm
+from gimel.stack.plan.difference import comparable, differences
 from gimel.stack.plan.ownership import missing_tags, tag_list, tag_reason
 from gimel.stack.wanted import Names, Wanted
 
@@ -92,7 +93,7 @@ def _plan_topic(wanted: Wanted, observed: Observed) -> Iterator[Change]:
         arguments = {"ResourceArn": found.arn, "Tags": tag_list(missing)}
         call = Call("sns", "tag_resource", arguments)
         yield Change("tag", f"topic {name}", tag_reason(found.tags, missing), (call,))
-    if found.policy != policy:
+    if comparable(found.policy) != comparable(policy):
         target = {"TopicArn": found.arn, "AttributeName": "Policy"}
         arguments = {**target, "AttributeValue": json.dumps(policy)}
         before = {**target, "AttributeValue": json.dumps(found.policy)}
@@ -132,19 +133,7 @@ def _plan_alarm(
         arn = wanted.home.arn("cloudwatch", f"alarm:{name}")
         call = Call("cloudwatch", "tag_resource", {"ResourceARN": arn, "Tags": tag_list(missing)})
         yield Change("tag", what, tag_reason(found.tags, missing), (call,))
-    if changed := [key for key in settings if not _covers(found.settings.get(key), settings[key])]:
+    if changed := differences(settings, found.settings):
         before = {key: found.settings.get(key) for key in arguments}
         call = Call("cloudwatch", "put_metric_alarm", arguments, before=before)
         yield Change("update", what, ", ".join(changed), (call,))
-
-
-def _covers(found: Any, wanted: Any) -> bool:
-    """Return whether what AWS describes agrees with the wanted settings, which may be fewer."""
-    if isinstance(wanted, Mapping):
-        return isinstance(found, Mapping) and all(
-            _covers(found.get(key), value) for key, value in wanted.items()
-        )
-    if isinstance(wanted, list):
-        found = found or []
-        return len(found) == len(wanted) and all(map(_covers, found, wanted))
-    return bool(found == wanted)

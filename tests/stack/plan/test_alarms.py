@@ -133,7 +133,7 @@ def test_an_alarm_set_otherwise_is_set_right(
 def test_what_aws_adds_to_an_alarm_is_no_difference() -> None:
     def describe(alarm: dict[str, Any]) -> None:
         alarm["StateValue"] = "ALARM"
-        alarm["Metrics"][-1]["Label"] = "value"
+        alarm["Metrics"].reverse()
 
     assert lines(WANTED, with_alarm("gimel-errors", describe)) == []
 
