@@ -310,7 +310,8 @@ def dashboard(event: ProxyEvent) -> Response:
     """Return the dashboard: GET /dashboard. It holds no data; its script asks for the key."""
     from gimel.backend.page import page
 
-    return wire.fitted(event, page())
+    variables = event.get("stageVariables") or {}
+    return wire.fitted(event, page(variables.get(wire.EVENTS_VARIABLE, "e")))
 
 
 ROUTES: dict[str, LambdaHandler] = {

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import requests
+from playwright.sync_api import Browser, expect
 
 from gimel import deploy
 from gimel.client import BackendError, Client
@@ -24,6 +25,7 @@ from tests.support.servers import free_port
 pytestmark = pytest.mark.slow
 
 PERMISSION = "permission to invoke function track: for anyone, through its URL"
+STAGE = "update stage prod of HTTP API {stack}: address for events"
 EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
 
 
@@ -87,6 +89,17 @@ def test_the_commands_name_the_url(deployed: Deployed, settings: Config, tmp_pat
     lines: list[str] = []
     deploy.deploy(settings, lines.append)
     assert f"sending a probe event through {deployed.function_url}/e" in lines
+
+
+def test_the_dashboard_names_the_url(
+    deployed: Deployed, settings: Config, browser: Browser
+) -> None:
+    found = observe(Aws(REGION), Names(settings.stack)).function_url
+    assert found is not None
+    with browser.new_page() as page:
+        page.goto(f"{deployed.url}/dashboard#namespace=empty&key={deployed.key}")
+        address = f'GimelAdapter("{found.url}hi", "empty"'
+        expect(page.locator("#snippet")).to_contain_text(address)
 
 
 def test_nothing_but_events_is_served(deployed: Deployed) -> None:
@@ -166,7 +179,7 @@ def _delete_alias(aws: Aws, target: dict[str, str]) -> None:
         ((_close_cors,), ["update URL of function track: Cors"]),
         ((_forbid,), [f"create {PERMISSION}"]),
         ((_open,), [f"replace {PERMISSION}"]),
-        ((_delete_url,), ["create URL of function track: events come through it"]),
+        ((_delete_url,), ["create URL of function track: events come through it", STAGE]),
         ((_delete_alias,), None),
     ],
 )
@@ -179,7 +192,10 @@ def test_damage_is_mended(
         damage(aws, target)
     mended = deploy.deploy(settings, silent, aws)
     name = target["FunctionName"]
-    found = [str(change).replace(name, "track") for change in mended.changes]
+    found = [
+        str(change).replace(name, "track").replace(settings.stack, "{stack}")
+        for change in mended.changes
+    ]
     assert changes is None or found == changes
     assert end_state(aws, names) == before
     assert is_as_wanted(settings)

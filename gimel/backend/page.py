@@ -3,6 +3,7 @@
 import base64
 import functools
 import hashlib
+from html import escape
 from pathlib import Path
 
 from gimel.backend.wire import Response
@@ -24,8 +25,11 @@ _SCRIPTS = (
 
 
 @functools.cache
-def page() -> Response:
-    """Return the dashboard as one response. Its policy names style and script by their hashes."""
+def page(events_url: str = "e") -> Response:
+    """Return the dashboard as one response. Its policy names style and script by their hashes.
+
+    Its snippet sends events to `events_url`, which may be relative to the dashboard's address.
+    """
     folder = Path(__file__).parent / "dashboard"
     html, style, *scripts = (
         (folder / name).read_text("utf-8") for name in ("index.html", "style.css", *_SCRIPTS)
@@ -45,7 +49,9 @@ def page() -> Response:
             "referrer-policy": "no-referrer",
             "x-content-type-options": "nosniff",
         },
-        "body": html.replace("/*style.css*/", style).replace("/*script*/", script),
+        "body": html.replace("/*events_url*/", escape(events_url))
+        .replace("/*style.css*/", style)
+        .replace("/*script*/", script),
     }
 
 

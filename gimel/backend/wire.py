@@ -18,6 +18,8 @@ ProxyEvent = Mapping[str, Any]
 Response = dict[str, Any]
 
 DEFAULT_NAMESPACE = "alephbet"
+# The HTTP API's stage variable that tells the dashboard where pages send events
+EVENTS_VARIABLE = "events"
 MAX_NAME = 256
 MAX_BODY = 1 << 20
 MAX_BATCH = 500

@@ -158,6 +158,8 @@ class Aws:
             answer = getattr(self.clients[service], operation)(**arguments)
         except (ClientError, BotoCoreError) as error:
             raise self._error(f"{service}:{operation}", error, arguments) from None
+        # It differs from answer to answer, so that what exists would seem to change.
+        answer.pop("ResponseMetadata", None)
         return jmespath.search(query, answer) if query else answer
 
     def find(self, service: str, operation: str, query: str, /, **arguments: Any) -> Any:

@@ -189,6 +189,7 @@ class Wanted:
     routes: Mapping[str, str]
     throttle: Throttle
     cors: Mapping[str, Any]
+    event_path: str
     has_function_url: bool
     managed: ManagedRedis | None
     vpc: Vpc | None
@@ -242,6 +243,7 @@ def wanted_stack(
         routes=_routes(config, names),
         throttle=config.throttle,
         cors=cors(config.allowed_origins),
+        event_path=config.event_path,
         has_function_url=config.events == "function-url",
         managed=config.redis.managed,
         vpc=config.vpc,

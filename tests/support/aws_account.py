@@ -55,7 +55,7 @@ def emulator(folder: Path) -> Iterator[str]:
     }
     with (folder / "emulator.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("ministack_with_metric_math.py")],
+            [sys.executable, Path(__file__).with_name("completed_ministack.py")],
             cwd=folder,
             env=inherited | settings,
             stdout=log,

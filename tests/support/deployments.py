@@ -22,6 +22,7 @@ from gimel.stack import destruction
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect, find
 from gimel.stack.observe.observe import observe
+from gimel.stack.observed import ObservedFunctionUrl
 from gimel.stack.permissions.functions import trust_policy
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, RecordingAws, new_stack
@@ -158,8 +159,7 @@ def end_state(aws: Aws, names: Names) -> dict[str, Any]:
             for key, route in sorted(api.routes.items())
         },
         "integrations": len(targets),
-        "stage": api.stage
-        and without(api.stage, "CreatedDate", "LastUpdatedDate", "ResponseMetadata"),
+        "stage": api.stage and _stage(api.stage, seen.function_url),
         "function_url": seen.function_url and seen.function_url.settings,
         "queues": {name: settings_of(queue.attributes) for name, queue in seen.queues.items()},
         "mapping": seen.mapping and seen.mapping.settings,
@@ -168,6 +168,11 @@ def end_state(aws: Aws, names: Names) -> dict[str, Any]:
         "topic": seen.topic and (seen.topic.policy, sorted(seen.topic.addresses)),
         "alarms": sorted(seen.alarms),
     }
+
+
+def _stage(stage: Mapping[str, Any], function_url: ObservedFunctionUrl | None) -> str:
+    text = repr(without(stage, "CreatedDate", "LastUpdatedDate"))
+    return text.replace(function_url.url, "URL/") if function_url else text
 
 
 def without(document: Mapping[str, Any], *names: str) -> dict[str, Any]:

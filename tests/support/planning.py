@@ -112,6 +112,7 @@ def done(wanted: Wanted) -> Observed:
                 "ThrottlingBurstLimit": wanted.throttle.burst,
             },
             "RouteSettings": {},
+            "StageVariables": {"events": f"{FUNCTION_URL}e" if wanted.has_function_url else "e"},
         },
         tags=wanted.tags,
     )
@@ -150,7 +151,7 @@ def done(wanted: Wanted) -> Observed:
         )
     function_url = None
     if wanted.has_function_url:
-        function_url = ObservedFunctionUrl("https://id.example/", function_url_settings(wanted))
+        function_url = ObservedFunctionUrl(FUNCTION_URL, function_url_settings(wanted))
         track = functions["gimel-track"]
         functions["gimel-track"] = replace(track, invokers={**track.invokers, **PUBLIC})
     return Observed(
@@ -240,6 +241,7 @@ def function(seen: Observed, name: str, **changed: Any) -> Observed:
     )
 
 
+FUNCTION_URL = "https://id.example/"
 VPC = {"subnets": ["subnet-b", "subnet-a"], "security_groups": ["sg-1"]}
 DOMAIN = {"name": "ab.shop.example", "certificate": f"arn:aws:acm:eu-west-1:{1:012}:certificate/c"}
 BOUNDARY = "arn:aws:iam::123456789012:policy/edge"

@@ -229,7 +229,7 @@ function openNewExperiment() {
   openCreate(async (name, definition, form) => {
     await declareExperiment(namespace, name, definition);
     if (!form.isConnected) return toast("Created.");
-    showSnippet(backendUrl(), namespace, name, definition,
+    showSnippet(eventsUrl(), namespace, name, definition,
       () => (location.hash = link({ ...DEFAULTS, namespace, experiment: name })));
   });
 }

@@ -180,10 +180,10 @@ function startedAgo({ created_at: moment }) {
   return h("time", { datetime: moment, title: dateOnly.format(date) }, age(date));
 }
 
-/** Return the address of the backend, without a route. */
-function backendUrl() {
-  const { origin, pathname } = new URL("e", location.href);
-  return `${origin}${pathname}`.replace(/\/e$/, "");
+/** Return the address for events. */
+function eventsUrl() {
+  const { origin, pathname } = new URL(document.querySelector("meta[name=gimel-events]").content, location.href);
+  return `${origin}${pathname}`;
 }
 
 const snippetBox = (text, id) =>
@@ -199,8 +199,8 @@ function emptyView(view) {
     createButton(),
     h("p", {}, "Or paste this into your page, change the names of the experiment, its variants and its goal, and "
       + "open the page. The experiment appears here with its first visitor, without a reload."),
-    snippetBox(snippet(backendUrl(), view.namespace), "snippet"),
-    h("p", { class: "soft" }, "Events are sent to ", h("code", {}, `${backendUrl()}/e`),
+    snippetBox(snippet(eventsUrl(), view.namespace), "snippet"),
+    h("p", { class: "soft" }, "Events are sent to ", h("code", {}, eventsUrl()),
       ", in the namespace ", bdi(view.namespace), "."));
 }
 

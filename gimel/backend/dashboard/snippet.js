@@ -34,7 +34,7 @@ const snippet = (url, namespace, { experiment, variants, goals } = SAMPLE) => `<
     var experiment = new AlephBet.Experiment({
       name: ${quoted(experiment)},
       // user_id: "…",  // the id of a logged-in visitor, who then counts once on all devices
-      tracking_adapter: new AlephBet.GimelAdapter(${quoted(`${url}/e`)}, ${quoted(namespace)}, queue),
+      tracking_adapter: new AlephBet.GimelAdapter(${quoted(url)}, ${quoted(namespace)}, queue),
       variants: {
 ${variantLines(variants)}
       }

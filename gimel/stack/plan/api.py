@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gimel.backend.wire import EVENTS_VARIABLE
 from gimel.stack.change import Call, Change, Template, saved_value
 from gimel.stack.observed import Observed, ObservedApi, ObservedDomain, ObservedMethod
 from gimel.stack.plan.difference import comparable, differences
@@ -37,8 +38,11 @@ _FAILURE = "503"
 LEGACY_DEPLOYMENT = "gimel 2: a failed function answers 503"
 
 
-def plan_api(wanted: Wanted, observed: ObservedApi | None) -> Iterator[Change]:
-    """Plan the HTTP API with its integrations, routes and stage."""
+def plan_api(wanted: Wanted, observed: ObservedApi | None, events_url: str) -> Iterator[Change]:
+    """Plan the HTTP API with its integrations, routes and stage.
+
+    The dashboard's snippet sends events to `events_url`.
+    """
     what = f"HTTP API {wanted.names.api}"
     if observed is None:
         arguments = {
@@ -55,7 +59,7 @@ def plan_api(wanted: Wanted, observed: ObservedApi | None) -> Iterator[Change]:
         yield from _plan_existing_api(wanted, observed)
     yield from _plan_route_settings(wanted, observed)
     yield from _plan_integrations(wanted, observed)
-    yield from _plan_stage(wanted, observed)
+    yield from _plan_stage(wanted, observed, events_url)
 
 
 def _plan_existing_api(wanted: Wanted, observed: ObservedApi) -> Iterator[Change]:
@@ -162,25 +166,39 @@ def _plan_route_settings(wanted: Wanted, api: ObservedApi) -> Iterator[Change]:
         yield Change("delete", what, ", ".join(own), tuple(calls))
 
 
-def _plan_stage(wanted: Wanted, api: ObservedApi) -> Iterator[Change]:
+def _plan_stage(wanted: Wanted, api: ObservedApi, events_url: str) -> Iterator[Change]:
     what = f"stage {STAGE} of HTTP API {wanted.names.api}"
     throttle = {
         "ThrottlingRateLimit": wanted.throttle.rate,
         "ThrottlingBurstLimit": wanted.throttle.burst,
     }
-    settings: dict[str, Any] = {"AutoDeploy": True, "DefaultRouteSettings": throttle}
+    settings: dict[str, Any] = {
+        "AutoDeploy": True,
+        "DefaultRouteSettings": throttle,
+        "StageVariables": {EVENTS_VARIABLE: events_url},
+    }
     if api.stage is None:
         call = _api_call("create_stage", api.id, StageName=STAGE, **settings, Tags=wanted.tags)
         yield Change("create", what, "does not exist yet", (call,))
         return
-    # The owner may have switched on metrics, which are among the route settings too.
+    # The owner may have switched on metrics, and may have variables of their own.
     limits = api.stage.get("DefaultRouteSettings", {})
     limits = {name: limits[name] for name in throttle if name in limits}
-    found = {**api.stage, "DefaultRouteSettings": limits}
-    if differences(settings, found):
-        call = _update("update_stage", {"ApiId": api.id, "StageName": STAGE}, settings, found)
+    variable = api.stage.get("StageVariables", {}).get(EVENTS_VARIABLE)
+    found = {
+        **api.stage,
+        "DefaultRouteSettings": limits,
+        "StageVariables": {EVENTS_VARIABLE: variable},
+    }
+    if changed := differences(settings, found):
+        call = _update("update_stage", {"ApiId": api.id, "StageName": STAGE}, changed, found)
         rate = f"{wanted.throttle.rate:g} requests/s, {wanted.throttle.burst} at once"
-        yield Change("update", what, f"automatic deployment, {rate}", (call,))
+        reasons = {
+            "AutoDeploy": "automatic deployment",
+            "DefaultRouteSettings": rate,
+            "StageVariables": "address for events",
+        }
+        yield Change("update", what, ", ".join(reasons[name] for name in changed), (call,))
 
 
 def plan_domains(wanted: Wanted, observed: Observed) -> Iterator[Change]:

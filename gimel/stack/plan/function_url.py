@@ -6,7 +6,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from gimel.stack.change import Call, Change
+from gimel.stack.change import Call, Change, Template, saved_value
 from gimel.stack.observed import Observed
 from gimel.stack.plan.difference import differences
 from gimel.stack.wanted import ALIAS, TRACK, Names, Wanted
@@ -43,6 +43,14 @@ def plan_function_url(wanted: Wanted, observed: Observed) -> Iterator[Change]:
         arguments = {**target, **changed}
         call = Call("lambda", "update_function_url_config", arguments, before=before)
         yield Change("update", _name(names), ", ".join(changed), (call,))
+
+
+def events_url(wanted: Wanted, observed: Observed) -> str:
+    """Return where pages send events: relative to the API, or through the function URL."""
+    if not wanted.has_function_url:
+        return wanted.event_path
+    known = observed.function_url
+    return Template((known.url if known else saved_value("function_url")) + wanted.event_path)
 
 
 def function_url_deletion(names: Names, why: str) -> Change:

@@ -15,7 +15,7 @@ from gimel.stack.plan.api import (
 )
 from gimel.stack.plan.cache import cache_notes, plan_cache, plan_cache_address
 from gimel.stack.plan.difference import differences
-from gimel.stack.plan.function_url import plan_function_url
+from gimel.stack.plan.function_url import events_url, plan_function_url
 from gimel.stack.plan.ownership import (
     LEGACY_POLICY,
     missing_tags,
@@ -68,10 +68,11 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
         changes += _in_lane(name, _plan_log_group(wanted, name, group))
         changes += _in_lane(name, _plan_function(wanted, name, functions.get(name)))
         changes += _in_lane(name, _plan_concurrency(wanted, name, observed))
-    changes += plan_api(wanted, observed.apis[0] if observed.apis else None)
+    changes += plan_function_url(wanted, observed)
+    url = events_url(wanted, observed)
+    changes += plan_api(wanted, observed.apis[0] if observed.apis else None, url)
     changes += plan_domains(wanted, observed)
     changes += plan_duplicate_apis(observed)
-    changes += plan_function_url(wanted, observed)
     changes += plan_mapping(wanted, observed)
     for name in names:
         changes += _in_lane(name, plan_permissions(wanted, name, observed))

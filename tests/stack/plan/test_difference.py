@@ -85,7 +85,6 @@ LEFT_OUT: dict[tuple[str, str], dict[str, str]] = {
         "DeploymentId": "automatic deployment chooses it",
         "Description": FAR,
         "StageName": "the stage itself",
-        "StageVariables": "no integration reads one",
     },
     ("lambda", "UpdateAlias"): {
         "Description": FAR,
@@ -145,7 +144,9 @@ def compared() -> dict[tuple[str, str], set[str]]:
         ("apigatewayv2", "UpdateApi"): {"Name", "CorsConfiguration", *api._API_DEFAULTS},
         ("apigatewayv2", "UpdateRoute"): {"Target", *api._ROUTE_DEFAULTS},
         ("apigatewayv2", "UpdateIntegration"): {*settings, *api._INTEGRATION_DEFAULTS},
-        ("apigatewayv2", "UpdateStage"): {"AutoDeploy", "DefaultRouteSettings", "RouteSettings"},
+        ("apigatewayv2", "UpdateStage"): {
+            *("AutoDeploy", "DefaultRouteSettings", "RouteSettings", "StageVariables"),
+        },
         ("lambda", "UpdateAlias"): {"FunctionVersion", "RoutingConfig"},
         ("lambda", "UpdateFunctionConfiguration"): {*function, *plan._FUNCTION_DEFAULTS},
         ("lambda", "UpdateEventSourceMapping"): {*mapping, *queue._MAPPING_DEFAULTS},

@@ -8,7 +8,7 @@ import pytest
 from gimel.stack.observed import Observed, ObservedFunctionUrl
 from gimel.stack.plan.function_url import function_url_settings
 from gimel.stack.plan.plan import plan
-from tests.support.planning import NOTHING, PUBLIC, done, function, lines, wanted
+from tests.support.planning import FUNCTION_URL, NOTHING, PUBLIC, done, function, lines, wanted
 
 BY_URL = wanted(events="function-url")
 WHAT = "URL of function gimel-track"
@@ -48,6 +48,25 @@ def test_nothing_to_change() -> None:
     assert lines(BY_URL, with_settings(seen, Cors={**cors, "ExposeHeaders": []})) == []
 
 
+def test_the_stage_names_it_for_the_dashboard() -> None:
+    """The owner's own stage variables stay."""
+    stage = "update stage prod of HTTP API gimel: address for events"
+    seen = done(BY_URL)
+
+    def naming(url: str) -> Observed:
+        (api,) = seen.apis
+        variables = {"events": url, "owners": "x"}
+        return replace(seen, apis=(replace(api, stage={**api.stage, "StageVariables": variables}),))
+
+    assert lines(BY_URL, naming(f"{FUNCTION_URL}e")) == []
+    assert lines(BY_URL, naming("https://old.example/")) == [stage]
+    assert stage in lines(wanted(), seen)
+    (change,) = [each for each in plan(wanted(event_path="hi"), seen) if str(each) == stage]
+    assert change.calls[0].arguments["StageVariables"] == {"events": "hi"}
+    (first,) = [each for each in plan(BY_URL, NOTHING) if str(each).startswith("create stage")]
+    assert str(first.calls[0].arguments["StageVariables"]["events"]) == "{function_url}e"
+
+
 def test_it_comes_with_both_permissions_after_the_alias() -> None:
     said = lines(BY_URL, NOTHING)
     alias = next(line for line in said if line.startswith("create alias live of function gimel-tr"))
@@ -59,6 +78,7 @@ def test_it_comes_with_both_permissions_after_the_alias() -> None:
 def test_it_goes_with_both_permissions() -> None:
     assert lines(wanted(), done(BY_URL)) == [
         f"delete {WHAT}: events come through the HTTP API",
+        "update stage prod of HTTP API gimel: address for events",
         "delete permission gimel-function-url to invoke alias live of function gimel-track: "
         "anybody may invoke it",
         "delete permission gimel-function-url-invoke to invoke alias live of function gimel-track: "

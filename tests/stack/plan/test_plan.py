@@ -139,7 +139,7 @@ def test_the_numbers_of_versions_are_numbers() -> None:
         ({"reserved_concurrency": {"track": 9}}, {"put_function_concurrency": 1}),
         ({"reserved_concurrency": {"delete": None}}, {"delete_function_concurrency": 1}),
         ({"permissions_boundary": BOUNDARY}, {"put_role_permissions_boundary": 1}),
-        ({"event_path": "ping"}, {"create_route": 2}),
+        ({"event_path": "ping"}, {"create_route": 2, "update_stage": 1}),
         ({"domain": DOMAIN}, {"create_domain_name": 1, "create_api_mapping": 1}),
         ({"log_retention_days": 7}, {"put_retention_policy": 4}),
         (
