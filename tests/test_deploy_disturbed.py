@@ -282,8 +282,12 @@ def _kill(aws: Aws, config: Config, folder: Path, k: int, *command: str) -> None
     assert done.returncode == -signal.SIGKILL or (k > SURE and done.returncode == 0), done.stderr
     # What was under way at that moment may take effect a little later.
     names, seen = Names(config.stack), None
-    while seen != (seen := observe(aws, names)):
+    for _ in range(100):
+        before, seen = seen, observe(aws, names)
+        if seen == before:
+            return
         time.sleep(0.2)
+    raise AssertionError("what is there goes on changing")
 
 
 def _ks(quick: Collection[int], ks: Iterable[int]) -> list[Any]:

@@ -12,8 +12,8 @@ from gimel.terminal.text import plain, say_on_stderr
 
 _QUESTION = """\
 Where is Redis, which holds the counts?
-  1  `gimel deploy` makes it: ElastiCache Serverless for Valkey, {minimum},
-     plus use, at most about ${maximum:.0f}
+  1  `gimel deploy` makes it: ElastiCache Serverless for Valkey,
+     {minimum}, at most about ${maximum:.0f}
   2  I have a Redis or Valkey"""
 
 

@@ -252,16 +252,22 @@ def logs(config_file: Path | None, since: timedelta, follow: bool) -> None:
 @click.pass_obj
 def policy(config_file: Path | None) -> None:
     """Print the minimal IAM policy for deploying. Needs no AWS credentials."""
-    from gimel.stack.permissions.deployer import deployer_policy
+    from gimel.stack.permissions.deployer import MANAGED_POLICY, characters, deployer_policy
     from gimel.stack.region import home_in_any_account
 
     settings = load(config_file).config
     home = home_in_any_account(settings)
+    document = deployer_policy(settings, home)
     say_on_stderr(
         f"Policy for stack {settings.stack} in {home.region}. The account in it is *: it allows "
         "nothing outside the account of the user or role that has it."
     )
-    click.echo(json.dumps(deployer_policy(settings, home), indent=2))
+    if (size := characters(document)) > MANAGED_POLICY:
+        say_on_stderr(
+            f"It has {size:,} characters without spaces, and IAM allows {MANAGED_POLICY:,} in a "
+            "managed policy: put it into a role with `aws iam put-role-policy`, or split it."
+        )
+    click.echo(json.dumps(document, indent=2))
 
 
 @click.command()

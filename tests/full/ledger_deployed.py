@@ -78,7 +78,10 @@ def make(folder: Path, redis_url: str, shards: int, name: str = "gimel") -> Stac
     path = folder / "config.json"
     path.write_text(text)
     command = [sys.executable, "-m", "gimel", "--config", str(path), "deploy"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
     backend = deploy.find(parse(text))
     Client(backend.url, backend.key).configure("x", {"counting": EXACT}, NAMESPACE)
     return Stack(backend.url, name)

@@ -22,13 +22,22 @@ RIGHT = membership.Difference(0, 0, 0, 0)._asdict()
 @pytest.fixture(autouse=True)
 def environ(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     names = {"GIMEL_REDIS_URL", "GIMEL_KEY_SHA256", "GIMEL_SHARDS", "GIMEL_SPOOL"}
-    for name in names | {"GIMEL_REDIS_IAM", "GIMEL_REDIS_CA", *CREDENTIALS}:
+    for name in names | {"GIMEL_REDIS_IAM", "GIMEL_REDIS_CA"}:
         monkeypatch.setenv(name, "")  # and back as it was, afterwards
         monkeypatch.delenv(name)
     yield
     process.reset()
 
 
+@pytest.fixture
+def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger sets its own, and deletes them."""
+    for name in CREDENTIALS:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+
+@pytest.mark.usefixtures("no_credentials")
 @pytest.mark.parametrize("serverless", [False, True])
 def test_no_acknowledged_event_is_missing_and_none_is_made_up(
     tmp_path: Path, serverless: bool

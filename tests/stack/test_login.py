@@ -327,7 +327,6 @@ def test_a_command_asks_for_one_code(stack: Stack, monkeypatch: pytest.MonkeyPat
         ("status",),
         ("results",),
         ("logs",),
-        ("policy",),
         ("replay", "--dead-letter"),
         ("key", "show"),
         ("key", "show", "--scope", "owner"),

@@ -1,5 +1,6 @@
 """The minimal policy for deploying, which `gimel policy` prints."""
 
+import json
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -45,8 +46,18 @@ _CACHE = (
     *("AddTagsToResource", "CreateServerlessCache", "CreateServerlessCacheSnapshot"),
     *("DeleteServerlessCache", "ModifyServerlessCache"),
 )
-_NETWORK = ("DescribeSecurityGroups", "DescribeSubnets", "DescribeVpcs")
+# AWS has no narrower resource for these actions. The stack may have left a VPC, and Lambda may not
+# have released its network interfaces yet.
+_ACCOUNT = (
+    *("cloudwatch:GetMetricData", "ec2:DescribeNetworkInterfaces", "iam:SimulatePrincipalPolicy"),
+    *("lambda:GetAccountSettings", "lambda:ListEventSourceMappings", "logs:DescribeLogGroups"),
+)
+_ACCOUNT_NETWORK = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
+_ACCOUNT_CACHE = ("elasticache:DescribeCacheEngineVersions", "elasticache:DescribeEvents")
 _API = ("DELETE", "GET", "PATCH", "POST")
+# What IAM allows in one managed policy, in characters without whitespace. A role's inline policies
+# may have 10,240. Source: IAM's user guide, "IAM and AWS STS quotas".
+MANAGED_POLICY = 6_144
 # Actions that `gimel deploy` does not need, but other commands do. A deploy describes network
 # interfaces only after the stack has left a VPC.
 OPTIONAL_FOR_DEPLOY = frozenset(
@@ -87,21 +98,30 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
         *_mapping_statements(names, home),
         *_api_statements(names, home),
         *_alarm_statements(names, home, is_on=config.alarm_email is not None),
-        # AWS has no narrower resource for these actions.
-        _allow("Account", "lambda", ("GetAccountSettings",), ["*"]),
-        _allow("Figures", "cloudwatch", ("GetMetricData",), ["*"]),
-        _allow("Groups", "logs", ("DescribeLogGroups",), ["*"]),
-        _allow("Preflight", "iam", ("SimulatePrincipalPolicy",), ["*"]),
-        # The stack may have left a VPC, and Lambda may not have released its interfaces yet.
-        _allow("Interfaces", "ec2", ("DescribeNetworkInterfaces",), ["*"]),
+        _account_statement(config),
     ]
     statements += secret_statements(config.redis.secret, config.kms_key, FOR_DEPLOYER)
     statements += _cache_statements(config, names, home)
     if config.domain:
         statements.append(_linked_role("Domain", home, "ops.apigateway", "APIGateway"))
-    if config.vpc:
-        statements.append(_allow("Network", "ec2", _NETWORK, ["*"]))
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def characters(policy: dict[str, Any]) -> int:
+    """Count a policy's characters as IAM does, without whitespace."""
+    return len(json.dumps(policy, separators=(",", ":")))
+
+
+def _account_statement(config: Config) -> dict[str, Any]:
+    """Return the statement for the actions on the whole account."""
+    actions = [*_ACCOUNT]
+    if config.vpc:
+        actions += _ACCOUNT_NETWORK
+    if config.redis.managed:
+        actions += _ACCOUNT_CACHE
+    if config.alarm_email:
+        actions.append("sns:Unsubscribe")
+    return {"Sid": "GimelAccount", "Effect": "Allow", "Action": actions, "Resource": ["*"]}
 
 
 def _with_children(arns: Collection[str]) -> list[str]:
@@ -121,7 +141,6 @@ def _mapping_statements(names: Names, home: Home) -> Iterator[dict[str, Any]]:
     yield {**_allow("NewMapping", "lambda", ("CreateEventSourceMapping",), ["*"]), **of_replay}
     yield {**_allow("Mapping", "lambda", changing, any_mapping), **of_replay}
     yield _allow("MappingTags", "lambda", ("ListTags", "TagResource"), any_mapping)
-    yield _allow("Mappings", "lambda", ("ListEventSourceMappings",), ["*"])
 
 
 def _cache_statements(config: Config, names: Names, home: Home) -> Iterator[dict[str, Any]]:
@@ -134,9 +153,6 @@ def _cache_statements(config: Config, names: Names, home: Home) -> Iterator[dict
         resources = [cache, *(home.arn("elasticache", other) for other in others)]
         yield _allow("ManagedCache", "elasticache", _CACHE, resources)
         yield _allow("CacheConnection", "elasticache", ("Connect",), [cache, *user])
-        # AWS has no narrower resource for these actions.
-        account = ("DescribeCacheEngineVersions", "DescribeEvents")
-        yield _allow("CacheAccount", "elasticache", account, ["*"])
         linked = _linked_role("Cache", home, "elasticache", "ElastiCache")
         yield linked
         yield _allow("CacheRole", "iam", ("GetRole",), linked["Resource"])
@@ -178,7 +194,6 @@ def _alarm_statements(names: Names, home: Home, *, is_on: bool) -> Iterator[dict
     every = [home.arn("cloudwatch", "alarm:*")]
     yield _allow("EveryAlarm", "cloudwatch", ("DescribeAlarms",), every)
     if is_on:
-        yield _allow("Unsubscribe", "sns", ("Unsubscribe",), ["*"])
         yield _linked_role("Alarm", home, "events", "CloudWatchEvents")
 
 
