@@ -112,7 +112,9 @@ def done(wanted: Wanted) -> Observed:
                 "ThrottlingBurstLimit": wanted.throttle.burst,
             },
             "RouteSettings": {},
-            "StageVariables": {"events": f"{FUNCTION_URL}e" if wanted.has_function_url else "e"},
+            "StageVariables": {
+                "events": (FUNCTION_URL if wanted.has_function_url else "") + wanted.event_path
+            },
         },
         tags=wanted.tags,
     )
