@@ -22,6 +22,8 @@ from tests.support.servers import free_port
 from tests.support.tls import tls_redis
 from tests.support.valkey_cluster import cluster
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(gimel.__file__).parent.parent
 
 BUILD = (
