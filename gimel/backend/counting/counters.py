@@ -15,7 +15,8 @@ from redis.exceptions import RedisError
 from gimel.backend.counting.admission import FULL, NO_EXPERIMENT, ONCE, Admission, Ignored, Rule
 from gimel.backend.counting.batch import Batch, check_memory
 from gimel.backend.counting.conversation import Conversation, converse
-from gimel.backend.counting.exact import count_sets
+from gimel.backend.counting.deletion import delete
+from gimel.backend.counting.exact import count_sets, in_use
 from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS, HYPERLOGLOG
 from gimel.backend.counting.keys import (
     DECLARED,
@@ -23,18 +24,15 @@ from gimel.backend.counting.keys import (
     Cell,
     ExperimentName,
     Generations,
-    Keys,
     declared_name,
-    deleted_experiments,
     experiments_keys,
     ignored_events,
-    keys_of,
 )
 from gimel.backend.counting.reading import Found, Selection, count, find, select
 from gimel.backend.counting.registration import Method, register
 from gimel.backend.counting.tally import Tally, by_reason
 from gimel.backend.limits import DEFAULT_LIMITS, OWN_NAMESPACES, Limits
-from gimel.backend.redis.connection import Addition, Command, Connection
+from gimel.backend.redis.connection import Addition, Connection
 from gimel.backend.wire import DEFAULT_NAMESPACE, Event
 
 if TYPE_CHECKING:
@@ -281,15 +279,18 @@ class Counters:
 
     def _distinct(self, selected: list[tuple[Found, Selection]]) -> dict[str, int]:
         """Return the number of uuids of each selected counter that is exact."""
-        generations = _generations(selected, [found.settings for found, _ in selected])
-        while generations:
-            distinct = count_sets(self._connection, generations)
-            settings = [("HGETALL", found.keys.settings) for found, _ in selected]
-            now = _generations(selected, self._connection.query(settings))
-            if now == generations:
+        settings = [found.settings for found, _ in selected]
+        while generations := _generations(selected, settings):
+            used = in_use(self._connection, generations)
+            distinct = count_sets(self._connection, used)
+            # Another process may have moved members to another generation meanwhile. Ask in this
+            # order: otherwise they could move on to a generation that is not in these settings.
+            is_unchanged = in_use(self._connection, generations) == used
+            settings = self._connection.query(
+                [("HGETALL", found.keys.settings) for found, _ in selected]
+            )
+            if is_unchanged and _generations(selected, settings) == generations:
                 return distinct
-            # Another process may have moved members to a newer generation meanwhile.
-            generations = now
         return {}
 
     def names(self, namespace: str) -> tuple[list[str], list[str]]:
@@ -333,41 +334,11 @@ class Counters:
         return converse(self._connection, [find(namespace, name) for name in names])
 
     def delete(self, namespace: str, name: str, *, forget: bool = False) -> bool:
-        """Delete an experiment. Return whether there was anything to delete.
-
-        Its late events do not count, unless `forget`: then the name may be used again. Name and
-        settings go last, so that an interrupted delete can be repeated.
-        """
+        """Delete an experiment: see `deletion`. Return whether there was anything to delete."""
         (found,) = self._find(namespace, [name])
-        keys, marks = found.keys, deleted_experiments(namespace)
-        ((*parts,),) = self._connection.query([("SMEMBERS", keys.deleted_parts)])
-        parts += found.parts
-        commands: list[Command] = []
-        if found.counters or found.settings or forget:
-            commands.append(("SREM" if forget else "SADD", marks, name))
-        if parts and not forget:
-            # A process that remembers the counters keeps writing to their keys. This set is the
-            # only record of these keys.
-            for start in range(0, len(parts), 1000):
-                commands.append(("SADD", keys.deleted_parts, *parts[start : start + 1000]))
-        commands += [("UNLINK", key) for key in keys_of(parts)]
-        if forget:
-            commands.append(("UNLINK", keys.deleted_parts))
-        commands += [("SREM", keys.counters_of_namespace, key) for key in sorted(found.counters)]
-        commands += [
-            ("UNLINK", keys.counters),
-            ("UNLINK", keys.settings),
-            ("UNLINK", keys.changes),
-            ("SREM", DECLARED, declared_name((namespace, name))),
-            ("SREM", keys.experiments, name),
-        ]
-        commands += [("SCARD", Keys(namespace, name).experiments)]
-        commands += [("SCARD", Keys(namespace, name, legacy=True).experiments)]
-        marked, *_, removed, new_left, old_left = self._connection.query(commands)
-        if not new_left and not old_left:
-            self._connection.execute([("SREM", NAMESPACES, namespace)])
+        was_there = delete(self._connection, namespace, found, forget=forget)
         self.forget()
-        return bool(removed or found.counters or found.settings or (forget and marked))
+        return was_there
 
 
 def _result(
