@@ -15,7 +15,6 @@ from redis.exceptions import RedisError
 from gimel.backend.counting.admission import FULL, NO_EXPERIMENT, ONCE, Admission, Ignored, Rule
 from gimel.backend.counting.batch import Batch, check_memory
 from gimel.backend.counting.conversation import Conversation, converse
-from gimel.backend.counting.deletion import delete
 from gimel.backend.counting.exact import count_sets, in_use
 from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS, HYPERLOGLOG
 from gimel.backend.counting.keys import (
@@ -335,6 +334,9 @@ class Counters:
 
     def delete(self, namespace: str, name: str, *, forget: bool = False) -> bool:
         """Delete an experiment: see `deletion`. Return whether there was anything to delete."""
+        # Imported here: events do not need it.
+        from gimel.backend.counting.deletion import delete
+
         (found,) = self._find(namespace, [name])
         was_there = delete(self._connection, namespace, found, forget=forget)
         self.forget()
