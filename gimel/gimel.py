@@ -334,7 +334,7 @@ ROUTES: dict[str, LambdaHandler] = {
 
 def handle(event: ProxyEvent, context: object = None) -> Response:
     """Call the handler of the request's route. A function with several routes calls this."""
-    return dispatch(event, event["routeKey"], ROUTES)
+    return dispatch(event, event.get("routeKey", ""), ROUTES)
 
 
 def dispatch(event: ProxyEvent, route: str, routes: Mapping[str, LambdaHandler]) -> Response:

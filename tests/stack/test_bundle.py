@@ -98,6 +98,7 @@ for path in sorted(pathlib.Path("redis").rglob("*.py")):
 # password in the URL, the spool.
 ONLY_WHEN_NEEDED = {
     "gimel.backend.counting.declaring",
+    "gimel.backend.counting.deletion",
     "gimel.backend.counting.migration",
     "gimel.backend.experiment.changes",
     "gimel.backend.inspection",
@@ -219,7 +220,7 @@ def test_holds_bytecode_that_asks_for_no_source(unpacked: Path, built: bundle.Bu
 
 
 def test_stays_small(built: bundle.Bundle) -> None:
-    assert len(built.content) <= 850_000
+    assert len(built.content) <= 880_000
 
 
 def test_holds_no_tooling_and_the_dashboard(unpacked: Path) -> None:

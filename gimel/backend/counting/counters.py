@@ -27,6 +27,7 @@ from gimel.backend.counting.keys import (
     experiments_keys,
     ignored_events,
 )
+from gimel.backend.counting.memory import Memory
 from gimel.backend.counting.reading import Found, Selection, count, find, select
 from gimel.backend.counting.registration import Method, register
 from gimel.backend.counting.tally import Tally, by_reason
@@ -41,7 +42,9 @@ _REMEMBERED_SECONDS = 60.0
 _TALLY_SECONDS = 0.5
 # While a limit refuses a flood of events, Redis is asked about each counter once in this time.
 _REFUSED_SECONDS = 5.0
-_REMEMBERED_COUNTERS = 10_000
+# Bytes. An ordinary counter that is known takes about 1 KB.
+_KNOWN_BYTES = 16_000_000
+_OTHER_BYTES = 4_000_000
 # Experiments that are read at once
 _AT_ONCE = 10
 # namespace, experiment, goal, variant: the first fields of an Event
@@ -87,16 +90,16 @@ class Counters:
         # until when the names are known, and the names
         self._declared: tuple[float, set[str]] = (-inf, set())
         # what counts in declared experiments, and until when that is known
-        self._admissions: dict[ExperimentName, tuple[float, Admission]] = {}
+        self._admissions = Memory[ExperimentName, tuple[float, Admission]](_OTHER_BYTES)
         self.shards = shards
         self._counting = counting
         self._limits = limits
         self._clock = clock
         self._reconnects = connection.reconnects
-        self._known: dict[_Counter, _Known] = {}
-        self._salts: dict[ExperimentName, str] = {}
+        self._known = Memory[_Counter, _Known](_KNOWN_BYTES)
+        self._salts = Memory[ExperimentName, str](_OTHER_BYTES)
         # until when a counter is refused, and why
-        self._refused: dict[_Counter, tuple[float, str]] = {}
+        self._refused = Memory[_Counter, tuple[float, str]](_OTHER_BYTES)
 
     def add(self, events: Sequence[Event], seconds: float | None = None) -> dict[int, str]:
         """Count the events: in one round trip if their counters are known.
@@ -198,10 +201,6 @@ class Counters:
         Return those that a limit refuses. Another thread may forget what is remembered at any time:
         the caller relies on `known` alone.
         """
-        memories: list[dict[Any, Any]] = [self._known, self._refused, self._salts]
-        for memory in [*memories, self._admissions]:
-            if len(memory) + len(wanted) > _REMEMBERED_COUNTERS:
-                memory.clear()
         cells: dict[ExperimentName, list[Cell]] = {}
         for namespace, experiment, goal, variant in wanted:
             cells.setdefault((namespace, experiment), []).append((goal, variant))
@@ -223,15 +222,15 @@ class Counters:
             for cell, counter in found.counters.items():
                 known[(*name, *cell)] = _Known(until, *counter)
             if found.admission:
-                self._admissions[name] = (until, found.admission)
-        self._known |= {counter: known[counter] for counter in wanted if counter not in refused}
+                self._admissions.remember(name, (until, found.admission))
         until = now + _REFUSED_SECONDS
-        # What a declaration ignores is not remembered one by one: its names are a stranger's.
-        self._refused |= {
-            counter: (until, reason)
-            for counter, reason in refused.items()
-            if not isinstance(reason, Ignored) or reason is FULL
-        }
+        for counter in wanted:
+            reason = refused.get(counter)
+            if reason is None:
+                self._known.remember(counter, known[counter])
+            # What a declaration ignores is not remembered one by one: its names are a stranger's.
+            elif not isinstance(reason, Ignored) or reason is FULL:
+                self._refused.remember(counter, (until, reason))
         return refused
 
     def forget(self) -> None:

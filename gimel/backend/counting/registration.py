@@ -84,7 +84,7 @@ def register(
         batch.begun.append(stored)
     refused |= yield from _create(stored, allowed, batch)
     allowed = [cell for cell in allowed if cell not in refused]
-    batch.salts[experiment] = stored.settings.get("salt", "")
+    batch.salts.remember(experiment, stored.settings.get("salt", ""))
     yield from _grow(stored, allowed)
     refused |= dict.fromkeys(stored.full, FULL)
     counters = {
