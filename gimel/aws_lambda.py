@@ -10,6 +10,9 @@ An event without `requestContext` comes from another caller:
   as a success.
 - `{"gimel": "redis"}` asks the reading function for the state of Redis as seen from AWS. Sending it
   needs IAM's permission to invoke the function.
+
+Any other event gets the answer 400: an API Gateway REST API (payload format 1.0) and a load
+balancer send `requestContext` in a form of their own.
 """
 
 import gc
@@ -29,7 +32,6 @@ from gimel.backend.errors import GimelError
 from gimel.backend.process import connection, counters, intake
 from gimel.backend.queue import NotQueuedError
 from gimel.backend.wire import HTTPError, ProxyEvent
-from gimel.gimel import replay
 
 __all__ = ["FailedCallError", "delete", "reads", "replay", "track"]
 
@@ -43,16 +45,30 @@ class FailedCallError(GimelError):
     """A failed call by gimel 1.x's REST API. The message holds nothing of the event."""
 
 
+_UNKNOWN_FORM = HTTPError(
+    400,
+    "this function takes requests of an HTTP API or a function URL, in payload format 2.0: a REST "
+    "API or a load balancer cannot call it",
+)
+
+
+def _is_foreign(event: object) -> bool:
+    """Return whether an event that is no request is not of gimel 1.x's REST API either."""
+    return not isinstance(event, dict) or "requestContext" in event
+
+
 def track(event: ProxyEvent, context: object = None) -> Any:
     """Count events from an HTTP API, a function URL, or the REST API of gimel 1.x.
 
     The REST API expects null.
     """
-    if "requestContext" in event:
+    if wire.is_request(event):
         if event.get("routeKey") == _NO_ROUTE:
-            route = f"{event['requestContext']['http']['method']} {event['rawPath']}"
+            route = f"{event['requestContext']['http']['method']} {event.get('rawPath')}"
             return gimel.dispatch(event, route, _url_routes())
         return gimel.track(event, context)
+    if _is_foreign(event):
+        return _UNKNOWN_FORM.response()
     try:
         refused, _ = intake().take([wire.event_of(dict(event))])
     except HTTPError as error:
@@ -79,8 +95,10 @@ def reads(event: ProxyEvent, context: object = None) -> Any:
 
     Return a list of experiments to gimel 1.x's REST API.
     """
-    if "requestContext" in event:
+    if wire.is_request(event):
         return gimel.handle(event, context)
+    if _is_foreign(event):
+        return _UNKNOWN_FORM.response()
     if event.get("gimel") == "redis":
         # Importing redis-py's client makes a cold start an eighth longer. Events do not need it.
         from gimel.backend.inspection import look_at_redis
@@ -88,6 +106,8 @@ def reads(event: ProxyEvent, context: object = None) -> Any:
         return look_at_redis(os.environ)
     try:
         namespace, scope = wire.namespace(event), event.get("scope") or None
+        if not isinstance(scope, str | None):
+            raise HTTPError(400, "scope must be a string", "scope")
         names = scope.split(",") if scope else counters().names(namespace)[1]
         found = counters().read(namespace, names)
     except HTTPError as error:
@@ -99,8 +119,10 @@ def reads(event: ProxyEvent, context: object = None) -> Any:
 
 def delete(event: ProxyEvent, context: object = None) -> Any:
     """Delete an experiment."""
-    if "requestContext" in event:
+    if wire.is_request(event):
         return gimel.delete(event, context)
+    if _is_foreign(event):
+        return _UNKNOWN_FORM.response()
     try:
         counters().delete(wire.namespace(event), wire.name(event, "experiment"))
     except HTTPError as error:
@@ -108,6 +130,13 @@ def delete(event: ProxyEvent, context: object = None) -> Any:
     except RedisError as error:
         raise FailedCallError(type(error).__name__) from None
     return None
+
+
+def replay(event: Any, context: object = None) -> dict[str, Any]:
+    """Count the events of messages from SQS."""
+    if not isinstance(event, dict) or "Records" not in event:
+        return HTTPError(400, "this function takes messages from the stack's SQS queue").response()
+    return gimel.replay(event, context)
 
 
 # Lambda starts a process with more CPU than it serves requests with:

@@ -23,7 +23,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError
+from redis.exceptions import OutOfMemoryError, RedisError
 
 from gimel.backend import wire
 from gimel.backend.access import Scope, reads_are_open, require, scope_of
@@ -43,6 +43,7 @@ LambdaHandler = Callable[..., Response]
 # Takes events, and returns those that do not count, with the reason, and whether it queued them
 Take = Callable[[list[Event]], tuple[dict[int, str], bool]]
 
+_FULL = "Redis is full: raise its maxmemory or `gimel delete` an experiment, then try again"
 _ONE: dict[str, Any] = {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []}
 _COUNTED = respond(_ONE)
 _QUEUED = respond(_ONE | {"queued": True})
@@ -64,6 +65,9 @@ def _endpoint(*scopes: Scope) -> Callable[[Callable[[ProxyEvent], Response]], La
                 return connection().run(lambda: answer(event))
             except HTTPError as error:
                 return error.response()
+            except OutOfMemoryError:
+                log("error", failed="OutOfMemoryError")
+                return HTTPError(503, _FULL).response()
             except (RedisError, NotQueuedError) as error:
                 # The message may quote a name or an address; its class says enough.
                 log("error", failed=type(error).__name__)
@@ -330,7 +334,7 @@ ROUTES: dict[str, LambdaHandler] = {
 
 def handle(event: ProxyEvent, context: object = None) -> Response:
     """Call the handler of the request's route. A function with several routes calls this."""
-    return dispatch(event, event["routeKey"], ROUTES)
+    return dispatch(event, event.get("routeKey", ""), ROUTES)
 
 
 def dispatch(event: ProxyEvent, route: str, routes: Mapping[str, LambdaHandler]) -> Response:

@@ -125,3 +125,61 @@ def test_a_stranger_cannot_pose_as_the_old_rest_api(backend: redis.Redis) -> Non
     body = json.dumps({"requestContext": None, **EVENT})
     assert ask("POST", "/", body=body)[0] == 404
     assert ask("POST", "/e", {"routeKey": "GET /experiments"}, body=body)[0] == 200
+
+
+# Other callers
+
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
+REST_API = {
+    "resource": "/e",
+    "path": "/e",
+    "httpMethod": "GET",
+    "headers": None,
+    "queryStringParameters": EVENT,
+    "multiValueQueryStringParameters": {name: [value] for name, value in EVENT.items()},
+    "requestContext": {"httpMethod": "GET", "path": "/prod/e", "stage": "prod"},
+    "body": None,
+    "isBase64Encoded": False,
+}
+# https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html
+LOAD_BALANCER = {
+    "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:…"}},
+    "httpMethod": "GET",
+    "path": "/e",
+    "queryStringParameters": EVENT,
+    "headers": {"host": "lb.example.org"},
+    "body": "",
+    "isBase64Encoded": False,
+}
+HTTP_API = request("GET", "/e", EVENT)
+FOREIGN: list[Any] = [
+    REST_API,
+    LOAD_BALANCER,
+    *(None, [], [1], "", "text", 0, 1.5, True),
+    *({"requestContext": each} for each in (None, {}, [], "http", {"http": None}, {"http": "GET"})),
+    *({"requestContext": {"http": {"method": each}}, "routeKey": "GET /e"} for each in (None, 1)),
+    HTTP_API | {"routeKey": None},
+]
+
+
+@pytest.mark.parametrize("function", ["track", "reads", "delete", "replay"])
+@pytest.mark.parametrize("event", FOREIGN)
+def test_an_event_of_another_caller_is_refused(
+    backend: redis.Redis, function: str, event: Any
+) -> None:
+    answer = getattr(aws_lambda, function)(event)
+    assert answer["statusCode"] == 400
+    assert "this function takes" in json.loads(answer["body"])["error"]
+    assert backend.dbsize() == 0
+
+
+def test_the_rest_api_of_gimel_1_goes_on(backend: redis.Redis) -> None:
+    assert aws_lambda.track(EVENT) is None
+    meta, found = aws_lambda.reads({})
+    assert (meta, found["experiment"]) == ({"meta": {"scope": None}}, "e")
+    long_scope = ",".join(["e", *map(str, range(200))])
+    assert aws_lambda.reads({"scope": long_scope})[1]["experiment"] == "e"
+    with pytest.raises(aws_lambda.FailedCallError, match="scope must be a string"):
+        aws_lambda.reads({"scope": ["e"]})
+    assert aws_lambda.delete({"experiment": "e"}) is None
+    assert aws_lambda.reads({}) == [{"meta": {"scope": None}}]

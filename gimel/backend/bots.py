@@ -21,16 +21,19 @@ _PARTS = (
 )
 # a maker of phones
 _NOT_A_BOT = "cubot"
+# Characters of a User-Agent that are looked at, and remembered
+_LONGEST = 1000
 
 
 @lru_cache(1000)
 def is_bot(user_agent: str) -> bool:
     """Return whether a User-Agent declares a bot or a headless browser."""
-    text = user_agent[:1000].lower().replace(_NOT_A_BOT, "")
+    text = user_agent.lower().replace(_NOT_A_BOT, "")
     return any(part in text for part in _PARTS)
 
 
 def comes_from_bot(event: ProxyEvent) -> bool:
     """Return whether a request comes from a bot, and bots are not to be counted."""
     # The environment is read last: that takes longer than the rest.
-    return is_bot(wire.header(event, "user-agent")) and os.environ.get("GIMEL_BOTS") != "count"
+    user_agent = wire.header(event, "user-agent")[:_LONGEST]
+    return is_bot(user_agent) and os.environ.get("GIMEL_BOTS") != "count"

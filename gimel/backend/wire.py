@@ -51,10 +51,11 @@ class HTTPError(GimelError):
     """A refused request: the status, the reason, and the field at fault."""
 
     def __init__(self, status: int, error: str, field: str | None = None) -> None:
-        super().__init__(error)
         self.status = status
-        self.error = error
-        self.field = field
+        # A caller's field may be named by half a character, which has no UTF-8.
+        self.error = _encodable(error)
+        self.field = None if field is None else _encodable(field)
+        super().__init__(self.error)
 
     def response(self) -> Response:
         """Return the error as a response. A 503 or 429 says after how many seconds to try again."""
@@ -62,6 +63,10 @@ class HTTPError(GimelError):
         if self.status in (429, 503):
             answer["headers"]["retry-after"] = "5"
         return answer
+
+
+def _encodable(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 class Event(NamedTuple):
@@ -102,6 +107,15 @@ def fitted(event: ProxyEvent, response: Response) -> Response:
     if len(response["body"]) > _LARGE and len(json.dumps(response["body"])) > MAX_ANSWER:
         raise HTTPError(413, "the answer is over 6 MB: ask for fewer experiments", "scope")
     return response
+
+
+def is_request(event: Any) -> bool:
+    """Return whether a Lambda event is a request in payload format 2.0, as the handlers take it."""
+    try:
+        method, route = event["requestContext"]["http"]["method"], event.get("routeKey", "")
+    except (KeyError, TypeError, IndexError):
+        return False
+    return isinstance(method, str) and isinstance(route, str)
 
 
 def query(event: ProxyEvent) -> dict[str, str]:

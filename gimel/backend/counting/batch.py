@@ -4,6 +4,7 @@ from typing import Any
 
 from gimel.backend.counting.conversation import Attempt, Conversation
 from gimel.backend.counting.keys import ExperimentName
+from gimel.backend.counting.memory import Memory
 from gimel.backend.limits import Limits
 from gimel.backend.log import log_metric
 
@@ -28,7 +29,7 @@ class Batch:
         limits: Limits,
         shards: int,
         counting: str,
-        salts: dict[ExperimentName, str],
+        salts: Memory[ExperimentName, str],
         *,
         is_closed: bool = False,
     ) -> None:

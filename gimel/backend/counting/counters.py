@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from gimel.backend.counting.admission import FULL, NO_EXPERIMENT, ONCE, Admission, Ignored, Rule
 from gimel.backend.counting.batch import Batch, check_memory
 from gimel.backend.counting.conversation import Conversation, converse
-from gimel.backend.counting.exact import count_sets
+from gimel.backend.counting.exact import count_sets, in_use
 from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS, HYPERLOGLOG
 from gimel.backend.counting.keys import (
     DECLARED,
@@ -23,18 +23,16 @@ from gimel.backend.counting.keys import (
     Cell,
     ExperimentName,
     Generations,
-    Keys,
     declared_name,
-    deleted_experiments,
     experiments_keys,
     ignored_events,
-    keys_of,
 )
+from gimel.backend.counting.memory import Memory
 from gimel.backend.counting.reading import Found, Selection, count, find, select
 from gimel.backend.counting.registration import Method, register
 from gimel.backend.counting.tally import Tally, by_reason
 from gimel.backend.limits import DEFAULT_LIMITS, OWN_NAMESPACES, Limits
-from gimel.backend.redis.connection import Addition, Command, Connection
+from gimel.backend.redis.connection import Addition, Connection
 from gimel.backend.wire import DEFAULT_NAMESPACE, Event
 
 if TYPE_CHECKING:
@@ -44,7 +42,9 @@ _REMEMBERED_SECONDS = 60.0
 _TALLY_SECONDS = 0.5
 # While a limit refuses a flood of events, Redis is asked about each counter once in this time.
 _REFUSED_SECONDS = 5.0
-_REMEMBERED_COUNTERS = 10_000
+# Bytes. An ordinary counter that is known takes about 1 KB.
+_KNOWN_BYTES = 16_000_000
+_OTHER_BYTES = 4_000_000
 # Experiments that are read at once
 _AT_ONCE = 10
 # namespace, experiment, goal, variant: the first fields of an Event
@@ -90,16 +90,16 @@ class Counters:
         # until when the names are known, and the names
         self._declared: tuple[float, set[str]] = (-inf, set())
         # what counts in declared experiments, and until when that is known
-        self._admissions: dict[ExperimentName, tuple[float, Admission]] = {}
+        self._admissions = Memory[ExperimentName, tuple[float, Admission]](_OTHER_BYTES)
         self.shards = shards
         self._counting = counting
         self._limits = limits
         self._clock = clock
         self._reconnects = connection.reconnects
-        self._known: dict[_Counter, _Known] = {}
-        self._salts: dict[ExperimentName, str] = {}
+        self._known = Memory[_Counter, _Known](_KNOWN_BYTES)
+        self._salts = Memory[ExperimentName, str](_OTHER_BYTES)
         # until when a counter is refused, and why
-        self._refused: dict[_Counter, tuple[float, str]] = {}
+        self._refused = Memory[_Counter, tuple[float, str]](_OTHER_BYTES)
 
     def add(self, events: Sequence[Event], seconds: float | None = None) -> dict[int, str]:
         """Count the events: in one round trip if their counters are known.
@@ -201,10 +201,6 @@ class Counters:
         Return those that a limit refuses. Another thread may forget what is remembered at any time:
         the caller relies on `known` alone.
         """
-        memories: list[dict[Any, Any]] = [self._known, self._refused, self._salts]
-        for memory in [*memories, self._admissions]:
-            if len(memory) + len(wanted) > _REMEMBERED_COUNTERS:
-                memory.clear()
         cells: dict[ExperimentName, list[Cell]] = {}
         for namespace, experiment, goal, variant in wanted:
             cells.setdefault((namespace, experiment), []).append((goal, variant))
@@ -226,15 +222,15 @@ class Counters:
             for cell, counter in found.counters.items():
                 known[(*name, *cell)] = _Known(until, *counter)
             if found.admission:
-                self._admissions[name] = (until, found.admission)
-        self._known |= {counter: known[counter] for counter in wanted if counter not in refused}
+                self._admissions.remember(name, (until, found.admission))
         until = now + _REFUSED_SECONDS
-        # What a declaration ignores is not remembered one by one: its names are a stranger's.
-        self._refused |= {
-            counter: (until, reason)
-            for counter, reason in refused.items()
-            if not isinstance(reason, Ignored) or reason is FULL
-        }
+        for counter in wanted:
+            reason = refused.get(counter)
+            if reason is None:
+                self._known.remember(counter, known[counter])
+            # What a declaration ignores is not remembered one by one: its names are a stranger's.
+            elif not isinstance(reason, Ignored) or reason is FULL:
+                self._refused.remember(counter, (until, reason))
         return refused
 
     def forget(self) -> None:
@@ -281,15 +277,18 @@ class Counters:
 
     def _distinct(self, selected: list[tuple[Found, Selection]]) -> dict[str, int]:
         """Return the number of uuids of each selected counter that is exact."""
-        generations = _generations(selected, [found.settings for found, _ in selected])
-        while generations:
-            distinct = count_sets(self._connection, generations)
-            settings = [("HGETALL", found.keys.settings) for found, _ in selected]
-            now = _generations(selected, self._connection.query(settings))
-            if now == generations:
+        settings = [found.settings for found, _ in selected]
+        while generations := _generations(selected, settings):
+            used = in_use(self._connection, generations)
+            distinct = count_sets(self._connection, used)
+            # Another process may have moved members to another generation meanwhile. Ask in this
+            # order: otherwise they could move on to a generation that is not in these settings.
+            is_unchanged = in_use(self._connection, generations) == used
+            settings = self._connection.query(
+                [("HGETALL", found.keys.settings) for found, _ in selected]
+            )
+            if is_unchanged and _generations(selected, settings) == generations:
                 return distinct
-            # Another process may have moved members to a newer generation meanwhile.
-            generations = now
         return {}
 
     def names(self, namespace: str) -> tuple[list[str], list[str]]:
@@ -333,41 +332,14 @@ class Counters:
         return converse(self._connection, [find(namespace, name) for name in names])
 
     def delete(self, namespace: str, name: str, *, forget: bool = False) -> bool:
-        """Delete an experiment. Return whether there was anything to delete.
+        """Delete an experiment: see `deletion`. Return whether there was anything to delete."""
+        # Imported here: events do not need it.
+        from gimel.backend.counting.deletion import delete
 
-        Its late events do not count, unless `forget`: then the name may be used again. Name and
-        settings go last, so that an interrupted delete can be repeated.
-        """
         (found,) = self._find(namespace, [name])
-        keys, marks = found.keys, deleted_experiments(namespace)
-        ((*parts,),) = self._connection.query([("SMEMBERS", keys.deleted_parts)])
-        parts += found.parts
-        commands: list[Command] = []
-        if found.counters or found.settings or forget:
-            commands.append(("SREM" if forget else "SADD", marks, name))
-        if parts and not forget:
-            # A process that remembers the counters keeps writing to their keys. This set is the
-            # only record of these keys.
-            for start in range(0, len(parts), 1000):
-                commands.append(("SADD", keys.deleted_parts, *parts[start : start + 1000]))
-        commands += [("UNLINK", key) for key in keys_of(parts)]
-        if forget:
-            commands.append(("UNLINK", keys.deleted_parts))
-        commands += [("SREM", keys.counters_of_namespace, key) for key in sorted(found.counters)]
-        commands += [
-            ("UNLINK", keys.counters),
-            ("UNLINK", keys.settings),
-            ("UNLINK", keys.changes),
-            ("SREM", DECLARED, declared_name((namespace, name))),
-            ("SREM", keys.experiments, name),
-        ]
-        commands += [("SCARD", Keys(namespace, name).experiments)]
-        commands += [("SCARD", Keys(namespace, name, legacy=True).experiments)]
-        marked, *_, removed, new_left, old_left = self._connection.query(commands)
-        if not new_left and not old_left:
-            self._connection.execute([("SREM", NAMESPACES, namespace)])
+        was_there = delete(self._connection, namespace, found, forget=forget)
         self.forget()
-        return bool(removed or found.counters or found.settings or (forget and marked))
+        return was_there
 
 
 def _result(

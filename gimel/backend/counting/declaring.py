@@ -12,7 +12,7 @@ from gimel.backend.counting.keys import (
     ExperimentName,
     Keys,
     declared_name,
-    deleted_experiments,
+    deletion_marks,
 )
 from gimel.backend.counting.salt import new_salt
 from gimel.backend.redis.connection import Command, Connection
@@ -26,8 +26,7 @@ _LONGEST = 2000
 def is_deleted(connection: Connection, experiment: ExperimentName) -> bool:
     """Return whether the experiment was deleted, so that its events do not count."""
     namespace, name = experiment
-    (found,) = connection.query([("SISMEMBER", deleted_experiments(namespace), name)])
-    return bool(found)
+    return any(connection.query([("SISMEMBER", each, name) for each in deletion_marks(namespace)]))
 
 
 def begin(connection: Connection, experiment: ExperimentName, shards: int, counting: str) -> None:

@@ -8,25 +8,37 @@ following holds even if a process stops between two commands, or remembers an ol
 newest:
 
 1. A generation is written into the experiment's settings before anything is added to it, and stays.
-2. An event is one SADD to the newest generation that its process knows.
+2. An event is one SADD to the newest settled generation that its process knows.
 3. The count is the number of distinct members in all generations. A read moves the members of older
-   generations into the newest one: it adds them there first, and then removes exactly these members
-   from where they were. So a member is always somewhere, and moving it twice does no harm.
-4. A read that has counted checks for a newer generation. If there is one, the read starts again.
+   generations into the newest one, so a member is always somewhere.
+4. A read that has counted checks whether another generation came into use, and then whether there
+   is a newer one. In both cases the read starts again.
 
-No step relies on a clock: the clock of a frozen function may stand still. The chance that two of n
-members are equal by chance is n²/2⁶⁵, which is 2.7e-8 for a million.
+A server that fails may lose its last seconds, and so may a failover to a replica. What was safe
+before is still counted afterwards:
+
+5. A member moves by SMOVE, between two sets in one slot of a cluster, and so on one server. That
+   server loses the whole move or nothing of it.
+6. A later generation is used once it is settled: when it has been in the settings for 5 minutes.
+   Nothing moves into a generation that the server of the settings may still lose.
+
+No count relies on a clock: the clock of a frozen function may stand still. If a process with a fast
+clock uses a generation early, reads find its members there, and use it too. The chance that two of
+n members are equal by chance is n²/2⁶⁵, which is 2.7e-8 for a million.
 
 An exact counter of a salted experiment has a ceiling. Otherwise a stranger who sends made-up ids
 could fill Redis.
 """
 
 import hashlib
+import time
 from typing import NamedTuple
 
-from gimel.backend.counting.keys import Generations, set_endings, set_key, set_keys
+from redis.exceptions import ClusterCrossSlotError
+
+from gimel.backend.counting.keys import Generation, Generations
 from gimel.backend.counting.salt import digest
-from gimel.backend.redis.connection import Addition, Connection, Series
+from gimel.backend.redis.connection import Addition, Connection, Series, checked
 from gimel.backend.wire import Event
 
 EXACT = "exact"
@@ -39,10 +51,10 @@ GROWTH = 4
 # the members of all generations before it, its sets have 4/3 of this on average: well below 512.
 FULL = 300
 _ROOMY = FULL // 2
+# Commands of one round trip: they take Redis some 30 ms.
 _MOVED_AT_ONCE = 20_000
-# ElastiCache Serverless accepts at most 3,999 arguments:
-# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/SupportedCommands.html
-_IN_ONE_COMMAND = 1000
+# Seconds after which a write is on disk or on a replica, if Redis ever writes it there
+SETTLING_SECONDS = 300
 
 
 def member_of(uuid: str) -> int:
@@ -51,16 +63,16 @@ def member_of(uuid: str) -> int:
 
 
 class IntegerSets(NamedTuple):
-    """The method that counts exactly. It adds to the generation with `sets` sets."""
+    """The method that counts exactly. It adds to a generation of sets."""
 
-    sets: int
+    generation: Generation
     salt: bytes = b""
     counts_events: bool = False
 
-    def addition(self, counter: str, event: Event) -> Addition:
+    def addition(self, prefix: str, event: Event) -> Addition:
         """Return the command that counts this event."""
         member = self._member(event) if self.salt else member_of(event.uuid)
-        return "SADD", set_key(counter, self.sets, member % self.sets), str(member)
+        return "SADD", self.generation.key(prefix, member), str(member)
 
     def _member(self, event: Event) -> int:
         visitor = digest(event.visitor or event.uuid, self.salt)[:8]
@@ -70,27 +82,51 @@ class IntegerSets(NamedTuple):
         return counted & ~63 | visitor[-1] & 63
 
 
-def fullness_key(counter: str, sets: int) -> str:
+def fullness_key(counter: str, generation: Generation) -> str:
     """Return the key of the set whose size stands for all: a hash spreads members evenly."""
-    return set_key(counter, sets, 0)
+    return generation.key(generation.prefix(counter), 0)
 
 
-def sets_for(members: int, sets: int) -> int:
-    """Return how many sets a counter needs, if one of its `sets` sets has `members` members."""
-    wanted = sets
+def is_settled(generation: Generation) -> bool:
+    """Return whether no server can lose the generation from the settings any more."""
+    return generation.since <= time.time() - SETTLING_SECONDS
+
+
+def following(newest: Generation, members: int) -> Generation | None:
+    """Return the generation to begin, if one of the newest one's sets has `members` members."""
+    wanted = newest.sets
     if members > FULL:
-        while members * sets > _ROOMY * wanted:
+        while members * newest.sets > _ROOMY * wanted:
             wanted *= GROWTH
-    return wanted
+    if wanted == newest.sets and not newest.is_scattered:
+        return None
+    return Generation(wanted, int(time.time()))
+
+
+def in_use(connection: Connection, generations: Generations) -> Generations:
+    """Return the generations without those that are neither settled nor have members."""
+    unused: set[tuple[str, Generation]] = set()
+    for age in range(1, max(map(len, generations.values()), default=0)):
+        # Members may move up meanwhile, so the older generations are asked first.
+        young = [
+            (counter, known[age])
+            for counter, known in generations.items()
+            if age < len(known) and not is_settled(known[age])
+        ]
+        sizes = connection.query([_sizes(*each) for each in young])
+        unused |= {each for each, found in zip(young, sizes, strict=True) if not any(found)}
+    return {
+        counter: [each for each in known if (counter, each) not in unused]
+        for counter, known in generations.items()
+    }
 
 
 def count_sets(connection: Connection, generations: Generations) -> dict[str, int]:
     """Return each exact counter's number of uuids. Moves all members to the newest generation."""
-    _move_up(connection, generations)
-    newest = [
-        Series("SCARD", counter, set_endings(sets)) for counter, (*_, sets) in generations.items()
-    ]
-    sizes = connection.query(newest)
+    # A member that another read has moved may be in a generation that this read has passed.
+    while not _move_up(connection, generations):
+        pass
+    sizes = connection.query([_sizes(counter, known[-1]) for counter, known in generations.items()])
     return {
         # A key of gimel 1.x may have the name of a set: such a set counts as empty.
         counter: sum(size or 0 for size in found)
@@ -98,36 +134,41 @@ def count_sets(connection: Connection, generations: Generations) -> dict[str, in
     }
 
 
-def _move_up(connection: Connection, generations: Generations) -> None:
-    """Move the members of older generations to the newest.
+def _sizes(counter: str, generation: Generation) -> Series:
+    return Series("SCARD", generation.prefix(counter), generation.endings)
 
-    The oldest generation comes first, one round trip each: another read may be moving members up.
+
+def _move_up(connection: Connection, generations: Generations) -> bool:
+    """Move the members of older generations to the newest, those of the oldest first.
+
+    Return whether each member was still where this read had found it.
     """
-    found: list[tuple[str, str, int, list[str]]] = []
+    were_there = True
     for age in range(max(map(len, generations.values())) - 1):
         older = [
             (key, counter, known[-1])
             for counter, known in generations.items()
-            for key in set_keys(counter, known[age:-1][:1])
+            for generation in known[age:-1][:1]
+            for key in generation.keys(counter)
         ]
-        replies = connection.execute([("SMEMBERS", key) for key, _, _ in older])
-        for source, members in zip(older, replies, strict=True):
-            ordered = sorted(members)
-            for start in range(0, len(ordered), _IN_ONE_COMMAND):
-                found.append((*source, ordered[start : start + _IN_ONE_COMMAND]))
-    while found:
-        batch, size = [], 0
-        while found and size < _MOVED_AT_ONCE:
-            batch.append(found.pop())
-            size += len(batch[-1][-1])
-        _move(connection, batch)
+        replies = connection.query([("SMEMBERS", key) for key, _, _ in older])
+        moves: list[tuple[str, str, str]] = []
+        for (key, counter, newest), members in zip(older, replies, strict=True):
+            prefix = newest.prefix(counter)
+            moves += [(key, newest.key(prefix, int(member)), member) for member in members]
+        for start in range(0, len(moves), _MOVED_AT_ONCE):
+            were_there &= _move(connection, moves[start : start + _MOVED_AT_ONCE])
+    return were_there
 
 
-def _move(connection: Connection, batch: list[tuple[str, str, int, list[str]]]) -> None:
-    arriving: dict[str, list[str]] = {}
-    for _, counter, newest, members in batch:
-        for member in members:
-            arriving.setdefault(set_key(counter, newest, int(member) % newest), []).append(member)
-    connection.execute([("SADD", key, *members) for key, members in arriving.items()])
-    # Last: a process that stops before this leaves the members in both sets, and they count once.
-    connection.execute([("SREM", key, *members) for key, _, _, members in batch])
+def _move(connection: Connection, moves: list[tuple[str, str, str]]) -> bool:
+    """Move members: source, target, member. Return whether each was still at its source."""
+    replies = connection.ask([("SMOVE", *move) for move in moves])
+    copied = [
+        move
+        for move, reply in zip(moves, replies, strict=True)
+        if isinstance(reply, ClusterCrossSlotError)
+    ]
+    # Sets of an earlier version, in a cluster: their members stay where they are safe.
+    connection.add([("SADD", target, member) for _, target, member in copied])
+    return all(checked([each for each in replies if not isinstance(each, ClusterCrossSlotError)]))

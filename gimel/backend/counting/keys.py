@@ -9,17 +9,20 @@
     <ns>:experiments                                   set: names of experiments, unescaped
     <ns>:deleted                                       set: names of deleted experiments, unescaped;
                                                        their late events do not count
+    {<ns>:experiments}:deleted                         set: the same, marked while Redis was full
     <ns>:<experiment>:deleted                          set: the parts of a deleted experiment's
                                                        counters, until its name is forgotten
     <ns>:<experiment>:settings                         hash: counting, shards, created_at, salt, …
-                                                       `sets <n> <counter>`: it has n sets
+                                                       `grown <n> <counter>`: it has n sets since
+                                                       this time (Unix seconds; 0: from the start)
     <ns>:<experiment>:changes                          list: changes of the definition, newest first
     <ns>:<experiment>:counter_keys                     set: the key of every counter's shard 0
     <ns>:counters:<experiment>:<goal>:<variant>        HyperLogLog: shard 0. For an exact counter: a
                                                        number carried over from lamed, if anything
     <ns>:counters:<experiment>:<goal>:<variant>#<i>    HyperLogLog: shard i, from 1
-    <ns>:counters:<experiment>:<goal>:<variant>#<n>:<i>
-                                                       set of integers: set i of n, exact counting
+    <ns>:{counters:<experiment>:<goal>:<variant>#<i mod 16>}<n>:<i>
+                                                       set of integers: set i of n, exact counting;
+                                                       { and } in names become %7B and %7D here
     <ns>:counter_keys                                  set: written by gimel 1.x, only cleaned here
 
 If the settings name no number of shards, gimel 1.x or lamed made the experiment: its names stand
@@ -28,14 +31,20 @@ stays where it is, and what is added to it is counted exactly.
 
 What is added to a counter is a hash with the experiment's salt, see `salt`. If the settings hold no
 salt, an earlier version began the experiment: its HyperLogLogs hold uuids as they are.
+
+A cluster finds the slot of a key by the text between { and }. So a member of an exact counter can
+move between generations within its slot, in one command (`exact`). Data model 2 had sets of other
+keys, `<ns>:counters:<experiment>:<goal>:<variant>#<n>:<i>`, and the settings `sets <n> <counter>`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from itertools import accumulate
+from typing import NamedTuple
 
-# Rises when an earlier version would count into these keys in another way. 2: the salt.
-DATA_MODEL = 2
+# Rises when an earlier version would count into these keys in another way. 2: the salt. 3: the sets
+# of an exact counter share slots.
+DATA_MODEL = 3
 
 PARTICIPATE = "participate"
 NAMESPACES = "gimel:namespaces"
@@ -48,8 +57,8 @@ EXPERIMENTS_PATTERN = f"*{_EXPERIMENTS}"
 ExperimentName = tuple[str, str]
 # A counter within its experiment: goal and variant
 Cell = tuple[str, str]
-# For each counter that is counted exactly: the sizes of its generations, the newest last
-Generations = dict[str, list[int]]
+# Slots of a cluster over which the sets of an exact counter are spread
+_SLOTS = 16
 
 
 def escape(name: str) -> str:
@@ -82,6 +91,22 @@ def experiments_keys(namespace: str) -> list[str]:
 def deleted_experiments(namespace: str) -> str:
     """Return the key of the set of a namespace's deleted experiments."""
     return f"{escape(namespace)}:deleted"
+
+
+def marked_while_full(experiments_key: str) -> str:
+    """Return the key of the deleted experiments that were marked while Redis was full.
+
+    Its slot in a cluster is that of the set of experiments, so that SMOVE can take a name from
+    there. SMOVE works without memory, unlike SADD. If the namespace holds a }, the slots may
+    differ.
+    """
+    is_plain = "}" not in experiments_key
+    return f"{{{experiments_key}}}:deleted" if is_plain else f"{experiments_key}:deleted"
+
+
+def deletion_marks(namespace: str) -> list[str]:
+    """Return the keys of all sets of a namespace's deleted experiments."""
+    return [deleted_experiments(namespace), *map(marked_while_full, experiments_keys(namespace))]
 
 
 def declared_name(experiment: ExperimentName) -> str:
@@ -191,48 +216,82 @@ def shard_endings(shards: int) -> tuple[str, ...]:
 
 
 @cache
-def set_endings(sets: int) -> tuple[str, ...]:
-    """Return the endings of the keys of one generation of a counter's sets."""
-    return tuple([f"#{sets}:{index}" for index in range(sets)])
+def _set_endings(sets: int, *, is_scattered: bool) -> tuple[str, ...]:
+    return tuple([_set_ending(sets, index, is_scattered) for index in range(sets)])
 
 
-def set_key(counter: str, sets: int, index: int) -> str:
-    """Return the key of one set of the generation with `sets` sets."""
-    return f"{counter}#{sets}:{index}"
+def _set_ending(sets: int, index: int, is_scattered: bool) -> str:
+    return f"#{sets}:{index}" if is_scattered else f"{index % _SLOTS}}}{sets}:{index}"
 
 
-def set_keys(counter: str, generations: Iterable[int]) -> Iterator[str]:
-    """Yield the keys of all sets of these generations."""
-    for sets in generations:
-        yield from (counter + ending for ending in set_endings(sets))
+class Generation(NamedTuple):
+    """One generation of an exact counter's sets.
+
+    `since`: when it was written into the settings, in Unix seconds; 0 for the first one.
+    `is_scattered`: an earlier version wrote it, and each of its sets has a slot of its own.
+    """
+
+    sets: int
+    since: int = 0
+    is_scattered: bool = False
+
+    def prefix(self, counter: str) -> str:
+        """Return what the keys of the generation's sets begin with."""
+        if self.is_scattered:
+            return counter
+        # A brace in a name must not begin or end the text that chooses the slot.
+        space, _, rest = counter.replace("{", "%7B").replace("}", "%7D").partition(":")
+        return f"{space}:{{{rest}#"
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """What the keys of the generation's sets end with."""
+        return _set_endings(self.sets, is_scattered=self.is_scattered)
+
+    def key(self, prefix: str, member: int) -> str:
+        """Return the key of the set that a member belongs to."""
+        return prefix + _set_ending(self.sets, member % self.sets, self.is_scattered)
+
+    def keys(self, counter: str) -> list[str]:
+        """Return the keys of the generation's sets."""
+        prefix = self.prefix(counter)
+        return [prefix + ending for ending in self.endings]
+
+    def field(self, counter: str) -> str:
+        """Return the field of the settings which says that a counter has this generation."""
+        return f"{'sets' if self.is_scattered else 'grown'} {self.sets} {counter}"
 
 
-def generation_field(counter: str, sets: int) -> str:
-    """Return the field of the settings which says that a counter has a generation of `sets`."""
-    return f"sets {sets} {counter}"
+# For each counter that is counted exactly: its generations, the newest last
+Generations = dict[str, list[Generation]]
+_GENERATION = ("sets ", "grown ")
 
 
 def generations_in(settings: Mapping[str, str]) -> Generations:
     """Return each exact counter's generations, read from its experiment's settings."""
     found: Generations = {}
-    for field in settings:
-        if field.startswith("sets "):
-            _, sets, counter = field.split(" ", 2)
-            found.setdefault(counter, []).append(int(sets))
-    return {counter: sorted(generations) for counter, generations in found.items()}
+    for field, since in settings.items():
+        if field.startswith(_GENERATION):
+            kind, sets, counter = field.split(" ", 2)
+            generation = Generation(int(sets), int(since or 0), kind == "sets")
+            found.setdefault(counter, []).append(generation)
+    # Members move out of the sets of an earlier version, and never into them.
+    for generations in found.values():
+        generations.sort(key=lambda each: (not each.is_scattered, each.sets))
+    return found
 
 
 def parts(counters: Iterable[str], shards: int, settings: Mapping[str, str]) -> list[str]:
     """Return what an experiment's counters are made of, as text that `keys_of` understands."""
     sharded = [f"shards {shards} {counter}" for counter in sorted(counters)]
-    return sharded + [field for field in settings if field.startswith("sets ")]
+    return sharded + [field for field in settings if field.startswith(_GENERATION)]
 
 
 def keys_of(parts: Iterable[str]) -> Iterator[str]:
     """Yield every key that holds, or may hold, a part of a count."""
     for part in parts:
         kind, number, counter = part.split(" ", 2)
-        if kind == "sets":
-            yield from set_keys(counter, [int(number)])
-        else:
+        if kind == "shards":
             yield from (counter + ending for ending in shard_endings(int(number)))
+        else:
+            yield from Generation(int(number), is_scattered=kind == "sets").keys(counter)

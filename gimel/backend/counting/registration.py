@@ -27,8 +27,9 @@ from gimel.backend.counting.exact import (
     FIRST_SETS,
     FIRST_SETS_UNSALTED,
     IntegerSets,
+    following,
     fullness_key,
-    sets_for,
+    is_settled,
 )
 from gimel.backend.counting.hyperloglog import (
     HYPERLOGLOG,
@@ -41,9 +42,9 @@ from gimel.backend.counting.keys import (
     PARTICIPATE,
     Cell,
     ExperimentName,
+    Generation,
     Keys,
-    deleted_experiments,
-    generation_field,
+    deletion_marks,
     generations_in,
 )
 from gimel.backend.counting.salt import new_salt
@@ -83,7 +84,7 @@ def register(
         batch.begun.append(stored)
     refused |= yield from _create(stored, allowed, batch)
     allowed = [cell for cell in allowed if cell not in refused]
-    batch.salts[experiment] = stored.settings.get("salt", "")
+    batch.salts.remember(experiment, stored.settings.get("salt", ""))
     yield from _grow(stored, allowed)
     refused |= dict.fromkeys(stored.full, FULL)
     counters = {
@@ -154,7 +155,7 @@ class _Stored:
         """Return how a registered counter is counted."""
         counts_events = self.rule(cell).counts_events
         if self.is_exact(cell):
-            return IntegerSets(self.newest_generation(cell), self.salt, counts_events)
+            return IntegerSets(self.generation(cell), self.salt, counts_events)
         return HyperLogLogs(int(self.settings.get("shards", 1)), self.salt, counts_events)
 
     @property
@@ -175,12 +176,15 @@ class _Stored:
 
     def target(self, cell: Cell) -> str:
         """Return the key, or the prefix of the keys, that the counter's method adds to."""
-        return self.keys.sets(*cell) if self.is_exact(cell) else self.keys.counter(*cell)
+        if self.is_exact(cell):
+            return self.generation(cell).prefix(self.keys.sets(*cell))
+        return self.keys.counter(*cell)
 
-    def newest_generation(self, cell: Cell) -> int:
-        """Return how many sets an exact counter's newest generation has; 0 if it has none."""
+    def generation(self, cell: Cell) -> Generation:
+        """Return the generation of an exact counter that events are added to."""
         known = generations_in(self.settings).get(self.keys.sets(*cell))
-        return known[-1] if known else 0
+        first, *later = known or [Generation(self.first_sets)]
+        return [first, *filter(is_settled, later)][-1]
 
     def first_goal(self, cells: list[Cell]) -> str | None:
         """Return the goal to record as the first of an undeclared experiment, if it is missing.
@@ -228,7 +232,6 @@ def _look_up(experiment: ExperimentName) -> Conversation[_Stored]:
     asked: list[Command] = [
         ("SISMEMBER", NAMESPACES, namespace),
         ("SCARD", NAMESPACES),
-        ("SISMEMBER", deleted_experiments(namespace), name),
         ("HGETALL", layouts[0].settings),
     ]
     for keys in layouts:
@@ -237,18 +240,19 @@ def _look_up(experiment: ExperimentName) -> Conversation[_Stored]:
             ("SCARD", keys.experiments),
             ("SMEMBERS", keys.counters),
         ]
-    in_namespaces, namespaces, is_deleted, settings, *found = yield Query(asked)
+    asked += [("SISMEMBER", marks, name) for marks in deletion_marks(namespace)]
+    in_namespaces, namespaces, settings, *found = yield Query(asked)
 
     def stored(settings: dict[str, str]) -> _Stored:
         is_legacy = bool(found[3] and "shards" not in settings)
-        is_listed, experiments, counters = found[3:] if is_legacy else found[:3]
+        is_listed, experiments, counters = found[3:6] if is_legacy else found[:3]
         return _Stored(
             name=experiment,
             keys=layouts[is_legacy],
             settings=settings,
             namespace_is_listed=bool(in_namespaces),
             namespaces=namespaces,
-            is_deleted=bool(is_deleted),
+            is_deleted=any(found[6:]),
             is_listed=bool(is_listed),
             experiments=experiments,
             counters=counters,
@@ -355,24 +359,24 @@ def _grow(stored: _Stored, cells: list[Cell]) -> Conversation[None]:
     """Begin a new generation of sets for each exact counter that has none, or a full one."""
     exact = {cell: stored.keys.sets(*cell) for cell in cells if stored.is_exact(cell)}
     known = generations_in(stored.settings)
-    asked = [
-        (prefix, sets)
-        for prefix in exact.values()
-        for sets in known.get(prefix, [stored.first_sets])
-    ]
-    sizes = yield Write([("SCARD", fullness_key(*generation)) for generation in asked])
+    asked = [(prefix, each) for prefix in exact.values() for each in known.get(prefix, [])]
+    sizes = yield Write([("SCARD", fullness_key(*each)) for each in asked])
     size_of = dict(zip(asked, sizes, strict=True))
     growth: list[Command] = []
     for cell, prefix in exact.items():
-        generations = known.get(prefix, [stored.first_sets])
+        generations = known.get(prefix, [])
         # Members that no read has moved up yet are in the older generations.
-        members = sum(size_of[prefix, sets] * sets for sets in generations)
+        members = sum(size_of[prefix, each] * each.sets for each in generations)
         if stored.salt and members >= CEILING:
             stored.full.add(cell)
             continue
-        sets = generations[-1] if prefix in known else 0
-        wanted = sets_for(size_of[prefix, generations[-1]], generations[-1])
-        if wanted != sets:
-            stored.settings[generation_field(prefix, wanted)] = ""
-            growth.append(("HSET", stored.keys.settings, generation_field(prefix, wanted), ""))
+        new = (
+            following(generations[-1], size_of[prefix, generations[-1]])
+            if generations
+            else Generation(stored.first_sets)
+        )
+        if new is None:
+            continue
+        stored.settings[new.field(prefix)] = str(new.since)
+        growth.append(("HSET", stored.keys.settings, new.field(prefix), str(new.since)))
     yield Write(growth)

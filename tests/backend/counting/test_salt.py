@@ -13,6 +13,7 @@ from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.declaring import change
 from gimel.backend.counting.exact import EXACT, IntegerSets
 from gimel.backend.counting.hyperloglog import HYPERLOGLOG, HyperLogLogs
+from gimel.backend.counting.keys import Generation
 from gimel.backend.redis.connection import Connection
 from gimel.backend.spool import Spool
 from tests.support.counting import SALT, counters_of, event, events, salt_of
@@ -62,11 +63,11 @@ def test_all_of_a_visitor_is_in_one_shard() -> None:
             for uuid in ("1", "2", "3"):
                 sent = event(uuid=uuid, visitor=ana)
                 hyperloglogs = HyperLogLogs(64, SALT, counts_events)
-                sets = IntegerSets(256, SALT, counts_events)
+                sets = IntegerSets(Generation(256), SALT, counts_events)
                 samples.add(
                     (
                         hyperloglogs.addition("", sent)[1],
-                        int(sets.addition("", sent)[1].partition(":")[2]) % 64,
+                        int(sets.addition("", sent)[1].rpartition(":")[2]) % 64,
                     )
                 )
         assert len(samples) == 1
