@@ -74,6 +74,7 @@ const URGENT = 3 * 86400;
 function backlogNote({ waiting, set_aside: aside }) {
   const messages = (number, one, many) => `${plural(number, "message")} with events ${number === 1 ? one : many}`;
   const notes = [];
+  const left = aside?.seconds_left;
   if (waiting?.messages) {
     const since = waiting.seconds ? `, the oldest for ${duration(waiting.seconds)}` : "";
     notes.push([`${messages(waiting.messages, "waits", "wait")} to be counted${since}. `
@@ -81,14 +82,13 @@ function backlogNote({ waiting, set_aside: aside }) {
   }
   if (aside?.messages) {
     const since = aside.seconds ? `, the oldest ${duration(aside.seconds)} ago` : "";
-    const left = aside.seconds_left;
     notes.push([`${messages(aside.messages, "was", "were")} set aside${since}, because they could not be counted. `,
       left == null ? ["How to count them: ", h("code", {}, "docs/reliability.md")]
         : [`SQS deletes it in ${duration(left)}. Mend what `, h("code", {}, "gimel logs"), " shows, then run ",
           h("code", {}, "gimel replay --dead-letter"), "."]]);
   }
   return notes.map((note, index) =>
-    h("p", { class: aside?.seconds_left < URGENT ? "ignored urgent" : "ignored", "data-key": `backlog${index}` },
+    h("p", { class: `ignored backlog${(left ?? URGENT) < URGENT ? " urgent" : ""}`, "data-key": `backlog${index}` },
       icon("do_not_trust"), h("span", {}, note)));
 }
 
