@@ -7,6 +7,7 @@ from typing import Any
 import requests
 
 from gimel.backend.errors import GimelError
+from gimel.backend.queue import Backlog, Pile
 from gimel.backend.wire import DEFAULT_NAMESPACE
 
 # Seconds to connect, and to wait for an answer. API Gateway gives up after 30.
@@ -126,10 +127,20 @@ class Client:
 
     def namespaces(self) -> list[str]:
         """Return the namespaces that hold experiments."""
+        namespaces: list[str] = self._meta()["namespaces"]
+        return namespaces
+
+    def backlog(self) -> Backlog | None:
+        """Return what is not counted yet. None if the backend has no queue, or it does not say."""
+        meta = self._meta()
+        waiting, set_aside = meta.get("waiting"), meta.get("set_aside")
+        return Backlog(Pile(**waiting), Pile(**set_aside)) if waiting and set_aside else None
+
+    def _meta(self) -> dict[str, Any]:
         fields = {"view": "summary", "limit": "1"}
         answer = self._request("GET", "/experiments", expected_key="meta", **fields)
-        namespaces: list[str] = answer[0]["meta"]["namespaces"]
-        return namespaces
+        meta: dict[str, Any] = answer[0]["meta"]
+        return meta
 
     def experiment(self, name: str, namespace: str = DEFAULT_NAMESPACE) -> dict[str, Any]:
         """Return one experiment. If there is none, the BackendError has the status 404."""

@@ -31,7 +31,7 @@ from gimel.backend.bots import comes_from_bot
 from gimel.backend.counting.admission import Ignored
 from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.log import log
-from gimel.backend.process import connection, counters, intake
+from gimel.backend.process import connection, counters, intake, queue
 from gimel.backend.queue import NotQueuedError, Queue
 from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
 
@@ -183,9 +183,32 @@ def all(event: ProxyEvent) -> Response:
         "total": len(names),
         "next": following,
     }
-    meta |= {"ignored": {"reasons": ignored}}
-    answer = respond([{"meta": meta}, *(each.describe() for each in found)])
-    return wire.fitted(event, answer)
+    meta |= {"ignored": {"reasons": ignored}} | (backlog := _backlog())
+    described = [_with_backlog(each, backlog) for each in found]
+    return wire.fitted(event, respond([{"meta": meta}, *described]))
+
+
+def _backlog() -> dict[str, Any]:
+    """Return what waits and what was set aside, None for both if there is no queue or no answer."""
+    kept = queue()
+    try:
+        found = kept.backlog() if kept else None
+    except NotQueuedError as error:
+        log("error", backlog=str(error))
+        found = None
+    if found is None:
+        return {"waiting": None, "set_aside": None}
+    return {"waiting": found.waiting._asdict(), "set_aside": found.set_aside._asdict()}
+
+
+def _with_backlog(found: "ExperimentCounts", backlog: dict[str, Any]) -> dict[str, Any]:
+    """Describe the experiment. Its verdicts say if enough events wait to change them."""
+    from gimel.backend.results.backlog import note_backlog
+
+    described = found.describe()
+    if waiting := backlog["waiting"]:
+        note_backlog(described, waiting["messages"])
+    return described
 
 
 def _page(names: list[str], limit: int | None, after: str | None) -> tuple[list[str], str | None]:
@@ -214,7 +237,8 @@ def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
     from gimel.backend.counting.declaring import recorded_changes
     from gimel.backend.counting.tally import read_tally
 
-    found = _one(namespace, name).describe()
+    backlog = _backlog()
+    found = _with_backlog(_one(namespace, name), backlog) | backlog
     ignored = read_tally(connection(), namespace, name)
     changes = recorded_changes(connection(), (namespace, name))
     answer = respond(found | {"ignored": ignored._asdict(), "changes": changes})

@@ -18,6 +18,7 @@ from tests.support.servers import url_of
 
 EVENT = {"experiment": "button color", "variant": "red", "event": "participate", "uuid": "u1"}
 ACCEPTED = {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []}
+NO_QUEUE = {"waiting": None, "set_aside": None}
 JSON_HEADERS = {
     "content-type": "application/json",
     "cache-control": "no-store",
@@ -154,6 +155,7 @@ def test_all_experiments(backend: redis.Redis) -> None:
         "total": 1,
         "next": None,
         "ignored": {"reasons": {}},
+        **NO_QUEUE,
     }
     assert answer.body[0] == {"meta": meta}
     (found,) = answer.body[1:]
@@ -165,7 +167,7 @@ def test_one_experiment(backend: redis.Redis) -> None:
     fill()
     answer = call("GET", "/experiment", {"experiment": "button color"})
     assert (answer.status, answer.headers) == (200, JSON_HEADERS)
-    more = {"ignored": {"reasons": {}, "last": []}, "changes": []}
+    more = {"ignored": {"reasons": {}, "last": []}, "changes": [], **NO_QUEUE}
     assert answer.body == call("GET", "/experiments").body[1] | more
 
 
@@ -204,7 +206,7 @@ def test_a_scope_that_names_nothing_known_answers_as_gimel_1_did(backend: redis.
 
 def test_no_experiments(backend: redis.Redis) -> None:
     meta = {"scope": None, "namespaces": [], "total": 0, "next": None, "ignored": {"reasons": {}}}
-    assert call("GET", "/experiments").body == [{"meta": meta}]
+    assert call("GET", "/experiments").body == [{"meta": meta | NO_QUEUE}]
 
 
 def test_an_unknown_experiment(backend: redis.Redis) -> None:

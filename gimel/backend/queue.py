@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from gimel.backend.aws_service import Service
 from gimel.backend.errors import GimelError
@@ -18,8 +18,34 @@ _QUEUE_SECONDS = 0.7
 _LARGEST_MESSAGE = 250_000
 
 
+# Seconds for all questions about what the queue holds
+_BACKLOG_SECONDS = 0.7
+# SQS keeps a message this long after it was first sent, also in another queue:
+# https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-dead-letter-queues.html
+DEAD_LETTER_SECONDS = 14 * 24 * 3600
+
+
 class NotQueuedError(GimelError):
     """The events could not be stored durably: their sender has to keep them."""
+
+
+class Pile(NamedTuple):
+    """Messages that are not counted. Each holds at least one event.
+
+    `seconds` is the age of the oldest, `seconds_left` the time until it is deleted; None if
+    unknown, or if nothing deletes it.
+    """
+
+    messages: int
+    seconds: int | None
+    seconds_left: int | None = None
+
+
+class Backlog(NamedTuple):
+    """What waits to be counted, and what was set aside because it could not be counted."""
+
+    waiting: Pile
+    set_aside: Pile
 
 
 class EventQueue(Protocol):
@@ -27,6 +53,9 @@ class EventQueue(Protocol):
 
     def put(self, events: Sequence[Event]) -> None:
         """Store the events durably. Raises NotQueuedError."""
+
+    def backlog(self) -> Backlog:
+        """Return how much is not counted yet. Raises NotQueuedError."""
 
 
 def encode(events: Iterable[Event], largest: int = _LARGEST_MESSAGE) -> Iterator[str]:
@@ -64,16 +93,23 @@ def decode(message: str) -> list[Event]:
     return events
 
 
+def age(message: str) -> int | None:
+    """Return the seconds since the message was made, None if it does not say."""
+    try:
+        return max(0, int(time.time() - json.loads(message)["at"]))
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
+        return None
+
+
 class Queue:
     """The stack's SQS queue. Credentials and endpoint come from the environment."""
 
     def __init__(self, arn: str, environ: Mapping[str, str] = os.environ) -> None:
         self._kept = threading.local()
-        self._arn = arn
         self._service = Service(arn, environ)
         account, name = arn.split(":")[4:]
         self._url = f"{self._service.endpoint}/{account}/{name}"
-        self._environ = environ
+        self._dead_url = f"{self._url}-dead"
 
     def __del__(self) -> None:
         if connection := getattr(self._kept, "connection", None):
@@ -81,13 +117,49 @@ class Queue:
 
     def put(self, events: Sequence[Event]) -> None:
         """Send the events, in as many messages as they need. Raises NotQueuedError within 0.7 s."""
-        deadline = time.monotonic() + _QUEUE_SECONDS
-        for message in encode(events):
-            self._call("SendMessage", {"MessageBody": message}, deadline)
+        self._send(self._url, events)
 
     def set_aside(self, events: Sequence[Event]) -> None:
         """Put the events on the dead-letter queue. Raises NotQueuedError."""
-        Queue(f"{self._arn}-dead", self._environ).put(events)
+        self._send(self._dead_url, events)
+
+    def _send(self, url: str, events: Sequence[Event]) -> None:
+        deadline = time.monotonic() + _QUEUE_SECONDS
+        for message in encode(events):
+            self._call("SendMessage", {"QueueUrl": url, "MessageBody": message}, deadline)
+
+    def backlog(self) -> Backlog:
+        """Ask SQS for its approximate numbers. Raises NotQueuedError within 0.7 s.
+
+        The age of a message is known only by receiving it. A message that is set aside may be
+        received and left where it is: the age is that of the oldest of ten. To receive a waiting
+        message would count as an attempt to count it, so the age of those is unknown.
+        """
+        deadline = time.monotonic() + _BACKLOG_SECONDS
+        waiting = self._messages(self._url, deadline)
+        aside = self._messages(self._dead_url, deadline)
+        age = self._age(self._dead_url, deadline) if aside else None
+        left = None if age is None else max(0, DEAD_LETTER_SECONDS - age)
+        return Backlog(Pile(waiting, None), Pile(aside, age, left))
+
+    def _messages(self, url: str, deadline: float) -> int:
+        states = ("", "NotVisible", "Delayed")
+        names = [f"ApproximateNumberOfMessages{state}" for state in states]
+        query = {"QueueUrl": url, "AttributeNames": names}
+        found = self._call("GetQueueAttributes", query, deadline).get("Attributes", {})
+        return sum(int(found.get(name, 0)) for name in names)
+
+    def _age(self, url: str, deadline: float) -> int | None:
+        """Return the seconds since the oldest of some messages was first sent."""
+        query = {
+            "QueueUrl": url,
+            "AttributeNames": ["SentTimestamp"],
+            "MaxNumberOfMessages": 10,
+            "VisibilityTimeout": 0,
+        }
+        found = self._call("ReceiveMessage", query, deadline).get("Messages", [])
+        sent = [int(message["Attributes"]["SentTimestamp"]) / 1000 for message in found]
+        return max(0, int(time.time() - min(sent))) if sent else None
 
     def delay(self, receipts: Mapping[str, int]) -> None:
         """Hide each received message for its number of seconds. SQS accepts at most 10 messages.
@@ -99,25 +171,31 @@ class Queue:
             for index, (receipt, seconds) in enumerate(receipts.items())
         ]
         deadline = time.monotonic() + 5
-        self._call("ChangeMessageVisibilityBatch", {"Entries": entries}, deadline)
+        arguments = {"QueueUrl": self._url, "Entries": entries}
+        self._call("ChangeMessageVisibilityBatch", arguments, deadline)
 
-    def _call(self, action: str, arguments: Mapping[str, Any], deadline: float) -> None:
-        """Call an action of SQS, first on the kept connection, which may have died."""
+    def _call(self, action: str, arguments: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        """Return the answer to a call of SQS, made first on the kept connection.
+
+        That connection may have died. Raises NotQueuedError.
+        """
         from http.client import HTTPException
 
         for fresh in (False, True):
             try:
-                status = self._post(action, arguments, deadline, fresh=fresh)
+                status, body = self._post(action, arguments, deadline, fresh=fresh)
                 break
             except (OSError, HTTPException) as error:
                 if fresh:
                     raise NotQueuedError(f"the queue: {type(error).__name__}") from None
         if status != 200:
             raise NotQueuedError(f"the queue answered {status}")
+        answer: dict[str, Any] = json.loads(body or b"{}")
+        return answer
 
     def _post(
         self, action: str, arguments: Mapping[str, Any], deadline: float, *, fresh: bool
-    ) -> int:
+    ) -> tuple[int, bytes]:
         connection = getattr(self._kept, "connection", None)
         if connection is not None and fresh:
             connection.close()
@@ -127,10 +205,7 @@ class Queue:
             # The kept connection may have died while Lambda had the process frozen. Keep half of
             # the time for a new connection.
             deadline -= _left(deadline) / 2
-        status, _ = self._service.call(
-            connection, action, {"QueueUrl": self._url, **arguments}, partial(_left, deadline)
-        )
-        return status
+        return self._service.call(connection, action, arguments, partial(_left, deadline))
 
 
 def _left(deadline: float) -> float:

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from gimel.backend.queue import NotQueuedError, decode, encode
+from gimel.backend.queue import Backlog, NotQueuedError, Pile, age, decode, encode
 from gimel.backend.wire import MAX_BATCH, Event
 
 # Bytes of the file
@@ -69,6 +69,13 @@ class Spool:
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return done
 
+    def backlog(self) -> Backlog:
+        """Return how many messages wait or were set aside. Raises NotQueuedError."""
+        if not self._file.exists():
+            return Backlog(Pile(0, None), Pile(0, None))
+        with self._database(_PUT_TIMEOUT) as database:
+            return Backlog(_pile(database, "waiting"), _pile(database, "aside"))
+
     @contextmanager
     def _database(self, timeout: float) -> Iterator[sqlite3.Connection]:
         """Open the file. Commit at the end, or roll back after an exception."""
@@ -99,6 +106,13 @@ class Spool:
                 yield False
             else:
                 yield True
+
+
+def _pile(database: sqlite3.Connection, table: str) -> Pile:
+    """Count the messages of a table. The first one is the oldest."""
+    (number,) = database.execute(f"SELECT count(*) FROM {table}").fetchone()  # noqa: S608
+    first = database.execute(f"SELECT message FROM {table} ORDER BY id LIMIT 1").fetchone()  # noqa: S608
+    return Pile(number, age(first[0]) if first else None)
 
 
 class _Batch(NamedTuple):

@@ -1,5 +1,6 @@
 """The state of a deployed stack: versions, differences from config.json, calls, errors, Redis."""
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -7,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gimel.backend.inspection import look_at_redis
+from gimel.backend.queue import DEAD_LETTER_SECONDS, Backlog, Pile
 from gimel.client import Backend
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.cache import CacheFigures, cache_figures, redis_environment
 from gimel.stack.deployed import find, inspect_redis
+from gimel.stack.observed import Observed
 from gimel.stack.operations import has_current_data_model, has_valid_keys, releases
 from gimel.stack.plan.permission import open_permissions
 from gimel.stack.prepare import Planned, prepare
@@ -34,6 +37,7 @@ class Status:
     last_deploy: datetime | None
     invocations: Mapping[str, int]
     errors: Mapping[str, int]
+    backlog: Backlog
     redis: Mapping[str, Any]
     redis_seen_from: str
     cache: CacheFigures | None
@@ -69,10 +73,35 @@ def status(config: Config, aws: Aws) -> Status:
             last_deploy=_last_deploy(aws, names),
             invocations=counts["Invocations"].result(),
             errors=counts["Errors"].result(),
+            backlog=_backlog(aws, names, observed),
             redis=figures,
             redis_seen_from=seen_from,
             cache=cache_figures(aws, names, cache) if cache else None,
         )
+
+
+def _backlog(aws: Aws, names: Names, observed: Observed) -> Backlog:
+    """Return what waits in the stack's queues. The age is that of the oldest of ten messages."""
+    waiting, aside = (
+        observed.queues[name].waiting if name in observed.queues else 0
+        for name in (names.queue, names.dead_letters)
+    )
+    sent: list[str] = []
+    if aside:
+        # A message may be received here without being hidden or moved.
+        sent = aws.call(
+            "sqs",
+            "receive_message",
+            "Messages[].Attributes.SentTimestamp || `[]`",
+            QueueUrl=observed.queues[names.dead_letters].url,
+            MessageSystemAttributeNames=["SentTimestamp"],
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=0,
+        )
+    ages = [max(0, int(time.time() - int(moment) / 1000)) for moment in sent]
+    age = max(ages, default=None)
+    left = None if age is None else max(0, DEAD_LETTER_SECONDS - age)
+    return Backlog(Pile(waiting, None), Pile(aside, age, left))
 
 
 def _last_deploy(aws: Aws, names: Names) -> datetime | None:

@@ -66,6 +66,8 @@ def results_command(
         in_use = ", ".join(map(plain, client.namespaces()))
         click.echo(f"Namespaces in use: {in_use or 'none'}")
     else:
+        if backlog := client.backlog():
+            results.show_backlog(console, backlog)
         results.show(console, experiments, goal)
         if matrix:
             results.show_matrix(console, experiments, goal)

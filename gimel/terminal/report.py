@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from gimel.terminal.backlog import describe_backlog
 from gimel.terminal.progress import waiting
 from gimel.terminal.text import plain, plural, print_cropped, print_line
 
@@ -184,19 +185,11 @@ def describe_ignored(namespace: str, reasons: dict[str, int]) -> str:
 
 
 def _show_queues(console: Console, status: "Status") -> None:
-    names, queues = status.planned.wanted.names, status.planned.observed.queues
-    waiting = {
-        name: queues[name].waiting if name in queues else 0
-        for name in (names.queue, names.dead_letters)
-    }
-    unread = plural(waiting[names.queue], "message")
-    print_line(console, f"Queue        {unread} waiting to be counted")
-    if failed := waiting[names.dead_letters]:
-        print_line(
-            console,
-            f"  {plural(failed, 'failed message')} set aside "
-            "(`gimel replay --dead-letter` counts them again)",
-        )
+    lines = list(describe_backlog(status.backlog))
+    if not lines:
+        print_line(console, "Queue        nothing waits to be counted, nothing was set aside")
+    for sentence, is_urgent in lines:
+        print_line(console, Text(f"Queue        {sentence}", "bold red" if is_urgent else ""))
 
 
 def _show_alarms(console: Console, status: "Status") -> None:

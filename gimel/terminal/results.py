@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gimel.backend.queue import Backlog
 from gimel.backend.results.analysis import GoalMatrix, PairComparison, compare_all_pairs
 from gimel.backend.results.comparison import ALPHA
+from gimel.terminal.backlog import describe_backlog
 from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
 from gimel.terminal.text import plain, plural, print_line
 
@@ -54,6 +56,13 @@ def show(console: Console, experiments: Iterable[dict[str, Any]], goal: str | No
         if number:
             console.print()
         _show_experiment(console, experiment, goal)
+
+
+def show_backlog(console: Console, backlog: Backlog) -> None:
+    """Print what is not counted yet, if anything."""
+    for sentence, is_urgent in describe_backlog(backlog):
+        console.print(Text(f"! {sentence}", "bold red" if is_urgent else "yellow"))
+        console.print()
 
 
 def _show_experiment(console: Console, experiment: dict[str, Any], goal: str | None) -> None:

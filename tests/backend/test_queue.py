@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gimel.backend.aws_service import Service
-from gimel.backend.queue import NotQueuedError, Queue, decode, encode
+from gimel.backend.queue import Backlog, NotQueuedError, Pile, Queue, decode, encode
 from gimel.backend.wire import Event
 from tests.support.proxy import black_hole
 from tests.support.servers import free_port
@@ -57,6 +57,40 @@ def test_a_kept_line_that_died_costs_a_retry(queue: Sqs) -> None:
     spill._kept.connection.sock.shutdown(2)
     spill.put([event])
     assert len(queue.receive()) == 2
+
+
+@pytest.mark.slow
+def test_its_backlog(queue: Sqs) -> None:
+    """The age of what is set aside is that of the oldest, and looking changes nothing."""
+    dead = Sqs(f"{queue.arn.rpartition(':')[2]}-dead")
+    spill = Queue(queue.arn)
+    assert spill.backlog() == Backlog(Pile(0, None), Pile(0, None))
+    event = Event("n", "e", "g", "v", "1")
+    for _ in range(3):
+        spill.put([event])
+    spill.set_aside([event])
+    time.sleep(1.1)
+    spill.set_aside([event])
+    for _ in range(2):
+        waiting, (messages, seconds, left) = spill.backlog()
+        assert (waiting, messages) == (Pile(3, None), 2)
+        assert seconds is not None
+        assert 1 <= seconds < 60
+        assert left == 14 * 86400 - seconds
+    assert len(dead.receive()) == 2
+    assert len(queue.receive()) == 3
+
+
+def test_a_backlog_that_cannot_be_asked_for_takes_no_longer_than_it_may() -> None:
+    with black_hole() as port:
+        spill = Queue(
+            f"arn:aws:sqs:eu-west-1:{1:012}:q",
+            {**CREDENTIALS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"},
+        )
+        started = time.monotonic()
+        with pytest.raises(NotQueuedError):
+            spill.backlog()
+        assert time.monotonic() - started < 5
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -16,7 +17,7 @@ import pytest
 import redis
 import requests
 
-from gimel.backend.queue import NotQueuedError
+from gimel.backend.queue import Backlog, NotQueuedError, Pile
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 from tests.support.servers import free_port, kill, url_of, valkey
@@ -198,6 +199,26 @@ def test_it_is_bounded(tmp_path: Path) -> None:
     assert (tmp_path / "spool.sqlite").stat().st_size <= 64 << 10
     assert len(replayed(spool)) == 20 * stored
     spool.put([event])
+
+
+def test_its_backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path)
+    assert spool.backlog() == Backlog(Pile(0, None), Pile(0, None))
+    assert not list(tmp_path.iterdir()), "a question makes no file"
+    now = time.time()
+    with monkeypatch.context() as patch:
+        patch.setattr("gimel.backend.queue.time.time", lambda: now)
+        spool.put([ONE, TWO])
+        now += 30
+        spool.put([THREE])
+        now += 30
+        assert spool.backlog() == Backlog(Pile(2, 60), Pile(0, None))
+    spool.replay(lambda events: {0: "a limit"})
+    assert spool.backlog().waiting == Pile(0, None)
+    assert spool.backlog().set_aside.messages == 1
+    spool._file.write_bytes(b"no database" * 1000)
+    with pytest.raises(NotQueuedError):
+        spool.backlog()
 
 
 def test_a_disk_that_fails_is_an_error(tmp_path: Path) -> None:

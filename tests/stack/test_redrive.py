@@ -55,6 +55,14 @@ def test_dead_letters_are_sent_again(aws_endpoint: str, deployed: Deployment) ->
         (body,) = encode([Event("dead", "e", "participate", "a", str(n))])
         aws.call("sqs", "send_message", QueueUrl=dead.url, MessageBody=body)
     assert waiting(aws, names.dead_letters) == 20
+    status = CliRunner().invoke(main, ["--config", str(deployed.config_file), "status"]).output
+    line = next(line for line in status.splitlines() if line.startswith("Queue"))
+    assert line.startswith("Queue        20 messages with events were set aside")
+    assert "SQS deletes it in 13 days: mend what" in line
+    backlog = client.backlog()
+    assert backlog is not None
+    assert backlog.set_aside.messages == 20
+    assert backlog.set_aside.seconds_left is not None
     done = CliRunner().invoke(
         main, ["--config", str(deployed.config_file), "replay", "--dead-letter"]
     )

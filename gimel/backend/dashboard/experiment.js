@@ -11,6 +11,7 @@ function experimentView(experiment, view) {
       h("div", { class: "title" }, h("h1", { tabindex: -1 }, bdi(experiment.experiment)), facts(experiment),
         about(experiment), ignoredLine(experiment.ignored)),
       tools(experiment)),
+    backlogNote(experiment),
     experiment.srm.alarm && alarm(experiment),
     experiment.goals.length > 1 && goalSwitch(experiment, goal),
     goal ? goalPanel(experiment, goal) : visitorPanel(experiment),

@@ -16,6 +16,12 @@ function age(moment) {
   return unit ? ago.format(-Math.floor(seconds / length), unit) : "just now";
 }
 
+/** Return a time in its largest whole unit. */
+function duration(seconds) {
+  const [unit, length] = UNITS.find(([, length]) => seconds >= length) ?? ["second", 1];
+  return plural(Math.floor(seconds / length), unit);
+}
+
 const numberFormats = new Map();
 
 function number(digits, options) {

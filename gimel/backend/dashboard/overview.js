@@ -62,8 +62,34 @@ function overview([{ meta }, ...experiments], view) {
     h("div", { class: "head" }, h("h1", { tabindex: -1 }, "Experiments"),
       meta.next !== null && loadedNote(experiments.length, meta.total),
       h("div", { class: "tools" }, namespaceSwitch(meta.namespaces, view), !isEmpty && createButton())),
+    backlogNote(meta),
     isEmpty ? emptyView(view) : [toolbar(experiments, view), experimentTable(experiments, view)],
   ];
+}
+
+// SQS deletes a message that was set aside. From this many seconds before, that is urgent.
+const URGENT = 3 * 86400;
+
+/** Say what is not counted yet, and what to do. A backend without a queue says nothing of it. */
+function backlogNote({ waiting, set_aside: aside }) {
+  const messages = (number, one, many) => `${plural(number, "message")} with events ${number === 1 ? one : many}`;
+  const notes = [];
+  const left = aside?.seconds_left;
+  if (waiting?.messages) {
+    const since = waiting.seconds ? `, the oldest for ${duration(waiting.seconds)}` : "";
+    notes.push([`${messages(waiting.messages, "waits", "wait")} to be counted${since}. `
+      + "They count as soon as Redis takes them."]);
+  }
+  if (aside?.messages) {
+    const since = aside.seconds ? `, the oldest ${duration(aside.seconds)} ago` : "";
+    notes.push([`${messages(aside.messages, "was", "were")} set aside${since}, because they could not be counted. `,
+      left == null ? ["How to count them: ", h("code", {}, "docs/reliability.md")]
+        : [`SQS deletes it in ${duration(left)}. Mend what `, h("code", {}, "gimel logs"), " shows, then run ",
+          h("code", {}, "gimel replay --dead-letter"), "."]]);
+  }
+  return notes.map((note, index) =>
+    h("p", { class: `ignored backlog${(left ?? URGENT) < URGENT ? " urgent" : ""}`, "data-key": `backlog${index}` },
+      icon("do_not_trust"), h("span", {}, note)));
 }
 
 /** Say that not all experiments are loaded. The button loads more, once the pages at once are here. */

@@ -55,7 +55,7 @@ def functions_policy(
     }
     dead_letters = {
         "Effect": "Allow",
-        "Action": ["sqs:SendMessage"],
+        "Action": ["sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"],
         "Resource": [home.arn("sqs", names.dead_letters)],
     }
     statements = [logs, queue, dead_letters, *(_vpc_statements(names, home) if is_in_vpc else [])]

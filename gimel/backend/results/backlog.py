@@ -1,0 +1,60 @@
+"""What events that are not counted yet mean for the verdicts."""
+
+from collections.abc import Iterator
+from math import inf, log1p
+from typing import Any
+
+# n more events move the log of one rate by at most log(1 + n / conversions). The factor covers that
+# they also narrow the intervals. A simulation in the tests looks for changes that it misses.
+_SAFETY = 2.0
+# Holm's correction widens an interval by less than this part of its half width.
+_HOLM = 0.25
+
+
+def note_backlog(experiment: dict[str, Any], messages: int) -> None:
+    """Add a sentence to each verdict that so many waiting messages can change.
+
+    `experiment` is what `ExperimentCounts.describe` returned. A message holds at least one event.
+    """
+    for goal in experiment["goals"]:
+        if messages and may_change(goal, experiment["equivalence"], messages):
+            wait = "message waits" if messages == 1 else "messages wait"
+            goal["verdict"]["reason"] += (
+                f" But {messages:,} {wait} to be counted, enough to change this verdict."
+            )
+
+
+def may_change(goal: dict[str, Any], equivalence: float | None, events: int) -> bool:
+    """Return whether so many more events can change the verdict on a goal, if it makes a claim."""
+    verdict = goal["verdict"]
+    if verdict["state"] not in ("winner", "loser", "no_difference"):
+        return False
+    fewest = min(row["successes"] for row in goal["results"])
+    shift = _SAFETY * log1p(events / fewest) if fewest else inf
+    return shift >= min(_distances(goal, equivalence), default=0.0)
+
+
+def _distances(goal: dict[str, Any], equivalence: float | None) -> Iterator[float]:
+    """Yield by how much the log lifts may move before the verdict becomes another one."""
+    rows, verdict = goal["results"], goal["verdict"]
+    intervals = [row["lift_interval_always_valid"] for row in rows]
+    logs = [tuple(map(_log, interval)) for interval in intervals if interval]
+    margin = equivalence or 0.0
+    # Negative where an interval is inside of the range that is too small to matter
+    outside = [max(high - _log(margin), _log(-margin) - low) for low, high in logs]
+    if verdict["state"] == "no_difference":
+        yield max(0.0, -max(outside))
+        return
+    if equivalence is not None:
+        yield max(0.0, *outside)
+    holm = _HOLM if len(logs) > 1 else 0.0
+    for low, high in logs:
+        if low > 0 or high < 0:
+            yield max(0.0, max(low, -high) - holm * (high - low) / 2)
+    lifts = {row["label"]: _log(row["lift"]) for row in rows if row["lift"] is not None}
+    if best := lifts.pop(verdict["winner"], None):
+        yield from (best - lift for lift in lifts.values())
+
+
+def _log(lift: float) -> float:
+    return log1p(max(lift, -1 + 1e-12))

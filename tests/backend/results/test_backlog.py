@@ -1,0 +1,96 @@
+"""Verdicts that waiting events can change say so."""
+
+import random
+from typing import Any
+
+import pytest
+
+from gimel.backend.results.analysis import analyse
+from gimel.backend.results.backlog import may_change, note_backlog
+
+CLEAR = ({"a": 10_000, "b": 10_000}, {"a": 500, "b": 900})
+
+
+def goal(
+    trials: dict[str, int], successes: dict[str, int], equivalence: float | None = None
+) -> dict[str, Any]:
+    found = analyse(
+        trials, {"g": successes}, baseline="a", relative_error=0.0, equivalence=equivalence
+    )
+    described: dict[str, Any] = dict(found["goals"][0])
+    return described
+
+
+def test_few_messages_change_no_clear_verdict() -> None:
+    clear = goal(*CLEAR)
+    assert clear["verdict"]["state"] == "winner"
+    assert not may_change(clear, None, 10)
+    assert may_change(clear, None, 400)
+    assert not may_change(goal({"a": 100, "b": 100}, {"a": 5, "b": 6}), None, 400)
+
+
+@pytest.mark.parametrize(
+    ("messages", "words"), [(50, "50 messages wait"), (2_000, "2,000 messages wait")]
+)
+def test_the_sentence(messages: int, words: str) -> None:
+    few = goal({"a": 1000, "b": 1000}, {"a": 8, "b": 60})
+    before = few["verdict"]["reason"]
+    note_backlog({"goals": [few], "equivalence": None}, messages)
+    end = f" But {words} to be counted, enough to change this verdict."
+    assert few["verdict"]["reason"] == before + end
+
+
+def test_without_messages_nothing_is_added() -> None:
+    clear = goal({"a": 1000, "b": 1000}, {"a": 8, "b": 60})
+    before = clear["verdict"]["reason"]
+    note_backlog({"goals": [clear], "equivalence": None}, 0)
+    assert clear["verdict"]["reason"] == before
+
+
+def changed(
+    trials: dict[str, int], successes: dict[str, int], label: str, kind: str, n: int
+) -> Any:
+    """The counts after n more events of a variant: conversions, visitors or both."""
+    if kind != "conversions":
+        trials = {**trials, label: trials[label] + n}
+    if kind != "visitors":
+        more = min(trials[label], successes[label] + n)
+        successes = {**successes, label: more}
+    return trials, successes
+
+
+@pytest.mark.slow
+def test_no_change_of_a_verdict_goes_unannounced() -> None:
+    """20,000 experiments, each with the worst that its waiting events can be."""
+    draw = random.Random(1)
+    changes = announced = decided = 0
+    for _ in range(20_000):
+        labels = "abcd"[: draw.choice([2, 2, 2, 3, 4])]
+        visitors, rate = 10 ** draw.uniform(2, 5), 10 ** draw.uniform(-2, -0.2)
+        trials = {label: int(visitors * draw.uniform(0.97, 1.03)) for label in labels}
+        successes = {
+            label: min(number, int(number * rate * draw.uniform(0.7, 1.4)))
+            for label, number in trials.items()
+        }
+        margin = draw.choice([None, 0.02, 0.1])
+        before = goal(trials, successes, margin)
+        if before["verdict"]["state"] in ("keep_collecting", "do_not_trust"):
+            continue
+        decided += 1
+        events = int(max(1, min(successes.values()) * 10 ** draw.uniform(-3, 0.5)))
+        says = may_change(before, margin, events)
+        announced += says
+        for label in labels:
+            for kind in ("conversions", "visitors", "both"):
+                after = goal(*changed(trials, successes, label, kind, events), margin)
+                # A split that is wrong afterwards has an alarm of its own.
+                is_other = after["verdict"]["state"] != "do_not_trust" and (
+                    after["verdict"]["state"],
+                    after["verdict"]["winner"],
+                ) != (before["verdict"]["state"], before["verdict"]["winner"])
+                changes += is_other
+                assert says or not is_other, (trials, successes, margin, events, label, kind)
+    assert decided > 3_000
+    assert changes > 1_000
+    # It is not said of everything.
+    assert announced < 0.7 * decided
