@@ -21,7 +21,7 @@ from tests.support.chromium import chromium
 from tests.support.dashboard_page import events as made_up
 from tests.support.dashboard_page import send
 from tests.support.declared_experiments import ARMS, put, tally
-from tests.support.gimel_local import LocalBackend
+from tests.support.gimel_local import LocalBackend, key_header
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "screenshots"
@@ -112,7 +112,11 @@ def fill(url: str, data_dir: Path) -> None:
             assert store.hset(key, "created_at", born.strftime("%Y-%m-%dT%H:%M:%SZ")) == 0
             fields = {"namespace": NAMESPACE, "experiment": name}
             requests.post(
-                f"{url}/settings", params=fields, json=made.settings, timeout=60
+                f"{url}/settings",
+                params=fields,
+                json=made.settings,
+                headers=key_header(url),
+                timeout=60,
             ).raise_for_status()
     put(url, DECLARED, BUTTON)
     send(url, made_up(DECLARED, BUTTON, ARMS))

@@ -34,7 +34,7 @@ def test_shell(number: int, local: LocalBackend, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for _ in range(2):
         subprocess.run(["sh", "-ec", code], check=True, env=os.environ | {"PATH": path})
-    assert successes(Client(local.url), "signup") == (2 if number == 1 else 1)
+    assert successes(local.client, "signup") == (2 if number == 1 else 1)
 
 
 def gimel_track(url: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -47,9 +47,9 @@ def test_gimel_track_says_what_became_of_the_event(local: LocalBackend) -> None:
     for options in ([], [], ["--uuid", "u1"], ["--uuid", "u1"], ["--namespace", "n"]):
         done = gimel_track(local.url, *options)
         assert (done.returncode, done.stdout) == (0, "Counted.\n")
-    (found,) = Client(local.url).experiments()
+    (found,) = local.client.experiments()
     assert visitors(found) == {"red": 3}
-    assert len(Client(local.url).experiments("n")) == 1
+    assert len(local.client.experiments("n")) == 1
     done = gimel_track(local.url, "--uuid", " ")
     assert (done.returncode, done.stdout) == (1, "")
     assert "uuid is empty" in done.stderr
@@ -64,7 +64,7 @@ def test_the_helper_of_a_server(local: LocalBackend, monkeypatch: pytest.MonkeyP
     exec(for_backend(helper, local.url), names)
     for _ in range(2):
         exec(calls, names)
-    client = Client(local.url)
+    client = local.client
     assert successes(client, "order", "checkout") == 1
     assert names["track"]("u", "", "a", "b") is False
     waits: list[float] = []

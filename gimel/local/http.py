@@ -65,6 +65,7 @@ class HTTPServer:
         # A sender that stops in the middle of a request does not hold up the end.
         with suppress(TimeoutError):
             await server.serve()
+        self._stop = None
         if not server.interrupt_signal:
             raise LocalError(f"the HTTP server on {self.url} ended: start it again")
 
@@ -90,6 +91,7 @@ def _free_address(host: str, port: int) -> tuple[str, int]:
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
+        socket.getaddrinfo(host, port, family)
         with socket.create_server((host, port), family=family) as probe:
             address, port = probe.getsockname()[:2]
             return address, port

@@ -11,6 +11,8 @@ from pathlib import Path
 from gimel.client import Client
 
 SECONDS = 60
+# The key of each backend, by its address
+KEYS: dict[str, str] = {}
 
 
 class LocalBackend:
@@ -41,6 +43,7 @@ class LocalBackend:
             if line.startswith("Events"):
                 self.url = line.split()[1].removesuffix("/e").replace("0.0.0.0", "127.0.0.1")
                 self._port = self.url.rpartition(":")[2]
+                KEYS[self.url] = self.key
             if line.startswith("Ctrl-C"):
                 return
         self._process.communicate(timeout=SECONDS)
@@ -49,6 +52,10 @@ class LocalBackend:
     @property
     def key(self) -> str:
         return (self.data_dir / "key").read_text("utf-8").strip()
+
+    @property
+    def port(self) -> int:
+        return int(self._port)
 
     @property
     def client(self) -> Client:
@@ -88,6 +95,10 @@ class LocalBackend:
     def __exit__(self, *_: object) -> None:
         if self._process.poll() is None:
             self.stop()
+
+
+def key_header(url: str) -> dict[str, str]:
+    return {"x-api-key": KEYS[url]} if url in KEYS else {}
 
 
 def trials(client: Client, namespace: str = "alephbet") -> dict[str, int]:
