@@ -51,10 +51,11 @@ class App:
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer a request, as RSGI specifies."""
         try:
-            body = b"" if scope.method == "GET" else await _body(scope, protocol)
-            response = await self._respond(_event_of(scope, body))
+            response = await self._respond(_event_of(scope, await _body(scope, protocol)))
         except HTTPError as error:
             response = error.response()
+            # The rest of the body may still come.
+            response["headers"]["connection"] = "close"
         except Exception as error:
             log("error", failed=type(error).__name__)
             response = HTTPError(500, "an error in Gimel: its log names the kind").response()
@@ -85,6 +86,8 @@ def _event_of(scope: Any, body: bytes) -> ProxyEvent:
 async def _body(scope: Any, protocol: Any) -> bytes:
     """Read the body. Raises HTTPError if it is too long, too slow or incomplete."""
     length = scope.headers.get("content-length")
+    if length is None and "transfer-encoding" not in scope.headers:
+        return b""
     too_long = HTTPError(413, f"the body is over {MAX_BODY} bytes", "body")
     if length and int(length) > _MOST_READ:
         raise too_long
