@@ -34,17 +34,18 @@ def start() -> None:
 
 
 def stop() -> None:
-    """End the thread. Waits for the replay that is running."""
+    """End the thread. Wait for the replay that is running."""
     _stopping.set()
     if _thread is not None and _thread.is_alive():
         _thread.join(_PATIENCE)
+    _forget()
 
 
 def _run() -> None:
-    failure = ""
-    while not _stopping.is_set():
+    stopping = _stopping
+    failure = replay()
+    while not stopping.wait(_PERIOD):
         failure = replay(failure)
-        _stopping.wait(_PERIOD)
 
 
 def replay(last_failure: str = "") -> str:
@@ -65,7 +66,7 @@ def replay(last_failure: str = "") -> str:
 
 
 def _forget() -> None:
-    """Let a forked process start a thread of its own: it has none of its parent's."""
+    """Let the next `start` start a thread. A forked process has none of its parent's."""
     global _thread, _stopping
     _thread, _stopping = None, threading.Event()
 
