@@ -13,6 +13,7 @@ RSGI: https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
 
 import asyncio
 import time
+from base64 import b64decode
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 from gimel import replayer
 from gimel.backend.log import log
 from gimel.backend.wire import MAX_BODY, HTTPError, ProxyEvent, Response
-from gimel.wsgi import OPEN_PATHS, answer, as_sent, event_of
+from gimel.wsgi import OPEN_PATHS, answer, event_of
 
 # Seconds for the whole body
 _BODY_SECONDS = 10.0
@@ -30,8 +31,8 @@ _MOST_READ = 2 * MAX_BODY
 _SMALL = 4096
 # Seconds. A handler that takes longer has waited for Redis.
 _SLOW = 0.005
-# The event loop may wait for Redis during a hundredth of the time.
-_PAUSE, _LONGEST_PAUSE = 100, 30.0
+# The event loop may wait for a slow Redis during about a tenth of the time.
+_PAUSE = 10
 _EVENT_THREADS, _READ_THREADS = 8, 4
 
 
@@ -51,7 +52,14 @@ class App:
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer a request, as RSGI specifies."""
         try:
-            response = await self._respond(_event_of(scope, await _body(scope, protocol)))
+            body = await _body(scope, protocol) if _has_body(scope.headers) else b""
+            event = _event_of(scope, body)
+            threads = self._threads_for(event)
+            if threads is None:
+                response = self._answer_here(event)
+            else:
+                loop = asyncio.get_running_loop()
+                response = await loop.run_in_executor(threads, self._answer, event)
         except HTTPError as error:
             response = error.response()
             # The rest of the body may still come.
@@ -59,20 +67,31 @@ class App:
         except Exception as error:
             log("error", failed=type(error).__name__)
             response = HTTPError(500, "an error in Gimel: its log names the kind").response()
-        protocol.response_bytes(*as_sent(response))
+        headers = list(response["headers"].items())
+        if response.get("isBase64Encoded"):
+            protocol.response_bytes(response["statusCode"], headers, b64decode(response["body"]))
+        else:
+            protocol.response_str(response["statusCode"], headers, response["body"])
 
-    async def _respond(self, event: ProxyEvent) -> Response:
-        loop = asyncio.get_running_loop()
+    def _threads_for(self, event: ProxyEvent) -> ThreadPoolExecutor | None:
+        """Return the threads that answer the request, or None if the event loop does."""
         if event["rawPath"] not in OPEN_PATHS:
-            return await loop.run_in_executor(self._read_threads, self._answer, event)
+            return self._read_threads
+        if time.monotonic() < self._slow_until or len(event["body"]) > _SMALL:
+            return self._event_threads
+        return None
+
+    def _answer_here(self, event: ProxyEvent) -> Response:
         started = time.monotonic()
-        if started < self._slow_until or len(event["body"]) > _SMALL:
-            return await loop.run_in_executor(self._event_threads, self._answer, event)
         response = self._answer(event)
         ended = time.monotonic()
         if ended - started > _SLOW:
-            self._slow_until = ended + min(_PAUSE * (ended - started), _LONGEST_PAUSE)
+            self._slow_until = ended + _PAUSE * (ended - started)
         return response
+
+
+def _has_body(headers: Any) -> bool:
+    return "content-length" in headers or "transfer-encoding" in headers
 
 
 def _event_of(scope: Any, body: bytes) -> ProxyEvent:
@@ -86,8 +105,6 @@ def _event_of(scope: Any, body: bytes) -> ProxyEvent:
 async def _body(scope: Any, protocol: Any) -> bytes:
     """Read the body. Raises HTTPError if it is too long, too slow or incomplete."""
     length = scope.headers.get("content-length")
-    if length is None and "transfer-encoding" not in scope.headers:
-        return b""
     too_long = HTTPError(413, f"the body is over {MAX_BODY} bytes", "body")
     if length and int(length) > _MOST_READ:
         raise too_long

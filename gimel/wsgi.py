@@ -49,7 +49,10 @@ def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         response = answer(proxy_event(environ))
     except HTTPError as error:
         response = error.response()
-    status, headers, body = as_sent(response)
+    status = response["statusCode"]
+    text = response["body"]
+    body = base64.b64decode(text) if response.get("isBase64Encoded") else text.encode()
+    headers = [*response["headers"].items(), ("content-length", str(len(body)))]
     start_response(f"{status} {HTTPStatus(status).phrase}", headers)
     # The client would read a body after HEAD as the start of the next answer.
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
@@ -67,14 +70,6 @@ def answer(event: ProxyEvent) -> Response:
         response = gimel.handle(event)
     # A handler may return an object that it keeps, so the headers are added to a copy.
     return response | {"headers": response["headers"] | _CORS} if is_open else response
-
-
-def as_sent(response: Response) -> tuple[int, list[tuple[str, str]], bytes]:
-    """Return the status, the headers and the body of a response."""
-    text = response["body"]
-    body = base64.b64decode(text) if response.get("isBase64Encoded") else text.encode()
-    headers = [*response["headers"].items(), ("content-length", str(len(body)))]
-    return response["statusCode"], headers, body
 
 
 def _is_foreign(headers: Mapping[str, str]) -> bool:
