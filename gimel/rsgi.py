@@ -21,7 +21,7 @@ from typing import Any
 from gimel import replayer
 from gimel.backend.log import log
 from gimel.backend.wire import MAX_BODY, HTTPError, ProxyEvent, Response
-from gimel.wsgi import OPEN_PATHS, answer, event_of
+from gimel.wsgi import OPEN_PATHS, answer, event_of, with_cors
 
 # Seconds for the whole body
 _BODY_SECONDS = 10.0
@@ -61,7 +61,7 @@ class App:
                 loop = asyncio.get_running_loop()
                 response = await loop.run_in_executor(threads, self._answer, event)
         except HTTPError as error:
-            response = error.response()
+            response = with_cors(scope.path, error.response())
             # The rest of the body may still come.
             response["headers"]["connection"] = "close"
         except Exception as error:
@@ -109,20 +109,22 @@ async def _body(scope: Any, protocol: Any) -> bytes:
     if length and int(length) > _MOST_READ:
         raise too_long
     body = bytearray()
-    ends = 0
+    size = ends = 0
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for part in protocol:
-                body += part
+                size += len(part)
+                if size <= MAX_BODY:
+                    body += part
                 # Granian gives an empty part at the end, and another one where the body is broken.
                 ends += not part
-                if len(body) > _MOST_READ:
+                if size > _MOST_READ:
                     raise too_long
     except TimeoutError:
         raise HTTPError(408, f"the body took over {_BODY_SECONDS:.0f} seconds", "body") from None
-    if ends > 1 or (length and len(body) < int(length)):
+    if ends > 1 or (length and size < int(length)):
         raise HTTPError(400, "the body is incomplete", "body")
-    if len(body) > MAX_BODY:
+    if size > MAX_BODY:
         raise too_long
     return bytes(body)
 

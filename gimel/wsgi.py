@@ -48,7 +48,7 @@ def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     try:
         response = answer(proxy_event(environ))
     except HTTPError as error:
-        response = error.response()
+        response = with_cors(environ["PATH_INFO"], error.response())
     status = response["statusCode"]
     text = response["body"]
     body = base64.b64decode(text) if response.get("isBase64Encoded") else text.encode()
@@ -60,16 +60,27 @@ def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
 
 def answer(event: ProxyEvent) -> Response:
     """Answer a request as API Gateway and the handlers do together."""
-    is_open = event["rawPath"] in OPEN_PATHS or not reads_are_open()
+    path = event["rawPath"]
     if event["requestContext"]["http"]["method"] == "OPTIONS":
         response: Response = {"statusCode": 204, "headers": {}, "body": ""}
-    elif not is_open and _is_foreign(event["headers"]):
+    elif not _lets_any_origin_in(path) and _is_foreign(event["headers"]):
         reason = "without a key, this route answers only localhost and its own pages"
         response = HTTPError(403, reason, "host").response()
     else:
         response = gimel.handle(event)
+    return with_cors(path, response)
+
+
+def with_cors(path: str, response: Response) -> Response:
+    """Return the response with the CORS headers, if pages of any origin may use the path."""
+    if not _lets_any_origin_in(path):
+        return response
     # A handler may return an object that it keeps, so the headers are added to a copy.
-    return response | {"headers": response["headers"] | _CORS} if is_open else response
+    return response | {"headers": response["headers"] | _CORS}
+
+
+def _lets_any_origin_in(path: str) -> bool:
+    return path in OPEN_PATHS or not reads_are_open()
 
 
 def _is_foreign(headers: Mapping[str, str]) -> bool:

@@ -2,6 +2,7 @@
 
 import gzip
 import http.client
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -146,8 +147,9 @@ def test_head_is_answered_without_a_body_and_the_line_goes_on(wire: Wire) -> Non
 
 def test_a_body_at_and_over_the_limit(wire: Wire) -> None:
     assert wire.ask("POST", "/e", b" " * MAX_BODY)[0] == 400
-    status, answer, _ = wire.ask("POST", "/e", b" " * (MAX_BODY + 1))
+    status, answer, headers = wire.ask("POST", "/e", b" " * (MAX_BODY + 1))
     assert (status, answer["field"]) == (413, "body")
+    assert cors(headers)["access-control-allow-origin"] == "*"
     chunks = iter([b" " * MAX_BODY, b" " * MAX_BODY])
     assert wire.ask("POST", "/e", chunks)[0] == 413
     assert wire.ask("GET", f"/e?{EVENT}")[0] == 200
@@ -157,6 +159,28 @@ def test_a_body_that_comes_in_chunks(wire: Wire) -> None:
     event = b'{"experiment":"e","variant":"a","event":"participate","uuid":"1"}'
     status, answer, _ = wire.ask("POST", "/e", iter([event[:20], event[20:]]))
     assert (status, answer) == (200, {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []})
+
+
+def ask_app(**environ: Any) -> tuple[str, Any]:
+    """The application's answer to a POST, as a WSGI server gets it."""
+    status: list[str] = []
+    defaults: dict[str, Any] = {"PATH_INFO": "/e", "REQUEST_METHOD": "POST"}
+    setup_testing_defaults(defaults)
+    body = b"".join(app(defaults | environ, lambda line, headers: status.append(line[:3])))
+    return status[0], json.loads(body)
+
+
+def test_a_body_whose_sender_went_away_counts_nothing(backend: redis.Redis) -> None:
+    event = b'{"experiment":"e","variant":"a","event":"participate","uuid":"1"}'
+    status, answer = ask_app(**{"wsgi.input": io.BytesIO(event), "CONTENT_LENGTH": "99"})
+    assert (status, answer["field"]) == ("400", "body")
+    assert backend.dbsize() == 0
+
+
+def test_chunks_behind_a_server_that_does_not_read_them_are_refused(backend: redis.Redis) -> None:
+    chunked = {"wsgi.input": io.BytesIO(b"4\r\n"), "HTTP_TRANSFER_ENCODING": "chunked"}
+    status, answer = ask_app(**chunked)
+    assert (status, answer["field"]) == ("411", "body")
 
 
 REQUESTS = st.tuples(
