@@ -1,8 +1,8 @@
 """Whatever call fails, and however: the next deploy reaches the state of an undisturbed one.
 
-`make test` takes every fourth call, with the kinds in turn; `make test-full` every call with every
-kind. Nothing is probed: what is looked at is the account. Besides, a process that deploys or
-destroys is killed (SIGKILL) at each call.
+`make test` takes every fourth call with all settings on and every twelfth with none, the kinds in
+turn; `make test-full` every call with every kind. Nothing is probed: what is looked at is the
+account. Besides, a process that deploys or destroys is killed (SIGKILL) at each call.
 """
 
 import json
@@ -47,8 +47,10 @@ SETTINGS: dict[str, Any] = {
     },
     "permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess",
     "alarm_email": "ana@shop.example",
+    "events": "function-url",
     "redis": "managed",
 }
+NONE: dict[str, Any] = {}
 
 
 class Killed(BaseException):
@@ -171,9 +173,11 @@ def aws(aws_endpoint: str) -> RecordingAws:
     return aws
 
 
-def settings_of(stack: str) -> Config:
-    domain = {**SETTINGS["domain"], "name": f"ab.{stack}.example"}
-    return stack_config("", stack=stack, **{**SETTINGS, "domain": domain})
+def settings_of(stack: str, settings: dict[str, Any] = SETTINGS) -> Config:
+    if "domain" in settings:
+        named = {**settings["domain"], "name": f"ab.{stack}.example"}
+        settings = {**settings, "domain": named}
+    return stack_config("redis://127.0.0.1:1", stack=stack, **settings)
 
 
 def bring_up(aws: Aws, config: Config) -> None:
@@ -187,9 +191,19 @@ def take_down(aws: Aws, config: Config) -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed(aws: RecordingAws) -> str:
-    """What an undisturbed deploy leaves."""
+    """What an undisturbed deploy leaves with all settings."""
+    return _undisturbed(aws, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def undisturbed_plain(aws: RecordingAws) -> str:
+    """What an undisturbed deploy leaves with none of them."""
+    return _undisturbed(aws, NONE)
+
+
+def _undisturbed(aws: RecordingAws, settings: dict[str, Any]) -> str:
     aws.operations.clear()
-    bring_up(aws, config := settings_of(new_stack()))
+    bring_up(aws, config := settings_of(new_stack(), settings))
     assert len(aws.operations) < CALLS
     return _left(aws, config)
 
@@ -208,13 +222,9 @@ def _disturb(aws: RecordingAws, kind: type[Fault], k: int, do: Callable[[Aws], A
             assert fault.hit
 
 
-def _quick_cases() -> list[tuple[int, type[Fault]]]:
+def _all_cases(step: int) -> list[Any]:
     # A step that has no factor in common with the kinds meets each of them.
-    return [(k, KINDS[k % len(KINDS)]) for k in range(1, CALLS, 4)]
-
-
-def _all_cases() -> list[Any]:
-    quick = set(_quick_cases())
+    quick = {(k, KINDS[k % len(KINDS)]) for k in range(1, CALLS, step)}
     return [
         pytest.param(k, kind, marks=[] if (k, kind) in quick else [pytest.mark.full])
         for k in range(1, CALLS)
@@ -222,11 +232,21 @@ def _all_cases() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize(("k", "kind"), _all_cases())
+@pytest.mark.parametrize(("k", "kind"), _all_cases(4))
 def test_a_deploy_disturbed_anywhere_is_finished_by_the_next(
     aws: RecordingAws, undisturbed: str, k: int, kind: type[Fault]
 ) -> None:
-    config = settings_of(new_stack())
+    _finish(aws, settings_of(new_stack()), undisturbed, k, kind)
+
+
+@pytest.mark.parametrize(("k", "kind"), _all_cases(12))
+def test_so_is_one_without_the_settings(
+    aws: RecordingAws, undisturbed_plain: str, k: int, kind: type[Fault]
+) -> None:
+    _finish(aws, settings_of(new_stack(), NONE), undisturbed_plain, k, kind)
+
+
+def _finish(aws: RecordingAws, config: Config, undisturbed: str, k: int, kind: type[Fault]) -> None:
     aws.operations.clear()
     _disturb(aws, kind, k, lambda aws: bring_up(aws, config))
     if not aws.writes:
@@ -334,7 +354,7 @@ def test_ctrl_c_stops_between_calls_and_says_what_stands(aws: RecordingAws) -> N
             raise KeyboardInterrupt
 
     with pytest.raises(
-        InterruptedDeployError, match=r"stopped: \d+ of (37|40) changes are made"
+        InterruptedDeployError, match=r"stopped: \d+ of \d+ changes are made"
     ) as error:
         deploy.deploy(config, interrupt, aws, may_create_cache=True)
     assert "the last one: create HTTP API" in str(error.value)

@@ -28,6 +28,16 @@ OPEN_QUEUE = {
     "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "sqs:*", "Resource": "*"}],
 }
 
+ALL: dict[str, Any] = {
+    "events": "function-url",
+    "domain": {
+        "name": "ab.drift.example",
+        "certificate": f"arn:aws:acm:{REGION}:{1:012}:certificate/1",
+    },
+    "alarm_email": "ana@shop.example",
+    "permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess",
+}
+
 
 class Drifting(RecordingAws):
     """AWS with the call that the emulator lacks."""
@@ -54,12 +64,12 @@ def aws(aws_endpoint: str) -> Drifting:
     return Drifting()
 
 
-@pytest.fixture(scope="module")
-def drifting(aws_endpoint: str, redis_url: str) -> Iterator[Config]:
+@pytest.fixture(scope="module", params=[{}, ALL], ids=["plain", "all"])
+def drifting(aws_endpoint: str, redis_url: str, request: pytest.FixtureRequest) -> Iterator[Config]:
     """A stack that is changed by hand again and again. Nothing is probed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(deploy, "probe", lambda *_: None)
-        settings = stack_config(redis_url, stack=new_stack())
+        settings = stack_config(redis_url, stack=new_stack(), **request.param)
         deploy.deploy(settings, silent)
         yield settings
 

@@ -72,12 +72,15 @@ class MotoAws(RecordingAws):
         client, named = self.clients["apigatewayv2"], {"ApiId": api, "StageName": stage}
         recorded = list(self.operations)
         body = json.loads(request.body)
-        tags = client.get_stage(**named).get("Tags", {})
+        kept = ("AutoDeploy", "DefaultRouteSettings", "StageVariables", "Tags")
+        found = client.get_stage(**named)
+        settings = {name: found[name] for name in kept if name in found}
         client.delete_stage(**named)
-        limits = {name[0].upper() + name[1:]: n for name, n in body["defaultRouteSettings"].items()}
-        client.create_stage(
-            **named, AutoDeploy=body["autoDeploy"], DefaultRouteSettings=limits, Tags=tags
-        )
+        if limits := body.get("defaultRouteSettings"):
+            capitals = {name[0].upper() + name[1:]: number for name, number in limits.items()}
+            settings["DefaultRouteSettings"] = capitals
+        settings["StageVariables"] = body.get("stageVariables", settings["StageVariables"])
+        client.create_stage(**named, **settings)
         self.operations[:] = recorded
         return _answer(request, {})
 
@@ -214,9 +217,12 @@ FUNCTION = Counter(update_function_configuration=4, publish_version=4, update_al
         ({"log_retention_days": 7}, Counter(put_retention_policy=4)),
         ({"throttle": {"rate": 10, "burst": 20}}, Counter(update_stage=1)),
         ({"allowed_origins": ["https://shop.example"]}, Counter(update_api=1)),
-        ({"event_path": "hello"}, Counter(create_route=2)),
+        ({"event_path": "hello"}, Counter(create_route=2, update_stage=1)),
         ({"reserved_concurrency": {"track": 7}}, Counter(put_function_concurrency=1)),
-        ({"events": "function-url"}, Counter(create_function_url_config=1, add_permission=2)),
+        (
+            {"events": "function-url"},
+            Counter(create_function_url_config=1, add_permission=2, update_stage=1),
+        ),
     ],
     ids=lambda value: next(iter(value)),
 )

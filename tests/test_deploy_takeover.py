@@ -48,6 +48,17 @@ import runpy, time
 time.sleep = lambda seconds: None
 runpy.run_module("gimel.cli", run_name="__main__", alter_sys=True)
 """
+# All that gimel 1.x had not, but a managed Redis: the counts are in the old one.
+ALL: dict[str, Any] = {
+    "events": "function-url",
+    "event_path": "hi",
+    "domain": {
+        "name": "ab.shop.example",
+        "certificate": f"arn:aws:acm:{REGION}:{1:012}:certificate/1",
+    },
+    "alarm_email": "ana@shop.example",
+    "permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess",
+}
 EVENT = {"experiment": "button color", "variant": "red & blue", "event": "participate"}
 
 
@@ -120,8 +131,9 @@ def connect(region: str) -> RecordingAws:
 
 
 @pytest.fixture
-def settings(store: redis.Redis) -> Config:
-    return stack_config(f"redis://127.0.0.1:{port_of(store)}/0")
+def settings(store: redis.Redis, request: pytest.FixtureRequest) -> Config:
+    """The default ones, or with those of the test's parameter besides."""
+    return stack_config(f"redis://127.0.0.1:{port_of(store)}/0", **getattr(request, "param", {}))
 
 
 @pytest.fixture
@@ -160,12 +172,16 @@ def left(aws: RecordingAws) -> list[Any]:
         ("apigatewayv2", "get_apis", "Items[].ApiId"),
         ("apigateway", "get_rest_apis", "items[].id"),
         ("apigateway", "get_api_keys", "items[].id"),
+        ("apigatewayv2", "get_domain_names", "Items[].DomainName"),
+        ("cloudwatch", "describe_alarms", "MetricAlarms[].AlarmName"),
+        ("sns", "list_topics", "Topics[].TopicArn"),
         ("sqs", "list_queues", "QueueUrls"),
         ("lambda", "list_event_source_mappings", "EventSourceMappings[].UUID"),
     ]
     return [name for question in questions for name in aws.call(*question) or []]
 
 
+@pytest.mark.parametrize("settings", [{}, ALL], ids=["plain", "all"], indirect=True)
 def test_what_gimel_1_deployed_is_taken_over_and_goes_on_counting(
     account: RecordingAws, old: OldApi, settings: Config
 ) -> None:
@@ -180,7 +196,7 @@ def test_what_gimel_1_deployed_is_taken_over_and_goes_on_counting(
     assert written(account, settings) == []
     # Both doors lead to the counters that were there.
     assert old.get("track", **EVENT, uuid="4") == (200, None)
-    Client(deployed.url).track(**EVENT, uuid="5")
+    Client(deployed.url, function_url=deployed.function_url).track(**EVENT, uuid="5")
     assert visitors(deployed) == 5
     status, (meta, found) = old.get("experiments")
     assert (status, meta, found["experiment"]) == (200, {"meta": {"scope": None}}, "button color")

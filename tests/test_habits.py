@@ -245,6 +245,7 @@ def wheel_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zipfile.
         yield wheel
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_every_file_of_the_package(wheel: zipfile.ZipFile) -> None:
     files = {
         str(path.relative_to(ROOT))

@@ -24,6 +24,8 @@ from gimel.gimel import ROUTES, handle
 from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
 from tests.support.servers import url_of
 
+pytestmark = pytest.mark.slow
+
 QUICK = "GIMEL_EXAMPLES" not in os.environ
 EXAMPLES = int(os.environ.get("GIMEL_EXAMPLES", "300"))
 DOCUMENT = json.loads((Path(__file__).parent.parent / "docs" / "openapi.json").read_text("utf-8"))

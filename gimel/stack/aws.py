@@ -40,6 +40,8 @@ SERVICES = (
     *("sns", "sqs", "ssm", "sts"),
 )
 
+NO_REGION = 'no AWS region: set "aws": {"region": "…"} in config.json or AWS_DEFAULT_REGION'
+
 # Seconds until a temporary refusal counts as final. A new role takes about 10 s, but more than a
 # minute in some accounts, and in few of them more than five:
 # https://github.com/hashicorp/terraform-provider-aws/issues/8248 and issue 44517 there.
@@ -330,7 +332,7 @@ def _redact(message: str, arguments: Mapping[str, Any]) -> str:
 def _advice_without_answer(error: BotoCoreError, region: str) -> str:
     """Return the message for a call that AWS did not answer."""
     if isinstance(error, NoRegionError):
-        return 'no AWS region: set "aws": {"region": "…"} in config.json or AWS_DEFAULT_REGION'
+        return NO_REGION
     if isinstance(error, ParamValidationError):
         # botocore's message quotes the argument's value, which may be a secret.
         names = ", ".join(re.findall(r"parameter:? ([\w.\[\]]+)", str(error)))

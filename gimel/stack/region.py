@@ -4,7 +4,7 @@ import boto3
 from botocore.exceptions import BotoCoreError
 
 from gimel.config.settings import Config
-from gimel.stack.aws import AwsError, Home
+from gimel.stack.aws import NO_REGION, AwsError, Home
 
 
 def default_region(profile: str | None = None) -> str:
@@ -14,9 +14,7 @@ def default_region(profile: str | None = None) -> str:
     except BotoCoreError as error:
         raise AwsError(f"{error}: see `aws configure list-profiles`") from None
     if region is None:
-        raise AwsError(
-            'no AWS region: set "aws": {"region": "…"} in config.json or AWS_DEFAULT_REGION'
-        )
+        raise AwsError(NO_REGION)
     return region
 
 

@@ -115,14 +115,19 @@ def test_ctrl_c_ends_the_wait(
     aws: CacheAws, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(applying, "_WAIT_LINE_EVERY", 0.0)
-    aws.looks = 1000
+    aws.looks = 100
+    # A shell that runs the tests in the background ignores the signal for them.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt(line: str) -> None:
         if "waiting for AWS" in line:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(InterruptedDeployError) as stopped:
-        deploy.deploy(config, interrupt, aws, may_create_cache=True)
+    try:
+        with pytest.raises(InterruptedDeployError) as stopped:
+            deploy.deploy(config, interrupt, aws, may_create_cache=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert "changes are made, the last one: create policy of role" in str(stopped.value)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
+from gimel.backend.tls import tls_context
 from gimel.stack.aws import Aws
 from gimel.stack.cache import redis_environment
 from gimel.stack.observe.cache import observe_cache
@@ -44,6 +45,8 @@ def stack(store: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             ("SSL_CERT_FILE", str(tmp_path / "ca.pem")),
         ):
             monkeypatch.setenv(name, value)
+        # Another test of this process may have made it, from other certificates.
+        tls_context.cache_clear()
         with emulator(tmp_path) as endpoint:
             for name, value in environment(endpoint).items():
                 monkeypatch.setenv(name, value)
@@ -51,6 +54,7 @@ def stack(store: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             yield stack
     finally:
         cache.close()
+        tls_context.cache_clear()
 
 
 def test_a_life(stack: Stack) -> None:

@@ -20,6 +20,8 @@ from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, new_stack
 from tests.support.deployments import Stack, silent
 
+pytestmark = pytest.mark.slow
+
 HOLD = """
 import sys
 from gimel.stack.aws import Aws

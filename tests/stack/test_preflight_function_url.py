@@ -16,6 +16,8 @@ from gimel.stack.preflight.function_url import check_function_url
 from tests.support.aws_account import RecordingAws, new_stack, stack_config
 from tests.support.deployments import silent
 
+pytestmark = pytest.mark.slow
+
 UNKNOWN = "Unable to determine service/operation name to be authorized"
 DENIED = "User: arn:aws:iam::1:user/x is not authorized to perform: lambda:GetFunctionUrlConfig"
 

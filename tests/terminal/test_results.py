@@ -321,6 +321,7 @@ def _read(terminal: int) -> bytes:
 COLOUR = re.compile(r"\x1b\[[\d;]*?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[\d;]*m")
 
 
+@pytest.mark.slow
 def test_colours_in_a_terminal_unless_unwanted(shop: str) -> None:
     coloured = in_a_terminal("results", "--url", shop)
     assert COLOUR.search(coloured)

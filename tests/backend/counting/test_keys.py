@@ -66,6 +66,7 @@ def test_any_names_come_out_as_they_went_in(
     assert store.dbsize() == 0
 
 
+@pytest.mark.slow
 @settings(on_one_server, max_examples=200)
 @given(st.lists(st.tuples(SPICE, SPICE, SPICE, SPICE), min_size=2, max_size=4, unique=True))
 @pytest.mark.usefixtures("fixed_salt")

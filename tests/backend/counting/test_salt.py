@@ -106,6 +106,7 @@ def test_processes_that_begin_an_experiment_at_once_agree_on_its_salt(store: red
         assert found.trials["a"] == pytest.approx(50, abs=1)
 
 
+@pytest.mark.slow
 def test_crafted_uuids_forge_nothing(store: redis.Redis) -> None:
     """Uuids that fill a HyperLogLog's registers to the top, where Redis gets them as they are."""
     forged = forged_uuids()

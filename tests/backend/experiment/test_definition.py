@@ -134,6 +134,7 @@ BODIES = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(on_one_server, max_examples=250)
 @given(BODIES | ANYTHING)
 def test_any_json_is_taken_or_refused_and_reading_goes_on(store: redis.Redis, body: Any) -> None:

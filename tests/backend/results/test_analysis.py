@@ -176,6 +176,7 @@ def numbers(value):
     return [value] if isinstance(value, float) else []
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(data=st.data(), variants=labels, error=st.sampled_from([0.0, 0.0005, SHARDS_64, ONE_SHARD]))
 def test_any_counts_have_an_answer(data, variants, error):

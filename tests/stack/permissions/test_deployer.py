@@ -9,12 +9,13 @@ import pytest
 from gimel.config.file import parse
 from gimel.stack.aws import Home
 from gimel.stack.permissions.deployer import MANAGED_POLICY, characters, deployer_policy
-from tests.stack.permissions.test_secrets import KEY, SECRET
 from tests.support.documented_examples import DOCS
 from tests.support.planning import DOMAIN, VPC
 
 PAGE = (DOCS / "deploying.md").read_text("utf-8")
 ROLE_POLICY = 10_240
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/redis-a1B2c3"
+KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab"
 ALL: dict[str, Any] = {
     "vpc": VPC,
     "domain": DOMAIN,
