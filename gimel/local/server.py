@@ -21,6 +21,7 @@ from redis.exceptions import RedisError
 from gimel import replayer, rsgi
 from gimel.backend.limits import DEMO_NAMESPACE
 from gimel.backend.process import counters
+from gimel.backend.spool import hold
 from gimel.config.local_backends import recorded
 from gimel.config.redis import advice
 from gimel.local import demo
@@ -46,7 +47,7 @@ def serve(
     for number in _SIGNALS:
         signal.signal(number, signal.default_int_handler)
     _create_folder(data_dir)
-    with _open_redis(data_dir, redis_url) as (redis_address, restart):
+    with _alone_in(data_dir), _open_redis(data_dir, redis_url) as (redis_address, restart):
         key = _key(data_dir)
         os.environ["GIMEL_REDIS_URL"] = redis_address
         os.environ["GIMEL_SPOOL"] = str(data_dir)
@@ -124,6 +125,18 @@ def _create_folder(data_dir: Path) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise LocalError(f"cannot create the folder {data_dir}: {error.strerror}") from None
+
+
+@contextmanager
+def _alone_in(data_dir: Path) -> Iterator[None]:
+    """Keep the folder for this process: its Valkey, and events that wait for its Redis."""
+    with hold(data_dir / "local.lock") as is_alone:
+        if not is_alone:
+            raise LocalError(
+                f"another `gimel local` is using the folder {data_dir}: stop it, or choose another "
+                "--data-dir"
+            )
+        yield
 
 
 @contextmanager

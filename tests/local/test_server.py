@@ -114,7 +114,11 @@ def test_the_given_redis_counts(tmp_path: Path, store: redis.Redis) -> None:
         requests.get(f"{local.url}/e", EVENT, timeout=60)
         assert "Counters    in the Redis of --redis-url" in local.printed
     assert store.pfcount(*store.keys("alephbet:counters:*")) == 1
-    assert {path.name for path in (tmp_path / "spool").iterdir()} <= {"key", "spool.lock"}
+    assert {path.name for path in (tmp_path / "spool").iterdir()} <= {
+        "key",
+        "local.lock",
+        "spool.lock",
+    }
 
 
 def test_reads_need_the_key_under_every_name(
