@@ -125,6 +125,8 @@ def _create_folder(data_dir: Path) -> None:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise LocalError(f"cannot create the folder {data_dir}: {error.strerror}") from None
+    if not os.access(data_dir, os.W_OK):
+        raise LocalError(f"cannot write to the folder {data_dir}: choose another --data-dir")
 
 
 @contextmanager

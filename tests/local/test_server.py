@@ -1,5 +1,6 @@
 """`gimel local` as a process: what it keeps, who may read, and that nothing of it stays behind."""
 
+import itertools
 import json
 import os
 import signal
@@ -239,6 +240,33 @@ def test_a_rush_is_no_news(tmp_path: Path) -> None:
         assert {answer.status_code for answer in answers} == {200}
         assert local.stop() == 0
     assert "queue" not in local.printed
+
+
+def send_until_it_ends(url: str, sender: int) -> tuple[int, int]:
+    """Send events one after the other. Return how many were answered 200, and how many sent."""
+    with requests.Session() as session:
+        for number in itertools.count():
+            try:
+                answer = session.get(f"{url}/e", params=EVENT | {"uuid": f"{sender} {number}"})
+                assert answer.status_code == 200
+            except requests.ConnectionError:
+                return number, number + 1
+    raise AssertionError
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_what_was_answered_200_is_counted_however_it_ends(
+    tmp_path: Path, how: signal.Signals
+) -> None:
+    with LocalBackend(tmp_path) as local, ThreadPoolExecutor(4) as pool:
+        local.client.configure("e", {"counting": "exact"})
+        senders = [pool.submit(send_until_it_ends, local.url, each) for each in range(4)]
+        wait(lambda: bool(trials(local.client)))
+        assert local.stop(how) == (0 if how == signal.SIGTERM else -how)
+        answered, sent = map(sum, zip(*(sender.result() for sender in senders), strict=True))
+        local.start()
+        assert answered <= trials(local.client)["e"] <= sent
 
 
 @pytest.mark.slow
