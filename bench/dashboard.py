@@ -3,7 +3,6 @@
 import os
 import statistics
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import quote
@@ -18,6 +17,7 @@ from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support.chromium import chromium
+from tests.support.http_server import granian
 from tests.support.servers import free_port
 
 HEAD = (
@@ -80,7 +80,7 @@ def _serving(redis_url: str) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     process = subprocess.Popen(
-        [sys.executable, "-m", "waitress", f"--listen=127.0.0.1:{port}", "gimel.wsgi:app"],
+        granian("gimel.rsgi:app", port),
         env=os.environ | {"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": "none"},
         stderr=subprocess.DEVNULL,
     )

@@ -1,11 +1,12 @@
-"""Events a second over HTTP, by wrk: `gimel local`, and the WSGI application in other servers.
+"""Events a second over HTTP, by wrk: granian, which Gimel uses, and the servers before it.
 
 A core is shared with wrk and Valkey here, so what counts is the events that a server takes for each
-second of CPU time of its own; the handlers in process are what is left without HTTP.
+second of CPU time of its own. The handlers in process are what is left without HTTP.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -57,7 +58,8 @@ def _server(command: list[str], redis_port: int) -> Iterator[int]:
     settings = {"GIMEL_REDIS_URL": f"redis://127.0.0.1:{redis_port}", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
-        env=os.environ | settings,
+        # `gimel local` records its key in the home.
+        env=os.environ | settings | {"HOME": str(BUILD)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -138,15 +140,25 @@ def _handler(query: str) -> object:
 def measure(port: int) -> list[Section]:
     os.environ["GIMEL_REDIS_URL"] = f"redis://127.0.0.1:{port}"
     local = ["gimel", "local", "--port", str(PORT)]
-    workers = ["gunicorn", "gimel.wsgi:app", "--bind", f"127.0.0.1:{PORT}", "--workers"]
     data = BUILD / "throughput"
+    granian = ["granian", "--port", str(PORT), "--http", "1", "--no-ws", "--interface"]
+    with_wsgi = [*granian, "wsgi", "gimel.wsgi:app", "--blocking-threads"]
+    gunicorn = ["gunicorn", "gimel.wsgi:app", "--bind", f"127.0.0.1:{PORT}", "--threads"]
     servers = {
-        "`gimel local` (waitress, 8 threads), Redis given": [
+        "before: waitress, 8 threads": [
+            "waitress", f"--listen=127.0.0.1:{PORT}", "--threads=8", "gimel.wsgi:app"
+        ],
+        "before: gunicorn, 1 worker of 8 threads": [*gunicorn, "8"],
+        "before: gunicorn, 1 worker of 1 thread": [*gunicorn, "1"],
+        "`gimel local` (granian), Redis given": [
             *local, "--redis-url", os.environ["GIMEL_REDIS_URL"], "--data-dir", str(data)
         ],
-        "`gimel local`, its own Valkey, every event on the disk": [*local, "--data-dir", str(data)],
-        "gunicorn, 1 worker of 8 threads": [*workers, "1", "--threads", "8"],
-        "gunicorn, 1 worker of 1 thread": [*workers, "1"],
+        "`gimel local` (granian), its own Valkey, every event on the disk": [
+            *local, "--data-dir", str(data)
+        ],
+        "granian, 1 worker, RSGI": [*granian, "rsgi", "gimel.rsgi:app"],
+        "granian, 1 worker, WSGI with 1 thread": [*with_wsgi, "1"],
+        "granian, 1 worker, WSGI with 8 threads": [*with_wsgi, "8"],
     }  # fmt: skip
     contenders: dict[str, Callable[[], Figures]] = {
         "the handler alone, in process": _in_process(_handler),
@@ -179,5 +191,7 @@ def _line(name: str, figures: list[Figures]) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
+    if not shutil.which("wrk"):
+        raise SystemExit("bench.throughput sends events with wrk: apt-get install wrk")
     with ValkeyServer(config={"save": "", "appendonly": "no"}) as valkey:
         report(measure(valkey.port), into_page="--write" in sys.argv)

@@ -8,13 +8,13 @@ them.
     a deploy    config.json ─> config ─> stack: wanted, observe, plan, apply ─> AWS
 
 `gimel.py` holds the routes and their handlers, `aws_lambda.py` what Lambda calls, `wsgi.py` the
-same handlers behind any WSGI server, `local/` the whole backend on this machine. `cli.py` holds the
-commands, and `client.py` a backend's routes as methods.
+same handlers behind any WSGI server, `rsgi.py` behind granian, `local/` the whole backend on this
+machine. `cli.py` holds the commands, and `client.py` a backend's routes as methods.
 
 This file, `gimel.py`, `aws_lambda.py` and `backend/` ship to Lambda. They import redis and the
 standard library only. An import goes down this list, never up: cli, terminal and local, deploy,
-stack, config, client and snippet and wsgi, aws_lambda, gimel, backend. pyproject.toml holds both
-rules, and `make check` checks them.
+stack, config, client and snippet and rsgi, wsgi, replayer, aws_lambda, gimel, backend.
+pyproject.toml holds both rules, and `make check` checks them.
 """
 
 from typing import Any

@@ -1,10 +1,10 @@
 """The WSGI application `gimel.wsgi:app`: the handlers behind any WSGI server.
 
 Settings come from the environment. The application does what API Gateway does on AWS: it builds the
-proxy event and adds the CORS headers.
+proxy event and adds the CORS headers. `gimel.replayer` replays the spool, if there is one.
 
-`gimel local` on loopback requires no key. Pages of other sites must still not read or delete
-anything. So, without a key, every route but those for events
+`GIMEL_KEY_SHA256=none` opens the reads without a key, for tests and benchmarks on this machine.
+Pages of other sites must still not read or delete anything. So every route but those for events
 
 - gets no CORS headers;
 - must be requested under a loopback name, which stops DNS rebinding;
@@ -12,13 +12,13 @@ anything. So, without a key, every route but those for events
 """
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from gimel import gimel
+from gimel import gimel, replayer
 from gimel.backend.access import reads_are_open
 from gimel.backend.wire import (
     CORS_HEADERS,
@@ -44,9 +44,11 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Answer a request, as WSGI specifies."""
-    response = _answer(environ)
-    if environ["PATH_INFO"] in OPEN_PATHS or not reads_are_open():
-        response["headers"] |= _CORS
+    replayer.start()
+    try:
+        response = answer(proxy_event(environ))
+    except HTTPError as error:
+        response = with_cors(environ["PATH_INFO"], error.response())
     status = response["statusCode"]
     text = response["body"]
     body = base64.b64decode(text) if response.get("isBase64Encoded") else text.encode()
@@ -56,27 +58,39 @@ def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
-def _answer(environ: Environ) -> Response:
-    if environ["REQUEST_METHOD"] == "OPTIONS":
-        return {"statusCode": 204, "headers": {}, "body": ""}
-    if _is_foreign(environ):
+def answer(event: ProxyEvent) -> Response:
+    """Answer a request as API Gateway and the handlers do together."""
+    path = event["rawPath"]
+    if event["requestContext"]["http"]["method"] == "OPTIONS":
+        response: Response = {"statusCode": 204, "headers": {}, "body": ""}
+    elif not _lets_any_origin_in(path) and _is_foreign(event["headers"]):
         reason = "without a key, this route answers only localhost and its own pages"
-        return HTTPError(403, reason, "host").response()
-    response = gimel.handle(proxy_event(environ))
+        response = HTTPError(403, reason, "host").response()
+    else:
+        response = gimel.handle(event)
+    return with_cors(path, response)
+
+
+def with_cors(path: str, response: Response) -> Response:
+    """Return the response with the CORS headers, if pages of any origin may use the path."""
+    if not _lets_any_origin_in(path):
+        return response
     # A handler may return an object that it keeps, so the headers are added to a copy.
-    return response | {"headers": dict(response["headers"])}
+    return response | {"headers": response["headers"] | _CORS}
 
 
-def _is_foreign(environ: Environ) -> bool:
+def _lets_any_origin_in(path: str) -> bool:
+    return path in OPEN_PATHS or not reads_are_open()
+
+
+def _is_foreign(headers: Mapping[str, str]) -> bool:
     """Return whether a read without a key has a foreign host name, or comes from another origin."""
-    if environ["PATH_INFO"] in OPEN_PATHS or not reads_are_open():
-        return False
-    name = environ.get("HTTP_HOST", "")
+    name = headers.get("host", "")
     try:
         host = urlsplit(f"//{name}").hostname
     except ValueError:
         return True
-    origin = environ.get("HTTP_ORIGIN", f"http://{name}")
+    origin = headers.get("origin", f"http://{name}")
     return not is_loopback(host or "") or origin != f"http://{name}"
 
 
@@ -94,21 +108,48 @@ def _decode(raw: str) -> str:
 
 
 def proxy_event(environ: Environ) -> ProxyEvent:
-    """Return the request as API Gateway's HTTP API passes it on, in payload format 2.0."""
-    method, path = environ["REQUEST_METHOD"], environ["PATH_INFO"]
-    length = int(environ.get("CONTENT_LENGTH") or 0)
-    # One byte over the limit lets the handler see that the body is too long.
-    body = environ["wsgi.input"].read(min(length, MAX_BODY + 1))
+    """Return the request as a proxy event. Raises HTTPError if its body did not come."""
     headers = {
         name[5:].replace("_", "-").lower(): value
         for name, value in environ.items()
         if name.startswith("HTTP_")
     }
+    return event_of(
+        environ["REQUEST_METHOD"],
+        environ["PATH_INFO"],
+        _decode(environ.get("QUERY_STRING", "")),
+        headers,
+        _body(environ),
+    )
+
+
+def _body(environ: Environ) -> bytes:
+    """Read the body, whole or in chunks. Raises HTTPError if it ends too early."""
+    # One byte over the limit lets the handler see that the body is too long.
+    most = MAX_BODY + 1
+    if environ.get("CONTENT_LENGTH"):
+        expected = min(int(environ["CONTENT_LENGTH"]), most)
+        body: bytes = environ["wsgi.input"].read(expected)
+        if len(body) < expected:
+            raise HTTPError(400, "the body is shorter than its content-length", "body")
+        return body
+    if environ.get("wsgi.input_terminated"):
+        # Chunks have no length. The server ends the input where the last chunk ends.
+        return bytes(environ["wsgi.input"].read(most))
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        raise HTTPError(411, "send the body with a content-length, not in chunks", "body")
+    return b""
+
+
+def event_of(
+    method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+) -> ProxyEvent:
+    """Return a request as API Gateway's HTTP API passes it on, in payload format 2.0."""
     return {
         "version": "2.0",
         "routeKey": f"{method} {path}",
         "rawPath": path,
-        "rawQueryString": _decode(environ.get("QUERY_STRING", "")),
+        "rawQueryString": query,
         "headers": headers,
         "requestContext": {"http": {"method": method, "path": path}},
         "body": base64.b64encode(body).decode(),

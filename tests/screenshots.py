@@ -21,7 +21,7 @@ from tests.support.chromium import chromium
 from tests.support.dashboard_page import events as made_up
 from tests.support.dashboard_page import send
 from tests.support.declared_experiments import ARMS, put, tally
-from tests.support.gimel_local import LocalBackend
+from tests.support.gimel_local import KEYS, LocalBackend, key_header
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "screenshots"
@@ -112,7 +112,11 @@ def fill(url: str, data_dir: Path) -> None:
             assert store.hset(key, "created_at", born.strftime("%Y-%m-%dT%H:%M:%SZ")) == 0
             fields = {"namespace": NAMESPACE, "experiment": name}
             requests.post(
-                f"{url}/settings", params=fields, json=made.settings, timeout=60
+                f"{url}/settings",
+                params=fields,
+                json=made.settings,
+                headers=key_header(url),
+                timeout=60,
             ).raise_for_status()
     put(url, DECLARED, BUTTON)
     send(url, made_up(DECLARED, BUTTON, ARMS))
@@ -149,13 +153,13 @@ def visit(browser: Browser, url: str, scheme: str, size: str) -> None:
     )
     for view, fragment in views().items():
         page.goto("about:blank")
-        page.goto(f"{url}/dashboard#{fragment}")
+        page.goto(f"{url}/dashboard#key={KEYS[url]}&{fragment}")
         page.wait_for_selector(".list tbody tr, .goal, .snippet")
         take(page, f"{view}-{scheme}-{size}")
-    page.goto(f"{url}/dashboard#{views()['experiment']}")
+    page.goto(f"{url}/dashboard#key={KEYS[url]}&{views()['experiment']}")
     page.get_by_role("button", name="Settings").click()
     take(page, f"settings-{scheme}-{size}")
-    page.goto(f"{url}/dashboard#namespace={DECLARED}")
+    page.goto(f"{url}/dashboard#key={KEYS[url]}&namespace={DECLARED}")
     page.get_by_role("button", name="New experiment").click()
     take(page, f"create-{scheme}-{size}")
     create(page, f"Button colour, {scheme} {size}")

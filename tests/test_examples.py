@@ -34,7 +34,7 @@ def test_shell(number: int, local: LocalBackend, tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     for _ in range(2):
         subprocess.run(["sh", "-ec", code], check=True, env=os.environ | {"PATH": path})
-    assert successes(Client(local.url), "signup") == (2 if number == 1 else 1)
+    assert successes(local.client, "signup") == (2 if number == 1 else 1)
 
 
 def gimel_track(url: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -47,9 +47,9 @@ def test_gimel_track_says_what_became_of_the_event(local: LocalBackend) -> None:
     for options in ([], [], ["--uuid", "u1"], ["--uuid", "u1"], ["--namespace", "n"]):
         done = gimel_track(local.url, *options)
         assert (done.returncode, done.stdout) == (0, "Counted.\n")
-    (found,) = Client(local.url).experiments()
+    (found,) = local.client.experiments()
     assert visitors(found) == {"red": 3}
-    assert len(Client(local.url).experiments("n")) == 1
+    assert len(local.client.experiments("n")) == 1
     done = gimel_track(local.url, "--uuid", " ")
     assert (done.returncode, done.stdout) == (1, "")
     assert "uuid is empty" in done.stderr
@@ -64,7 +64,7 @@ def test_the_helper_of_a_server(local: LocalBackend, monkeypatch: pytest.MonkeyP
     exec(for_backend(helper, local.url), names)
     for _ in range(2):
         exec(calls, names)
-    client = Client(local.url)
+    client = local.client
     assert successes(client, "order", "checkout") == 1
     assert names["track"]("u", "", "a", "b") is False
     waits: list[float] = []
@@ -81,15 +81,20 @@ def serves(url: str) -> bool:
 
 
 @contextmanager
-def gunicorn(store: redis.Redis, tmp_path: Path) -> Iterator[str]:
+def self_hosted(store: redis.Redis, tmp_path: Path) -> Iterator[str]:
     """What docs/self-hosting.md starts, on this test's Redis and a free port."""
-    code = examples("self-hosting.md", "sh")[0].replace("pip install 'gimel>=2' gunicorn\n", "")
+    code = examples("self-hosting.md", "sh")[0].replace("pip install 'gimel[local]>=2'\n", "")
     port = free_port()
-    for old, new in (("redis://127.0.0.1:6379/0", url_of(store)), (":8000", f":{port}")):
+    spool = tmp_path / "spool"
+    for old, new in (
+        ("redis://127.0.0.1:6379/0", url_of(store)),
+        ("/var/lib/gimel", str(spool)),
+        ("--port 8000", f"--port {port}"),
+    ):
         assert old in code
         code = code.replace(old, new)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    code = code.replace("\ngunicorn", "\nexec gunicorn")
+    code = code.replace("\ngranian", "\nexec granian")
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen(
             ["sh", "-ec", code], env=os.environ | {"PATH": path}, cwd=tmp_path, stderr=log
@@ -103,8 +108,8 @@ def gunicorn(store: redis.Redis, tmp_path: Path) -> Iterator[str]:
         process.wait(60)
 
 
-def test_gunicorn(store: redis.Redis, tmp_path: Path) -> None:
-    with gunicorn(store, tmp_path) as url:
+def test_self_hosting(store: redis.Redis, tmp_path: Path) -> None:
+    with self_hosted(store, tmp_path) as url:
         fields = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "ü"}
         batch = [fields | {"uuid": str(number)} for number in range(20)]
         for body in (fields, batch, batch):
@@ -114,4 +119,6 @@ def test_gunicorn(store: redis.Redis, tmp_path: Path) -> None:
         assert visitors(Client(url, KEY).experiment("e")) == {"a": 21}
         with pytest.raises(BackendError, match="403"):
             Client(url).experiments()
-    assert (tmp_path / "log").read_text().count("Traceback") == 0
+    log = (tmp_path / "log").read_text()
+    assert log.count("Traceback") == 0
+    assert "rror" not in log

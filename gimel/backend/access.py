@@ -2,7 +2,7 @@
 
 The functions know the SHA-256 of each key, never a key. The environment variable GIMEL_KEY_SHA256
 lists them, separated by commas, each as `scope:hash`; a hash alone has the scope `owner`. The value
-`none` opens the reads without a key, which only `gimel local` on loopback does.
+`none` opens the reads without a key, for tests and benchmarks on one machine.
 """
 
 import hashlib

@@ -2,7 +2,8 @@
 
 It is an SQLite database in WAL mode: threads and processes may share it, and what is committed
 survives a crash. It has two tables of messages, `waiting` and `aside`. `aside` holds events that
-cannot be counted at present. Fix the cause, then move them back (docs/reliability.md).
+cannot be counted at present. Fix the cause, then move them back (docs/reliability.md). `aside` may
+take a quarter of the file, so that it leaves room for events that wait.
 """
 
 import sqlite3
@@ -11,6 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from gimel.backend.log import log
 from gimel.backend.queue import Backlog, NotQueuedError, Pile, age, decode, encode
 from gimel.backend.wire import MAX_BATCH, Event
 
@@ -56,12 +58,12 @@ class Spool:
         done = 0
         if not self._file.exists():
             return done
-        with self._alone() as is_alone, self._database(_REPLAY_TIMEOUT) as database:
+        with hold(self._lock) as is_alone, self._database(_REPLAY_TIMEOUT) as database:
             while is_alone and (batch := _next_batch(database)).rows:
                 refused = count(batch.events)
                 kept = [*encode(batch.events[index] for index in refused), *batch.unreadable]
                 with database:
-                    database.executemany(_INSERT.format("aside"), [(text,) for text in kept])
+                    self._set_aside(database, kept)
                     database.executemany("DELETE FROM waiting WHERE id = ?", batch.rows)
                 done += len(batch.events)
             if done:
@@ -93,19 +95,43 @@ class Spool:
         except sqlite3.Error as error:
             raise NotQueuedError(f"the spool: {error}") from None
 
-    @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Take the lock that only one replayer can hold, and yield whether it was free.
+    def _set_aside(self, database: sqlite3.Connection, messages: list[str]) -> None:
+        """Put messages aside while there is room. Discard the rest: the oldest stay."""
+        if not messages:
+            return
+        size = "SELECT coalesce(sum(length(message)), 0) FROM aside"
+        (taken,) = database.execute(size).fetchone()
+        room = self._pages * _PAGE // 4 - taken
+        kept = []
+        for message in messages:
+            if len(message) <= room:
+                kept.append((message,))
+                room -= len(message)
+        database.executemany(_INSERT.format("aside"), kept)
+        if discarded := len(messages) - len(kept):
+            log("error", discarded_messages=discarded, spool="the table aside is full")
 
-        A process that dies releases it.
-        """
-        with closing(sqlite3.connect(self._lock, timeout=0)) as lock:
-            try:
-                lock.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError:
-                yield False
-            else:
-                yield True
+
+@contextmanager
+def hold(path: Path) -> Iterator[bool]:
+    """Take the lock that only one process or thread can hold, and yield whether it was free.
+
+    `path` is its file. A process that dies releases the lock, and a child process does not get it.
+    """
+    try:
+        lock = sqlite3.connect(path, timeout=0)
+    except sqlite3.Error:
+        yield False
+        return
+    with closing(lock):
+        try:
+            # The journal would be another file.
+            lock.execute("PRAGMA journal_mode = OFF")
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.Error:
+            yield False
+        else:
+            yield True
 
 
 def _pile(database: sqlite3.Connection, table: str) -> Pile:

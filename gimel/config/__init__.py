@@ -4,7 +4,7 @@
 settings, and holds the sections `aws` and `limits`. `stack` holds the sections `timeouts`,
 `reserved_concurrency`, `throttle`, `vpc` and `domain`, the base class of all sections, and the
 validators that they share. `redis` holds the section `redis`, and `advice`, which tells a user what
-is wrong with Redis and what to do.
+is wrong with Redis and what to do. `local_backends` records the keys of backends on this machine.
 
 Read `settings` first.
 """

@@ -1,15 +1,16 @@
 """The demo of `gimel local --demo`: a few made-up experiments, and a page to click through."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from importlib.resources import files
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from gimel import wsgi
 from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import DEMO_NAMESPACE as NAMESPACE
-from gimel.backend.wire import MAX_BATCH, Event
+from gimel.backend.wire import MAX_BATCH, Event, ProxyEvent, Response
 from gimel.snippet import snippet
 
 EXPERIMENT = "button colour"
@@ -61,22 +62,13 @@ def _events() -> Iterator[Event]:
                         yield Event(NAMESPACE, experiment, goal, arm.variant, uuid)
 
 
-App = Callable[..., Iterable[bytes]]
-
-
-def add_page(app: App) -> App:
-    """Return the app with the demo page at `/`."""
-
-    def app_with_page(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if (environ["REQUEST_METHOD"], environ["PATH_INFO"]) != ("GET", "/"):
-            return app(environ, start_response)
-        # Without a URL, the page sends events to the host that it was opened from.
-        body = page(url="").encode()
-        headers = [("content-type", "text/html; charset=utf-8"), ("content-length", str(len(body)))]
-        start_response("200 OK", headers)
-        return [body]
-
-    return app_with_page
+def answer(event: ProxyEvent) -> Response:
+    """Answer a request as the backend does, with the demo page at `/`."""
+    if event["routeKey"] != "GET /":
+        return wsgi.answer(event)
+    # Without a URL, the page sends events to the host that it was opened from.
+    headers = {"content-type": "text/html; charset=utf-8"}
+    return {"statusCode": 200, "headers": headers, "body": page(url="")}
 
 
 def page(url: str) -> str:

@@ -8,6 +8,7 @@ import click
 from gimel.backend.wire import DEFAULT_NAMESPACE
 from gimel.client import Backend, Client
 from gimel.config.file import load
+from gimel.config.local_backends import key_of
 
 namespace_option = click.option(
     "--namespace",
@@ -18,14 +19,15 @@ namespace_option = click.option(
 url_option = click.option(
     "--url",
     help="Use the backend at this URL, e.g. http://127.0.0.1:8000, instead of the deployed one. "
-    "If the backend requires a key, set it in the environment variable GIMEL_KEY.",
+    "Its key comes from the environment variable GIMEL_KEY. The key of `gimel local` on this "
+    "machine is found without it.",
 )
 
 
 def find_backend(config_file: Path | None, url: str | None) -> Backend:
     """Return the backend at `url` or, without one, the deployed backend."""
     if url is not None:
-        return Backend(url.rstrip("/"), os.environ.get("GIMEL_KEY", ""))
+        return Backend(url.rstrip("/"), os.environ.get("GIMEL_KEY") or key_of(url))
     from gimel.stack.deployed import find
 
     return find(load(config_file).config)

@@ -1,14 +1,13 @@
 """`gimel local` without its Redis: what is answered 200 is on the disk, and counted afterwards."""
 
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ import pytest
 import redis
 import requests
 
-from gimel.backend.queue import Backlog, NotQueuedError, Pile
+from gimel.backend.queue import Backlog, NotQueuedError, Pile, decode
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
-from tests.support.servers import free_port, kill, url_of, valkey
+from gimel.client import BackendError
+from tests.support.gimel_local import LocalBackend, trials
+from tests.support.servers import kill, url_of, valkey
 from tests.support.waiting import wait
 
 ONE, TWO, THREE = (Event("n", "e", "participate", "a", uuid) for uuid in "123")
@@ -82,7 +83,7 @@ def test_threads_and_processes_share_it(tmp_path: Path) -> None:
     script = """
 import sys
 from pathlib import Path
-from gimel.backend.queue import NotQueuedError
+from gimel.backend.queue import NotQueuedError, decode
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 spool = Spool(Path(sys.argv[1]))
@@ -221,31 +222,30 @@ def test_its_backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         spool.backlog()
 
 
+def test_what_is_set_aside_leaves_room_for_what_waits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spool = Spool(tmp_path, largest=128 << 10)
+    events = [ONE._replace(experiment="e" * 200, uuid=str(n)) for n in range(20)]
+    for _ in range(50):
+        spool.put(events)
+        spool.replay(lambda events: dict.fromkeys(range(len(events)), "over a limit"))
+    with sqlite3.connect(tmp_path / "spool.sqlite") as database:
+        (size,) = database.execute("SELECT sum(length(message)) FROM aside").fetchone()
+        (oldest,) = database.execute("SELECT message FROM aside ORDER BY id").fetchone()
+    assert 20 << 10 < size <= 32 << 10
+    assert decode(oldest) == events
+    assert '"discarded_messages": 1' in capsys.readouterr().out
+    spool.put(events)
+    assert replayed(spool) == events
+
+
 def test_a_disk_that_fails_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(NotQueuedError, match="unable to open"):
         Spool(tmp_path / "not there").put([ONE])
 
 
 # The process
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextmanager
-def local(folder: Path, *options: str) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "gimel", "local", "--port", str(port)]
-    process = subprocess.Popen([*command, "--data-dir", str(folder), *options])
-    try:
-        wait(lambda: process.poll() is not None or listens(port))
-        assert process.poll() is None
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
 
 
 def send(url: str, uuid: str) -> dict[str, object]:
@@ -256,36 +256,35 @@ def send(url: str, uuid: str) -> dict[str, object]:
     return body
 
 
-def has_counted(url: str, trials: int) -> bool:
-    answer = requests.get(f"{url}/experiments", timeout=60)
-    if answer.status_code != 200 or not answer.json()[1:]:
-        return False
-    seen = answer.json()[1]["variants"][0]["trials"]
-    assert seen <= trials
-    return bool(seen == trials)
+def has_counted(local: LocalBackend, number: int) -> bool:
+    with suppress(BackendError):
+        seen = trials(local.client).get("e", 0)
+        assert seen <= number
+        return bool(seen == number)
+    return False
 
 
 @pytest.mark.slow
 def test_local_outlives_its_valkey(tmp_path: Path) -> None:
-    with local(tmp_path) as url:
-        assert "queued" not in send(url, "0")
+    with LocalBackend(tmp_path) as local:
+        assert "queued" not in send(local.url, "0")
         with redis.Redis(unix_socket_path=str(tmp_path / "valkey.sock")) as client:
             kill(client)
         for n in range(1, 20):
-            send(url, str(n))
+            send(local.url, str(n))
         # The embedded Valkey is started again.
-        wait(lambda: has_counted(url, 20))
-    with local(tmp_path) as url:
-        wait(lambda: has_counted(url, 20))
+        wait(lambda: has_counted(local, 20))
+    with LocalBackend(tmp_path) as local:
+        wait(lambda: has_counted(local, 20))
 
 
 @pytest.mark.slow
 def test_what_waited_is_counted_at_the_next_start(tmp_path: Path) -> None:
     folder = tmp_path / "made at the start"
-    with valkey() as lost, local(folder, "--redis-url", url_of(lost)) as url:
+    with valkey() as lost, LocalBackend(folder, "--redis-url", url_of(lost)) as local:
         kill(lost)
         for n in range(5):
-            assert send(url, str(n))["queued"] is True
-    with valkey() as server, local(folder, "--redis-url", url_of(server)) as url:
-        wait(lambda: has_counted(url, 5))
-        assert "queued" not in send(url, "5")
+            assert send(local.url, str(n))["queued"] is True
+    with valkey() as server, LocalBackend(folder, "--redis-url", url_of(server)) as local:
+        wait(lambda: has_counted(local, 5))
+        assert "queued" not in send(local.url, "5")

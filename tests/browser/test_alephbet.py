@@ -13,7 +13,6 @@ from urllib.parse import parse_qs, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page, Request
 
-from gimel.client import Client
 from gimel.snippet import ALEPHBET_URL
 from tests.support.gimel_local import LocalBackend
 from tests.support.shop import Shop, serve_alephbet, wait_for_queue
@@ -84,7 +83,7 @@ def complete(page: Page, goal: str, times: int = 1, *, unique: bool = True) -> N
 
 def counts(backend: LocalBackend, name: str = "e") -> tuple[int, dict[str, int]]:
     """Visitors, and each goal's conversions, over all variants."""
-    found = Client(backend.url).experiment(name)
+    found = backend.client.experiment(name)
     goals = {
         goal["goal"]: sum(row["successes"] for row in goal["results"]) for goal in found["goals"]
     }
@@ -125,7 +124,7 @@ def test_goals_that_are_not_unique_count_each_time(
 def test_weights_and_sample_are_counted_as_they_fell(
     browser: Browser, shop: Shop, local: LocalBackend
 ) -> None:
-    client = Client(local.url)
+    client = local.client
     client.configure("e", {"counting": "exact"})
     options = PLAIN | {"sample": 0.5, "variants": {"blue": 80, "red": 20}}
     with visit(browser, shop, local) as (page, _):
@@ -145,7 +144,7 @@ def test_a_late_flush_sends_many_times_what_counts_once(
     browser: Browser, shop: Shop, local: LocalBackend
 ) -> None:
     """AlephBet sends its whole queue again with every event, what is under way included."""
-    Client(local.url).configure("e", {"counting": "exact"})
+    local.client.configure("e", {"counting": "exact"})
     with visit(browser, shop, local) as (page, sent):
         with local.down():
             start(page)

@@ -2,7 +2,6 @@
 
 from playwright.sync_api import Browser
 
-from gimel.client import Client
 from tests.support.documented_examples import ADDRESS, examples, for_backend, wait_for
 from tests.support.gimel_local import LocalBackend
 from tests.support.shop import Shop
@@ -17,7 +16,7 @@ def test_fetch_and_send_beacon(browser: Browser, shop: Shop, local: LocalBackend
     preflights = []
     page.on("request", lambda each: preflights.append(each) if each.method == "OPTIONS" else None)
     page.goto(shop.url)
-    client = Client(local.url)
+    client = local.client
     wait_for(client, "signup", 1)
     fields = {"experiment": "button color", "variant": "red", "event": "x", "uuid": "1"}
     assert page.evaluate("fields => track(fields)", fields) is True

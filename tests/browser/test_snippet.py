@@ -66,7 +66,7 @@ def test_unsent_events_survive_a_reload(local: LocalBackend, page: Page, shop: S
         wait_for_queue(page, 2)
     page.reload()
     wait_for_queue(page, 0)
-    assert counts(Client(local.url), "reloaded") == (1, 1)
+    assert counts(local.client, "reloaded") == (1, 1)
 
 
 @pytest.mark.parametrize("adapter", ADAPTERS)
@@ -82,7 +82,7 @@ def test_alephbets_own_queue_is_sent_with_the_next_event(
         wait_for_queue(page, 1)
     page.get_by_text("signup").click()
     wait_for_queue(page, 0)
-    assert counts(Client(local.url), "unmodified") == (1, 1)
+    assert counts(local.client, "unmodified") == (1, 1)
 
 
 def test_events_wait_while_redis_is_away(deployed: Any, page: Page, shop: Shop) -> None:

@@ -19,7 +19,6 @@ import os
 import random
 import sqlite3
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -29,12 +28,10 @@ from urllib.parse import urlencode
 
 import redis
 
-from gimel import wsgi
+from gimel import replayer, wsgi
 from gimel.backend import process
 from gimel.backend.counting.declaring import change
 from gimel.backend.counting.exact import EXACT
-from gimel.backend.queue import NotQueuedError
-from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 from tests.full import ledger_deployed, membership
 from tests.full.faults import Pair, faults_of
@@ -108,7 +105,7 @@ def _run(
     change(process.connection(), (NAMESPACE, "x"), {"counting": EXACT}, "owner")
     faults["stopped, and the spool full (503)"] = lambda: _spool_full(pair, place)
     # A log line for each request that is queued is of no use here.
-    with contextlib.redirect_stdout(None), _replaying(Spool(place)):
+    with contextlib.redirect_stdout(None), _replaying():
         load = Load(ask, events, clients, singles=40, batch=40, hurry=0.05)
         done = disturb(load, faults, pause)
     figures = verify(pair, load)
@@ -146,25 +143,14 @@ def _spool_full(pair: Pair, place: Path) -> None:
 
 
 @contextlib.contextmanager
-def _replaying(spool: Spool) -> Iterator[None]:
-    """Replay once a second, as `gimel local` does; at the end until nothing waits."""
-    ended = threading.Event()
-
-    def replay() -> None:
-        while True:
-            last = ended.wait(1.0)
-            with contextlib.suppress(redis.RedisError, NotQueuedError):
-                spool.replay(process.intake().count)
-                if last:
-                    return
-
-    thread = threading.Thread(target=replay)
-    thread.start()
+def _replaying() -> Iterator[None]:
+    """The application replays the spool by itself; at the end until nothing waits."""
     try:
         yield
+        while replayer.replay():
+            time.sleep(1.0)
     finally:
-        ended.set()
-        thread.join()
+        replayer.stop()
 
 
 def verify(pair: Pair, load: Load) -> dict[str, Any]:

@@ -52,7 +52,9 @@ def backend(folder: Path, redis_url: str) -> Iterator[tuple[str, int]]:
     port = free_port()
     command = [sys.executable, "-m", "gimel", "local", "--port", str(port)]
     command += ["--data-dir", str(folder), "--redis-url", redis_url]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    environ = os.environ | {"HOME": str(folder.parent)}
+    process = subprocess.Popen(command, env=environ, **quiet)
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(200):
@@ -66,9 +68,10 @@ def backend(folder: Path, redis_url: str) -> Iterator[tuple[str, int]]:
         process.wait(20)
 
 
-def send(url: str, rate: int, ends: float, tally: dict[str, int]) -> None:
+def send(url: str, key: str, rate: int, ends: float, tally: dict[str, int]) -> None:
     """Single events at this rate; each hundredth time a batch of 100, and a read."""
     with requests.Session() as session:
+        session.headers["x-api-key"] = key
         for number in itertools.count():
             if time.monotonic() > ends:
                 return
@@ -100,8 +103,9 @@ def measure(seconds: float, rate: int, folder: Path) -> dict[str, Any]:
     ended = Flag()
     with backend(folder / "local", pair.url) as (url, process):
         ends = time.monotonic() + seconds
+        key = (folder / "local" / "key").read_text().strip()
         threads = [
-            Thread(target=send, args=(url, rate, ends, tally)),
+            Thread(target=send, args=(url, key, rate, ends, tally)),
             Thread(target=disturb, args=(pair, seconds / 10, ended, done)),
         ]
         for thread in threads:

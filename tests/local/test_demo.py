@@ -6,7 +6,6 @@ import pytest
 import redis
 import requests
 
-from gimel.client import Client
 from gimel.local.demo import EXPERIMENTS
 from tests.support.gimel_local import LocalBackend, trials
 from tests.support.servers import url_of
@@ -16,10 +15,10 @@ from tests.support.servers import url_of
 def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
     arguments = ("--demo", "--redis-url", url_of(store))
     with LocalBackend(tmp_path, *arguments) as local:
-        once = trials(local.url, "demo")
+        once = trials(local.client, "demo")
         page = requests.get(f"{local.url}/", timeout=60)
     with LocalBackend(tmp_path, *arguments) as again:
-        assert trials(again.url, "demo") == once
+        assert trials(again.client, "demo") == once
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert "AlephBet.GimelAdapter" in page.text
     meant = {name: sum(arm.visitors for arm in arms) for name, arms in EXPERIMENTS.items()}
@@ -29,7 +28,7 @@ def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
 def test_the_demo_shows_a_winner_a_tie_and_an_early_state(
     running: tuple[LocalBackend, Path],
 ) -> None:
-    found = {each["experiment"]: each for each in Client(running[0].url).experiments("demo")}
+    found = {each["experiment"]: each for each in running[0].client.experiments("demo")}
     assert not any(each["srm"]["alarm"] for each in found.values())
     verdicts = {
         name: {goal["goal"]: goal["verdict"]["winner"] for goal in each["goals"]}

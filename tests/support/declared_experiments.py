@@ -8,6 +8,7 @@ import redis
 import requests
 
 from gimel.backend.counting.keys import ignored_events, ignored_names
+from tests.support.gimel_local import key_header
 
 DEFINITION: dict[str, Any] = {
     "hypothesis": "Red draws the eye",
@@ -23,13 +24,18 @@ ARMS = {"blue": (30, {"signup": 3}), "red": (31, {"signup": 5})}
 def put(url: str, namespace: str, name: str, **changes: Any) -> None:
     fields = {"namespace": namespace, "experiment": name}
     requests.put(
-        f"{url}/experiment", params=fields, json=DEFINITION | changes, timeout=60
+        f"{url}/experiment",
+        params=fields,
+        json=DEFINITION | changes,
+        headers=key_header(url),
+        timeout=60,
     ).raise_for_status()
 
 
 def read(url: str, namespace: str, name: str) -> Any:
     fields = {"namespace": namespace, "experiment": name}
-    return requests.get(f"{url}/experiment", params=fields, timeout=60).json()
+    headers = key_header(url)
+    return requests.get(f"{url}/experiment", params=fields, headers=headers, timeout=60).json()
 
 
 def tally(data_dir: Path, namespace: str, experiment: str, variant: str) -> None:

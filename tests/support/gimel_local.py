@@ -1,5 +1,6 @@
 """`gimel local` as a process."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,14 +11,17 @@ from pathlib import Path
 from gimel.client import Client
 
 SECONDS = 60
+# The key of each backend, by its address
+KEYS: dict[str, str] = {}
 
 
 class LocalBackend:
     """`gimel local` on a free port, from the moment it is ready until `stop`."""
 
-    key = None
-
     def __init__(self, data_dir: Path, *arguments: str) -> None:
+        self.data_dir = data_dir
+        # `gimel local` records its key in its user's home.
+        self.environ = {"HOME": str(data_dir.resolve().parent)}
         self._arguments = ["--data-dir", str(data_dir), *arguments]
         self._port = "0"
         self.start()
@@ -30,6 +34,7 @@ class LocalBackend:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            env=os.environ | self.environ,
         )
         self.printed = ""
         assert self._process.stdout
@@ -38,10 +43,28 @@ class LocalBackend:
             if line.startswith("Events"):
                 self.url = line.split()[1].removesuffix("/e").replace("0.0.0.0", "127.0.0.1")
                 self._port = self.url.rpartition(":")[2]
+                KEYS[self.url] = self.key
             if line.startswith("Ctrl-C"):
                 return
         self._process.communicate(timeout=SECONDS)
         raise AssertionError(self.printed)
+
+    @property
+    def key(self) -> str:
+        return (self.data_dir / "key").read_text("utf-8").strip()
+
+    @property
+    def port(self) -> int:
+        return int(self._port)
+
+    @property
+    def client(self) -> Client:
+        return Client(self.url, self.key)
+
+    def kill(self) -> None:
+        """End it as `kill -9` does."""
+        self._process.kill()
+        self._process.communicate(timeout=SECONDS)
 
     def children(self) -> list[int]:
         """The processes that it started."""
@@ -74,8 +97,12 @@ class LocalBackend:
             self.stop()
 
 
-def trials(url: str, namespace: str = "alephbet", key: str | None = None) -> dict[str, int]:
+def key_header(url: str) -> dict[str, str]:
+    return {"x-api-key": KEYS[url]} if url in KEYS else {}
+
+
+def trials(client: Client, namespace: str = "alephbet") -> dict[str, int]:
     return {
         found["experiment"]: sum(variant["trials"] for variant in found["variants"])
-        for found in Client(url, key).experiments(namespace)
+        for found in client.experiments(namespace)
     }

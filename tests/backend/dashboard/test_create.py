@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from playwright.sync_api import Locator, Page, Route, expect
 
 from gimel.snippet import snippet
@@ -189,12 +188,7 @@ def test_a_mistake_is_shown_at_its_field(
         )
     expect(field(next(iter(errors)))).to_be_focused()
     expect(dialog.get_by_role("alert")).to_be_empty()
-    assert (
-        requests.get(
-            f"{served.url}/experiments", params={"namespace": "mistakes"}, timeout=60
-        ).json()[1]["experiment"]
-        == "taken"
-    )
+    assert served.client.experiments("mistakes")[0]["experiment"] == "taken"
 
 
 def test_a_goal_list_needs_a_primary_goal(served: LocalBackend, visit: Opener) -> None:
@@ -224,8 +218,7 @@ def test_a_failed_request_loses_no_input(served: LocalBackend, visit: Opener) ->
 
 def test_a_deleted_name_says_how_to_use_it_again(served: LocalBackend, visit: Opener) -> None:
     put(served.url, "deleted", "n")
-    fields = {"namespace": "deleted", "experiment": "n"}
-    requests.delete(f"{served.url}/delete", params=fields, timeout=60).raise_for_status()
+    served.client.delete("n", "deleted")
     dialog = opened(visit(served.url, {"namespace": "deleted"}))
     dialog.get_by_role("button", name="Create").click()
     expect(dialog.get_by_role("alert")).to_contain_text("gimel delete --forget")

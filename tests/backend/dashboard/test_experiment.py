@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from gimel.client import Client
 from gimel.terminal import results
 from tests.support.dashboard_page import Opener, address, events, fragment_of, row, send
 from tests.support.gimel_local import LocalBackend
@@ -19,7 +18,7 @@ FORMULA = "=HYPERLINK(0)"
 
 
 def test_the_experiment_shows_what_the_backend_says(shop: LocalBackend, visit: Opener) -> None:
-    said = Client(shop.url).experiment("Button 10", "shop")
+    said = shop.client.experiment("Button 10", "shop")
     page = visit(shop.url, {"namespace": "shop", "experiment": "Button 10"}, locale="de-DE")
     goal = next(each for each in said["goals"] if each["goal"] == "signup")
     expect(page.locator(".reason")).to_have_text(goal["verdict"]["reason"])
@@ -47,7 +46,7 @@ def test_all_intervals_of_a_goal_have_one_scale_around_zero(
     arms = {name: (2000, {"g": 300 + 60 * number}) for number, name in enumerate("abcd")}
     send(shop.url, events("scale", "four", arms))
     page = visit(shop.url, {"namespace": "scale", "experiment": "four"})
-    (goal,) = Client(shop.url).experiment("four", "scale")["goals"]
+    (goal,) = shop.client.experiment("four", "scale")["goals"]
     ratios = []
     for result in goal["results"][1:]:
         line = row(page, result["label"]).locator(".reach")
@@ -101,7 +100,7 @@ def test_downloads_hold_what_the_backend_says(
 ) -> None:
     arms = {'a "b", c': (40, {"+1": 9}), " @x": (41, {"+1": 12}), "ok": (0, {"+1": 1})}
     send(shop.url, events("files", FORMULA, arms))
-    said = Client(shop.url).experiment(FORMULA, "files")
+    said = shop.client.experiment(FORMULA, "files")
     page = visit(shop.url, {"namespace": "files", "experiment": FORMULA})
     saved = {}
     for kind in ("CSV", "JSON"):

@@ -12,7 +12,7 @@ from tests.support.dashboard_page import (
     send,
 )
 from tests.support.deployments import Deployment
-from tests.support.gimel_local import LocalBackend
+from tests.support.gimel_local import LocalBackend, key_header
 
 
 def test_the_page_is_one_response_that_allows_nothing_else(
@@ -37,7 +37,8 @@ def test_the_page_is_one_response_that_allows_nothing_else(
 
 def transferred(url: str) -> int:
     """Return the size of an answer as a browser receives it, gzipped."""
-    with requests.get(url, timeout=60, stream=True) as answer:
+    headers = key_header(url.partition("/experiments")[0])
+    with requests.get(url, headers=headers, timeout=60, stream=True) as answer:
         assert answer.headers["content-encoding"] == "gzip"
         return len(answer.raw.read(decode_content=False))
 

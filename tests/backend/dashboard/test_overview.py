@@ -4,7 +4,6 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from gimel.client import Client
 from gimel.snippet import snippet
 from tests.support.dashboard_page import Opener, events, fragment_of, row, send
 from tests.support.gimel_local import LocalBackend
@@ -25,7 +24,7 @@ def test_the_overview_says_how_each_experiment_stands(shop: LocalBackend, visit:
     )
     expect(row(page, "Lopsided")).to_contain_text("Do not trust")
     expect(row(page, "Button 9")).to_contain_text("Keep collecting")
-    interval = Client(shop.url).experiment("Button 10", "shop")["goals"][1]["results"][1]
+    interval = shop.client.experiment("Button 10", "shop")["goals"][1]["results"][1]
     low, high = interval["lift_interval_always_valid"]
     drawn = row(page, "Button 10").locator(".plot")
     expect(drawn).to_have_role("img")

@@ -25,7 +25,7 @@ def opened_fixture(
     name = str(request.node.name)
     send(shared.url, events("settings", name, ARMS))
     page = visit(shared.url, {"namespace": "settings", "experiment": name})
-    return page, Client(shared.url), name
+    return page, shared.client, name
 
 
 def said(client: Client, name: str) -> dict[str, Any]:
@@ -147,14 +147,14 @@ def test_delete_asks_for_the_name(shared: LocalBackend, visit: Opener, named: st
     field.fill("plain name")
     expect(button).to_be_disabled()
     page.keyboard.press("Enter")
-    assert Client(shared.url).experiment(named, "settings")
+    assert shared.client.experiment(named, "settings")
     field.fill("Plain name" if named == "Plain name" else "delete")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Experiments")
     expect(page.locator(".list")).to_contain_text("stays")
     expect(page.locator(".list")).not_to_contain_text(named)
     with pytest.raises(BackendError, match="no such experiment"):
-        Client(shared.url).experiment(named, "settings")
+        shared.client.experiment(named, "settings")
 
 
 def test_the_keyboard_does_it_all(opened: tuple[Page, Client, str]) -> None:

@@ -1,0 +1,128 @@
+"""The spool behind servers with several processes: what waits is counted, whoever dies."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import redis
+import requests
+
+from gimel.client import BackendError, Client
+from tests.support.gimel_local import trials
+from tests.support.handler_requests import KEY
+from tests.support.http_server import granian
+from tests.support.servers import free_port, kill, url_of, valkey
+from tests.support.waiting import wait
+
+pytestmark = pytest.mark.slow
+
+
+def gunicorn(app: str, port: int, *options: str) -> list[str]:
+    command = [sys.executable, "-m", "gunicorn", app, "--bind", f"127.0.0.1:{port}"]
+    return [*command, "--log-level", "warning", *options]
+
+
+# A worker that is told to stop while it starts does not stop: granian kills it after 10 s.
+TWO = ("--workers", "2", "--respawn-failed-workers", "--workers-kill-timeout", "10")
+SERVERS = {
+    "granian, RSGI": lambda port: granian("gimel.rsgi:app", port, *TWO),
+    "granian, WSGI": lambda port: granian("gimel.wsgi:app", port, *TWO),
+    "gunicorn": lambda port: gunicorn("gimel.wsgi:app", port, "--workers", "2"),
+    "gunicorn that loads the application first": lambda port: gunicorn(
+        "gimel.wsgi:app", port, "--workers", "2", "--preload"
+    ),
+}
+
+
+@contextmanager
+def serving(server: str, spool: Path, redis_url: str) -> Iterator[tuple[str, int]]:
+    """A server with two workers: its address and its process."""
+    port = free_port()
+    environ = {
+        "GIMEL_REDIS_URL": redis_url,
+        "GIMEL_KEY_SHA256": hashlib.sha256(KEY.encode()).hexdigest(),
+        "GIMEL_SPOOL": str(spool),
+    }
+    process = subprocess.Popen(SERVERS[server](port), env=os.environ | environ)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait(lambda: answers(url))
+        yield url, process.pid
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def answers(url: str) -> bool:
+    with suppress(requests.ConnectionError):
+        return requests.get(f"{url}/dashboard", timeout=60).status_code == 200
+    return False
+
+
+def workers(process: int) -> list[int]:
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in children]
+
+
+def send(url: str, uuid: int) -> bool:
+    """Send an event. Return whether it was queued."""
+    fields = {"experiment": "e", "variant": "a", "event": "participate", "uuid": str(uuid)}
+    answer = requests.get(f"{url}/e", fields, timeout=60)
+    assert answer.status_code == 200
+    return "queued" in answer.json()
+
+
+def counted(url: str) -> int:
+    # A connection to a worker that was killed is reset.
+    with suppress(BackendError, requests.ConnectionError):
+        return trials(Client(url, KEY)).get("e", 0)
+    return 0
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_what_was_queued_is_counted_when_redis_is_back(server: str, tmp_path: Path) -> None:
+    with (
+        valkey() as store,
+        serving(server, tmp_path, url_of(store)) as (url, _),
+    ):
+        store.replicaof("127.0.0.1", "1")
+        assert [send(url, number) for number in range(8)] == [True] * 8
+        store.replicaof("NO", "ONE")
+        wait(lambda: counted(url) == 8)
+
+
+@pytest.mark.parametrize("server", ["granian, RSGI", "gunicorn"])
+def test_another_worker_replays_when_one_is_killed(server: str, tmp_path: Path) -> None:
+    with (
+        valkey() as store,
+        serving(server, tmp_path, url_of(store)) as (url, process),
+    ):
+        store.replicaof("127.0.0.1", "1")
+        assert all(send(url, number) for number in range(20))
+        os.kill(workers(process)[0], signal.SIGKILL)
+        store.replicaof("NO", "ONE")
+        wait(lambda: counted(url) == 20)
+
+
+def test_nothing_is_counted_twice_or_lost_when_the_server_is_killed(tmp_path: Path) -> None:
+    with valkey() as store, serving("granian, RSGI", tmp_path, url_of(store)) as (url, process):
+        kill(store)
+        assert all(send(url, number) for number in range(20))
+        for each in [process, *workers(process)]:
+            os.kill(each, signal.SIGKILL)
+    with valkey() as store, serving("granian, RSGI", tmp_path, url_of(store)) as (url, _):
+        wait(lambda: counted(url) == 20)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_body_in_chunks_is_read(server: str, tmp_path: Path, store: redis.Redis) -> None:
+    event = b'{"experiment":"e","variant":"a","event":"participate","uuid":"1"}'
+    with serving(server, tmp_path, url_of(store)) as (url, _):
+        answer = requests.post(f"{url}/e", iter([event[:20], event[20:]]), timeout=60)
+        assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
