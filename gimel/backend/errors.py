@@ -6,6 +6,7 @@ GimelError                     the message says what is wrong and what to do
 ├── FailedCallError            aws_lambda.py: a call by gimel 1.x's REST API failed
 ├── BackendError               client.py: a backend refused, or did not answer
 ├── ConfigError                config/file.py: config.json is missing or wrong
+├── BackupError                terminal/backup/section.py: counts cannot be saved, read or merged
 ├── LocalError                 local/server.py: the backend on this machine cannot start
 ├── DeployError                stack/wanted.py: a stack is missing, or is not as it should be
 │   └── InterruptedDeployError stack/apply.py: Ctrl-C stopped a deploy
