@@ -24,6 +24,7 @@ from gimel.terminal.backup.section import BackupError, Record, Section, Sections
 
 # Rises when a reader of this version would misread a file.
 VERSION = 1
+_OTHER = "is no file of `gimel export`, or damaged"
 _DAMAGED = "the file is damaged or incomplete"
 _NEWER = "a newer Gimel wrote it: update Gimel"
 
@@ -112,7 +113,7 @@ class File:
         lines = self._lines()
         header = next(lines, {})
         if "gimel_export" not in header:
-            raise BackupError(f"{self._path} is no file of `gimel export`")
+            raise BackupError(f"{self._path} {_OTHER}")
         if header["gimel_export"] != VERSION or header.get("data_model", 0) > DATA_MODEL:
             raise BackupError(f"{self._path}: {_NEWER}")
         line: dict[str, Any] | None = next(lines, None)
@@ -149,7 +150,7 @@ class File:
         except FileNotFoundError:
             raise BackupError(f"{self._path} does not exist") from None
         except gzip.BadGzipFile:
-            raise BackupError(f"{self._path} is no file of `gimel export`, or damaged") from None
+            raise BackupError(f"{self._path} {_OTHER}") from None
         except (EOFError, zlib.error):
             raise BackupError(f"{self._path}: {_DAMAGED}") from None
         except OSError as error:
@@ -193,9 +194,10 @@ def _decoded(value: Any, kind: str) -> Any:
         return found
     if type == "string" and isinstance(value, int) and value >= 0:
         return str(value).encode()
-    texts = list(value.values()) if type == "hash" and isinstance(value, dict) else value
-    if type == "string" or not texts or not isinstance(texts, list):
+    wanted = {"hash": dict, "set": list, "list": list}.get(type)
+    if wanted is None or not isinstance(value, wanted) or not value:
         raise ValueError("not a value of this type")
+    texts = list(value.values()) if isinstance(value, dict) else value
     if not all(isinstance(each, str) for each in texts):
         raise ValueError("not a text")
     if kind == "<ns>:ignored":

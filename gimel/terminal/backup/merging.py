@@ -110,11 +110,13 @@ class Merger:
         records, self._waiting = self._waiting, []
         self.compared += len(records)
         found = self._ask([("GET", record.key) for record in records])
-        # Most keys of a new Redis are missing: one command writes each of them.
-        missing = [each for each, here in zip(records, found, strict=True) if here is None]
-        self._ask([("SET", each.key, _raw(each.value), "NX") for each in missing])
         lower = [each for each, here in zip(records, found, strict=True) if _is_lower(each, here)]
         self.new += len(lower)
+        # Most keys of a new Redis are missing: one command writes each of them.
+        missing = [each for each, here in zip(records, found, strict=True) if here is None]
+        replies = self._ask([("SET", each.key, _raw(each.value), "NX") for each in missing])
+        written = {each.key for each, done in zip(missing, replies, strict=True) if done}
+        lower = [each for each in lower if each.key not in written]
         while lower:
             self._ask([command for each in lower for command in _merge(each)])
             # Read again: another import may have used the same temporary keys.

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.keys import MOVING, ExperimentName, declared_name, deleted_experiments
+from gimel.backend.counting.keys import MOVING, ExperimentName, deleted_experiments
 from gimel.backend.redis.connection import Connection
 from gimel.terminal.backup.merging import Merger, Settings
 from gimel.terminal.backup.reading import Reader
 from gimel.terminal.backup.section import BackupError, Section
-from gimel.terminal.text import plain
 
 Say = Callable[[str], None]
 # Seconds without anything new after which the old Redis counts as unused. A function runs for 29 s
@@ -61,24 +60,22 @@ class Move:
         """
         merger, copied = Merger(self._target), self._copied()
         self.problems = {}
-        seen: set[str] = set()
         for section, records in Reader(self._source, say=self._say_once).sections():
-            base = None
-            if section.experiment is not None and not section.is_deleted:
-                name = declared_name(_name(section))
-                seen.add(name)
-                base = copied.get(name)
-                if not self._may_copy(merger, section, base, is_switched):
-                    continue
+            base: Settings | None = None
             try:
+                if section.experiment is not None and not section.is_deleted:
+                    base = copied.pop(_name(section), None)
+                    if not self._may_copy(merger, section, base, is_switched=is_switched):
+                        continue
                 for record in records:
                     # Marks of deleted experiments may have been removed at the target since.
                     if record.kind != "<ns>:deleted" or not is_switched:
                         merger.add(section, record, base)
+                merger.flush()
             except BackupError as error:
                 self.problems[section.label] = str(error)
-            merger.finish(section)
-        self._delete({name: copied[name] for name in copied.keys() - seen})
+        for name, settings in copied.items():
+            self._delete_copy(merger, Section(*name), settings)
         self.compared = merger.compared
         return merger.new
 
@@ -106,51 +103,59 @@ class Move:
         self._ask(self._target, ("UNLINK", MOVING))
 
     def _may_copy(
-        self, merger: Merger, section: Section, base: Settings | None, is_switched: bool
+        self, merger: Merger, section: Section, base: Settings | None, *, is_switched: bool
     ) -> bool:
-        """Return whether to copy an experiment, after recording that it is copied."""
-        (theirs,) = self._source.run(
-            lambda: self._source.query([("HGETALL", section.keys.settings)])
-        )
-        is_gone = not merger.is_listed(section) and not merger.settings_of(section)
-        if merger.is_deleted(section) or (is_switched and base is not None and is_gone):
+        """Return whether to copy an experiment, after recording that it is copied.
+
+        Raises BackupError if the one at the target is another one.
+        """
+        theirs = Merger(self._source).settings_of(section)
+        if base and _beginning(base) not in ((None, None), _beginning(theirs)):
+            raise BackupError(
+                f"experiment {section.label} was begun anew during the move, and the new Redis has "
+                "a copy of what it was before: move again, into an empty Redis"
+            )
+        if merger.is_deleted(section):
+            if is_switched or Merger(self._source).is_deleted(section):
+                return False
+            marks = deleted_experiments(section.namespace)
+            self._ask(self._target, ("SREM", marks, _name(section)[1]))
+        was_copied = is_switched and base is not None
+        if was_copied and not (merger.is_listed(section) or merger.settings_of(section)):
             return False
         if problem := merger.conflict(section, theirs):
-            here = merger.settings_of(section)
-            if is_switched or base is None or here.get("salt") != base.get("salt"):
-                self.problems[section.label] = problem
-                return False
-            # It was begun anew at the source: what was copied of it before is obsolete.
-            Counters(self._target).delete(*_name(section), forget=True)
-            base = None
-        if not is_switched or base is None:
-            kept = json.dumps([*_name(section), dict(theirs)])
-            self._ask(self._target, ("HSET", MOVING, declared_name(_name(section)), kept))
+            raise BackupError(problem)
+        if not was_copied:
+            name = json.dumps(_name(section))
+            self._ask(self._target, ("HSET", MOVING, name, json.dumps(theirs)))
         return True
 
-    def _copied(self) -> dict[str, dict[str, str]]:
+    def _copied(self) -> dict[ExperimentName, dict[str, str]]:
         """Return the settings of each experiment when it was copied last."""
         found = self._ask(self._target, ("HGETALL", MOVING))
-        return {name: json.loads(text)[2] for name, text in found.items() if name}
+        names = {tuple(json.loads(name)): text for name, text in found.items() if name}
+        return {(space, name): json.loads(text) for (space, name), text in names.items()}
 
-    def _delete(self, gone: dict[str, dict[str, str]]) -> None:
-        """Delete at the target the copies of experiments that the source has no longer."""
-        found = self._ask(self._target, ("HGETALL", MOVING))
-        for name, settings in gone.items():
-            namespace, experiment, _ = json.loads(found[name])
-            section = Section(namespace, experiment)
-            here = Merger(self._target).settings_of(section)
-            marks = deleted_experiments(namespace)
-            is_marked = self._ask(self._source, ("SISMEMBER", marks, experiment)) == 1
-            if here and here.get("salt") == settings.get("salt"):
-                Counters(self._target).delete(namespace, experiment, forget=not is_marked)
-                self._say(f"deleted the copy of {section.label}: it was deleted meanwhile")
-            self._ask(self._target, ("HDEL", MOVING, name))
+    def _delete_copy(self, merger: Merger, section: Section, settings: Settings) -> None:
+        """Delete at the target the copy of an experiment that was deleted at the source.
+
+        If it is missing there and is not marked as deleted, the source may have lost it: the copy
+        stays.
+        """
+        if not Merger(self._source).is_deleted(section):
+            self._say_once(
+                f"! {section.label} is not in the old Redis any longer. Its copy stays: delete it "
+                "after the switch if it shall not"
+            )
+            return
+        if _beginning(merger.settings_of(section)) == _beginning(settings):
+            Counters(self._target).delete(*_name(section))
+            self._say_once(f"Deleted the copy of {section.label}, which was deleted meanwhile.")
 
     def _say_once(self, line: str) -> None:
         if line not in self._said:
             self._said.add(line)
-            self._say(plain(line))
+            self._say(line)
 
     @staticmethod
     def _ask(connection: Connection, command: tuple[str, ...]) -> Any:
@@ -159,3 +164,8 @@ class Move:
 
 def _name(section: Section) -> ExperimentName:
     return section.namespace, section.experiment or ""
+
+
+def _beginning(settings: Settings) -> tuple[str | None, str | None]:
+    """Return what an experiment gets at its beginning; a name that is used again gets another."""
+    return settings.get("salt"), settings.get("created_at")

@@ -184,7 +184,7 @@ class Reader:
 
     def _check_unchanged(self, section: Section, found: Found) -> None:
         now = self._look_up(*_name(section))
-        fields = ("salt", "shards", "counting")
+        fields = ("salt", "shards", "counting", "created_at")
         same = all(now.settings.get(each) == found.settings.get(each) for each in fields)
         if not same or not found.counters <= now.counters:
             raise BackupError(

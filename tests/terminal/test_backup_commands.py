@@ -1,0 +1,117 @@
+"""`gimel export`, `import` and `move`, as a person runs them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from gimel.terminal.backup import moving
+from tests.support.commands import complaint, run, said
+from tests.support.counting import counters_of, events
+from tests.support.servers import url_of, valkey
+from tests.support.terminal import run_in_terminal
+
+
+@pytest.fixture
+def other() -> Iterator[redis.Redis]:
+    with valkey() as client:
+        yield client
+
+
+@pytest.fixture
+def filled(store: redis.Redis) -> redis.Redis:
+    for name in ("one", "two"):
+        counters_of(store).add(events(range(100), experiment=name))
+    return store
+
+
+def names(store: redis.Redis) -> dict[str, int]:
+    return {each.name: each.trials["a"] for each in counters_of(store).read("alephbet")}
+
+
+def test_a_backup_is_restored(filled: redis.Redis, other: redis.Redis, tmp_path: Path) -> None:
+    file = str(tmp_path / "backup.jsonl.gz")
+    written = said(run("export", "--redis-url", url_of(filled), "--output", file))
+    assert written.startswith(f"Wrote 2 experiments to {file} (")
+    merge = ("import", file, "--redis-url", url_of(other))
+    assert said(run(*merge)).startswith("Merged 2 experiments: ")
+    assert names(other) == names(filled) == {"one": 100, "two": 100}
+    assert said(run(*merge)) == "Merged 2 experiments: 0 values were new.\n"
+
+
+def test_one_experiment_of_the_configured_redis(
+    filled: redis.Redis, other: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"redis": {"url": url_of(filled)}}))
+    config.chmod(0o600)
+    assert said(run("export", "one", "--namespace", "alephbet")).startswith("Wrote 1 experiment ")
+    (file,) = tmp_path.glob("gimel-*.jsonl.gz")
+    config.write_text(json.dumps({"redis": {"url": url_of(other)}}))
+    assert said(run("import", str(file), "one")).startswith("Merged 1 experiment: ")
+    assert names(other) == {"one": 100}
+
+
+def test_what_is_wrong_is_one_line(filled: redis.Redis, tmp_path: Path) -> None:
+    url = url_of(filled)
+    file = tmp_path / "x"
+    output = ("--output", str(file))
+    assert complaint(run("export", "thr\x1bee", "--redis-url", url, *output)) == (
+        r"there is no experiment thr\u{1b}ee in this Redis"
+    )
+    assert complaint(run("import", str(file), "--redis-url", url)) == f"{file} does not exist"
+    down = "redis://127.0.0.1:1"
+    for command in (("export", *output), ("move", "--to", url)):
+        line = complaint(run(*command, "--redis-url", down))
+        assert line.startswith("cannot use Redis: cannot connect")
+    file.write_bytes(b"")
+    line = complaint(run("import", str(file), "--redis-url", url))
+    assert line == f"{file}: the file is damaged or incomplete"
+    assert complaint(run("move", "--redis-url", url, "--to", "http://x"), 2).startswith("Invalid")
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_move_in_a_pipe_is_finished_by_a_second_command(
+    filled: redis.Redis, other: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moving.Move.finish, "__defaults__", (0.2,))
+    move = ("move", "--redis-url", url_of(filled), "--to", url_of(other))
+    assert "no move to this Redis has begun" in run(*move, "--finish").stderr
+    printed = said(run(*move))
+    assert "run `gimel deploy`" in printed
+    assert "`gimel move --redis-url OLD --to NEW --finish`" in printed
+    counters_of(filled).add(events(range(100, 150), experiment="one"))
+    printed = said(run(*move, "--finish"))
+    assert printed.splitlines()[-1].startswith("Moved: all ")
+    assert names(other) == {"one": 150, "two": 100}
+
+
+def test_what_cannot_be_moved_ends_with_an_error(filled: redis.Redis, other: redis.Redis) -> None:
+    counters_of(other).add(events(range(100), experiment="one"))
+    done = run("move", "--redis-url", url_of(filled), "--to", url_of(other))
+    assert done.exit_code == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: not moved: experiment alephbet/one began here on its own")
+    assert names(other)["two"] == 100
+
+
+_QUICK = """
+import sys
+from gimel.cli import main
+from gimel.terminal.backup import moving
+moving.Move.finish.__defaults__ = (0.2,)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_a_move_in_a_terminal_waits_for_enter(filled: redis.Redis, other: redis.Redis) -> None:
+    move = ("move", "--redis-url", url_of(filled), "--to", url_of(other))
+    question = "Press Enter when that is done. Changes are copied until then.\r\n"
+    session = run_in_terminal(*move, columns=200, answers=[(question, "")], program=("-c", _QUICK))
+    assert session.code == 0, session.written
+    assert session.lines[-2].startswith("Moved: all ")
+    assert names(other) == {"one": 100, "two": 100}
