@@ -108,7 +108,7 @@ def _run(
     change(process.connection(), (NAMESPACE, "x"), {"counting": EXACT}, "owner")
     faults["stopped, and the spool full (503)"] = lambda: _spool_full(pair, place)
     # A log line for each request that is queued is of no use here.
-    with contextlib.redirect_stdout(None), _replaying(Spool(place)):
+    with contextlib.redirect_stdout(None), replaying(Spool(place)):
         load = Load(ask, events, clients, singles=40, batch=40, hurry=0.05)
         done = disturb(load, faults, pause)
     figures = verify(pair, load)
@@ -146,7 +146,7 @@ def _spool_full(pair: Pair, place: Path) -> None:
 
 
 @contextlib.contextmanager
-def _replaying(spool: Spool) -> Iterator[None]:
+def replaying(spool: Spool) -> Iterator[None]:
     """Replay once a second, as `gimel local` does; at the end until nothing waits."""
     ended = threading.Event()
 

@@ -70,7 +70,9 @@ def test_what_is_wrong_is_one_line(filled: redis.Redis, tmp_path: Path) -> None:
     file.write_bytes(b"")
     line = complaint(run("import", str(file), "--redis-url", url))
     assert line == f"{file}: the file is damaged or incomplete"
-    assert complaint(run("move", "--redis-url", url, "--to", "http://x"), 2).startswith("Invalid")
+    done = run("move", "--redis-url", url, "--to", "http://x")
+    assert done.exit_code == 2
+    assert "Invalid value for --to: must look like redis://" in done.stderr
     assert list(tmp_path.iterdir()) == [file]
 
 

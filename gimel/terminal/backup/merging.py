@@ -17,7 +17,7 @@ from gimel.backend.errors import GimelError
 from gimel.backend.experiment.changes import changes_between
 from gimel.backend.experiment.definition import Definition
 from gimel.backend.redis.connection import Command, Connection
-from gimel.terminal.backup.registers import covers, registers_of
+from gimel.terminal.backup.registers import is_covered
 from gimel.terminal.backup.section import BackupError, Record, Section
 from gimel.terminal.text import plain
 
@@ -220,7 +220,7 @@ def _is_lower(record: Record, here: bytes | None) -> bool:
     if is_hyperloglog(record.value) != is_hyperloglog(here):
         raise BackupError(f"key {plain(record.key)} holds a counter of another kind here")
     if is_hyperloglog(here):
-        return not covers(registers_of(here), registers_of(record.value))
+        return not is_covered(record.value, here)
     return int(record.value) > int(here)
 
 

@@ -5,12 +5,18 @@ bytes that carry no register, and then 16,384 registers of 6 bits (dense) or run
 https://github.com/valkey-io/valkey/blob/unstable/src/hyperloglog.c describes it.
 """
 
+import base64
+import string
+
 _REGISTERS = 16_384
 _HEADER = 16
 _DENSE = _REGISTERS * 6 // 8
 # In each 12 bits: the lower register, and the bit above it
 _LOWER = int.from_bytes(b"\x3f\xf0\x03" * (_DENSE // 3), "little")
 _ABOVE = int.from_bytes(b"\x40\x00\x04" * (_DENSE // 3), "little")
+
+# From a register's value to its character in base64
+_BASE64 = f"{string.ascii_uppercase}{string.ascii_lowercase}{string.digits}+/".encode().ljust(256)
 
 
 def registers_of(value: bytes) -> int:
@@ -37,12 +43,16 @@ def _of_sparse(body: bytes) -> int:
         at += length
     if at != _REGISTERS or len(registers) != _REGISTERS:
         raise ValueError("it is a damaged HyperLogLog")
-    # Four registers are three bytes.
-    packed = bytearray()
-    for first in range(0, _REGISTERS, 4):
-        a, b, c, d = registers[first : first + 4]
-        packed += (a | b << 6 | c << 12 | d << 18).to_bytes(3, "little")
-    return int.from_bytes(packed, "little")
+    # base64 packs 6 bits a character, the first one highest.
+    packed = base64.b64decode(registers[::-1].translate(_BASE64))
+    return int.from_bytes(packed, "big")
+
+
+def is_covered(value: bytes, here: bytes) -> bool:
+    """Return whether each register here is at least as high as the value's. Raises ValueError."""
+    # Nearly all are equal while a move is repeated. The headers differ by a remembered count.
+    same = value[_HEADER:] == here[_HEADER:] and value[4:5] == here[4:5]
+    return same or covers(registers_of(here), registers_of(value))
 
 
 def covers(here: int, other: int) -> bool:
