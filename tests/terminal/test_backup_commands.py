@@ -9,7 +9,7 @@ import redis
 
 from gimel.terminal.backup import moving
 from tests.support.commands import complaint, run, said
-from tests.support.counting import counters_of, events
+from tests.support.counting import events, exact_counters_of
 from tests.support.servers import url_of, valkey
 from tests.support.terminal import run_in_terminal
 
@@ -23,12 +23,12 @@ def other() -> Iterator[redis.Redis]:
 @pytest.fixture
 def filled(store: redis.Redis) -> redis.Redis:
     for name in ("one", "two"):
-        counters_of(store).add(events(range(100), experiment=name))
+        exact_counters_of(store).add(events(range(100), experiment=name))
     return store
 
 
 def names(store: redis.Redis) -> dict[str, int]:
-    return {each.name: each.trials["a"] for each in counters_of(store).read("alephbet")}
+    return {each.name: each.trials["a"] for each in exact_counters_of(store).read("alephbet")}
 
 
 def test_a_backup_is_restored(filled: redis.Redis, other: redis.Redis, tmp_path: Path) -> None:
@@ -85,14 +85,14 @@ def test_a_move_in_a_pipe_is_finished_by_a_second_command(
     printed = said(run(*move))
     assert "run `gimel deploy`" in printed
     assert "`gimel move --redis-url OLD --to NEW --finish`" in printed
-    counters_of(filled).add(events(range(100, 150), experiment="one"))
+    exact_counters_of(filled).add(events(range(100, 150), experiment="one"))
     printed = said(run(*move, "--finish"))
     assert printed.splitlines()[-1].startswith("Moved: all ")
     assert names(other) == {"one": 150, "two": 100}
 
 
 def test_what_cannot_be_moved_ends_with_an_error(filled: redis.Redis, other: redis.Redis) -> None:
-    counters_of(other).add(events(range(100), experiment="one"))
+    exact_counters_of(other).add(events(range(100), experiment="one"))
     done = run("move", "--redis-url", url_of(filled), "--to", url_of(other))
     assert done.exit_code == 1
     (line,) = done.stderr.splitlines()

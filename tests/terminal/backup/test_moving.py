@@ -10,7 +10,7 @@ from gimel.backend.redis.connection import Connection
 from gimel.terminal.backup import moving
 from gimel.terminal.backup.moving import Move
 from gimel.terminal.backup.section import BackupError
-from tests.support.counting import counters_of, events
+from tests.support.counting import events, exact_counters_of
 from tests.support.redis_content import content
 from tests.support.servers import url_of, valkey
 from tests.support.whole_life import live
@@ -36,14 +36,14 @@ class Moved:
 
     def trials(self, name: str = "e") -> int | None:
         """The visitors that an experiment has at the new Redis."""
-        found = {each.name: each.trials for each in counters_of(self.new).read("alephbet")}
+        found = {each.name: each.trials for each in exact_counters_of(self.new).read("alephbet")}
         return found[name]["a"] if name in found else None
 
 
 @pytest.fixture
 def moved(store: redis.Redis) -> Iterator[Moved]:
     """An experiment of a hundred visitors; an empty Redis to move to."""
-    counters_of(store).add(events(range(100)))
+    exact_counters_of(store).add(events(range(100)))
     with valkey() as new:
         yield Moved(store, new)
 
@@ -57,7 +57,7 @@ def test_a_life_is_moved_and_what_comes_late_too(backend: redis.Redis) -> None:
         old = content(backend)
         assert {key: value for key, value in content(new).items() if key != MOVING} == old
         # A function that has not heard of the switch
-        counters_of(backend).add(events(range(1000, 1200), experiment="exact", variant="red"))
+        exact_counters_of(backend).add(events(range(1000, 1200), experiment="exact", variant="red"))
         moved.finish()
         assert content(new).keys() == content(backend).keys()
         assert moved.move.compared > 40_000
@@ -66,7 +66,7 @@ def test_a_life_is_moved_and_what_comes_late_too(backend: redis.Redis) -> None:
 
 
 def test_both_addresses_of_one_redis_are_refused(store: redis.Redis) -> None:
-    counters_of(store).add(events(range(10)))
+    exact_counters_of(store).add(events(range(10)))
     before = content(store)
     with pytest.raises(BackupError, match=r"^both addresses lead to one Redis"):
         Moved(store, store)
@@ -100,52 +100,52 @@ def test_what_was_set_meanwhile_is_moved_and_what_was_set_since_stays(moved: Mov
 
 def test_what_was_deleted_before_the_switch_is_deleted(moved: Moved) -> None:
     moved.move.copy()
-    counters_of(moved.old).delete("alephbet", "e")
+    exact_counters_of(moved.old).delete("alephbet", "e")
     moved = moved.again()
     moved.move.copy()
     assert moved.trials() is None
     assert moved.said == ["Deleted the copy of alephbet/e, which was deleted meanwhile."]
-    counters_of(moved.new).add(events(range(200)))
+    exact_counters_of(moved.new).add(events(range(200)))
     moved.finish()
     assert moved.trials() is None
 
 
 def test_what_was_deleted_right_before_the_switch_is_deleted(moved: Moved) -> None:
     moved.move.copy()
-    counters_of(moved.old).delete("alephbet", "e")
+    exact_counters_of(moved.old).delete("alephbet", "e")
     moved.finish()
     assert moved.trials() is None
-    counters_of(moved.new).add(events(range(200)))
+    exact_counters_of(moved.new).add(events(range(200)))
     assert moved.trials() is None
 
 
 @pytest.mark.parametrize("forget", [True, False])
 def test_what_was_deleted_after_the_switch_stays_deleted(moved: Moved, forget: bool) -> None:
     moved.move.copy()
-    counters_of(moved.new).delete("alephbet", "e", forget=forget)
+    exact_counters_of(moved.new).delete("alephbet", "e", forget=forget)
     moved.finish()
     assert moved.trials() is None
-    counters_of(moved.new).add(events(range(7)))
+    exact_counters_of(moved.new).add(events(range(7)))
     assert moved.trials() == (7 if forget else None)
 
 
 def test_a_name_that_is_free_again_after_the_switch_stays_free(moved: Moved) -> None:
-    counters_of(moved.old).delete("alephbet", "e")
+    exact_counters_of(moved.old).delete("alephbet", "e")
     moved.move.copy()
-    counters_of(moved.new).delete("alephbet", "e", forget=True)
+    exact_counters_of(moved.new).delete("alephbet", "e", forget=True)
     moved.finish()
-    counters_of(moved.new).add(events(range(7)))
+    exact_counters_of(moved.new).add(events(range(7)))
     assert moved.trials() == 7
 
 
 def test_a_name_that_is_free_again_before_the_switch_is_free(moved: Moved) -> None:
-    counters_of(moved.old).delete("alephbet", "e")
+    exact_counters_of(moved.old).delete("alephbet", "e")
     moved.move.copy()
-    counters_of(moved.old).delete("alephbet", "e", forget=True)
-    counters_of(moved.old).add(events(range(7)))
+    exact_counters_of(moved.old).delete("alephbet", "e", forget=True)
+    exact_counters_of(moved.old).add(events(range(7)))
     moved.move.copy()
     assert moved.trials() == 7
-    counters_of(moved.new).add(events(range(9)))
+    exact_counters_of(moved.new).add(events(range(9)))
     moved.finish()
     assert moved.trials() == 9
 
@@ -163,13 +163,13 @@ def test_an_old_redis_that_is_emptied_takes_nothing_with_it(moved: Moved) -> Non
 
 
 def begin_anew(moved: Moved) -> None:
-    counters_of(moved.old).delete("alephbet", "e", forget=True)
-    counters_of(moved.old).add(events(range(7)))
+    exact_counters_of(moved.old).delete("alephbet", "e", forget=True)
+    exact_counters_of(moved.old).add(events(range(7)))
 
 
 def begin_at_both(moved: Moved) -> None:
     for store in (moved.old, moved.new):
-        counters_of(store).add(events(range(7), experiment="late"))
+        exact_counters_of(store).add(events(range(7), experiment="late"))
 
 
 @pytest.mark.parametrize(
@@ -182,9 +182,9 @@ def begin_at_both(moved: Moved) -> None:
 def test_what_cannot_be_moved_is_named_and_the_rest_is_moved(
     moved: Moved, disturb: Callable[[Moved], None], said: str
 ) -> None:
-    counters_of(moved.old).add(events(range(20), experiment="other"))
+    exact_counters_of(moved.old).add(events(range(20), experiment="other"))
     moved.move.copy()
-    counters_of(moved.old).add(events(range(30), experiment="other"))
+    exact_counters_of(moved.old).add(events(range(30), experiment="other"))
     disturb(moved)
     moved.finish()
     (problem,) = moved.move.problems.values()
@@ -199,7 +199,7 @@ def test_an_old_redis_in_use_is_noticed(moved: Moved, monkeypatch: pytest.Monkey
     copy, number = moved.move.copy, iter(range(1000, 9999))
 
     def copy_after_an_event(*, is_switched: bool = False) -> int:
-        counters_of(moved.old).add(events([next(number) for _ in range(9)]))
+        exact_counters_of(moved.old).add(events([next(number) for _ in range(9)]))
         return copy(is_switched=is_switched)
 
     monkeypatch.setattr(moved.move, "copy", copy_after_an_event)
