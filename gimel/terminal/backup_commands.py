@@ -16,6 +16,7 @@ from gimel.terminal.backup.moving import Move
 from gimel.terminal.backup.reading import Reader
 from gimel.terminal.backup.restoring import restore
 from gimel.terminal.redis_options import (
+    connect_managed,
     connect_redis,
     connect_url,
     redis_errors,
@@ -78,7 +79,7 @@ def import_command(
 
 
 @click.command()
-@click.option("--to", required=True, metavar="URL", help="The new Redis: redis://… or rediss://…")
+@click.option("--to", required=True, metavar="URL", help="The new Redis: its URL, or managed.")
 @click.option("--finish", is_flag=True, help="After the switch: copy what is left, and verify.")
 @redis_url_option
 @click.pass_obj
@@ -89,7 +90,8 @@ def move(config_file: Path | None, to: str, finish: bool, redis_url: str | None)
     at the old Redis, and compares all counters.
     """
     with redis_errors():
-        source, target = connect_redis(config_file, redis_url), connect_url(to, "--to")
+        source = connect_redis(config_file, redis_url)
+        target = connect_managed(config_file) if to == "managed" else connect_url(to, "--to")
         moving = Move(source, target, say)
         if not finish:
             moving.begin()
@@ -108,8 +110,8 @@ def _copy_until_switched(moving: Move) -> None:
     say(f"Copied {moving.copy():,} values.")
     _report_problems(moving)
     say(
-        "Now let everything use the new Redis: write its address into config.json (redis.url), and "
-        "run `gimel deploy`. Until then, declare, reset and delete no experiment."
+        "Now let everything use the new Redis: name it in config.json (redis), and run "
+        "`gimel deploy`. Until then, declare, reset and delete no experiment."
     )
     if not sys.stdin.isatty():
         say("Then run `gimel move --redis-url OLD --to NEW --finish`.")

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from gimel.backend.redis.connection import Connection
 from gimel.config.file import load
-from gimel.config.redis import advice
+from gimel.config.redis import ManagedRedis, RedisSettings, advice
 from gimel.config.settings import Config
 from gimel.terminal.text import plain
 
@@ -34,6 +34,14 @@ def connect_url(url: str, option: str) -> Connection:
             "must look like redis://[user:password@]host[:port][/db]", param_hint=option
         ) from None
     return Connection(url)
+
+
+def connect_managed(config_file: Path | None) -> Connection:
+    """Return a connection to the stack's managed Redis, which config.json need not name."""
+    config = load(config_file).config
+    if not config.redis.managed:
+        config = config.model_copy(update={"redis": RedisSettings(managed=ManagedRedis())})
+    return Connection.from_environment(_environment(config))
 
 
 def _environment(config: Config) -> dict[str, str]:

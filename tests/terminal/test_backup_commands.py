@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import redis
 
+from gimel.config.settings import Config
 from gimel.terminal.backup import moving
 from tests.support.commands import complaint, run, said
 from tests.support.counting import events, exact_counters_of
-from tests.support.servers import url_of, valkey
+from tests.support.serverless_cache import serverless_cache
+from tests.support.servers import port_of, url_of, valkey
 from tests.support.terminal import run_in_terminal
 
 
@@ -91,6 +93,29 @@ def test_a_move_in_a_pipe_is_finished_by_a_second_command(
     assert names(other) == {"one": 150, "two": 100}
 
 
+@pytest.mark.slow
+def test_a_move_to_the_managed_redis(
+    filled: redis.Redis, other: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """AWS, which knows the address, is left out; the cache itself asks for tokens."""
+    asked: list[bool] = []
+
+    def environment(config: Config, aws: object) -> dict[str, str]:
+        asked.append(config.redis.managed is not None)
+        return cache.environ
+
+    config = tmp_path / "config.json"
+    config.write_text(
+        json.dumps({"redis": {"url": url_of(filled)}, "aws": {"region": "eu-west-1"}})
+    )
+    with serverless_cache(port_of(other)) as cache:
+        monkeypatch.setattr("gimel.stack.cache.redis_environment", environment)
+        monkeypatch.setattr("gimel.stack.deployed.connect", lambda config: None)
+        assert "Copied " in said(run("--config", str(config), "move", "--to", "managed"))
+    assert asked == [True]
+    assert names(other) == {"one": 100, "two": 100}
+
+
 def test_what_cannot_be_moved_ends_with_an_error(filled: redis.Redis, other: redis.Redis) -> None:
     exact_counters_of(other).add(events(range(100), experiment="one"))
     done = run("move", "--redis-url", url_of(filled), "--to", url_of(other))
@@ -103,6 +128,7 @@ def test_what_cannot_be_moved_ends_with_an_error(filled: redis.Redis, other: red
 _QUICK = """
 import sys
 from gimel.cli import main
+from gimel.config.settings import Config
 from gimel.terminal.backup import moving
 moving.Move.finish.__defaults__ = (0.2,)
 main(sys.argv[1:])

@@ -12,7 +12,7 @@ from typing import Any
 from redis.crc import key_slot
 
 from gimel.backend.counting.hyperloglog import is_hyperloglog
-from gimel.backend.counting.keys import Keys, deleted_experiments
+from gimel.backend.counting.keys import Keys, deleted_experiments, keys_of
 from gimel.backend.errors import GimelError
 from gimel.backend.experiment.changes import changes_between
 from gimel.backend.experiment.definition import Definition
@@ -97,6 +97,16 @@ class Merger:
             self._raise_numbers(record)
         else:
             self._add_names(record)
+
+    def revive(self, section: Section) -> None:
+        """Remove what late events have left of a deleted experiment that is to be restored."""
+        marks, parts = deleted_experiments(section.namespace), section.keys.deleted_parts
+        if section.experiment in self._restored:
+            is_marked, found = self._ask(
+                [("SISMEMBER", marks, section.experiment or ""), ("SMEMBERS", parts)]
+            )
+            keys = [*keys_of(found), parts] if is_marked else []
+            self._ask([("UNLINK", key) for key in keys])
 
     def finish(self, section: Section) -> None:
         """End a section: write what waits, and let a restored experiment count again."""
@@ -195,7 +205,7 @@ def _difference(section: Section, here: Settings, theirs: Settings) -> str | Non
     if here.get("salt") != theirs.get("salt"):
         return (
             "began here on its own, with another salt: its counts cannot be merged. To have the "
-            "other one here, free the name with `gimel delete NAME --forget`"
+            "other one here: `gimel delete NAME`, wait a minute, `gimel import FILE NAME`"
         )
     for field in ("counting", "shards"):
         if here.get(field, theirs.get(field)) != theirs.get(field, here.get(field)):

@@ -28,6 +28,7 @@ def restore(
                 "`gimel import FILE EXPERIMENT`"
             )
             continue
+        merger.revive(section)
         for record in records:
             merger.add(section, record)
         merger.finish(section)

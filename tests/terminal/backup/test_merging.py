@@ -244,6 +244,26 @@ def test_what_was_deleted_here_comes_back_only_by_name(
     assert found.trials == {"a": 150}
 
 
+def test_what_began_anew_here_gives_way_to_what_is_restored(
+    store: redis.Redis, other: redis.Redis, tmp_path: Path
+) -> None:
+    """As after a Redis came back empty, and events began its experiments anew."""
+    exact_counters_of(store).add(events(range(100)))
+    file = exported(store, tmp_path)
+    remembering = exact_counters_of(other)
+    remembering.add(events(range(500, 600)))
+    with pytest.raises(BackupError, match="`gimel delete NAME`, wait a minute, `gimel import"):
+        into(other, file)
+    exact_counters_of(other).delete("alephbet", "e")
+    # It goes on writing, with the other salt, for a minute.
+    remembering.add(events(range(600, 650)))
+    assert into(other, file, "e")[1] == []
+    exact_counters_of(other).add(events(range(150)))
+    (found,) = exact_counters_of(other).read("alephbet")
+    assert found.trials == {"a": 150}
+    assert not [key for key in other.scan_iter() if key.endswith("deleted")]
+
+
 def test_what_was_deleted_elsewhere_stays_here(
     store: redis.Redis, other: redis.Redis, tmp_path: Path
 ) -> None:
