@@ -5,7 +5,7 @@
     gimel:namespaces                                   set: the namespaces in use, unescaped
     gimel:declared                                     set: `<ns>:<experiment>` of each declared one
     gimel:moving                                       hash: while `gimel move` runs, the settings
-                                                       of each experiment that it has copied here
+                                                       of each experiment as it was copied here
     <ns>:ignored                                       hash: numbers of ignored events by reason
     <ns>:ignored_names                                 list: the last names in ignored events
     <ns>:experiments                                   set: names of experiments, unescaped
@@ -46,25 +46,6 @@ MOVING = "gimel:moving"
 _EXPERIMENTS = ":experiments"
 # matches the sets of experiments of all namespaces
 EXPERIMENTS_PATTERN = f"*{_EXPERIMENTS}"
-
-# The kinds of keys above and their types. `gimel export` and `gimel import` have to know each kind.
-KINDS = {
-    NAMESPACES: "set",
-    DECLARED: "set",
-    MOVING: "hash",
-    "<ns>:ignored": "hash",
-    "<ns>:ignored_names": "list",
-    "<ns>:experiments": "set",
-    "<ns>:deleted": "set",
-    "<ns>:<experiment>:deleted": "set",
-    "<ns>:<experiment>:settings": "hash",
-    "<ns>:<experiment>:changes": "list",
-    "<ns>:<experiment>:counter_keys": "set",
-    "<ns>:counters:<experiment>:<goal>:<variant>": "string",
-    "<ns>:counters:<experiment>:<goal>:<variant>#<i>": "string",
-    "<ns>:counters:<experiment>:<goal>:<variant>#<n>:<i>": "set",
-    "<ns>:counter_keys": "set",
-}
 
 # An experiment's namespace and name
 ExperimentName = tuple[str, str]
@@ -111,14 +92,6 @@ def declared_name(experiment: ExperimentName) -> str:
     return ":".join(map(escape, experiment))
 
 
-def owner_of(key: str) -> tuple[str, str | None] | None:
-    """Return the namespace and the experiment, if any, that a key of settings or marks names."""
-    names = [_unescape(part) for part in key.split(":")[:-1]]
-    if not 1 <= len(names) <= 2:
-        return None
-    return names[0], names[1] if len(names) == 2 else None
-
-
 def ignored_events(namespace: str) -> str:
     """Return the key of a namespace's tally of ignored events."""
     return f"{escape(namespace) or 'gimel'}:ignored"
@@ -155,28 +128,6 @@ class Keys:
     def sets(self, goal: str, variant: str) -> str:
         """Return the prefix of the keys of a counter's sets, escaped in both layouts."""
         return f"{self._sets_prefix}{escape(goal)}:{escape(variant)}"
-
-    def kind_of(self, key: str, kind_of_value: str) -> str | None:
-        """Return the kind, as KINDS names it, of a key of this experiment that holds such a value.
-
-        None: the experiment has no such key.
-        """
-        counter = "<ns>:counters:<experiment>:<goal>:<variant>"
-        of_counter = {"string": counter + "#<i>" * ("#" in key), "set": f"{counter}#<n>:<i>"}
-        kinds = {
-            self.settings: "<ns>:<experiment>:settings",
-            self.changes: "<ns>:<experiment>:changes",
-            self.deleted_parts: "<ns>:<experiment>:deleted",
-            self.counters: "<ns>:<experiment>:counter_keys",
-            self.counters_of_namespace: "<ns>:counter_keys",
-            self.experiments: "<ns>:experiments",
-            NAMESPACES: NAMESPACES,
-            DECLARED: DECLARED,
-        }
-        kind = kinds.get(key)
-        if kind is None and key.startswith((self._prefix, self._sets_prefix)):
-            kind = of_counter.get(kind_of_value)
-        return kind if kind and KINDS[kind] == kind_of_value else None
 
     def parse(self, keys: Iterable[str]) -> Iterator[tuple[str, str, str]]:
         """Yield each counter's key with its goal and variant."""

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 
 from gimel import __version__
 from gimel.backend.counting.hyperloglog import is_hyperloglog
-from gimel.backend.counting.keys import DATA_MODEL, KINDS
+from gimel.backend.counting.keys import DATA_MODEL
+from gimel.terminal.backup.kinds import KINDS
 from gimel.terminal.backup.registers import registers_of
 from gimel.terminal.backup.section import BackupError, Record, Section, Sections
 

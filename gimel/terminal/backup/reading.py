@@ -23,13 +23,13 @@ from gimel.backend.counting.keys import (
     generations_in,
     ignored_events,
     ignored_names,
-    owner_of,
     set_keys,
     shard_endings,
 )
 from gimel.backend.counting.migration import all_namespaces
 from gimel.backend.counting.reading import Found, find
 from gimel.backend.redis.connection import Command, Connection
+from gimel.terminal.backup.kinds import owner_of
 from gimel.terminal.backup.section import BackupError, Record, Section, Sections
 from gimel.terminal.text import plain
 

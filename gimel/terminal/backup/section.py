@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from gimel.backend.counting.keys import KINDS, Keys, deleted_experiments, ignored_events
-from gimel.backend.counting.keys import ignored_names as ignored_names_key
+from gimel.backend.counting.keys import Keys
 from gimel.backend.errors import GimelError
+from gimel.terminal.backup.kinds import KINDS, kind_of
 from gimel.terminal.text import plain
 
 
@@ -39,15 +39,8 @@ class Section(NamedTuple):
 
     def kind_of(self, key: str, type: str) -> str | None:
         """Return the kind of a key of this section, as KINDS names it. None: it has no such key."""
-        if self.experiment is not None:
-            return self.keys.kind_of(key, type)
-        kinds = {
-            ignored_events(self.namespace): "<ns>:ignored",
-            ignored_names_key(self.namespace): "<ns>:ignored_names",
-            deleted_experiments(self.namespace): "<ns>:deleted",
-        }
-        kind = kinds.get(key)
-        return kind if kind and KINDS[kind] == type else None
+        keys = None if self.experiment is None else self.keys
+        return kind_of(key, type, self.namespace, keys)
 
 
 @lru_cache(1)

@@ -7,8 +7,9 @@ import pytest
 import redis
 
 from gimel.backend.counting import keys
-from gimel.backend.counting.keys import KINDS, MOVING
+from gimel.backend.counting.keys import MOVING
 from gimel.backend.redis.connection import Connection
+from gimel.terminal.backup.kinds import KINDS
 from gimel.terminal.backup.reading import Reader
 from gimel.terminal.backup.section import BackupError
 from tests.support.counting import counters_of, events
