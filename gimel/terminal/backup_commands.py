@@ -5,6 +5,7 @@ They talk to Redis directly, as `gimel migrate` does. `terminal.backup` does the
 
 import sys
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -15,6 +16,7 @@ from gimel.terminal.backup.merging import Merger
 from gimel.terminal.backup.moving import Move
 from gimel.terminal.backup.reading import Reader
 from gimel.terminal.backup.restoring import restore
+from gimel.terminal.progress import waiting
 from gimel.terminal.redis_options import (
     connect_managed,
     connect_redis,
@@ -22,7 +24,7 @@ from gimel.terminal.redis_options import (
     redis_errors,
     redis_url_option,
 )
-from gimel.terminal.text import plain, plural, say, say_on_stderr
+from gimel.terminal.text import console, plain, plural, print_line, say, say_on_stderr
 
 # Seconds between two copies while a move waits for the switch
 _PAUSE = 5.0
@@ -53,7 +55,8 @@ def export_command(
     with redis_errors():
         connection = connect_redis(config_file, redis_url)
         reader = Reader(connection, namespace, experiments, say_on_stderr)
-        written = write(path, reader.sections(with_counts=True))
+        with waiting(lambda: f"reading {reader.at}"):
+            written = write(path, reader.sections(with_counts=True))
     size = f"{written.size / 1000:,.1f} KB"
     click.echo(f"Wrote {plural(written.experiments, 'experiment')} to {path} ({size}).")
 
@@ -73,7 +76,9 @@ def import_command(
     """
     with redis_errors():
         merger = Merger(connect_redis(config_file, redis_url), experiments)
-        merged = restore(File(file), merger, experiments, say_on_stderr)
+        source = File(file)
+        with waiting(lambda: f"reading {source.at}"):
+            merged = restore(source, merger, experiments, say_on_stderr)
     found = f"{plural(merger.new, 'value')} {'was' if merger.new == 1 else 'were'} new"
     click.echo(f"Merged {plural(merged, 'experiment')}: {found}.")
 
@@ -92,14 +97,16 @@ def move(config_file: Path | None, to: str, finish: bool, redis_url: str | None)
     with redis_errors():
         source = connect_redis(config_file, redis_url)
         target = connect_managed(config_file) if to == "managed" else connect_url(to, "--to")
-        moving = Move(source, target, say)
+        # While a line below shows what is copied, click's echo would break it.
+        moving = Move(source, target, partial(print_line, console))
         if not finish:
             moving.begin()
             _copy_until_switched(moving)
             if not sys.stdin.isatty():
                 return
         say("Copying what arrives late at the old Redis; this takes half a minute at least.")
-        moving.finish()
+        with waiting(lambda: f"comparing {moving.at}"):
+            moving.finish()
     _report_problems(moving)
     compared = f"all {moving.compared:,} counters and members of the old Redis are in the new one"
     click.echo(f"Moved: {compared}. The old Redis is as it was.")
@@ -107,7 +114,9 @@ def move(config_file: Path | None, to: str, finish: bool, redis_url: str | None)
 
 def _copy_until_switched(moving: Move) -> None:
     """Copy, say what to do, and go on copying until Enter; in a pipe, copy once."""
-    say(f"Copied {moving.copy():,} values.")
+    with waiting(lambda: f"copying {moving.at}"):
+        copied = moving.copy()
+    say(f"Copied {copied:,} values.")
     _report_problems(moving)
     say(
         "Now let everything use the new Redis: name it in config.json (redis), and run "

@@ -102,6 +102,8 @@ class File:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # What is being read
+        self.at = ""
 
     def check(self) -> None:
         """Read all of it. Raises BackupError if it is damaged or holds what is not known."""
@@ -120,6 +122,7 @@ class File:
         line: dict[str, Any] | None = next(lines, None)
         while line is not None:
             section = self._section(line)
+            self.at = section.label
             ends: list[dict[str, Any] | None] = [None]
             records = self._records(section, lines, ends)
             yield section, records

@@ -40,6 +40,8 @@ class Move:
         # What is not copied, and why
         self.problems: dict[str, str] = {}
         self.compared = 0
+        # What is being copied
+        self.at = ""
 
     def begin(self) -> None:
         """Mark the target. Raises BackupError if it is the source."""
@@ -62,6 +64,7 @@ class Move:
         self.problems = {}
         for section, records in Reader(self._source, say=self._say_once).sections():
             base: Settings | None = None
+            self.at = section.label
             try:
                 if section.experiment is not None and not section.is_deleted:
                     base = copied.pop(_name(section), None)

@@ -56,6 +56,8 @@ class Reader:
         self._connection = connection
         self._namespace = namespace
         self._wanted = set(experiments)
+        # What is being read
+        self.at = ""
         self._say = say
 
     def sections(self, *, with_counts: bool = False) -> Sections:
@@ -71,9 +73,11 @@ class Reader:
         for namespace, names in sorted(found.items()):
             if not self._wanted:
                 section = Section(namespace)
+                self.at = section.label
                 if records := list(self._of_namespace(section)):
                     yield section, iter(records)
             for name in sorted(names):
+                self.at = Section(namespace, name).label
                 yield from self._of_name(namespace, name, with_counts=with_counts)
 
     def _find_names(self) -> dict[str, set[str]]:
