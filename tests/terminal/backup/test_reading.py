@@ -7,12 +7,14 @@ import pytest
 import redis
 
 from gimel.backend.counting import keys
+from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.keys import MOVING
 from gimel.backend.redis.connection import Connection
+from gimel.terminal.backup import reading
 from gimel.terminal.backup.kinds import KINDS
 from gimel.terminal.backup.reading import Reader
 from gimel.terminal.backup.section import BackupError
-from tests.support.counting import counters_of, events
+from tests.support.counting import counters_of, events, exact_counters_of
 from tests.support.redis_content import content
 from tests.support.servers import url_of
 from tests.support.whole_life import live, send
@@ -110,3 +112,67 @@ def test_an_experiment_that_is_deleted_meanwhile_ends_it(store: redis.Redis, aga
         counters_of(store).add(events(range(100)))
     with pytest.raises(BackupError, match="alephbet/e was deleted or begun anew meanwhile"):
         list(records)
+
+
+def grown(store: redis.Redis) -> Counters:
+    """Exact counters with 30,000 members in their first sets, and few in the next ones."""
+    exact_counters_of(store).add(events(range(30_000)))
+    counters = exact_counters_of(store)
+    counters.add(events(range(30_000, 30_010)))
+    return counters
+
+
+def sizes(store: redis.Redis) -> list[int]:
+    """The sizes of the generations of sets."""
+    fields = [field for field in store.hkeys("alephbet:e:settings") if field.startswith("sets ")]
+    return sorted(int(field.split(" ")[1]) for field in fields)
+
+
+@pytest.mark.parametrize("at", [5, 40, 63, 64, 300])
+def test_members_that_a_read_moves_meanwhile_are_not_missed(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    monkeypatch.setattr(reading, "_AT_ONCE", 1)
+    counters = grown(store)
+    assert sizes(store) == [64, 256]
+    found: set[str] = set()
+    _, records = next(Reader(Connection(url_of(store))).sections())
+    sets = 0
+    for record in records:
+        if record.kind.endswith("#<n>:<i>"):
+            found.update(record.value)
+            sets += 1
+            if sets == at:
+                counters.read("alephbet")
+    assert len(found) == 30_010
+
+
+def test_sets_that_begin_meanwhile_are_not_missed(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_AT_ONCE", 1)
+    exact_counters_of(store).add(events(range(30_000)))
+    found: set[str] = set()
+    settings: list[dict[str, str]] = []
+    _, records = next(Reader(Connection(url_of(store))).sections())
+    for record in records:
+        if record.kind.endswith(":settings"):
+            settings.append(record.value)
+        if record.kind.endswith("#<n>:<i>"):
+            if not found:
+                counters = exact_counters_of(store)
+                counters.add(events(range(30_000, 30_010)))
+                counters.read("alephbet")
+            found.update(record.value)
+    assert sizes(store) == [64, 256]
+    assert len(found) >= 30_000
+    # The sets are known before their members come.
+    assert [sum(field.startswith("sets ") for field in each) for each in settings] == [1, 2]
+
+
+def test_settings_come_first(backend: redis.Redis) -> None:
+    """Without them, an experiment would pass for one of gimel 1.x."""
+    live(backend)
+    for section, records in Reader(Connection(url_of(backend))).sections():
+        if section.experiment and not section.is_legacy and not section.is_deleted:
+            assert next(records).key.endswith(":settings")
