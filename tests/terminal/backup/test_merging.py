@@ -132,6 +132,7 @@ def test_both_halves_of_the_visitors_are_merged(
     assert not [key for key in other.scan_iter() if "import" in key]
 
 
+@pytest.mark.slow
 def test_it_may_run_while_events_flow(
     store: redis.Redis, other: redis.Redis, tmp_path: Path
 ) -> None:

@@ -48,11 +48,12 @@ def moved(store: redis.Redis) -> Iterator[Moved]:
         yield Moved(store, new)
 
 
+@pytest.mark.slow
 def test_a_life_is_moved_and_what_comes_late_too(backend: redis.Redis) -> None:
     live(backend)
     with valkey() as new:
         moved = Moved(backend, new)
-        assert moved.move.copy() > 40_000
+        assert moved.move.copy() > 26_000
         assert moved.move.copy() == 0
         old = content(backend)
         assert {key: value for key, value in content(new).items() if key != MOVING} == old
@@ -60,7 +61,7 @@ def test_a_life_is_moved_and_what_comes_late_too(backend: redis.Redis) -> None:
         exact_counters_of(backend).add(events(range(1000, 1200), experiment="exact", variant="red"))
         moved.finish()
         assert content(new).keys() == content(backend).keys()
-        assert moved.move.compared > 40_000
+        assert moved.move.compared > 26_000
         assert not moved.move.problems
     assert moved.said[-1].startswith("copied what arrived late: ")
 
