@@ -1,12 +1,15 @@
 """No event lost by a move: a load with known ids while `gimel move` copies to another Redis.
 
-    python -m tests.full.move [--events 200000] [--clients 4] [--quiet 30]
+    python -m tests.full.move [--deployed] [--events 200000] [--clients 4] [--quiet 30]
 
 Clients send single events and batches through the WSGI application, into a Valkey behind an address
 whose line is cut now and then. A first move is killed after a moment. The second one copies until
 the application is switched to the new Valkey. From then on, some processes go on counting in the
 old one for a while, as functions do that have not heard of the switch. The move is finished under
 load. Then the counters are compared with clean ones, register by register and member by member.
+
+`--deployed`: a stack on an emulated account. Its switch is `gimel deploy`, while the move goes on
+copying. The late processes are its functions.
 """
 
 import argparse
@@ -34,7 +37,7 @@ from gimel.backend.redis.connection import Connection
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 from gimel.terminal.backup.moving import Move
-from tests.full import membership
+from tests.full import ledger_deployed, membership
 from tests.full.ledger import SHARDS, ask, replaying
 from tests.full.load import NAMESPACE, Load, event_of
 from tests.support.proxy import Proxy
@@ -169,15 +172,64 @@ def _run(
     }
 
 
+def run_deployed(
+    events: int, clients: int, folder: Path, quiet: float, name: str = "gimel"
+) -> dict[str, Any]:
+    """Run it against a stack on the account that the environment names. Return the figures."""
+    random.seed(1)
+    said: list[str] = []
+    with (
+        ValkeyServer(port=free_port(), config=VOLATILE) as first,
+        ValkeyServer(port=free_port(), config=VOLATILE) as second,
+    ):
+        old, new = (f"redis://127.0.0.1:{server.port}/0" for server in (first, second))
+        stack = ledger_deployed.make(folder, old, SHARDS, name)
+        load = Load(stack.ask, events, clients, singles=4, batch=100, hurry=0.5)
+        move = Move(Connection(old), Connection(new), said.append)
+        move.begin()
+        copied = [move.copy()]
+        settings = json.loads(stack.config.read_text())
+        stack.config.write_text(json.dumps(settings | {"redis": {"url": new}}))
+        deploying = threading.Thread(target=ledger_deployed.run_deploy, args=(stack.config,))
+        deploying.start()
+        while deploying.is_alive():
+            copied.append(move.copy())
+        move.finish(quiet)
+        load.may_end.set()
+        while load.runs:
+            time.sleep(0.1)
+        stack.drain()
+        with redis.Redis.from_url(new) as store:
+            difference = membership.compare(store, SHARDS, load.sure, load.possible)
+    return {
+        "acknowledged": len(load.sure),
+        "given up": len(load.possible),
+        **load.tally,
+        **difference._asdict(),
+        "values copied before and during the deploy": copied,
+        "problems": list(move.problems.values()),
+        "said": said,
+    }
+
+
+def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    arguments = (asked.events, asked.clients, folder, asked.quiet)
+    if not asked.deployed:
+        return run(*arguments)
+    with ledger_deployed.account(folder):
+        return run_deployed(*arguments)
+
+
 def main() -> None:
     """Run it from the command line; the status is 1 if anything is lost or made up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--quiet", type=float, default=30.0, help="seconds, as the command has")
+    parser.add_argument("--deployed", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = run(asked.events, asked.clients, Path(folder), asked.quiet)
+        figures = measure(asked, Path(folder))
     print(json.dumps(figures, indent=2))
     sys.exit(any(figures[name] for name in membership.Difference._fields))
 

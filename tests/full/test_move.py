@@ -7,6 +7,7 @@ import pytest
 
 from gimel.backend import process
 from tests.full import membership, move
+from tests.support.aws_account import new_stack
 
 pytestmark = pytest.mark.slow
 
@@ -30,3 +31,12 @@ def test_a_move_under_load_loses_nothing_and_makes_nothing_up(tmp_path: Path) ->
     assert figures["problems"] == []
     assert any("arrived late" in line for line in figures["said"])
     assert figures["values copied before the switch"][0] > 0
+
+
+def test_nor_does_the_move_of_a_deployed_stack(aws_endpoint: str, tmp_path: Path) -> None:
+    figures = move.run_deployed(2_000, 4, tmp_path, 3.0, new_stack())
+    assert figures["acknowledged"] >= 2_000
+    assert {name: figures[name] for name in RIGHT} == RIGHT
+    assert figures["problems"] == []
+    # Before the switch, it copied more than once.
+    assert sum(copied > 0 for copied in figures["values copied before and during the deploy"]) > 1
