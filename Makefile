@@ -31,6 +31,7 @@ test-full: .venv/installed-test build/browser lint
 	$(BIN)/python -m tests.full.ledger
 	$(BIN)/python -m tests.full.ledger --deployed
 	$(BIN)/python -m tests.full.move
+	$(BIN)/python -m tests.full.move --deployed
 	$(BIN)/python -m tests.full.patience
 	$(BIN)/python -m tests.full.soak
 

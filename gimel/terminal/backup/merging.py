@@ -65,9 +65,17 @@ class Merger:
 
     def is_listed(self, section: Section) -> bool:
         """Return whether the experiment exists here."""
-        name = section.experiment or ""
-        layouts = [Keys(section.namespace, name, legacy=each) for each in (False, True)]
-        return any(self._ask([("SISMEMBER", keys.experiments, name) for keys in layouts]))
+        return bool(self._listed(section.namespace, [section.experiment or ""]))
+
+    def _listed(self, namespace: str, names: Sequence[str]) -> set[str]:
+        """Return those of the experiments that exist here."""
+        asked = [
+            (Keys(namespace, name, legacy=is_legacy).experiments, name)
+            for name in names
+            for is_legacy in (False, True)
+        ]
+        replies = self._ask([("SISMEMBER", *each) for each in asked])
+        return {name for (_, name), is_member in zip(asked, replies, strict=True) if is_member}
 
     def conflict(self, section: Section, theirs: Settings) -> str | None:
         """Return why the experiment here is another one than that with these settings, or None."""
@@ -139,8 +147,8 @@ class Merger:
         members = record.value
         if record.kind == "<ns>:deleted":
             # What was deleted elsewhere and exists here stays.
-            experiments = [Section(section.namespace, name) for name in members]
-            members = [each.experiment for each in experiments if not self.is_listed(each)]
+            listed = self._listed(section.namespace, members)
+            members = [name for name in members if name not in listed]
         self.compared += len(members)
         commands: list[Command] = [
             ("SADD", record.key, *members[start : start + _MEMBERS_AT_ONCE])
