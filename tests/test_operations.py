@@ -13,7 +13,7 @@ import redis
 
 from tests.support.commands import run, said
 from tests.support.servers import free_port, url_of
-from tests.support.whole_life import live
+from tests.support.whole_life import live, put, send
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "operations.md").read_text("utf-8")
@@ -28,6 +28,21 @@ def block(heading: str) -> str:
 
 def test_the_page_stays_short() -> None:
     assert len(PAGE.split()) < 1800
+
+
+def test_the_counts_are_read_without_gimel(backend: redis.Redis, tmp_path: Path) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("no jq on this machine")
+    put("declared")
+    send("declared", 30)
+    file = tmp_path / "backup.jsonl.gz"
+    said(run("export", "--redis-url", url_of(backend), "--output", str(file)))
+    page = (ROOT / "docs" / "export-format.md").read_text("utf-8")
+    commands = re.search(r"^```sh\n(.*?)^```", page, re.M | re.S)
+    assert commands
+    printed = subprocess.check_output(["bash", "-c", commands[1]], cwd=tmp_path)
+    counts = {"participate": {"blue": 15, "red": 15}, "signup": {"blue": 0, "red": 0}}
+    assert json.loads(printed) == ["alephbet", "declared", counts]
 
 
 @pytest.mark.slow
