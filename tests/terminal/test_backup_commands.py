@@ -1,6 +1,9 @@
 """`gimel export`, `import` and `move`, as a person runs them."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +14,12 @@ from gimel.config.settings import Config
 from gimel.terminal.backup import moving
 from tests.support.commands import complaint, run, said
 from tests.support.counting import events, exact_counters_of
+from tests.support.redis_content import content
 from tests.support.serverless_cache import serverless_cache
 from tests.support.servers import port_of, url_of, valkey
 from tests.support.terminal import run_in_terminal
+from tests.support.waiting import wait
+from tests.support.whole_life import live
 
 
 @pytest.fixture
@@ -143,3 +149,21 @@ def test_a_move_in_a_terminal_waits_for_enter(filled: redis.Redis, other: redis.
     assert session.code == 0, session.written
     assert session.lines[-2].startswith("Moved: all ")
     assert names(other) == {"one": 100, "two": 100}
+
+
+@pytest.mark.slow
+def test_an_import_that_is_killed_is_completed_by_the_next(
+    backend: redis.Redis, other: redis.Redis, tmp_path: Path
+) -> None:
+    live(backend)
+    file = str(tmp_path / "backup.jsonl.gz")
+    said(run("export", "--redis-url", url_of(backend), "--output", file))
+    command = [sys.executable, "-m", "gimel", "import", file, "--redis-url", url_of(other)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as importing:
+        wait(lambda: other.dbsize() > 0)
+        importing.kill()
+    assert importing.returncode == -signal.SIGKILL
+    said(run("import", file, "--redis-url", url_of(other)))
+    assert {key: value for key, value in content(other).items() if "gimel-import" not in key} == (
+        content(backend)
+    )
