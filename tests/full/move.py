@@ -206,7 +206,8 @@ def run_deployed(
         "given up": len(load.possible),
         **load.tally,
         **difference._asdict(),
-        "values copied before and during the deploy": copied,
+        "copies before the switch": len(copied),
+        "copies with anything new": sum(map(bool, copied)),
         "problems": list(move.problems.values()),
         "said": said,
     }
