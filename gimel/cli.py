@@ -3,7 +3,8 @@
 These check what a deploy needs, print a page's snippet, open the dashboard, compute sample sizes,
 migrate old experiments, and run a backend on this machine. `terminal.configure` writes the
 configuration. The commands that deploy and operate a stack are in `terminal.stack_commands`, those
-of its keys in `terminal.key_commands`, those of an experiment in `terminal.experiment_commands`,
+of its keys in `terminal.key_commands`, those that back up and move counts in
+`terminal.backup_commands`, those of an experiment in `terminal.experiment_commands`,
 those that declare one in `terminal.definition_commands`. A command calls one function and prints
 the result.
 """
@@ -16,18 +17,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 import click
-from redis.connection import parse_url
-from redis.exceptions import RedisError
 
 from gimel import __version__
 from gimel.backend.counting.hyperloglog import relative_error
 from gimel.backend.counting.migration import migrate
-from gimel.backend.redis.connection import Connection
 from gimel.config.file import ConfigError, load
-from gimel.config.redis import advice
-from gimel.config.settings import Config
 from gimel.snippet import snippet
 from gimel.terminal import (
+    backup_commands,
     configure,
     definition_commands,
     experiment_commands,
@@ -38,8 +35,9 @@ from gimel.terminal import (
 )
 from gimel.terminal.backend_options import find_backend, namespace_option, url_option
 from gimel.terminal.group import CommandGroup
+from gimel.terminal.redis_options import connect_redis, redis_errors, redis_url_option
 from gimel.terminal.sample_size import sample_size
-from gimel.terminal.text import console, plain, say
+from gimel.terminal.text import console, say
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -61,7 +59,14 @@ def main(ctx: click.Context, config_file: Path | None, debug: bool) -> None:
         trace.switch_on()
 
 
-_ROOMS = (configure, definition_commands, experiment_commands, key_commands, stack_commands)
+_ROOMS = (
+    backup_commands,
+    configure,
+    definition_commands,
+    experiment_commands,
+    key_commands,
+    stack_commands,
+)
 for _command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(_command)
 
@@ -186,46 +191,19 @@ def sample_size_command(shards: int, visitors_per_day: int | None, **design: Any
 @main.command(name="migrate")
 @click.option("--namespace", help="Move only the experiments of this namespace.")
 @click.option("--dry-run", is_flag=True, help="Show what would be moved, and change nothing.")
-@click.option("--redis-url", help="Use this Redis instead of the configured one.")
+@redis_url_option
 @click.pass_obj
 def migrate_command(
     config_file: Path | None, namespace: str | None, dry_run: bool, redis_url: str | None
 ) -> None:
     """Move experiments of gimel 1.x and lamed to the new layout. Safe to run again."""
-    if redis_url:
-        connection = _connect(redis_url)
-    else:
-        connection = Connection.from_environment(_redis_environment(load(config_file).config))
-    try:
+    with redis_errors():
+        connection = connect_redis(config_file, redis_url)
         findings = list(migrate(connection, namespace, dry_run=dry_run))
-    except RedisError as error:
-        raise click.ClickException(f"cannot use Redis: {plain(advice(error))}") from None
     for finding in findings:
         click.echo(report.describe_migration(finding, dry_run))
     if not findings:
         click.echo("Nothing to move: there is no experiment of gimel 1.x or lamed.")
-
-
-def _redis_environment(config: Config) -> dict[str, str]:
-    if not config.redis.secret and not config.redis.managed:
-        return config.redis.environment
-    # boto3 is slow to import.
-    from gimel.stack.cache import redis_environment
-    from gimel.stack.deployed import connect
-
-    return redis_environment(config, connect(config))
-
-
-def _connect(redis_url: str) -> Connection:
-    """Return a connection to the Redis of --redis-url. Raises click.BadParameter."""
-    try:
-        parse_url(redis_url)  # type: ignore[no-untyped-call]
-    except ValueError:
-        # The reason may quote the password.
-        raise click.BadParameter(
-            "must look like redis://[user:password@]host[:port][/db]", param_hint="--redis-url"
-        ) from None
-    return Connection(redis_url)
 
 
 @main.command()

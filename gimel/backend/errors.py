@@ -7,6 +7,7 @@ GimelError                     the message says what is wrong and what to do
 ├── BackendError               client.py: a backend refused, or did not answer
 ├── ConfigError                config/file.py: config.json is missing or wrong
 ├── LocalError                 local/errors.py: the backend on this machine cannot start
+├── BackupError                terminal/backup/section.py: counts cannot be saved, read or merged
 ├── DeployError                stack/wanted.py: a stack is missing, or is not as it should be
 │   └── InterruptedDeployError stack/apply.py: Ctrl-C stopped a deploy
 └── AwsError                   stack/aws.py: AWS refused a call, or did not answer

@@ -31,10 +31,14 @@ def progress() -> "Iterator[Say]":
 
 
 @contextmanager
-def waiting(line: str) -> Iterator[None]:
-    """Show the line while the block runs. In a pipe nothing is shown."""
+def waiting(line: str | Callable[[], str]) -> Iterator[None]:
+    """Show the line, or what the function returns, while the block runs. In a pipe show nothing."""
     started = time.monotonic()
-    with _live(lambda: _running_row(started, line)) if _is_terminal() else nullcontext():
+
+    def row() -> Text:
+        return _running_row(started, line if isinstance(line, str) else line())
+
+    with _live(row) if _is_terminal() else nullcontext():
         yield
 
 

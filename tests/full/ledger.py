@@ -105,7 +105,7 @@ def _run(
     change(process.connection(), (NAMESPACE, "x"), {"counting": EXACT}, "owner")
     faults["stopped, and the spool full (503)"] = lambda: _spool_full(pair, place)
     # A log line for each request that is queued is of no use here.
-    with contextlib.redirect_stdout(None), _replaying():
+    with contextlib.redirect_stdout(None), replaying():
         load = Load(ask, events, clients, singles=40, batch=40, hurry=0.05)
         done = disturb(load, faults, pause)
     figures = verify(pair, load)
@@ -143,7 +143,7 @@ def _spool_full(pair: Pair, place: Path) -> None:
 
 
 @contextlib.contextmanager
-def _replaying() -> Iterator[None]:
+def replaying() -> Iterator[None]:
     """The application replays the spool by itself; at the end until nothing waits."""
     try:
         yield

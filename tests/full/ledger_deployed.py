@@ -28,10 +28,11 @@ _DRAINED_WITHIN = 1200
 
 
 class Stack(NamedTuple):
-    """A deployed stack: where it is, and its name."""
+    """A deployed stack: where it is, its name, and its config.json."""
 
     url: str
     name: str
+    config: Path
 
     def ask(self, events: list[Event]) -> dict[str, Any] | None:
         """The endpoint's answer where it is 200."""
@@ -63,12 +64,19 @@ class Stack(NamedTuple):
 @contextlib.contextmanager
 def deployed(folder: Path, redis_url: str, shards: int) -> Iterator[Stack]:
     """A stack made by `gimel deploy` on an emulator of its own, experiment "x" exact."""
+    with account(folder):
+        yield make(folder, redis_url, shards)
+
+
+@contextlib.contextmanager
+def account(folder: Path) -> Iterator[None]:
+    """An emulated account, which the environment names."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     (folder / "aws").mkdir()
     with emulator(folder / "aws") as endpoint:
         os.environ |= environment(endpoint)
-        yield make(folder, redis_url, shards)
+        yield
 
 
 def make(folder: Path, redis_url: str, shards: int, name: str = "gimel") -> Stack:
@@ -77,11 +85,16 @@ def make(folder: Path, redis_url: str, shards: int, name: str = "gimel") -> Stac
     text = json.dumps({**settings, "shards": shards, "stack": name})
     path = folder / "config.json"
     path.write_text(text)
-    command = [sys.executable, "-m", "gimel", "--config", str(path), "deploy"]
+    run_deploy(path)
+    backend = deploy.find(parse(text))
+    Client(backend.url, backend.key).configure("x", {"counting": EXACT}, NAMESPACE)
+    return Stack(backend.url, name, path)
+
+
+def run_deploy(config: Path) -> None:
+    """Deploy what a config.json asks for, in a process of its own."""
+    command = [sys.executable, "-m", "gimel", "--config", str(config), "deploy"]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
-    backend = deploy.find(parse(text))
-    Client(backend.url, backend.key).configure("x", {"counting": EXACT}, NAMESPACE)
-    return Stack(backend.url, name)

@@ -29,6 +29,11 @@ def counters_of(store: redis.Redis, shards: int = 64) -> Counters:
     return Counters(Connection(url_of(store)), shards)
 
 
+def exact_counters_of(store: redis.Redis) -> Counters:
+    """Counters whose new experiments count exactly: the numbers of a test have no error."""
+    return Counters(Connection(url_of(store)), counting="exact")
+
+
 def counters_of_proxy(port: int) -> Counters:
     return Counters(Connection(f"redis://127.0.0.1:{port}"))
 

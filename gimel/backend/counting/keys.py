@@ -4,6 +4,8 @@
 
     gimel:namespaces                                   set: the namespaces in use, unescaped
     gimel:declared                                     set: `<ns>:<experiment>` of each declared one
+    gimel:moving                                       hash: while `gimel move` runs, the settings
+                                                       of each experiment as it was copied here
     <ns>:ignored                                       hash: numbers of ignored events by reason
     <ns>:ignored_names                                 list: the last names in ignored events
     <ns>:experiments                                   set: names of experiments, unescaped
@@ -49,6 +51,7 @@ DATA_MODEL = 3
 PARTICIPATE = "participate"
 NAMESPACES = "gimel:namespaces"
 DECLARED = "gimel:declared"
+MOVING = "gimel:moving"
 _EXPERIMENTS = ":experiments"
 # matches the sets of experiments of all namespaces
 EXPERIMENTS_PATTERN = f"*{_EXPERIMENTS}"

@@ -39,7 +39,7 @@ def migrate(connection: Connection, namespace: str | None, *, dry_run: bool) -> 
     Raises redis.RedisError.
     """
     counters = Counters(connection)
-    namespaces = _namespaces(connection) if namespace is None else [namespace]
+    namespaces = all_namespaces(connection) if namespace is None else [namespace]
     for space in namespaces:
         _, names = counters.names(space)
         for name in names:
@@ -54,7 +54,7 @@ def migrate(connection: Connection, namespace: str | None, *, dry_run: bool) -> 
             yield Finding(space, found, _maker(starts), stays)
 
 
-def _namespaces(connection: Connection) -> list[str]:
+def all_namespaces(connection: Connection) -> list[str]:
     """Return all namespaces. gimel 1.x and lamed kept no list of them."""
     old = set(map(namespace_of, connection.scan(EXPERIMENTS_PATTERN, "set")))
     (listed,) = connection.query([("SMEMBERS", NAMESPACES)])

@@ -1,0 +1,54 @@
+"""All that a Redis holds, as Python values: to compare two of them, or to fill one."""
+
+from typing import Any
+
+import redis
+from redis.cluster import RedisCluster
+
+from tests.support.servers import port_of
+
+
+def raw(client: redis.Redis) -> redis.Redis:
+    """The same server, with replies in bytes."""
+    return redis.Redis(port=port_of(client))
+
+
+def content(client: redis.Redis) -> dict[str, tuple[str, Any]]:
+    """Each key's type and value. The server is one with everything, not one of a cluster."""
+    with raw(client) as plain:
+        return _content(plain)
+
+
+def content_of_cluster(port: int) -> dict[str, tuple[str, Any]]:
+    with RedisCluster(host="127.0.0.1", port=port) as plain:
+        return _content(plain)
+
+
+def _content(plain: Any) -> dict[str, tuple[str, Any]]:
+    keys = sorted(plain.scan_iter(count=1000))
+    return {key.decode(): _value(plain, key) for key in keys}
+
+
+def _value(plain: Any, key: bytes) -> tuple[str, Any]:
+    kind = plain.type(key).decode()
+    if kind == "string":
+        return kind, plain.get(key)
+    if kind == "set":
+        return kind, sorted(plain.smembers(key))
+    if kind == "hash":
+        return kind, plain.hgetall(key)
+    return kind, plain.lrange(key, 0, -1)
+
+
+def fill(client: redis.Redis, keys: dict[str, tuple[str, Any]]) -> None:
+    """Write these keys."""
+    with raw(client) as plain:
+        for key, (kind, value) in keys.items():
+            if kind == "string":
+                plain.set(key, value)
+            elif kind == "set":
+                plain.sadd(key, *value)
+            elif kind == "hash":
+                plain.hset(key, mapping=value)
+            else:
+                plain.rpush(key, *value)

@@ -1,0 +1,208 @@
+"""Moving to another Redis: what is changed, deleted or counted meanwhile, on either side."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from gimel.backend.counting.keys import MOVING
+from gimel.backend.redis.connection import Connection
+from gimel.terminal.backup import moving
+from gimel.terminal.backup.moving import Move
+from gimel.terminal.backup.section import BackupError
+from tests.support.counting import events, exact_counters_of
+from tests.support.redis_content import content
+from tests.support.servers import url_of, valkey
+from tests.support.whole_life import live
+
+QUIET = 0.2
+
+
+class Moved:
+    """A move from one Valkey to another, and what it said."""
+
+    def __init__(self, old: redis.Redis, new: redis.Redis) -> None:
+        self.old, self.new = old, new
+        self.said: list[str] = []
+        self.move = Move(Connection(url_of(old)), Connection(url_of(new)), self.said.append)
+        self.move.begin()
+
+    def finish(self) -> None:
+        self.move.finish(QUIET)
+
+    def again(self) -> "Moved":
+        """The same move by another process."""
+        return Moved(self.old, self.new)
+
+    def trials(self, name: str = "e") -> int | None:
+        """The visitors that an experiment has at the new Redis."""
+        found = {each.name: each.trials for each in exact_counters_of(self.new).read("alephbet")}
+        return found[name]["a"] if name in found else None
+
+
+@pytest.fixture
+def moved(store: redis.Redis) -> Iterator[Moved]:
+    """An experiment of a hundred visitors; an empty Redis to move to."""
+    exact_counters_of(store).add(events(range(100)))
+    with valkey() as new:
+        yield Moved(store, new)
+
+
+@pytest.mark.slow
+def test_a_life_is_moved_and_what_comes_late_too(backend: redis.Redis) -> None:
+    live(backend)
+    with valkey() as new:
+        moved = Moved(backend, new)
+        assert moved.move.copy() > 26_000
+        assert moved.move.copy() == 0
+        old = content(backend)
+        assert {key: value for key, value in content(new).items() if key != MOVING} == old
+        # A function that has not heard of the switch
+        exact_counters_of(backend).add(events(range(1000, 1200), experiment="exact", variant="red"))
+        moved.finish()
+        assert content(new).keys() == content(backend).keys()
+        assert moved.move.compared > 26_000
+        assert not moved.move.problems
+    assert moved.said[-1].startswith("copied what arrived late: ")
+
+
+def test_both_addresses_of_one_redis_are_refused(store: redis.Redis) -> None:
+    exact_counters_of(store).add(events(range(10)))
+    before = content(store)
+    with pytest.raises(BackupError, match=r"^both addresses lead to one Redis"):
+        Moved(store, store)
+    assert content(store) == before
+
+
+def test_a_finish_without_a_beginning_is_refused(moved: Moved) -> None:
+    moved.new.flushall()
+    with pytest.raises(BackupError, match=r"^no move to this Redis has begun"):
+        moved.finish()
+
+
+def test_what_was_set_meanwhile_is_moved_and_what_was_set_since_stays(moved: Moved) -> None:
+    settings = "alephbet:e:settings"
+    moved.old.hset(settings, mapping={"owner": "ana", "link": "1", "hypothesis": "h"})
+    moved.move.copy()
+    # before the switch, the last of it after the last copy
+    moved.old.hset(settings, mapping={"owner": "bea", "state": "stopped"})
+    moved.old.hdel(settings, "hypothesis")
+    moved = moved.again()
+    moved.move.copy()
+    moved.old.hset(settings, mapping={"link": "2", "equivalence": "0.1"})
+    # after the switch
+    moved.new.hset(settings, mapping={"owner": "eva", "equivalence": "0.2"})
+    moved.new.hdel(settings, "state")
+    moved.again().finish()
+    found = moved.new.hgetall(settings)
+    fields = ("owner", "link", "equivalence", "state", "hypothesis")
+    assert [found.get(field) for field in fields] == ["eva", "2", "0.2", None, None]
+
+
+def test_what_was_deleted_before_the_switch_is_deleted(moved: Moved) -> None:
+    moved.move.copy()
+    exact_counters_of(moved.old).delete("alephbet", "e")
+    moved = moved.again()
+    moved.move.copy()
+    assert moved.trials() is None
+    assert moved.said == ["Deleted the copy of alephbet/e, which was deleted meanwhile."]
+    exact_counters_of(moved.new).add(events(range(200)))
+    moved.finish()
+    assert moved.trials() is None
+
+
+def test_what_was_deleted_right_before_the_switch_is_deleted(moved: Moved) -> None:
+    moved.move.copy()
+    exact_counters_of(moved.old).delete("alephbet", "e")
+    moved.finish()
+    assert moved.trials() is None
+    exact_counters_of(moved.new).add(events(range(200)))
+    assert moved.trials() is None
+
+
+@pytest.mark.parametrize("forget", [True, False])
+def test_what_was_deleted_after_the_switch_stays_deleted(moved: Moved, forget: bool) -> None:
+    moved.move.copy()
+    exact_counters_of(moved.new).delete("alephbet", "e", forget=forget)
+    moved.finish()
+    assert moved.trials() is None
+    exact_counters_of(moved.new).add(events(range(7)))
+    assert moved.trials() == (7 if forget else None)
+
+
+def test_a_name_that_is_free_again_after_the_switch_stays_free(moved: Moved) -> None:
+    exact_counters_of(moved.old).delete("alephbet", "e")
+    moved.move.copy()
+    exact_counters_of(moved.new).delete("alephbet", "e", forget=True)
+    moved.finish()
+    exact_counters_of(moved.new).add(events(range(7)))
+    assert moved.trials() == 7
+
+
+def test_a_name_that_is_free_again_before_the_switch_is_free(moved: Moved) -> None:
+    exact_counters_of(moved.old).delete("alephbet", "e")
+    moved.move.copy()
+    exact_counters_of(moved.old).delete("alephbet", "e", forget=True)
+    exact_counters_of(moved.old).add(events(range(7)))
+    moved.move.copy()
+    assert moved.trials() == 7
+    exact_counters_of(moved.new).add(events(range(9)))
+    moved.finish()
+    assert moved.trials() == 9
+
+
+def test_an_old_redis_that_is_emptied_takes_nothing_with_it(moved: Moved) -> None:
+    moved.move.copy()
+    moved.old.flushall()
+    moved.move.copy()
+    moved.finish()
+    assert moved.trials() == 100
+    assert moved.said == [
+        "! alephbet/e is not in the old Redis any longer. Its copy stays: delete it after the "
+        "switch if it shall not"
+    ]
+
+
+def begin_anew(moved: Moved) -> None:
+    exact_counters_of(moved.old).delete("alephbet", "e", forget=True)
+    exact_counters_of(moved.old).add(events(range(7)))
+
+
+def begin_at_both(moved: Moved) -> None:
+    for store in (moved.old, moved.new):
+        exact_counters_of(store).add(events(range(7), experiment="late"))
+
+
+@pytest.mark.parametrize(
+    ("disturb", "said"),
+    [
+        (begin_anew, "experiment alephbet/e was begun anew during the move"),
+        (begin_at_both, "experiment alephbet/late began here on its own, with another salt"),
+    ],
+)
+def test_what_cannot_be_moved_is_named_and_the_rest_is_moved(
+    moved: Moved, disturb: Callable[[Moved], None], said: str
+) -> None:
+    exact_counters_of(moved.old).add(events(range(20), experiment="other"))
+    moved.move.copy()
+    exact_counters_of(moved.old).add(events(range(30), experiment="other"))
+    disturb(moved)
+    moved.finish()
+    (problem,) = moved.move.problems.values()
+    assert problem.startswith(said)
+    assert moved.trials("other") == 30
+    assert moved.trials() == 100
+
+
+def test_an_old_redis_in_use_is_noticed(moved: Moved, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moving, "_PATIENCE", 1.0)
+    moved.move.copy()
+    copy, number = moved.move.copy, iter(range(1000, 9999))
+
+    def copy_after_an_event(*, is_switched: bool = False) -> int:
+        exact_counters_of(moved.old).add(events([next(number) for _ in range(9)]))
+        return copy(is_switched=is_switched)
+
+    monkeypatch.setattr(moved.move, "copy", copy_after_an_event)
+    with pytest.raises(BackupError, match=r"^events still arrive at the old Redis"):
+        moved.finish()
