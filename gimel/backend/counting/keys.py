@@ -9,7 +9,7 @@
     <ns>:experiments                                   set: names of experiments, unescaped
     <ns>:deleted                                       set: names of deleted experiments, unescaped;
                                                        their late events do not count
-    {<ns>:experiments}:deleted                         set: the same, marked while Redis was full
+    <ns>:{<ns>:experiments}:deleted                    set: the same, marked while Redis was full
     <ns>:<experiment>:deleted                          set: the parts of a deleted experiment's
                                                        counters, until its name is forgotten
     <ns>:<experiment>:settings                         hash: counting, shards, created_at, salt, …
@@ -100,8 +100,9 @@ def marked_while_full(experiments_key: str) -> str:
     there. SMOVE works without memory, unlike SADD. If the namespace holds a }, the slots may
     differ.
     """
-    is_plain = "}" not in experiments_key
-    return f"{{{experiments_key}}}:deleted" if is_plain else f"{experiments_key}:deleted"
+    if "}" in experiments_key:
+        return f"{experiments_key}:deleted"
+    return f"{namespace_of(experiments_key)}:{{{experiments_key}}}:deleted"
 
 
 def deletion_marks(namespace: str) -> list[str]:
