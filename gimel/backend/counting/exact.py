@@ -17,8 +17,9 @@ newest:
 A server that fails may lose its last seconds, and so may a failover to a replica. What was safe
 before is still counted afterwards:
 
-5. A member moves by SMOVE, between two sets in one slot of a cluster, and so on one server. That
-   server loses the whole move or nothing of it.
+5. A member is added to its new set first. Then SDIFFSTORE takes out of the old set what the new
+   sets hold. They share a slot of a cluster, so one server does both: if it lost the additions, it
+   takes nothing out, and what it loses later, it loses in the reverse order.
 6. A later generation is used once it is settled: when it has been in the settings for 5 minutes.
    Nothing moves into a generation that the server of the settings may still lose.
 
@@ -51,8 +52,10 @@ GROWTH = 4
 # the members of all generations before it, its sets have 4/3 of this on average: well below 512.
 FULL = 300
 _ROOMY = FULL // 2
-# Commands of one round trip: they take Redis some 30 ms.
 _MOVED_AT_ONCE = 20_000
+# ElastiCache Serverless accepts at most 3,999 arguments:
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/SupportedCommands.html
+_IN_ONE_COMMAND = 1000
 # Seconds after which a write is on disk or on a replica, if Redis ever writes it there
 SETTLING_SECONDS = 300
 
@@ -123,9 +126,7 @@ def in_use(connection: Connection, generations: Generations) -> Generations:
 
 def count_sets(connection: Connection, generations: Generations) -> dict[str, int]:
     """Return each exact counter's number of uuids. Moves all members to the newest generation."""
-    # A member that another read has moved may be in a generation that this read has passed.
-    while not _move_up(connection, generations):
-        pass
+    _move_up(connection, generations)
     sizes = connection.query([_sizes(counter, known[-1]) for counter, known in generations.items()])
     return {
         # A key of gimel 1.x may have the name of a set: such a set counts as empty.
@@ -138,37 +139,65 @@ def _sizes(counter: str, generation: Generation) -> Series:
     return Series("SCARD", generation.prefix(counter), generation.endings)
 
 
-def _move_up(connection: Connection, generations: Generations) -> bool:
-    """Move the members of older generations to the newest, those of the oldest first.
+class _Source(NamedTuple):
+    """A set of an older generation, some of its members, and the generation that they move to."""
 
-    Return whether each member was still where this read had found it.
+    key: str
+    number: int
+    sets: int
+    target_prefix: str
+    newest: Generation
+    members: list[str]
+
+    @property
+    def targets(self) -> list[str]:
+        """The keys of the sets that members of this set belong to."""
+        members = range(self.number, self.newest.sets, self.sets)
+        return [self.newest.key(self.target_prefix, member) for member in members]
+
+
+def _move_up(connection: Connection, generations: Generations) -> None:
+    """Move the members of older generations to the newest.
+
+    The oldest generation comes first, one round trip each: another read may be moving members up.
     """
-    were_there = True
+    found: list[_Source] = []
     for age in range(max(map(len, generations.values())) - 1):
         older = [
-            (key, counter, known[-1])
+            _Source(key, number, generation.sets, known[-1].prefix(counter), known[-1], [])
             for counter, known in generations.items()
             for generation in known[age:-1][:1]
-            for key in generation.keys(counter)
+            for number, key in enumerate(generation.keys(counter))
         ]
-        replies = connection.query([("SMEMBERS", key) for key, _, _ in older])
-        moves: list[tuple[str, str, str]] = []
-        for (key, counter, newest), members in zip(older, replies, strict=True):
-            prefix = newest.prefix(counter)
-            moves += [(key, newest.key(prefix, int(member)), member) for member in members]
-        for start in range(0, len(moves), _MOVED_AT_ONCE):
-            were_there &= _move(connection, moves[start : start + _MOVED_AT_ONCE])
-    return were_there
+        replies = connection.query([("SMEMBERS", source.key) for source in older])
+        for source, members in zip(older, replies, strict=True):
+            ordered = sorted(members)
+            for start in range(0, len(ordered), _IN_ONE_COMMAND):
+                found.append(source._replace(members=ordered[start : start + _IN_ONE_COMMAND]))
+    while found:
+        batch, size = [], 0
+        while found and size < _MOVED_AT_ONCE:
+            batch.append(found.pop())
+            size += len(batch[-1].members)
+        _move(connection, batch)
 
 
-def _move(connection: Connection, moves: list[tuple[str, str, str]]) -> bool:
-    """Move members: source, target, member. Return whether each was still at its source."""
-    replies = connection.ask([("SMOVE", *move) for move in moves])
-    copied = [
-        move
-        for move, reply in zip(moves, replies, strict=True)
-        if isinstance(reply, ClusterCrossSlotError)
-    ]
-    # Sets of an earlier version, in a cluster: their members stay where they are safe.
-    connection.add([("SADD", target, member) for _, target, member in copied])
-    return all(checked([each for each in replies if not isinstance(each, ClusterCrossSlotError)]))
+def _move(connection: Connection, batch: list[_Source]) -> None:
+    arriving: dict[str, list[str]] = {}
+    for source in batch:
+        for member in source.members:
+            key = source.newest.key(source.target_prefix, int(member))
+            arriving.setdefault(key, []).append(member)
+    connection.execute(
+        [
+            ("SADD", key, *members[start : start + _IN_ONE_COMMAND])
+            for key, members in arriving.items()
+            for start in range(0, len(members), _IN_ONE_COMMAND)
+        ]
+    )
+    # Last: a process that stops before this leaves the members in both sets, and they count once.
+    replies = connection.ask(
+        [("SDIFFSTORE", source.key, source.key, *source.targets) for source in batch]
+    )
+    # In a cluster, sets of an earlier version are in other slots: their members stay there too.
+    checked([each for each in replies if not isinstance(each, ClusterCrossSlotError)])

@@ -11,7 +11,7 @@
     <ns>:experiments                                   set: names of experiments, unescaped
     <ns>:deleted                                       set: names of deleted experiments, unescaped;
                                                        their late events do not count
-    {<ns>:experiments}:deleted                         set: the same, marked while Redis was full
+    <ns>:{<ns>:experiments}:deleted                    set: the same, marked while Redis was full
     <ns>:<experiment>:deleted                          set: the parts of a deleted experiment's
                                                        counters, until its name is forgotten
     <ns>:<experiment>:settings                         hash: counting, shards, created_at, salt, …
@@ -103,8 +103,9 @@ def marked_while_full(experiments_key: str) -> str:
     there. SMOVE works without memory, unlike SADD. If the namespace holds a }, the slots may
     differ.
     """
-    is_plain = "}" not in experiments_key
-    return f"{{{experiments_key}}}:deleted" if is_plain else f"{experiments_key}:deleted"
+    if "}" in experiments_key:
+        return f"{experiments_key}:deleted"
+    return f"{namespace_of(experiments_key)}:{{{experiments_key}}}:deleted"
 
 
 def deletion_marks(namespace: str) -> list[str]:
@@ -218,15 +219,6 @@ def shard_endings(shards: int) -> tuple[str, ...]:
     return ("", *[f"#{shard}" for shard in range(1, shards)])
 
 
-@cache
-def _set_endings(sets: int, *, is_scattered: bool) -> tuple[str, ...]:
-    return tuple([_set_ending(sets, index, is_scattered) for index in range(sets)])
-
-
-def _set_ending(sets: int, index: int, is_scattered: bool) -> str:
-    return f"#{sets}:{index}" if is_scattered else f"{index % _SLOTS}}}{sets}:{index}"
-
-
 class Generation(NamedTuple):
     """One generation of an exact counter's sets.
 
@@ -249,11 +241,14 @@ class Generation(NamedTuple):
     @property
     def endings(self) -> tuple[str, ...]:
         """What the keys of the generation's sets end with."""
-        return _set_endings(self.sets, is_scattered=self.is_scattered)
+        return _endings(self.sets, self.is_scattered)
 
     def key(self, prefix: str, member: int) -> str:
         """Return the key of the set that a member belongs to."""
-        return prefix + _set_ending(self.sets, member % self.sets, self.is_scattered)
+        index = member % self.sets
+        if self.is_scattered:
+            return f"{prefix}#{self.sets}:{index}"
+        return f"{prefix}{index % _SLOTS}}}{self.sets}:{index}"
 
     def keys(self, counter: str) -> list[str]:
         """Return the keys of the generation's sets."""
@@ -263,6 +258,12 @@ class Generation(NamedTuple):
     def field(self, counter: str) -> str:
         """Return the field of the settings which says that a counter has this generation."""
         return f"{'sets' if self.is_scattered else 'grown'} {self.sets} {counter}"
+
+
+@cache
+def _endings(sets: int, is_scattered: bool) -> tuple[str, ...]:
+    generation = Generation(sets, is_scattered=is_scattered)
+    return tuple([generation.key("", index) for index in range(sets)])
 
 
 # For each counter that is counted exactly: its generations, the newest last

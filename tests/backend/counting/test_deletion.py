@@ -78,7 +78,7 @@ def test_a_full_redis_makes_room(server: redis.Redis, maker: str) -> None:
     assert fresh.add([event()]) == {}
     assert [each.name for each in fresh.read("alephbet")] == ["other"]
     assert server.smembers("alephbet:deleted") == {"e"}
-    assert not server.exists("{alephbet:experiments}:deleted")
+    assert not server.exists("alephbet:{alephbet:experiments}:deleted")
     assert fresh.delete("alephbet", "e", forget=True) is True
     assert not [key for key in server.scan_iter() if ":e:" in key]
 
