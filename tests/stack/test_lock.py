@@ -6,18 +6,21 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gimel.stack import lock
+from gimel import deploy
+from gimel.stack import destruction, lock
 from gimel.stack.aws import Aws
 from gimel.stack.lock import exclusive, is_locked
+from gimel.stack.observe.observe import observe
 from gimel.stack.wanted import Names
-from tests.support.aws_account import REGION, new_stack
+from tests.support.aws_account import REGION, RecordingAws, new_stack, stack_config
 from tests.support.deployments import Stack, silent
 
 pytestmark = pytest.mark.slow
@@ -139,6 +142,54 @@ def test_of_two_that_take_over_one_wins(aws: Aws, names: Names) -> None:
     with ThreadPoolExecutor(2) as pool:
         won = list(pool.map(lambda mine: lock._take_over(aws, names, mine), ["a", "b"]))
     assert sorted(won) == [False, True]
+
+
+def disturb_once(monkeypatch: pytest.MonkeyPatch, module: Any, do: Callable[[], object]) -> None:
+    """Another command runs from its first call to its last, before this one takes the free lock."""
+    calls = []
+
+    def late(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:
+            do()
+        return exclusive(*arguments)
+
+    monkeypatch.setattr(module, "exclusive", late)
+
+
+def test_what_another_deploy_made_since_the_plan_is_not_made_again(
+    aws_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "probe", lambda *_: None)
+    own, other = RecordingAws(), RecordingAws()
+    config = stack_config("redis://127.0.0.1:1", stack=new_stack())
+    disturb_once(monkeypatch, deploy, lambda: deploy.deploy(config, silent, other))
+    deployed = deploy.deploy(config, silent, own)
+    assert not deployed.is_new
+    assert deployed.changes == ()
+    assert len(other.writes) > 20
+    assert own.writes == []
+
+
+def test_what_another_deploy_changed_since_the_plan_is_destroyed_too(
+    aws_endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deploy, "probe", lambda *_: None)
+    aws = RecordingAws()
+    config = stack_config("redis://127.0.0.1:1", stack=new_stack())
+    names = Names(config.stack)
+    deploy.deploy(config, silent, aws)
+    (first,) = observe(aws, names).apis
+
+    def make_anew() -> None:
+        aws.call("apigatewayv2", "delete_api", ApiId=first.id)
+        deploy.deploy(config, silent, aws)
+
+    disturb_once(monkeypatch, destruction, make_anew)
+    said: list[str] = []
+    destruction.destroy(config, aws, said.append)
+    assert [line for line in said if "HTTP API" in line and first.id in line] == []
+    assert observe(aws, names).apis == ()
 
 
 @pytest.mark.slow
