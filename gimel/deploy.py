@@ -136,21 +136,23 @@ def _change(
     """
     planned = observing(say)
     if not planned.changes:
-        return planned, _make(aws, planned, say)
-    with exclusive(aws, planned.wanted.names, say) as has_waited:
+        return planned, _announce(planned, say)
+    with exclusive(aws, planned.wanted.names, say) as lock:
         # Another command may have held the lock and changed the stack since the first look.
-        planned = observing(say if has_waited else silent)
-        return planned, _make(aws, planned, say)
+        planned = observing(say if lock.has_waited else silent)
+        saved = _announce(planned, say)
+        return planned, apply(aws, planned.changes, saved, say, lock.confirm)
 
 
-def _make(aws: Aws, planned: Planned, say: Say) -> Mapping[str, str]:
+def _announce(planned: Planned, say: Say) -> Mapping[str, str]:
+    """Say the plan's notes. Return the values that earlier deploys saved."""
     for note in planned.notes:
         say(note)
     apis = planned.observed.apis
     saved = {"api": apis[0].id, "endpoint": apis[0].endpoint} if apis else {}
     if planned.observed.function_url:
         saved["function_url"] = planned.observed.function_url.url
-    return apply(aws, planned.changes, saved, say)
+    return saved
 
 
 def _restore_queues(aws: Aws, names: Names, observing: Callable[[Say], Planned], say: Say) -> None:

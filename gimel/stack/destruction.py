@@ -1,7 +1,7 @@
 """The destruction of a stack, which ends when AWS shows nothing of it any more."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from gimel.backend.wire import DEFAULT_NAMESPACE
@@ -105,24 +105,32 @@ def destroy(
     call it again to continue.
     """
     names = Names(config.stack)
-    with exclusive(aws, names, say):
+    with exclusive(aws, names, say) as lock:
         observed = observe(aws, names)
         changes = _plan_all(names, aws, observed, legacy, data=data, snapshot=snapshot)
-        _delete(names, aws, changes, say, legacy)
+        _delete(names, aws, changes, say, legacy, lock.confirm)
 
 
-def _delete(names: Names, aws: Aws, changes: list[Change], say: Say, legacy: bool) -> None:
+def _delete(
+    names: Names,
+    aws: Aws,
+    changes: list[Change],
+    say: Say,
+    legacy: bool,
+    confirm: Callable[[], None],
+) -> None:
     possible = [change for change in changes if change.calls]
-    apply(aws, possible, {}, say)
+    apply(aws, possible, {}, say, confirm)
     if len(possible) < len(changes):
         time.sleep(_RELEASE_DELAY)
     deleted = {change.what for change in possible}
     since, has_said, pause = time.monotonic(), False, 0.5
     while left := _plan_deletions(names, aws, observe(aws, names), legacy, deleted):
         possible = [change for change in left if change.calls]
-        apply(aws, [each for each in possible if each.what in deleted], {}, silent)
+        again = [each for each in possible if each.what in deleted]
+        apply(aws, again, {}, silent, confirm)
         if new := [each for each in possible if each.what not in deleted]:
-            apply(aws, new, {}, say)
+            apply(aws, new, {}, say, confirm)
             deleted |= {change.what for change in new}
             since = time.monotonic()
         elif not has_said:
