@@ -25,6 +25,7 @@ from gimel.stack.observe.observe import observe
 from gimel.stack.permissions.deployer import OPTIONAL_FOR_DEPLOY, deployer_policy
 from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.wanted import Names
+from tests.stack.permissions.test_secrets import KEY, PARAMETER, SECRET
 from tests.support.aws_account import REGION
 from tests.support.aws_calls import PAGE, page
 from tests.support.commands import run
@@ -258,15 +259,32 @@ def test_the_policy_is_what_the_commands_call(
     assert PAGE.read_text("utf-8") == current, "write it: GIMEL_WRITE_DOCS=1 pytest -k policy_is"
 
 
+def picked_out(config: Config) -> dict[str, Any]:
+    """What jq picks out of the policy in docs/continuous-deployment.md."""
+    (program,) = re.findall(r"^jq '(.+)' deploy\.json", CONTINUOUS.read_text("utf-8"), re.M)
+    policy = json.dumps(deployer_policy(config, HOME))
+    done = subprocess.run(["jq", program], input=policy.encode(), capture_output=True, check=True)
+    picked: dict[str, Any] = json.loads(done.stdout)
+    return picked
+
+
+@pytest.mark.parametrize("secret", [SECRET, PARAMETER])
+def test_a_plan_reads_the_environment_and_not_the_secret(secret: str) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("no jq on this machine")
+    picked = picked_out(parsed(redis={"host": "h", "secret": secret}, kms_key=KEY))
+    with_keys = [each for each in picked["Statement"] if "kms:Decrypt" in each["Action"]]
+    assert [(each["Action"], each["Resource"]) for each in with_keys] == [(["kms:Decrypt"], [KEY])]
+    assert secret not in json.dumps(picked)
+    assert not [each for each in actions(picked) if re.match("kms:[^D]|secretsmanager:", each)]
+
+
 def test_a_plan_needs_only_the_actions_that_read(life: Life) -> None:
     """Those that jq picks out in docs/continuous-deployment.md."""
     if shutil.which("jq") is None:
         pytest.skip("no jq on this machine")
     life.deploy()
-    (program,) = re.findall(r"^jq '(.+)' deploy\.json", CONTINUOUS.read_text("utf-8"), re.M)
-    policy = json.dumps(deployer_policy(life.config, HOME))
-    picked = subprocess.run(["jq", program], input=policy.encode(), capture_output=True, check=True)
-    allow(life.root, "UserName", "deployer", json.loads(picked.stdout))
+    allow(life.root, "UserName", "deployer", picked_out(life.config))
     command = ("--config", str(life.path), "deploy")
     assert run(*command, "--dry-run").exit_code == 0
     life.set(memory=512)

@@ -31,6 +31,7 @@ from gimel.stack.wanted import (
     LATEST,
     MIN_UNRESERVED,
     VERSIONS_KEPT,
+    DeployError,
     Wanted,
     log_group,
 )
@@ -55,6 +56,7 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
     `adopt` takes over such a resource if it has no stack's tag.
     """
     refuse_foreign(wanted, observed, adopt)
+    _refuse_unread_environments(wanted, observed)
     names, functions = wanted.names.functions, observed.functions
     changes = [
         *plan_cache(wanted, observed),
@@ -80,6 +82,23 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
     changes += plan_alarms(wanted, observed)
     changes += plan_legacy_api(observed)
     return changes
+
+
+def _refuse_unread_environments(wanted: Wanted, observed: Observed) -> None:
+    """Raise DeployError if AWS does not show a function's environment, which then looks empty.
+
+    That is so if the caller may not decrypt it, or if its key is disabled:
+    https://docs.aws.amazon.com/lambda/latest/api/API_EnvironmentError.html. A deploy that changes
+    the key writes the whole environment, whatever was in it.
+    """
+    for name, function in observed.functions.items():
+        latest = function.versions[LATEST]
+        is_kept = latest["KMSKeyArn"] == wanted.configurations[name]["KMSKeyArn"]
+        if is_kept and (code := latest.get("EnvironmentError")):
+            raise DeployError(
+                f"AWS does not show the environment of function {name} ({code}): these credentials "
+                "need kms:Decrypt with the key that encrypts it, and the key must be enabled"
+            )
 
 
 def notes(wanted: Wanted, observed: Observed) -> list[str]:
