@@ -15,7 +15,7 @@ from gimel.stack.plan.api import (
 )
 from gimel.stack.plan.cache import cache_notes, plan_cache, plan_cache_address
 from gimel.stack.plan.difference import differences
-from gimel.stack.plan.function_url import events_url, plan_function_url
+from gimel.stack.plan.function_url import events_url, function_url_notes, plan_function_url
 from gimel.stack.plan.ownership import (
     LEGACY_POLICY,
     missing_tags,
@@ -103,7 +103,7 @@ def _refuse_unread_environments(wanted: Wanted, observed: Observed) -> None:
 
 def notes(wanted: Wanted, observed: Observed) -> list[str]:
     """Return notes on what a plan cannot change: limits of the account, others' additions."""
-    found = [*cache_notes(wanted, observed)]
+    found = [*cache_notes(wanted, observed), *function_url_notes(wanted, observed)]
     if not _can_reserve(wanted, observed):
         found.append(
             "reserved concurrency stays as it is: the account has "
