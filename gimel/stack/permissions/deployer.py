@@ -7,7 +7,7 @@ from typing import Any
 from gimel.config.settings import Config
 from gimel.stack.aws import Home
 from gimel.stack.permissions.functions import cache_connection
-from gimel.stack.permissions.secrets import FOR_DEPLOYER, secret_statements
+from gimel.stack.permissions.secrets import secret_statements
 from gimel.stack.wanted import DEFAULT_STACK, REPLAY, Names, log_group
 
 _LAMBDA = (
@@ -100,7 +100,7 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
         *_alarm_statements(names, home, is_on=config.alarm_email is not None),
         _account_statement(config),
     ]
-    statements += secret_statements(config.redis.secret, config.kms_key, FOR_DEPLOYER)
+    statements += secret_statements(config.redis.secret, config.kms_key, encrypts=True)
     statements += _cache_statements(config, names, home)
     if config.domain:
         statements.append(_linked_role("Domain", home, "ops.apigateway", "APIGateway"))
