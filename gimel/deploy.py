@@ -37,7 +37,7 @@ from gimel.stack.plan.alarms import subscribes
 from gimel.stack.plan.cache import creates_cache
 from gimel.stack.plan.ownership import tag_list
 from gimel.stack.prepare import Planned, prepare
-from gimel.stack.progress import Say, step
+from gimel.stack.progress import Say, silent, step
 from gimel.stack.wanted import TRACK, DeployError, Names, log_group
 
 # Seconds until a new endpoint must answer. Redis gets less time: a function that runs without
@@ -86,7 +86,7 @@ def deploy(
     started = time.monotonic()
     aws = aws or connect(config)
 
-    def observing() -> Planned:
+    def observing(say: Say) -> Planned:
         planned = prepare(config, say, aws, adopt=adopt, extra_keys=extra_keys)
         if not may_create_cache:
             _refuse_creation(planned)
@@ -128,32 +128,34 @@ def _refuse_creation(planned: Planned) -> None:
 
 
 def _change(
-    aws: Aws, observing: Callable[[], Planned], say: Say
+    aws: Aws, observing: Callable[[Say], Planned], say: Say
 ) -> tuple[Planned, Mapping[str, str]]:
     """Plan, and make the changes while no other command changes the stack.
 
     Return the plan, and the values that its calls saved.
     """
-    planned = observing()
+    planned = observing(say)
     if not planned.changes:
-        return planned, _make(aws, planned, say)
-    with exclusive(aws, planned.wanted.names, say) as has_waited:
-        # What the other command did is not in the plan.
-        planned = observing() if has_waited else planned
-        return planned, _make(aws, planned, say)
+        return planned, _announce(planned, say)
+    with exclusive(aws, planned.wanted.names, say) as lock:
+        # Another command may have held the lock and changed the stack since the first look.
+        planned = observing(say if lock.has_waited else silent)
+        saved = _announce(planned, say)
+        return planned, apply(aws, planned.changes, saved, say, lock.confirm)
 
 
-def _make(aws: Aws, planned: Planned, say: Say) -> Mapping[str, str]:
+def _announce(planned: Planned, say: Say) -> Mapping[str, str]:
+    """Say the plan's notes. Return the values that earlier deploys saved."""
     for note in planned.notes:
         say(note)
     apis = planned.observed.apis
     saved = {"api": apis[0].id, "endpoint": apis[0].endpoint} if apis else {}
     if planned.observed.function_url:
         saved["function_url"] = planned.observed.function_url.url
-    return apply(aws, planned.changes, saved, say)
+    return saved
 
 
-def _restore_queues(aws: Aws, names: Names, observing: Callable[[], Planned], say: Say) -> None:
+def _restore_queues(aws: Aws, names: Names, observing: Callable[[Say], Planned], say: Say) -> None:
     """Create the queues again that have disappeared since the deploy began.
 
     SQS may answer for a queue for 60 s after its deletion:

@@ -232,7 +232,7 @@ def test_destroy_leaves_nothing(redis_url: str, aws_endpoint: str) -> None:
         changes = destruction.plan_destroy(settings, aws)
         named = [change.what for change in changes if change.what.startswith("URL")]
         assert named == [f"URL of function {settings.stack}-track"]
-        destruction.destroy(settings, aws, changes, silent)
+        destruction.destroy(settings, aws, silent)
         assert destruction.plan_destroy(settings, aws) == []
         assert requests.get(first.events_url, EVENT, timeout=60).status_code in (403, 404)
         # The name is free again.

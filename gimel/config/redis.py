@@ -139,6 +139,8 @@ class RedisSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _expand_managed(cls, content: object) -> object:
+        if isinstance(content, str) and content != "managed":
+            raise ValueError('must be "managed" or an object, {…}')
         return {"managed": {}} if content == "managed" else content
 
     @model_validator(mode="after")

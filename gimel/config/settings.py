@@ -83,6 +83,18 @@ class Wiring(_WiringPart):
         return f"{self.gateway.method.verb} /{self.gateway.path}"
 
 
+def in_other_region(arn: str, region: str) -> str | None:
+    """Return what is wrong with an ARN of another region than the stack's, or None.
+
+    API Gateway and Lambda take certificates and keys of their own region only:
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/apigateway-regional-api-custom-domain-create.html
+    """
+    found = arn.split(":")[3]
+    if found == region:
+        return None
+    return f"is in region {found}, but the stack is in {region}: AWS needs one in {region}"
+
+
 def is_cache_name(stack: str) -> bool:
     """Return whether ElastiCache accepts the name of a stack as the name of a cache.
 
@@ -135,6 +147,25 @@ class Config(Section):
         if redis and redis.managed and not is_cache_name(stack):
             raise ValueError('with a managed Redis, must not hold "--" or end with "-"')
         return stack
+
+    @property
+    def regional_arns(self) -> dict[str, str]:
+        """The ARNs, by setting, of what must be in the stack's region."""
+        certificate = self.domain and self.domain.certificate
+        found = {"domain.certificate": certificate, "kms_key": self.kms_key}
+        return {name: arn for name, arn in found.items() if arn}
+
+    @field_validator("domain", "kms_key")
+    @classmethod
+    def _check_region(
+        cls, value: Domain | str | None, others: ValidationInfo
+    ) -> Domain | str | None:
+        aws = others.data.get("aws")
+        if value and aws and aws.region:
+            arn = value.certificate if isinstance(value, Domain) else value
+            if mistake := in_other_region(arn, aws.region):
+                raise ValueError(f"{'certificate ' if arn != value else ''}{mistake}")
+        return value
 
     @field_validator("events")
     @classmethod

@@ -6,7 +6,7 @@ so far and plans the rest.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -42,6 +42,7 @@ class _Run:
     aws: Aws
     say: Say
     saved: dict[str, str]
+    confirm: Callable[[], None]
     stop: Event = field(default_factory=Event)
     lock: Lock = field(default_factory=Lock)
     made: list[Change] = field(default_factory=list)
@@ -63,12 +64,19 @@ class _Run:
         return not self.stop.is_set()
 
 
-def apply(aws: Aws, changes: list[Change], saved: Mapping[str, str], say: Say) -> Mapping[str, str]:
+def apply(
+    aws: Aws,
+    changes: list[Change],
+    saved: Mapping[str, str],
+    say: Say,
+    confirm: Callable[[], None] = lambda: None,
+) -> Mapping[str, str]:
     """Make the changes in order. Return `saved` with the values that the calls saved.
 
+    `confirm` is called before each call, and raises an error if the stack's lock is lost.
     Raises AwsError and InterruptedDeployError. The changes made by then stay.
     """
-    run = _Run(aws, say, dict(saved))
+    run = _Run(aws, say, dict(saved), confirm)
     try:
         for _, neighbours in groupby(changes, key=lambda change: bool(change.lane)):
             lanes: dict[str, list[Change]] = {}
@@ -108,6 +116,7 @@ def _run_lane(run: _Run, changes: list[Change]) -> None:
                 if run.stop.is_set():
                     # Ends the step as not finished. The caller knows why the lanes stop.
                     raise InterruptedDeployError(f"stopped during: {change}")
+                run.confirm()
                 _make_call(run, change, call)
         run.made.append(change)
 

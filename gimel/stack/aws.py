@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from threading import Lock
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 import botocore.session
@@ -124,8 +125,16 @@ class _Clients(dict[str, Any]):
         with self._lock:
             if service not in self:
                 create: Any = self._session.client
-                self[service] = create(service, config=self._settings)
-                trace.watch(self[service])
+                try:
+                    client = create(service, config=self._settings)
+                    # botocore would check the port only when it signs a request.
+                    _ = urlsplit(client.meta.endpoint_url).port
+                except BotoCoreError:
+                    raise
+                except ValueError:
+                    raise AwsError(_advice_on_endpoint()) from None
+                trace.watch(client)
+                self[service] = client
         return self[service]
 
 
@@ -327,6 +336,13 @@ def _redact(message: str, arguments: Mapping[str, Any]) -> str:
         if secret:
             message = message.replace(secret, "***")
     return message
+
+
+def _advice_on_endpoint() -> str:
+    """Return the message for an endpoint that is no URL. Its value is not quoted."""
+    names = sorted(name for name in os.environ if name.startswith("AWS_ENDPOINT_URL"))
+    where = ", ".join(names) or "endpoint_url of the AWS profile"
+    return f"{where} must be a URL such as http://127.0.0.1:4566: correct it, or unset it"
 
 
 def _advice_without_answer(error: BotoCoreError, region: str) -> str:

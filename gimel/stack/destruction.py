@@ -1,7 +1,7 @@
 """The destruction of a stack, which ends when AWS shows nothing of it any more."""
 
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from gimel.backend.wire import DEFAULT_NAMESPACE
@@ -15,7 +15,7 @@ from gimel.stack.lock import exclusive, is_locked
 from gimel.stack.observe.observe import observe
 from gimel.stack.observed import Observed
 from gimel.stack.plan.cache import own_cache, plan_cache_deletion
-from gimel.stack.progress import Say
+from gimel.stack.progress import Say, silent
 from gimel.stack.teardown import lock_deletion, plan_legacy_teardown, plan_teardown
 from gimel.stack.wanted import DeployError, Names
 
@@ -35,15 +35,11 @@ _ADVICE = {
 }
 
 
-def _silent(line: str) -> None:
-    pass
-
-
 def plan_destroy(
     config: Config,
     aws: Aws,
     legacy: bool = False,
-    warn: Say = _silent,
+    warn: Say = silent,
     *,
     data: bool = False,
     snapshot: bool = True,
@@ -56,13 +52,10 @@ def plan_destroy(
     """
     names = Names(config.stack)
     observed = observe(aws, names)
-    changes = _plan_deletions(names, aws, observed, legacy)
+    changes = _plan_all(names, aws, observed, legacy, data=data, snapshot=snapshot)
     if legacy:
         return changes
-    if data:
-        final = f"{names.cache}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if snapshot else None
-        changes += plan_cache_deletion(names, observed, final)
-    elif own_cache(names, observed):
+    if not data and own_cache(names, observed):
         warn(
             f"cache {names.cache} stays with all counts and costs {min_text()}: "
             "`gimel destroy --data` deletes it"
@@ -78,6 +71,16 @@ def plan_destroy(
     return changes
 
 
+def _plan_all(
+    names: Names, aws: Aws, observed: Observed, legacy: bool, *, data: bool, snapshot: bool
+) -> list[Change]:
+    changes = _plan_deletions(names, aws, observed, legacy)
+    if data and not legacy:
+        final = f"{names.cache}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if snapshot else None
+        changes += plan_cache_deletion(names, observed, final)
+    return changes
+
+
 def _plan_deletions(
     names: Names, aws: Aws, observed: Observed, legacy: bool, deleted: Collection[str] = ()
 ) -> list[Change]:
@@ -87,30 +90,47 @@ def _plan_deletions(
 
 
 def destroy(
-    config: Config, aws: Aws, changes: list[Change], say: Say, legacy: bool = False
+    config: Config,
+    aws: Aws,
+    say: Say,
+    legacy: bool = False,
+    *,
+    data: bool = False,
+    snapshot: bool = True,
 ) -> None:
     """Make the deletions of `plan_destroy`, and the ones that only then become possible.
 
-    Return when AWS shows nothing of the stack any more. Raises AwsError, and DeployError if
-    something is left; call both again to continue.
+    They are planned again, because another command may have changed the stack since. Return when
+    AWS shows nothing of the stack any more. Raises AwsError, and DeployError if something is left;
+    call it again to continue.
     """
     names = Names(config.stack)
-    with exclusive(aws, names, say):
-        _delete(names, aws, changes, say, legacy)
+    with exclusive(aws, names, say) as lock:
+        observed = observe(aws, names)
+        changes = _plan_all(names, aws, observed, legacy, data=data, snapshot=snapshot)
+        _delete(names, aws, changes, say, legacy, lock.confirm)
 
 
-def _delete(names: Names, aws: Aws, changes: list[Change], say: Say, legacy: bool) -> None:
+def _delete(
+    names: Names,
+    aws: Aws,
+    changes: list[Change],
+    say: Say,
+    legacy: bool,
+    confirm: Callable[[], None],
+) -> None:
     possible = [change for change in changes if change.calls]
-    apply(aws, possible, {}, say)
+    apply(aws, possible, {}, say, confirm)
     if len(possible) < len(changes):
         time.sleep(_RELEASE_DELAY)
     deleted = {change.what for change in possible}
     since, has_said, pause = time.monotonic(), False, 0.5
     while left := _plan_deletions(names, aws, observe(aws, names), legacy, deleted):
         possible = [change for change in left if change.calls]
-        apply(aws, [each for each in possible if each.what in deleted], {}, _silent)
+        again = [each for each in possible if each.what in deleted]
+        apply(aws, again, {}, silent, confirm)
         if new := [each for each in possible if each.what not in deleted]:
-            apply(aws, new, {}, say)
+            apply(aws, new, {}, say, confirm)
             deleted |= {change.what for change in new}
             since = time.monotonic()
         elif not has_said:

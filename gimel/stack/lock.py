@@ -2,8 +2,9 @@
 
 Two commands that change the same stack would undo each other's steps. So the second one waits, and
 says for whom. The holder renews the lock. A lock is stale if its process on this machine has ended,
-or if it was not renewed for a minute, and the next command takes it over. A deploy that loses its
-lock does no lasting harm: the next deploy observes what exists and continues.
+or if it was not renewed for a minute, and the next command takes it over. A command that slept so
+long, as a laptop does, asks before its next call whether the lock is still its own, and stops if it
+is not. The next deploy observes what exists and continues.
 """
 
 import contextlib
@@ -19,19 +20,82 @@ from collections.abc import Iterator
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.plan.ownership import tag_list
 from gimel.stack.progress import Say
-from gimel.stack.wanted import Names
+from gimel.stack.wanted import DeployError, Names
 
 # Seconds
 _RENEWAL = 20.0
 _STALE_AFTER = 60.0
 _POLL = 2.0
-# A command that takes over a stale lock waits so long for another one that does the same.
+# A command that takes over a stale lock waits so long for another one that does the same. So does
+# one that AWS tells both that the lock exists and that it does not.
 _CONTEST = 1.0
 
 
+class Lock:
+    """A lock that this process has taken. Threads may share it."""
+
+    def __init__(self, aws: Aws, names: Names, mine: str, has_waited: bool) -> None:
+        self.has_waited = has_waited
+        self._aws, self._names, self._mine = aws, names, mine
+        self._thread_lock = threading.Lock()
+        self._holder: str | None = None
+        # The wall clock goes on while the machine sleeps, the monotonic one does not.
+        self._confirmed = time.time()
+
+    def confirm(self) -> None:
+        """Raise DeployError if another command has taken the lock over. Raises AwsError too.
+
+        Asks AWS only if the lock was not renewed lately.
+        """
+        with self._thread_lock:
+            if time.time() - self._confirmed > _STALE_AFTER / 2:
+                self._renew()
+            self.refuse_loss()
+
+    def renew_until(self, ended: threading.Event) -> None:
+        """Renew the lock until the event, or until another command has it."""
+        while not ended.wait(_RENEWAL) and not self._holder:
+            with self._thread_lock, contextlib.suppress(AwsError):
+                self._renew()
+
+    def release(self) -> None:
+        """Delete the lock, unless another command has it."""
+        with self._thread_lock, contextlib.suppress(AwsError):
+            value = self._read()
+            if value == self._mine:
+                self._aws.call("ssm", "delete_parameter", Name=self._names.lock)
+            elif value is not None:
+                self._holder = _holder(value)
+
+    def refuse_loss(self) -> None:
+        """Raise DeployError if another command was seen to have the lock."""
+        if self._holder:
+            raise DeployError(
+                f"stopped: this command paused for too long, and {self._holder} is changing stack "
+                f"{self._names.stack} now. Run the command again to continue"
+            )
+
+    def _renew(self) -> None:
+        value = self._read()
+        if value == self._mine:
+            _write(self._aws, self._names, self._mine)
+            self._confirmed = time.time()
+        else:
+            self._holder = _holder(value or "")
+
+    def _read(self) -> str | None:
+        found: str | None = self._aws.find(
+            "ssm", "get_parameter", "Parameter.Value", Name=self._names.lock
+        )
+        return found
+
+
 @contextlib.contextmanager
-def exclusive(aws: Aws, names: Names, say: Say) -> Iterator[bool]:
-    """Hold the stack's lock. Yield whether another command held it first. Raises AwsError."""
+def exclusive(aws: Aws, names: Names, say: Say) -> Iterator[Lock]:
+    """Hold the stack's lock for the block.
+
+    Raises AwsError, and DeployError if another command took the lock over meanwhile.
+    """
     mine = json.dumps(
         {
             "by": f"{_user()}@{socket.gethostname()}",
@@ -39,18 +103,18 @@ def exclusive(aws: Aws, names: Names, say: Say) -> Iterator[bool]:
             "id": secrets.token_hex(8),
         }
     )
-    has_waited = _acquire(aws, names, mine, say)
+    lock = Lock(aws, names, mine, _acquire(aws, names, mine, say))
     ended = threading.Event()
-    renewal = threading.Thread(target=_renew, args=(aws, names, mine, ended), daemon=True)
+    renewal = threading.Thread(target=lock.renew_until, args=(ended,), daemon=True)
     renewal.start()
     try:
-        yield has_waited
+        yield lock
     finally:
         ended.set()
         renewal.join(_POLL)
         # A lock that cannot be deleted is stale as soon as this process ends.
-        with contextlib.suppress(AwsError):
-            aws.call("ssm", "delete_parameter", Name=names.lock)
+        lock.release()
+    lock.refuse_loss()
 
 
 def is_locked(aws: Aws, names: Names) -> bool:
@@ -71,6 +135,8 @@ def _acquire(aws: Aws, names: Names, mine: str, say: Say) -> bool:
     while not _create(aws, names, mine):
         found = aws.find("ssm", "get_parameter", "Parameter.[Value, Version]", Name=names.lock)
         if found is None:
+            # It was released a moment ago, or AWS does not show it yet.
+            time.sleep(_CONTEST)
             continue
         value, version = found
         if version != version_seen:
@@ -107,18 +173,12 @@ def _create(aws: Aws, names: Names, mine: str) -> bool:
 
 def _take_over(aws: Aws, names: Names, mine: str) -> bool:
     """Replace a stale lock. Return False if another command did the same a moment later."""
-    _renew_once(aws, names, mine)
+    _write(aws, names, mine)
     time.sleep(_CONTEST)
     return bool(aws.find("ssm", "get_parameter", "Parameter.Value", Name=names.lock) == mine)
 
 
-def _renew(aws: Aws, names: Names, mine: str, ended: threading.Event) -> None:
-    while not ended.wait(_RENEWAL):
-        with contextlib.suppress(AwsError):
-            _renew_once(aws, names, mine)
-
-
-def _renew_once(aws: Aws, names: Names, mine: str) -> None:
+def _write(aws: Aws, names: Names, mine: str) -> None:
     aws.call("ssm", "put_parameter", Name=names.lock, Value=mine, Type="String", Overwrite=True)
 
 
@@ -132,7 +192,9 @@ def _parsed(value: str) -> dict[str, object]:
 
 
 def _holder(value: str) -> str:
-    return str(_parsed(value).get("by", "another command"))
+    """Return the lock's command, without characters that would break or control a line."""
+    by = str(_parsed(value).get("by") or "another command")
+    return "".join(character if character.isprintable() else "?" for character in by)
 
 
 def _has_ended(value: str) -> bool:

@@ -3,8 +3,10 @@
 The errors are botocore's: see `credentials.py`, `tokens.py` and `exceptions.py` there.
 """
 
+import getpass
 import os
 import shlex
+import warnings
 
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import (
@@ -63,10 +65,13 @@ def log_in(session: Session) -> ReadOnlyCredentials:
         credentials = session.get_credentials()
         if credentials is None:
             raise NoCredentialsError
-        return credentials.get_frozen_credentials()
+        with warnings.catch_warnings():
+            # Without a terminal, getpass would warn in several lines, and read standard input.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return credentials.get_frozen_credentials()
     except BotoCoreError:
         raise
-    except EOFError:
+    except (EOFError, getpass.GetPassWarning):
         message = "it needs an MFA code, so run the command in a terminal"
         raise CredentialRetrievalError(provider="assume-role", error_msg=message) from None
     except (OSError, ValueError) as error:

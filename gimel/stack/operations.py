@@ -47,12 +47,19 @@ def rollback(config: Config, aws: Aws, to: str | None, say: Say) -> str:
     Return the version of the tracking function that is live now. Raises AwsError and DeployError.
     """
     names = Names(config.stack)
-    with exclusive(aws, names, say):
-        return _roll_back(names, aws, to, say)
+    with exclusive(aws, names, say) as lock:
+        target = _target(observed := observe(aws, names), names, aws, to, say)
+        changes = [
+            point_alias(name, observed.functions[name].live, version, "rolled back")
+            for name, version in target.items()
+            if observed.functions[name].live != version
+        ]
+        apply(aws, changes, {}, say, lock.confirm)
+        return target[names.function(TRACK)]
 
 
-def _roll_back(names: Names, aws: Aws, to: str | None, say: Say) -> str:
-    observed = observe(aws, names)
+def _target(observed: Observed, names: Names, aws: Aws, to: str | None, say: Say) -> dict[str, str]:
+    """Return the release to roll back to: function -> version. Raises DeployError."""
     track = names.function(TRACK)
     choices = list(releases(observed, names).values())
     live = observed.functions[track].live if track in observed.functions else None
@@ -71,13 +78,7 @@ def _roll_back(names: Names, aws: Aws, to: str | None, say: Say) -> str:
     _refuse_other_keys(observed, target)
     _refuse_other_data_model(observed, target)
     _warn_of_missing_keys(observed, target, say)
-    changes = [
-        point_alias(name, observed.functions[name].live, version, "rolled back")
-        for name, version in target.items()
-        if observed.functions[name].live != version
-    ]
-    apply(aws, changes, {}, say)
-    return to
+    return target
 
 
 def _refuse_other_keys(observed: Observed, target: Mapping[str, str]) -> None:

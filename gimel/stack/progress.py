@@ -28,3 +28,7 @@ def step(say: Say, line: str, short: str | None = None) -> AbstractContextManage
         return say.step(short or line)
     say(line)
     return nullcontext()
+
+
+def silent(line: str) -> None:
+    """Show nothing: a `Say` for what the user has seen already."""

@@ -150,7 +150,7 @@ def show_status(console: Console, status: "Status") -> None:
 
 
 def _show_redis(console: Console, status: "Status") -> None:
-    print_line(console, f"Redis        {_describe_redis(status)}")
+    print_line(console, f"Redis        {describe_redis(status)}")
     if status.cache and (limits := status.planned.wanted.managed):
         print_line(console, f"Managed      {_describe_cache(status, status.cache, limits)}")
     if used := status.redis.get("limits"):
@@ -208,11 +208,13 @@ def _show_drift(console: Console, changes: "list[Change]") -> None:
         print_line(console, f"  {plain(str(change))}")
 
 
-def _describe_redis(status: "Status") -> str:
-    """Return the memory and connections that Redis reports, or what is wrong with it."""
+def describe_redis(status: "Status") -> str:
+    """Return the memory and connections that Redis reports, or what is wrong and what to do."""
     figures, seen_from = status.redis, f"seen from {status.redis_seen_from}"
-    if figures.get("trouble"):
-        return f"trouble, {seen_from}: {figures['trouble']}"
+    if trouble := figures.get("trouble"):
+        from gimel.stack.deployed import REDIS_TROUBLE
+
+        return f"trouble, {seen_from}: {REDIS_TROUBLE.get(trouble, trouble)}"
     if "used_memory" not in figures:
         return "answers, but does not report its memory"
     available = figures.get("maxmemory") or figures.get("total_system_memory")

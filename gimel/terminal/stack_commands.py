@@ -146,7 +146,7 @@ def destroy(config_file: Path | None, yes: bool, data: bool, snapshot: bool, leg
     if one_by_one:
         _delete_experiments(settings, aws)
     with progress() as say:
-        destruction.destroy(settings, aws, changes, say, legacy)
+        destruction.destroy(settings, aws, say, legacy, data=data, snapshot=snapshot)
     click.echo("Removed." if data or legacy else "Removed. The counts are still in Redis.")
 
 

@@ -116,7 +116,9 @@ def test_a_managed_redis_has_limits_and_no_address(settings: object) -> None:
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ("hunter2", "redis: must be an object, {…}"),
+        ("hunter2", 'redis: must be "managed" or an object, {…}'),
+        ("Managed", 'redis: must be "managed" or an object, {…}'),
+        (["managed"], "redis: must be an object, {…}"),
         ({"managed": "hunter2"}, "redis.managed: must be an object, {…}"),
         ({"managed": {}, "host": "h", "ca": None}, 'redis: "managed" needs no other key: remove '
          "ca, host"),

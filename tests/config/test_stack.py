@@ -115,6 +115,28 @@ WRONG: list[tuple[str, Any, str, str]] = [
 ]  # fmt: skip
 
 
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "start"),
+    [
+        ("kms_key", "arn:aws:kms:us-east-1:123456789012:key/1", "kms_key: "),
+        ("domain", {"name": "ab.shop.example", "certificate": CERTIFICATE}, "domain: certificate "),
+    ],
+)
+def test_what_aws_needs_in_the_stacks_region(setting: str, value: Any, start: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parsed(**{setting: value}, aws={"region": "eu-west-1"})
+    (mistake,) = error.value.mistakes
+    assert mistake == (
+        f"here.json: {start}is in region us-east-1, but the stack is in eu-west-1: AWS needs one "
+        "in eu-west-1"
+    )
+    for region in ("us-east-1", None):
+        parsed(**{setting: value}, aws={"region": region})
+
+
 def parsed(**settings: Any) -> Config:
     return parse(json.dumps({"redis": {"host": "h"}, **settings}), "here.json")
 

@@ -114,10 +114,10 @@ def test_a_sentence_names_commands_that_exist(about: str) -> None:
 
 
 def test_the_page_says_what_the_alarms_cost_and_names_each() -> None:
-    alarms = wanted_alarms(wanted(alarm_email="ana@shop.example"), "api1")
-    metrics = sum(len(each["Metrics"]) - 1 for each in alarms.values())
-    assert f"{metrics} metrics" in PAGE
-    assert f"${metrics / 10:.2f} a month" in PAGE
-    assert round(metrics / 10) == 2, "the advice of preflight says about $2"
+    for events in ("api", "function-url"):
+        alarms = wanted_alarms(wanted(alarm_email="ana@shop.example", events=events), "api1")
+        metrics = sum(len(each["Metrics"]) - 1 for each in alarms.values())
+        assert f"read {metrics} metrics: ${metrics / 10:.2f} a month" in PAGE
+        assert round(metrics / 10) == 2, "the advice of preflight says about $2"
     for name in alarms:
         assert f"| `<stack>-{name.removeprefix('gimel-')}` |" in PAGE

@@ -11,6 +11,18 @@ from tests.support.refusals import answer
 from tests.support.servers import free_port
 
 
+@pytest.mark.parametrize("url", ["localhost:4566", "http://[::1", "http://h:99999", "http://a b"])
+def test_an_endpoint_that_is_no_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "x")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    with pytest.raises(AwsError) as error:
+        Aws(REGION).home()
+    assert str(error.value) == (
+        "AWS_ENDPOINT_URL must be a URL such as http://127.0.0.1:4566: correct it, or unset it"
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("service", "operation", "code", "message", "calls"),

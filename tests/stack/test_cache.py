@@ -187,8 +187,8 @@ def test_switching_to_it_and_back_says_that_no_count_moves(
 def destroy(aws: CacheAws, config: Config, **options: bool) -> list[str]:
     """Destroy. Returns the warnings."""
     warnings: list[str] = []
-    changes = destruction.plan_destroy(config, aws, warn=warnings.append, **options)
-    destruction.destroy(config, aws, changes, silent)
+    destruction.plan_destroy(config, aws, warn=warnings.append, **options)
+    destruction.destroy(config, aws, silent, **options)
     return warnings
 
 

@@ -60,7 +60,7 @@ def interfaces(aws: RecordingAws, names: Names) -> tuple[str, ...]:
 
 def run(aws: RecordingAws, config: Config) -> list[str]:
     said: list[str] = []
-    destruction.destroy(config, aws, destruction.plan_destroy(config, aws), said.append)
+    destruction.destroy(config, aws, said.append)
     return said
 
 
@@ -96,7 +96,7 @@ def test_the_role_goes_when_lambda_has_released_its_interfaces(
         if line.startswith("waiting"):
             timer.start()
 
-    destruction.destroy(config, aws, destruction.plan_destroy(config, aws), say)
+    destruction.destroy(config, aws, say)
     timer.join()
     assert seen[0].functions == {}
     assert "ec2:DeleteNetworkInterface" in json.dumps(seen[0].role.permissions)
@@ -161,7 +161,7 @@ def test_a_log_group_that_a_late_invocation_makes_again(aws: RecordingAws, redis
         if line.startswith("delete role"):
             aws.call("logs", "create_log_group", logGroupName=name)
 
-    destruction.destroy(config, aws, destruction.plan_destroy(config, aws), say)
+    destruction.destroy(config, aws, say)
     groups = aws.call(
         "logs", "describe_log_groups", "logGroups[].logGroupName", logGroupNamePrefix=name
     )
@@ -204,7 +204,7 @@ def test_what_appears_late_is_deleted_too(aws: RecordingAws, redis_url: str) -> 
             named = {"Name": names.api, "ProtocolType": "HTTP", "Tags": names.tags}
             aws.call("apigatewayv2", "create_api", **named)
 
-    destruction.destroy(config, aws, destruction.plan_destroy(config, aws), say)
+    destruction.destroy(config, aws, say)
     assert sum(line.startswith("delete HTTP API") for line in said) == 2
     assert observe(aws, names).apis == ()
 

@@ -1,16 +1,19 @@
 """What stands on AWS is seen as it is."""
 
+from typing import Any
+
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
 from gimel.stack.bundle import build_in_background
 from gimel.stack.keys import NAME_TAG, Key, parameter_of
+from gimel.stack.observe.functions import observe_function
 from gimel.stack.observe.keys import observe_keys
 from gimel.stack.observe.observe import observe
 from gimel.stack.plan.ownership import tag_list
 from gimel.stack.plan.plan import plan
-from gimel.stack.wanted import LOGGING, TAG, Names, log_group, wanted_stack
-from tests.support.aws_account import REGION, new_stack
+from gimel.stack.wanted import LATEST, LOGGING, TAG, Names, log_group, wanted_stack
+from tests.support.aws_account import REGION, RecordingAws, new_stack
 from tests.support.deployments import make_stranger
 
 
@@ -72,6 +75,24 @@ def test_plan_is_as_seen(own_names: Names, first_deploy: Deployed, own_settings:
     bundle = build_in_background(own_settings.runtime).result()
     asked = wanted_stack(own_settings, aws.home(), first_deploy.key, bundle)
     assert plan(asked, observe(aws, own_names)) == []
+
+
+def test_an_environment_that_aws_cannot_decrypt_is_told_from_an_empty_one(
+    own_names: Names, first_deploy: Deployed
+) -> None:
+    aws = RecordingAws()
+
+    def encrypt(parsed: Any, **_: Any) -> None:
+        for version in parsed["Versions"]:
+            version["Environment"] = {"Error": {"ErrorCode": "AccessDeniedException"}}
+
+    before = observe_function(aws, track := own_names.function("track"))
+    aws.on("after-call.lambda.ListVersionsByFunction", encrypt)
+    after = observe_function(aws, track)
+    assert before
+    assert after
+    seen = [each.versions[LATEST]["EnvironmentError"] for each in (before, after)]
+    assert seen == [None, "AccessDeniedException"]
 
 
 def test_keys_are_found_beyond_one_page(aws_endpoint: str) -> None:

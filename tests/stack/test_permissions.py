@@ -25,6 +25,7 @@ from gimel.stack.observe.observe import observe
 from gimel.stack.permissions.deployer import OPTIONAL_FOR_DEPLOY, deployer_policy
 from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.wanted import Names
+from tests.stack.permissions.test_secrets import KEY, PARAMETER, SECRET
 from tests.support.aws_account import REGION
 from tests.support.aws_calls import PAGE, page
 from tests.support.commands import run
@@ -184,7 +185,12 @@ def live_a_whole_life(life: Life) -> None:
     )
     damage(root)
     assert "Moved 1 message back to the queue" in life.run("replay", "--dead-letter")
-    life.deploy(domain=None, permissions_boundary=None, vpc=None)
+    # The policy that goes with a boundary lets nobody remove it.
+    life.set(domain=None, permissions_boundary=None, vpc=None)
+    assert "not allowed to call iam:DeleteRolePermissionsBoundary" in life.run(
+        "deploy", "--no-preflight", code=1, is_allowed=False
+    )
+    life.deploy()
     for megabytes in (192, 256):
         life.deploy(alarm_email=None, memory=megabytes)
     lines = "results,snippet,dashboard --print-url,status,logs,rollback,key show,key rotate"
@@ -231,8 +237,12 @@ def test_the_policy_is_what_the_commands_call(
     seen = observe(life.root, NAMES)
     left = [seen.parameter, seen.keys, seen.role, seen.functions, seen.log_groups, seen.apis]
     assert not any([*left, seen.queues, seen.mapping, seen.topic, seen.alarms, seen.cache])
-    settings = parsed(redis="managed", domain=domain(1), vpc=VPC, alarm_email="ana@shop.example")
-    named = actions(deployer_policy(settings, HOME))
+    content = {"domain": domain(1), "vpc": VPC, "alarm_email": "ana@shop.example"}
+    bounded, unbounded = (
+        deployer_policy(parsed(redis="managed", permissions_boundary=boundary, **content), HOME)
+        for boundary in (BOUNDARY, None)
+    )
+    named = actions(bounded) | actions(unbounded)
     called = set().union(*account.by_command.values()) - FREE
     assert named == called | set(BESIDES)
     assert not called & set(BESIDES)
@@ -243,10 +253,30 @@ def test_the_policy_is_what_the_commands_call(
     for made, commands in account.made.items():
         if made.operation == "Invoke":
             commands.discard("deploy")
-    current = page(account.made, deployer_policy(settings, HOME))
+    current = page(account.made, bounded, unbounded)
     if "GIMEL_WRITE_DOCS" in os.environ:
         PAGE.write_text(current, "utf-8")
     assert PAGE.read_text("utf-8") == current, "write it: GIMEL_WRITE_DOCS=1 pytest -k policy_is"
+
+
+def picked_out(config: Config) -> dict[str, Any]:
+    """What jq picks out of the policy in docs/continuous-deployment.md."""
+    (program,) = re.findall(r"^jq '(.+)' deploy\.json", CONTINUOUS.read_text("utf-8"), re.M)
+    policy = json.dumps(deployer_policy(config, HOME))
+    done = subprocess.run(["jq", program], input=policy.encode(), capture_output=True, check=True)
+    picked: dict[str, Any] = json.loads(done.stdout)
+    return picked
+
+
+@pytest.mark.parametrize("secret", [SECRET, PARAMETER])
+def test_a_plan_reads_the_environment_and_not_the_secret(secret: str) -> None:
+    if shutil.which("jq") is None:
+        pytest.skip("no jq on this machine")
+    picked = picked_out(parsed(redis={"host": "h", "secret": secret}, kms_key=KEY))
+    with_keys = [each for each in picked["Statement"] if "kms:Decrypt" in each["Action"]]
+    assert [(each["Action"], each["Resource"]) for each in with_keys] == [(["kms:Decrypt"], [KEY])]
+    assert secret not in json.dumps(picked)
+    assert not [each for each in actions(picked) if re.match("kms:[^D]|secretsmanager:", each)]
 
 
 def test_a_plan_needs_only_the_actions_that_read(life: Life) -> None:
@@ -254,10 +284,7 @@ def test_a_plan_needs_only_the_actions_that_read(life: Life) -> None:
     if shutil.which("jq") is None:
         pytest.skip("no jq on this machine")
     life.deploy()
-    (program,) = re.findall(r"^jq '(.+)' deploy\.json", CONTINUOUS.read_text("utf-8"), re.M)
-    policy = json.dumps(deployer_policy(life.config, HOME))
-    picked = subprocess.run(["jq", program], input=policy.encode(), capture_output=True, check=True)
-    allow(life.root, "UserName", "deployer", json.loads(picked.stdout))
+    allow(life.root, "UserName", "deployer", picked_out(life.config))
     command = ("--config", str(life.path), "deploy")
     assert run(*command, "--dry-run").exit_code == 0
     life.set(memory=512)
@@ -308,6 +335,26 @@ def test_the_policy_goes_with_the_settings() -> None:
     assert {action for action in actions(plain) if "elasticache" in action} == looking
 
 
+def test_with_a_boundary_no_role_without_it_can_be_made_or_changed() -> None:
+    statements = deployer_policy(parsed(permissions_boundary=BOUNDARY), HOME)["Statement"]
+    condition = {"StringEquals": {"iam:PermissionsBoundary": [BOUNDARY]}}
+    bounded = [each for each in statements if each.get("Condition") == condition]
+    (limited,) = bounded
+    of_role = [each for each in statements if limited["Resource"] == each["Resource"]]
+    free = {action for each in of_role if each not in bounded for action in each["Action"]}
+    assert free == {
+        *("iam:DeleteRole", "iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies"),
+        *("iam:ListRolePolicies", "iam:PassRole", "iam:TagRole", "iam:UpdateAssumeRolePolicy"),
+    }
+    assert set(limited["Action"]) == {
+        *("iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy"),
+        *("iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"),
+    }
+    plain = actions(deployer_policy(parsed(), HOME))
+    assert "iam:DeleteRolePermissionsBoundary" in plain
+    assert "iam:PutRolePermissionsBoundary" not in plain
+
+
 # What a linter says
 
 
@@ -316,6 +363,8 @@ DOCUMENTED = {
     "UNKNOWN_ACTION": "apigateway:TagResource",
     "UNKNOWN_CONDITION_FOR_ACTION": "lambda:SourceFunctionArn",
     "RESOURCE_MISMATCH": "ec2:",
+    # AWS compares a boundary in this way, too: access_policies_boundaries.html in IAM's guide.
+    "MISMATCHED_TYPE_BUT_USABLE": "StringEquals requires a value of type String but given Arn",
 }
 
 
@@ -337,6 +386,7 @@ def test_policies_are_without_findings(
         redis="managed",
         domain=domain(1),
         alarm_email="ana@shop.example" if vpc else None,
+        permissions_boundary=BOUNDARY if vpc else None,
     )
     role = functions_policy(names, HOME, vpc is not None, legacy=is_default, managed=True)
     ours = [*findings(deployer_policy(settings, Home(account, REGION))), *findings(role)]

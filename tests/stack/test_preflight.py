@@ -15,7 +15,8 @@ from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from gimel.config.redis import RedisSettings
 from gimel.config.settings import Config
-from gimel.config.stack import Concurrency
+from gimel.config.stack import Concurrency, Domain
+from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect
 from gimel.stack.preflight import redis as redis_checks
 from gimel.stack.preflight.check import Check
@@ -298,6 +299,25 @@ def test_a_profile_that_there_is_not(no_aws: None) -> None:
     check = aws_check(region="eu-west-1", profile="nobody")
     assert check.state == "failed"
     assert "nobody" in check.found
+
+
+@pytest.mark.slow
+def test_a_certificate_and_a_key_of_another_region(aws_endpoint: str) -> None:
+    """config.json names no region."""
+    certificate = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    settings = Config(
+        redis=RedisSettings(host="h"),
+        domain=Domain(name="ab.shop.example", certificate=certificate),
+        kms_key="arn:aws:kms:us-east-1:123456789012:key/1",
+    )
+    checks = list(check_aws(settings, lambda: Aws(REGION)))
+    found = [check.found for check in checks if check.state == "failed"]
+    assert found == [
+        f"{name} is in region us-east-1, but the stack is in {REGION}: AWS needs one in {REGION}"
+        for name in ("domain.certificate", "kms_key")
+    ]
+    found = [check.found for check in check_aws(settings, lambda: Aws("us-east-1"))]
+    assert not [line for line in found if "is in region us-east-1" in line]
 
 
 def test_the_command_shows_every_check_and_fails(

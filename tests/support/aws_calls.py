@@ -32,7 +32,9 @@ The last column names a statement of the policy that `gimel policy` prints.
 
 ## What each statement covers
 
-`REGION` and `ACCOUNT` stand for those of the stack, `gimel` for the stack's name.
+`REGION` and `ACCOUNT` stand for those of the stack, `gimel` for the stack's name. BoundedRole goes
+with `permissions_boundary`. Without that setting, Role holds its actions, without the condition,
+and may delete a boundary but not set one.
 
 | statement | resources |
 | --- | --- |
@@ -59,11 +61,16 @@ class Made(NamedTuple):
     action: str
 
 
-def page(calls: Mapping[Made, Iterable[str]], policy: Mapping[str, Any]) -> str:
-    """Return the page. `calls` maps each call to the commands that made it."""
+def page(
+    calls: Mapping[Made, Iterable[str]], policy: Mapping[str, Any], unbounded: Mapping[str, Any]
+) -> str:
+    """Return the page. `calls` maps each call to the commands that made it.
+
+    `policy` is one with a permissions boundary, `unbounded` the same without.
+    """
     allowed = {
         action: statement["Sid"].removeprefix("Gimel")
-        for statement in reversed(policy["Statement"])
+        for statement in reversed([*policy["Statement"], *unbounded["Statement"]])
         for action in statement["Action"]
     }
     rows = [

@@ -56,8 +56,8 @@ def silent(line: str) -> None:
 
 def destroy(settings: Config, aws: Aws, legacy: bool = False, **options: bool) -> None:
     """Destroy what is planned, as the command does."""
-    changes = destruction.plan_destroy(settings, aws, legacy, **options)
-    destruction.destroy(settings, aws, changes, silent, legacy)
+    destruction.plan_destroy(settings, aws, legacy, **options)
+    destruction.destroy(settings, aws, silent, legacy, **options)
 
 
 class Stack:

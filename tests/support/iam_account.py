@@ -45,6 +45,13 @@ MISTAKEN = {
         "it does not read the name of a serverless cache",
     ),
     "iam:CreateServiceLinkedRole": "its simulation does not read ContextEntries",
+    **dict.fromkeys(
+        (
+            *("iam:CreateRole", "iam:DeleteRolePolicy", "iam:DetachRolePolicy"),
+            *("iam:PutRolePermissionsBoundary", "iam:PutRolePolicy"),
+        ),
+        "it does not know iam:PermissionsBoundary",
+    ),
 }
 
 
@@ -93,12 +100,16 @@ class Life:
     def set(self, **settings: Any) -> None:
         self.content = {**self.content, **settings}
 
-    def run(self, *arguments: str, code: int = 0) -> str:
-        """A command, once the user has the policy that goes with the settings."""
+    def run(self, *arguments: str, code: int = 0, is_allowed: bool = True) -> str:
+        """A command, once the user has the policy that goes with the settings.
+
+        Unless `is_allowed`, the user keeps the policy of the last command.
+        """
         self.path.write_text(json.dumps(self.content))
         self.path.chmod(0o600)
-        policy = deployer_policy(self.config, home_in_any_account(self.config))
-        allow(self.root, "UserName", "deployer", policy)
+        if is_allowed:
+            policy = deployer_policy(self.config, home_in_any_account(self.config))
+            allow(self.root, "UserName", "deployer", policy)
         self.account.command = arguments[0]
         done = run("--config", str(self.path), *arguments)
         assert done.exit_code == code, done.output

@@ -1,10 +1,13 @@
-"""What `gimel status` says about ignored events."""
+"""What `gimel status` says about ignored events, and about a Redis in trouble."""
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, get_args
 
 import pytest
 
-from gimel.terminal.report import describe_ignored
+from gimel.backend.redis.errors import Trouble
+from gimel.stack.deployed import REDIS_TROUBLE
+from gimel.terminal.report import describe_ignored, describe_redis
 
 
 @pytest.mark.parametrize(
@@ -21,3 +24,11 @@ def test_ignored_events_are_counted_by_namespace(
     namespace: str, reasons: dict[str, Any], line: str
 ) -> None:
     assert describe_ignored(namespace, reasons) == line
+
+
+@pytest.mark.parametrize("trouble", get_args(Trouble))
+def test_a_redis_in_trouble_comes_with_what_to_do(trouble: str) -> None:
+    status: Any = SimpleNamespace(redis={"trouble": trouble}, redis_seen_from="the functions")
+    line = describe_redis(status)
+    assert line == f"trouble, seen from the functions: {REDIS_TROUBLE[trouble]}"
+    assert len(REDIS_TROUBLE[trouble]) > len(trouble) + 20

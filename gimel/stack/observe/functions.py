@@ -11,7 +11,7 @@ from gimel.stack.wanted import ALIAS, Names, log_group
 _VERSION = (
     "[].[Version, {Description: Description, Handler: Handler, Runtime: Runtime, Timeout: Timeout,"
     " MemorySize: MemorySize, Role: Role, Environment: {Variables: Environment.Variables || `{}`},"
-    " KMSKeyArn: KMSKeyArn || '',"
+    " EnvironmentError: Environment.Error.ErrorCode, KMSKeyArn: KMSKeyArn || '',"
     " LoggingConfig: LoggingConfig.{LogFormat: LogFormat,"
     " ApplicationLogLevel: ApplicationLogLevel, SystemLogLevel: SystemLogLevel,"
     " LogGroup: LogGroup},"

@@ -7,7 +7,7 @@ from typing import Any
 from gimel.config.settings import Config
 from gimel.stack.aws import Home
 from gimel.stack.permissions.functions import cache_connection
-from gimel.stack.permissions.secrets import FOR_DEPLOYER, secret_statements
+from gimel.stack.permissions.secrets import secret_statements
 from gimel.stack.wanted import DEFAULT_STACK, REPLAY, Names, log_group
 
 _LAMBDA = (
@@ -19,11 +19,11 @@ _LAMBDA = (
     *("UpdateFunctionCode", "UpdateFunctionConfiguration", "UpdateFunctionUrlConfig"),
 )
 _ROLE = (
-    *("CreateRole", "DeleteRole", "DeleteRolePermissionsBoundary", "DeleteRolePolicy"),
-    *("DetachRolePolicy", "GetRole", "GetRolePolicy", "ListAttachedRolePolicies"),
-    *("ListRolePolicies", "PutRolePermissionsBoundary", "PutRolePolicy", "TagRole"),
-    "UpdateAssumeRolePolicy",
+    *("DeleteRole", "GetRole", "GetRolePolicy", "ListAttachedRolePolicies", "ListRolePolicies"),
+    *("TagRole", "UpdateAssumeRolePolicy"),
 )
+# IAM can limit these to roles with a boundary.
+_BOUNDED_ROLE = ("CreateRole", "DeleteRolePolicy", "DetachRolePolicy", "PutRolePolicy")
 _LOGS = (
     *("CreateLogGroup", "DeleteLogGroup", "FilterLogEvents", "ListTagsForResource"),
     *("PutRetentionPolicy", "TagResource"),
@@ -85,7 +85,7 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
     queues = [home.arn("sqs", name) for name in (names.queue, names.dead_letters)]
     statements = [
         _allow("Functions", "lambda", _LAMBDA, _with_children(functions)),
-        _allow("Role", "iam", _ROLE, [role]),
+        *_role_statements(config.permissions_boundary, role),
         {
             **_allow("RoleOfFunctions", "iam", ("PassRole",), [role]),
             "Condition": {"StringEquals": {"iam:PassedToService": ["lambda.amazonaws.com"]}},
@@ -100,7 +100,7 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
         *_alarm_statements(names, home, is_on=config.alarm_email is not None),
         _account_statement(config),
     ]
-    statements += secret_statements(config.redis.secret, config.kms_key, FOR_DEPLOYER)
+    statements += secret_statements(config.redis.secret, config.kms_key, encrypts=True)
     statements += _cache_statements(config, names, home)
     if config.domain:
         statements.append(_linked_role("Domain", home, "ops.apigateway", "APIGateway"))
@@ -110,6 +110,24 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
 def characters(policy: dict[str, Any]) -> int:
     """Count a policy's characters as IAM does, without whitespace."""
     return len(json.dumps(policy, separators=(",", ":")))
+
+
+def _role_statements(boundary: str | None, role: str) -> Iterator[dict[str, Any]]:
+    """Yield the statements for the functions' role.
+
+    Who may write a role's policies has all permissions of the role's boundary, and without one all
+    permissions of the account. So a boundary is a condition, and nobody may remove it:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
+    """
+    if boundary is None:
+        actions = ("DeleteRolePermissionsBoundary", *_BOUNDED_ROLE, *_ROLE)
+        yield _allow("Role", "iam", actions, [role])
+        return
+    yield _allow("Role", "iam", _ROLE, [role])
+    yield {
+        **_allow("BoundedRole", "iam", (*_BOUNDED_ROLE, "PutRolePermissionsBoundary"), [role]),
+        "Condition": {"StringEquals": {"iam:PermissionsBoundary": [boundary]}},
+    }
 
 
 def _account_statement(config: Config) -> dict[str, Any]:

@@ -8,6 +8,8 @@ https://docs.aws.amazon.com/systems-manager/latest/userguide/secure-string-param
 With `kms_key`, Lambda needs the deployer's permission to create a grant on the key for the
 functions' role: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars-encryption.html.
 The grant dies with the role that it was made for, so the role's own policy allows kms:Decrypt too.
+The deployer may make a grant only through an AWS service, and none for another principal itself:
+https://docs.aws.amazon.com/kms/latest/developerguide/conditions-kms.html
 """
 
 from collections.abc import Iterator
@@ -18,14 +20,15 @@ _READING = {
     "secretsmanager": ("GetSecretValue", "SecretARN"),
     "ssm": ("GetParameter", "PARAMETER_ARN"),
 }
-_FOR_FUNCTIONS = ("kms:Decrypt",)
-FOR_DEPLOYER = ("kms:CreateGrant", "kms:Decrypt", "kms:Encrypt")
 
 
 def secret_statements(
-    secret: str | None, kms_key: str | None, key_actions: tuple[str, ...] = _FOR_FUNCTIONS
+    secret: str | None, kms_key: str | None, *, encrypts: bool = False
 ) -> Iterator[dict[str, Any]]:
-    """Yield the statements for the ARN of Redis's secret, and of the environment's key, if any."""
+    """Yield the statements for the ARN of Redis's secret, and of the environment's key, if any.
+
+    `encrypts` adds what the deployer needs and the functions do not.
+    """
     if secret:
         _, partition, service, region, account, _ = secret.split(":", 5)
         action, context = _READING[service]
@@ -37,7 +40,13 @@ def secret_statements(
             "Condition": {"StringEquals": {f"kms:EncryptionContext:{context}": [secret]}},
         }
     if kms_key:
-        yield _allow("EnvironmentKey", *key_actions, resource=kms_key)
+        encrypting = ["kms:Encrypt"] if encrypts else []
+        yield _allow("EnvironmentKey", "kms:Decrypt", *encrypting, resource=kms_key)
+    if kms_key and encrypts:
+        yield {
+            **_allow("EnvironmentGrant", "kms:CreateGrant", resource=kms_key),
+            "Condition": {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        }
 
 
 def _allow(sid: str, *actions: str, resource: str) -> dict[str, Any]:

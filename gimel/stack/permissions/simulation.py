@@ -51,8 +51,12 @@ def _principal(aws: Aws, caller: str) -> str:
 
 def _simulate(aws: Aws, principal: str, statement: Mapping[str, Any]) -> list[Refusal]:
     context = [
-        {"ContextKeyName": key, "ContextKeyType": "string", "ContextKeyValues": values[:1]}
-        for keys in statement.get("Condition", {}).values()
+        {
+            "ContextKeyName": key,
+            "ContextKeyType": "boolean" if operator == "Bool" else "string",
+            "ContextKeyValues": [values] if operator == "Bool" else values[:1],
+        }
+        for operator, keys in statement.get("Condition", {}).items()
         for key, values in keys.items()
     ]
     results = aws.pages(

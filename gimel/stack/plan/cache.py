@@ -114,11 +114,15 @@ def _changed(managed: ManagedRedis, found: ObservedCache) -> dict[str, Any]:
             values["Minimum"] = 0
     if int(found.settings["MajorEngineVersion"]) >= _MAJOR_VERSION:
         del settings["MajorEngineVersion"]
-    return {
+    changed = {
         name: value
         for name, value in settings.items()
         if _without_zeros(value) != _without_zeros(found.settings[name])
     }
+    if changed.get("SnapshotRetentionLimit") and not found.settings["SnapshotRetentionLimit"]:
+        # A cache without snapshots has no time for them, and AWS would choose one.
+        changed["DailySnapshotTime"] = _SNAPSHOT_TIME
+    return changed
 
 
 def _without_zeros(value: Any) -> Any:
@@ -138,7 +142,7 @@ def _modifications(
     """
     target = {"ServerlessCacheName": names.cache}
     for name, value in changed.items():
-        before = {**target, name: found.settings[name]}
+        before = {**target, name: found.settings.get(name)}
         arguments = {**target, name: value}
         yield Call("elasticache", "modify_serverless_cache", arguments, before=before)
         yield _until_available(names)

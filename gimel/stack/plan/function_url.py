@@ -45,6 +45,15 @@ def plan_function_url(wanted: Wanted, observed: Observed) -> Iterator[Change]:
         yield Change("update", _name(names), ", ".join(changed), (call,))
 
 
+def function_url_notes(wanted: Wanted, observed: Observed) -> Iterator[str]:
+    """Yield a note if the deploy deletes the function URL, which has a random name."""
+    if observed.function_url and not wanted.has_function_url:
+        yield (
+            f"{observed.function_url.url} is deleted, and AWS never assigns this URL again: pages "
+            'that still use it lose their events. To keep it: "events": "function-url"'
+        )
+
+
 def events_url(wanted: Wanted, observed: Observed) -> str:
     """Return where pages send events: relative to the API, or through the function URL."""
     if not wanted.has_function_url:

@@ -15,7 +15,7 @@ from gimel.stack.plan.api import (
 )
 from gimel.stack.plan.cache import cache_notes, plan_cache, plan_cache_address
 from gimel.stack.plan.difference import differences
-from gimel.stack.plan.function_url import events_url, plan_function_url
+from gimel.stack.plan.function_url import events_url, function_url_notes, plan_function_url
 from gimel.stack.plan.ownership import (
     LEGACY_POLICY,
     missing_tags,
@@ -31,6 +31,7 @@ from gimel.stack.wanted import (
     LATEST,
     MIN_UNRESERVED,
     VERSIONS_KEPT,
+    DeployError,
     Wanted,
     log_group,
 )
@@ -55,6 +56,7 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
     `adopt` takes over such a resource if it has no stack's tag.
     """
     refuse_foreign(wanted, observed, adopt)
+    _refuse_unread_environments(wanted, observed)
     names, functions = wanted.names.functions, observed.functions
     changes = [
         *plan_cache(wanted, observed),
@@ -82,9 +84,26 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
     return changes
 
 
+def _refuse_unread_environments(wanted: Wanted, observed: Observed) -> None:
+    """Raise DeployError if AWS does not show a function's environment, which then looks empty.
+
+    That is so if the caller may not decrypt it, or if its key is disabled:
+    https://docs.aws.amazon.com/lambda/latest/api/API_EnvironmentError.html. A deploy that changes
+    the key writes the whole environment, whatever was in it.
+    """
+    for name, function in observed.functions.items():
+        latest = function.versions[LATEST]
+        is_kept = latest["KMSKeyArn"] == wanted.configurations[name]["KMSKeyArn"]
+        if is_kept and (code := latest.get("EnvironmentError")):
+            raise DeployError(
+                f"AWS does not show the environment of function {name} ({code}): these credentials "
+                "need kms:Decrypt with the key that encrypts it, and the key must be enabled"
+            )
+
+
 def notes(wanted: Wanted, observed: Observed) -> list[str]:
     """Return notes on what a plan cannot change: limits of the account, others' additions."""
-    found = [*cache_notes(wanted, observed)]
+    found = [*cache_notes(wanted, observed), *function_url_notes(wanted, observed)]
     if not _can_reserve(wanted, observed):
         found.append(
             "reserved concurrency stays as it is: the account has "

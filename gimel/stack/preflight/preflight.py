@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Iterator
 from functools import partial
 
 from gimel.config.file import ConfigError, ConfigFile
-from gimel.config.settings import Config
+from gimel.config.settings import Config, in_other_region
 from gimel.stack.aws import Aws, AwsError
 from gimel.stack.deployed import deployed_redis_url, inspect_redis, own_redis_environment
 from gimel.stack.preflight.cache import check_cache
@@ -81,8 +81,16 @@ def check_aws(settings: Config, connect: Callable[[], Aws]) -> Generator[Check, 
     account = caller.split(":")[4]
     yield Check("AWS", "ok", f"account {account}, region {aws.region}, as {caller}")
     yield from check_permissions(settings, aws, caller)
+    yield from _check_regions(settings, aws)
     yield from check_function_url(settings, aws)
     return aws
+
+
+def _check_regions(settings: Config, aws: Aws) -> Iterator[Check]:
+    """Check the regions of the certificate and the key, since config.json need not name one."""
+    for name, arn in settings.regional_arns.items():
+        if mistake := in_other_region(arn, aws.region):
+            yield Check("AWS", "failed", f"{name} {mistake}")
 
 
 def _ask_functions(settings: Config, aws: Aws | None, url: str) -> RedisReport | None:

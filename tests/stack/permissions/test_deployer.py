@@ -20,6 +20,7 @@ ALL: dict[str, Any] = {
     "vpc": VPC,
     "domain": DOMAIN,
     "kms_key": KEY,
+    "permissions_boundary": "arn:aws:iam::123456789012:policy/teams/limits",
     "alarm_email": "ana@shop.example",
 }
 SECRET_REDIS = {"redis": {"host": "h", "secret": SECRET}}

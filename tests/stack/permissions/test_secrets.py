@@ -61,17 +61,23 @@ def test_functions_and_deployer_read_this_secret_alone(
 
 
 def test_the_deployer_uses_the_key_and_the_functions_decrypt_with_it() -> None:
-    (of_functions,), (of_deployer,) = functions(kms_key=KEY), deployer(kms_key=KEY)
+    (of_functions,), (of_deployer, granting) = functions(kms_key=KEY), deployer(kms_key=KEY)
     assert of_functions["Action"] == ["kms:Decrypt"]
-    assert of_deployer["Action"] == ["kms:CreateGrant", "kms:Decrypt", "kms:Encrypt"]
-    assert of_functions["Resource"] == of_deployer["Resource"] == [KEY]
+    assert of_deployer["Action"] == ["kms:Decrypt", "kms:Encrypt"]
+    assert granting["Action"] == ["kms:CreateGrant"]
+    # The deployer itself can make no grant: a service does, for the functions.
+    assert granting["Condition"] == {"Bool": {"kms:GrantIsForAWSResource": "true"}}
+    for statement in (of_functions, of_deployer, granting):
+        assert statement["Resource"] == [KEY]
 
 
 @pytest.mark.parametrize("secret", [SECRET, PARAMETER])
 def test_a_linter_finds_nothing(secret: str) -> None:
-    policy = {"Version": "2012-10-17", "Statement": functions(secret=secret, kms_key=KEY)}
-    found = parliament.analyze_policy_string(json.dumps(policy)).findings
-    assert [(finding.issue, finding.detail) for finding in found] == []
+    both = {"redis": {"host": "h", "secret": secret}, "kms_key": KEY}
+    for statements in (functions(secret=secret, kms_key=KEY), deployer(**both)):
+        policy = {"Version": "2012-10-17", "Statement": statements}
+        found = parliament.analyze_policy_string(json.dumps(policy)).findings
+        assert [(finding.issue, finding.detail) for finding in found] == []
 
 
 def test_a_secret_changes_the_policy_before_the_functions() -> None:

@@ -108,6 +108,17 @@ def test_each_setting_is_changed_by_a_request_of_its_own() -> None:
     assert change.why == "MajorEngineVersion, UserGroupId, SnapshotRetentionLimit"
 
 
+def test_snapshots_that_begin_later_get_their_time_too() -> None:
+    assert calls(managed(), seen(SnapshotRetentionLimit=0)) == [
+        ("modify_serverless_cache", {"SnapshotRetentionLimit": 7}),
+        WAIT,
+        ("modify_serverless_cache", {"DailySnapshotTime": "03:00"}),
+        WAIT,
+    ]
+    none = managed(snapshot_days=0)
+    assert calls(none, seen()) == [("modify_serverless_cache", {"SnapshotRetentionLimit": 0}), WAIT]
+
+
 def test_both_limits_are_one_setting() -> None:
     assert calls(managed(ecpu=1000), seen()) == [
         (

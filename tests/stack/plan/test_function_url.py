@@ -7,7 +7,7 @@ import pytest
 
 from gimel.stack.observed import Observed, ObservedFunctionUrl
 from gimel.stack.plan.function_url import function_url_settings
-from gimel.stack.plan.plan import plan
+from gimel.stack.plan.plan import notes, plan
 from tests.support.planning import FUNCTION_URL, NOTHING, PUBLIC, done, function, lines, wanted
 
 BY_URL = wanted(events="function-url")
@@ -39,6 +39,14 @@ def test_settings_are_those_of_the_api_in_lambdas_terms() -> None:
             "MaxAge": 86400,
         },
     }
+
+
+def test_a_note_says_that_the_url_is_lost_for_ever() -> None:
+    (note,) = notes(wanted(), done(BY_URL))
+    assert note.startswith(f"{FUNCTION_URL} is deleted, and AWS never assigns this URL again: ")
+    assert 'lose their events. To keep it: "events": "function-url"' in note
+    for wish in (wanted(), BY_URL):
+        assert notes(wish, done(wish)) == []
 
 
 def test_nothing_to_change() -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from gimel.stack.observed import Observed
 from gimel.stack.plan.plan import notes, plan
+from gimel.stack.teardown import plan_teardown
 from gimel.stack.wanted import (
+    DeployError,
     Names,
     wanted_stack,
 )
@@ -182,6 +184,27 @@ def test_one_setting_makes_only_its_calls(
     back = plan(wanted(), done(other))
     # A tag may be somebody else's: it is not taken off.
     assert bool(back) == ("tags" not in settings)
+
+
+def test_an_environment_that_aws_does_not_show_is_no_empty_one() -> None:
+    key = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab"
+    wish = wanted(kms_key=key)
+    seen = done(wish)
+    latest = {
+        **seen.functions["gimel-track"].versions["$LATEST"],
+        "Environment": {"Variables": {}},
+        "EnvironmentError": "AccessDeniedException",
+    }
+    seen = function(seen, "gimel-track", versions={"$LATEST": latest})
+    with pytest.raises(DeployError) as error:
+        plan(wish, seen)
+    assert str(error.value) == (
+        "AWS does not show the environment of function gimel-track (AccessDeniedException): these "
+        "credentials need kms:Decrypt with the key that encrypts it, and the key must be enabled"
+    )
+    # A deploy that leaves a lost key, and a destroy, need not read it.
+    assert "update function gimel-track: Environment" in " ".join(lines(wanted(), seen))
+    assert plan_teardown(wish.names, HOME.region, seen)
 
 
 def test_concurrency_that_the_account_cannot_give_is_not_asked_for() -> None:
