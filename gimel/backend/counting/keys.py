@@ -104,7 +104,8 @@ def marked_while_full(experiments_key: str) -> str:
     differ.
     """
     if "}" in experiments_key:
-        return f"{experiments_key}:deleted"
+        # Two colons: `<ns>:experiments:deleted` are the parts of an experiment "experiments".
+        return f"{experiments_key}::deleted"
     return f"{namespace_of(experiments_key)}:{{{experiments_key}}}:deleted"
 
 
@@ -222,7 +223,7 @@ def shard_endings(shards: int) -> tuple[str, ...]:
 class Generation(NamedTuple):
     """One generation of an exact counter's sets.
 
-    `since`: when it was written into the settings, in Unix seconds; 0 for the first one.
+    `since`: when it was written into the settings, in Unix seconds; 0 with its counter.
     `is_scattered`: an earlier version wrote it, and each of its sets has a slot of its own.
     """
 
@@ -275,7 +276,7 @@ def generations_in(settings: Mapping[str, str]) -> Generations:
     """Return each exact counter's generations, read from its experiment's settings."""
     found: Generations = {}
     for field, since in settings.items():
-        if field.startswith(_GENERATION):
+        if is_generation(field):
             kind, sets, counter = field.split(" ", 2)
             generation = Generation(int(sets), int(since or 0), kind == "sets")
             found.setdefault(counter, []).append(generation)
@@ -285,10 +286,15 @@ def generations_in(settings: Mapping[str, str]) -> Generations:
     return found
 
 
+def is_generation(field: str) -> bool:
+    """Return whether a field of the settings says that a counter has a generation of sets."""
+    return field.startswith(_GENERATION)
+
+
 def parts(counters: Iterable[str], shards: int, settings: Mapping[str, str]) -> list[str]:
     """Return what an experiment's counters are made of, as text that `keys_of` understands."""
     sharded = [f"shards {shards} {counter}" for counter in sorted(counters)]
-    return sharded + [field for field in settings if field.startswith(_GENERATION)]
+    return sharded + [field for field in settings if is_generation(field)]
 
 
 def keys_of(parts: Iterable[str]) -> Iterator[str]:

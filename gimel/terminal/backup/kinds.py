@@ -10,6 +10,7 @@ from gimel.backend.counting.keys import (
     DECLARED,
     MOVING,
     NAMESPACES,
+    Generation,
     Keys,
     deleted_experiments,
     ignored_events,
@@ -17,6 +18,9 @@ from gimel.backend.counting.keys import (
 )
 
 _COUNTER = "<ns>:counters:<experiment>:<goal>:<variant>"
+_SETS = "<ns>:{counters:<experiment>:<goal>:<variant>#<i mod 16>}<n>:<i>"
+# Sets of data model 2
+SCATTERED_SETS = f"{_COUNTER}#<n>:<i>"
 # Each kind, as the docstring of `keys` spells it, and its type in Redis
 KINDS = {
     NAMESPACES: "set",
@@ -26,14 +30,17 @@ KINDS = {
     "<ns>:ignored_names": "list",
     "<ns>:experiments": "set",
     "<ns>:deleted": "set",
+    # read and written as `<ns>:deleted`
+    "<ns>:{<ns>:experiments}:deleted": "set",
     "<ns>:<experiment>:deleted": "set",
     "<ns>:<experiment>:settings": "hash",
     "<ns>:<experiment>:changes": "list",
     "<ns>:<experiment>:counter_keys": "set",
     _COUNTER: "string",
     f"{_COUNTER}#<i>": "string",
-    f"{_COUNTER}#<n>:<i>": "set",
+    _SETS: "set",
     "<ns>:counter_keys": "set",
+    SCATTERED_SETS: "set",
 }
 
 
@@ -70,7 +77,10 @@ def _of_experiment(keys: Keys, key: str, type: str) -> dict[str, str]:
     prefixes = [each("", "").removesuffix(":") for each in (keys.counter, keys.sets)]
     if key not in found and key.startswith(tuple(prefixes)):
         shard = f"{_COUNTER}#<i>" if "#" in key else _COUNTER
-        found[key] = f"{_COUNTER}#<n>:<i>" if type == "set" else shard
+        found[key] = SCATTERED_SETS if type == "set" else shard
+    prefix_of_sets = Generation(1).prefix(keys.sets("", "")).removesuffix(":#")
+    if key.startswith(prefix_of_sets):
+        found[key] = _SETS
     return found
 
 

@@ -4,15 +4,20 @@ Redis merges HyperLogLogs, sets are added to, and numbers rise to the higher one
 missing are written, and others stay. Adding the same again changes nothing, so a command that was
 stopped can be run again. Settings come before counters: a process that meets an experiment without
 settings takes it for one of gimel 1.x.
+
+A generation of an exact counter's sets gets the time when it was written here, not that of the
+original. So it settles only when this Redis cannot lose it any more: see
+`gimel.backend.counting.exact`.
 """
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from redis.crc import key_slot
 
 from gimel.backend.counting.hyperloglog import is_hyperloglog
-from gimel.backend.counting.keys import Keys, deleted_experiments, keys_of
+from gimel.backend.counting.keys import Keys, deletion_marks, is_generation, keys_of
 from gimel.backend.errors import GimelError
 from gimel.backend.experiment.changes import changes_between
 from gimel.backend.experiment.definition import Definition
@@ -60,8 +65,16 @@ class Merger:
         """Return whether the experiment was deleted here, and is not to be restored."""
         if section.experiment in self._restored:
             return False
-        marks = deleted_experiments(section.namespace)
-        return self._ask([("SISMEMBER", marks, section.experiment or "")]) == [1]
+        return self._is_marked(section)
+
+    def _is_marked(self, section: Section) -> bool:
+        marks, name = deletion_marks(section.namespace), section.experiment or ""
+        return any(self._ask([("SISMEMBER", each, name) for each in marks]))
+
+    def unmark(self, section: Section) -> None:
+        """Remove all marks that say that the experiment was deleted."""
+        marks, name = deletion_marks(section.namespace), section.experiment or ""
+        self._ask([("SREM", each, name) for each in marks])
 
     def is_listed(self, section: Section) -> bool:
         """Return whether the experiment exists here."""
@@ -110,20 +123,16 @@ class Merger:
 
     def revive(self, section: Section) -> None:
         """Remove what late events have left of a deleted experiment that is to be restored."""
-        marks, parts = deleted_experiments(section.namespace), section.keys.deleted_parts
-        if section.experiment in self._restored:
-            is_marked, found = self._ask(
-                [("SISMEMBER", marks, section.experiment or ""), ("SMEMBERS", parts)]
-            )
-            keys = [*keys_of(found), parts] if is_marked else []
-            self._ask([("UNLINK", key) for key in keys])
+        parts = section.keys.deleted_parts
+        if section.experiment in self._restored and self._is_marked(section):
+            (found,) = self._ask([("SMEMBERS", parts)])
+            self._ask([("UNLINK", key) for key in [*keys_of(found), parts]])
 
     def finish(self, section: Section) -> None:
         """End a section: write what waits, and let a restored experiment count again."""
         self.flush()
         if section.experiment in self._restored and not section.is_deleted:
-            marks = deleted_experiments(section.namespace)
-            self._ask([("SREM", marks, section.experiment or "")])
+            self.unmark(section)
 
     def flush(self) -> None:
         """Write the HyperLogLogs and numbers that wait. Raises BackupError."""
@@ -159,11 +168,14 @@ class Merger:
     def _add_settings(self, section: Section, record: Record, base: Settings) -> None:
         """Write each field that is missing, or that only the other side has changed."""
         (here,) = self._ask([("HGETALL", record.key)])
-        changes = {
+        fields = {field for field in {*record.value, *base} if not is_generation(field)}
+        changes: dict[str, str | None] = {
             field: record.value.get(field)
-            for field in sorted({*record.value, *base}, key=lambda field: field != "salt")
+            for field in sorted(fields, key=lambda field: field != "salt")
             if here.get(field) == base.get(field) != record.value.get(field)
         }
+        now = str(int(time.time()))
+        changes |= {each: now for each in record.value if is_generation(each) and each not in here}
         commands: list[Command] = []
         for field, value in changes.items():
             if value is None:
@@ -171,9 +183,9 @@ class Merger:
             else:
                 write = "HSET" if field in here else "HSETNX"
                 commands.append((write, record.key, field, value))
-        *_, now = self._ask([*commands, ("HGETALL", record.key)])
+        *_, after = self._ask([*commands, ("HGETALL", record.key)])
         self.new += len(changes)
-        if what := _difference(section, now, record.value):
+        if what := _difference(section, after, record.value):
             raise BackupError(f"experiment {section.label} {what}")
 
     def _add_changes(self, record: Record) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.keys import MOVING, ExperimentName, deleted_experiments
+from gimel.backend.counting.keys import MOVING, ExperimentName
 from gimel.backend.redis.connection import Connection
 from gimel.terminal.backup.merging import Merger, Settings
 from gimel.terminal.backup.reading import Reader
@@ -121,8 +121,7 @@ class Move:
         if merger.is_deleted(section):
             if is_switched or Merger(self._source).is_deleted(section):
                 return False
-            marks = deleted_experiments(section.namespace)
-            self._ask(self._target, ("SREM", marks, _name(section)[1]))
+            merger.unmark(section)
         was_copied = is_switched and base is not None
         if was_copied and not (merger.is_listed(section) or merger.settings_of(section)):
             return False

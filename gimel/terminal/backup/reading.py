@@ -1,12 +1,13 @@
 """Everything that Gimel has in a Redis, section by section, while events flow.
 
 What was counted before the reading began is in it; what is counted meanwhile may be. Exact counters
-are read from the oldest generation of sets to the newest, because reads elsewhere move members that
+are read from the first generation of sets to the last, because reads elsewhere move members that
 way and add them before they remove them. A section whose experiment is deleted or begun anew
 meanwhile ends in BackupError.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import dropwhile
 from typing import Any, TypeVar
 
 from gimel.backend.counting.conversation import converse
@@ -16,14 +17,15 @@ from gimel.backend.counting.keys import (
     DECLARED,
     NAMESPACES,
     ExperimentName,
+    Generation,
     Keys,
     declared_name,
     deleted_experiments,
+    deletion_marks,
     experiments_keys,
     generations_in,
     ignored_events,
     ignored_names,
-    set_keys,
     shard_endings,
 )
 from gimel.backend.counting.migration import all_namespaces
@@ -94,7 +96,7 @@ class Reader:
         known |= {each for each, name in settings if name is not None and self._is_ours(each, name)}
         found: dict[str, set[str]] = {each: set() for each in known}
         for namespace in known:
-            sets = [*experiments_keys(namespace), deleted_experiments(namespace)]
+            sets = [*experiments_keys(namespace), *deletion_marks(namespace)]
             found[namespace].update(*self._ask([("SMEMBERS", key) for key in sets]))
         for namespace, name in [*settings, *marks]:
             if namespace in found and name is not None:
@@ -141,7 +143,9 @@ class Reader:
         }
 
     def _of_namespace(self, section: Section) -> Iterator[Record]:
-        yield from self._values(section, [deleted_experiments(section.namespace)], "set")
+        marks = self._ask([("SMEMBERS", key) for key in deletion_marks(section.namespace)])
+        if marked := set().union(*filter(None, marks)):
+            yield Record(deleted_experiments(section.namespace), "<ns>:deleted", sorted(marked))
         yield from self._values(section, [ignored_events(section.namespace)], "hash")
         yield from self._values(section, [ignored_names(section.namespace)], "list")
 
@@ -154,15 +158,15 @@ class Reader:
         endings = shard_endings(found.shards if found.is_sharded else 1)
         strings = (counter + ending for counter in counters for ending in endings)
         yield from self._values(section, strings, "string")
-        read: set[tuple[str, int]] = set()
+        read: set[tuple[str, Generation]] = set()
         settings = found.settings
-        while new := _generations(settings) - read:
-            for counter, sets in sorted(new, key=lambda each: each[1]):
-                yield from self._values(section, set_keys(counter, [sets]), "set")
-            read |= new
+        while unread := _unread(settings, read):
+            for counter, generation in unread:
+                yield from self._values(section, generation.keys(counter), "set")
+            read.update(unread)
             # A member may have moved to a generation that began meanwhile.
             (settings,) = self._ask([("HGETALL", keys.settings)])
-            if _generations(settings) - read:
+            if _unread(settings, read):
                 yield from self._values(section, [keys.settings], "hash")
         self._check_unchanged(section, found)
 
@@ -233,6 +237,12 @@ def _name(section: Section) -> ExperimentName:
     return section.namespace, section.experiment or ""
 
 
-def _generations(settings: Any) -> set[tuple[str, int]]:
-    known = generations_in(settings or {})
-    return {(counter, sets) for counter, generations in known.items() for sets in generations}
+def _unread(
+    settings: dict[str, str] | None, read: set[tuple[str, Generation]]
+) -> list[tuple[str, Generation]]:
+    """Return each counter's generations from the first unread one on, in which members move."""
+    found: list[tuple[str, Generation]] = []
+    for counter, known in sorted(generations_in(settings or {}).items()):
+        of_counter = [(counter, generation) for generation in known]
+        found += dropwhile(read.__contains__, of_counter)
+    return found

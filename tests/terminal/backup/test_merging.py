@@ -19,7 +19,7 @@ from gimel.terminal.backup.reading import Reader
 from gimel.terminal.backup.restoring import restore
 from gimel.terminal.backup.section import BackupError, Record, Section
 from tests.support.counting import counters_of, event, events, exact_counters_of
-from tests.support.redis_content import content, content_of_cluster
+from tests.support.redis_content import content, content_of_cluster, timeless
 from tests.support.serverless_cache import serverless_cache
 from tests.support.servers import debian_redis, free_port, port_of, url_of, valkey
 from tests.support.valkey_cluster import cluster
@@ -70,9 +70,11 @@ def test_a_life_comes_back_key_by_key_and_byte_by_byte(
     file = exported(backend, tmp_path)
     before = content(backend)
     assert into(other, file)[1] == []
-    assert content(other) == before == content(backend)
+    after = content(other)
+    assert timeless(after) == timeless(before)
+    assert content(backend) == before
     assert into(other, file) == (0, [])
-    assert content(other) == before
+    assert content(other) == after
 
 
 @pytest.mark.slow
@@ -83,8 +85,8 @@ def test_it_goes_through_redis_7_and_back(
     file = exported(backend, tmp_path)
     with debian_redis() as seven:
         check_round_trip(file, Connection(url_of(seven)), other, tmp_path)
-        assert content(seven) == content(backend)
-    assert content(other) == content(backend)
+        assert timeless(content(seven)) == timeless(content(backend))
+    assert timeless(content(other)) == timeless(content(backend))
 
 
 @pytest.mark.slow
@@ -96,8 +98,8 @@ def test_it_goes_through_a_cluster_and_back(
     file = exported(backend, tmp_path)
     with cluster() as nodes:
         check_round_trip(file, Connection(url_of(nodes[1]), cluster=told), other, tmp_path)
-        assert content_of_cluster(port_of(nodes[0])) == content(backend)
-        assert content(other) == content(backend)
+        for copy in (content_of_cluster(port_of(nodes[0])), content(other)):
+            assert timeless(copy) == timeless(content(backend))
         # What is there already is merged by PFMERGE, which wants both keys in one slot.
         backend.pfadd("alephbet:counters:undeclared%3A %231:sign {up}:red", "one more")
         backend.pfadd("alephbet:counters:declared:signup:red", "one more")
@@ -114,7 +116,7 @@ def test_it_goes_through_elasticache_serverless_and_back(
     file = exported(backend, tmp_path)
     with valkey() as behind, serverless_cache(port_of(behind)) as cache:
         check_round_trip(file, Connection.from_environment(cache.environ), other, tmp_path)
-        assert content(behind) == content(backend)
+        assert timeless(content(behind)) == timeless(content(backend))
 
 
 def test_both_halves_of_the_visitors_are_merged(
@@ -312,7 +314,9 @@ def in_cluster_mode() -> Iterator[redis.Redis]:
         yield client
 
 
-@pytest.mark.parametrize("key", ["a:b", "a{b}c", "a}b", "a{}b", "{a", "}{a}", "{}{a}", "{{a}"])
+@pytest.mark.parametrize(
+    "key", ["a:b", "a{b}c", "a}b", "a{}b", "{a", "}{a}", "{}{a}", "{{a}", "a:{b:c#1}64:1"]
+)
 def test_the_temporary_key_is_in_the_same_slot(key: str, in_cluster_mode: redis.Redis) -> None:
     slots = [
         in_cluster_mode.execute_command("CLUSTER", "KEYSLOT", each) for each in (key, _beside(key))
