@@ -120,13 +120,14 @@ def _warn_of_missing_keys(observed: Observed, target: Mapping[str, str], say: Sa
 def _refuse_other_data_model(observed: Observed, target: Mapping[str, str]) -> None:
     """Raise DeployError if a version of the release writes counters in another way than today's.
 
-    A version that does not know the salt would count every visitor of a new experiment again.
+    A version that does not know the salt would count every visitor of a new experiment again. One
+    that does not know the slots of exact counters would miss what is in them.
     """
     for name, version in target.items():
         if not has_current_data_model(observed, name, version):
             raise DeployError(
-                f"version {version} does not know the secret hash of today's counters: it would "
-                "count visitors twice. Deploy a Gimel that knows it: `gimel deploy`"
+                f"version {version} does not know how today's counters are stored: it would count "
+                "visitors twice or not at all. Deploy a Gimel that knows it: `gimel deploy`"
             )
 
 

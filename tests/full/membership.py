@@ -68,7 +68,8 @@ def fill(url: str, shards: int, events: list[Event]) -> None:
 
 
 def _keys(store: Any, kind: str) -> list[bytes]:
-    return sorted(store.scan_iter(match="*:counters:*", count=10_000, _type=kind))
+    # The keys of sets have a brace before this word.
+    return sorted(store.scan_iter(match="*counters:*:*:*", count=10_000, _type=kind))
 
 
 def _members(store: Any) -> set[tuple[bytes, bytes]]:
