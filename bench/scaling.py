@@ -31,7 +31,7 @@ BUSY = 0.5
 EVENT_SECONDS = cost.warm_ms(cost.OURS) / 1000
 RARE = 1e-6
 # Every process looks each counter up once a minute: these commands, in one round trip.
-LOOK_UP_COMMANDS = 7
+LOOK_UP_COMMANDS = 8
 COUNTERS = 100
 # Connections that the functions for reading and deleting may hold.
 OTHERS = (Concurrency().reads or 0) + (Concurrency().delete or 0)

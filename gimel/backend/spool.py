@@ -102,14 +102,22 @@ class Spool:
         size = "SELECT coalesce(sum(length(message)), 0) FROM aside"
         (taken,) = database.execute(size).fetchone()
         room = self._pages * _PAGE // 4 - taken
-        kept = []
+        discarded = 0
         for message in messages:
             if len(message) <= room:
-                kept.append((message,))
+                database.execute(_INSERT.format("aside"), (message,))
                 room -= len(message)
-        database.executemany(_INSERT.format("aside"), kept)
-        if discarded := len(messages) - len(kept):
-            log("error", discarded_messages=discarded, spool="the table aside is full")
+            else:
+                discarded += _number_of_events(message)
+        if discarded:
+            log("error", discarded=discarded, spool="the table aside is full")
+
+
+def _number_of_events(message: str) -> int:
+    try:
+        return len(decode(message))
+    except ValueError:
+        return 1
 
 
 @contextmanager

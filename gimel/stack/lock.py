@@ -71,8 +71,8 @@ class Lock:
         """Raise DeployError if another command was seen to have the lock."""
         if self._holder:
             raise DeployError(
-                f"stopped: this command paused for too long, and {self._holder} is changing stack "
-                f"{self._names.stack} now. Run the command again to continue"
+                f"stopped: this command paused for too long, and {self._holder} has taken over "
+                f"stack {self._names.stack}. Run the command again to continue"
             )
 
     def _renew(self) -> None:

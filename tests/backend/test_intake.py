@@ -137,10 +137,10 @@ def test_of_a_batch_only_what_failed_comes_again(
     records = queue.receive()
     answer = handlers.replay({"Records": records})
     assert answer == {"batchItemFailures": [{"itemIdentifier": records[0]["messageId"]}]}
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert call("GET", "/experiments").body[1]["variants"] == [
         {"label": "a", "trials": 1, "stray": False}
     ]
-    last = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert (last["replayed"], last["retried"]) == (1, 1)
 
 

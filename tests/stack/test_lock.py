@@ -149,7 +149,7 @@ def value_of(aws: Aws, names: Names) -> str | None:
     return found
 
 
-LOST = "^stopped: this command paused for too long, and ana@elsewhere is changing stack"
+LOST = "^stopped: this command paused for too long, and ana@elsewhere has taken over stack"
 
 
 def test_a_lock_that_another_command_took_over_is_left_to_it(aws: Aws, names: Names) -> None:
