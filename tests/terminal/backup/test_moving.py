@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from gimel.backend.counting.keys import MOVING
+from gimel.backend.counting.keys import MOVING, marked_while_full
 from gimel.backend.redis.connection import Connection
 from gimel.terminal.backup import moving
 from gimel.terminal.backup.moving import Move
@@ -119,6 +119,33 @@ def test_what_was_deleted_right_before_the_switch_is_deleted(moved: Moved) -> No
     assert moved.trials() is None
     exact_counters_of(moved.new).add(events(range(200)))
     assert moved.trials() is None
+
+
+def test_what_was_deleted_in_a_full_redis_is_deleted(moved: Moved) -> None:
+    moved.move.copy()
+    exact_counters_of(moved.old).delete("alephbet", "e")
+    moved.old.smove("alephbet:deleted", marked_while_full("alephbet:experiments"), "e")
+    moved.finish()
+    assert moved.trials() is None
+    exact_counters_of(moved.new).add(events(range(200)))
+    assert moved.trials() is None
+
+
+def test_a_mark_of_a_full_redis_gives_way_to_an_experiment_that_began_anew(moved: Moved) -> None:
+    marks = marked_while_full("alephbet:experiments")
+    moved.new.sadd(marks, "e")
+    moved.move.copy()
+    assert not moved.new.exists(marks)
+    assert moved.trials() == 100
+
+
+def test_a_new_redis_that_loses_the_beginning_of_sets_gets_it_again(moved: Moved) -> None:
+    moved.move.copy()
+    field = "grown 64 alephbet:counters:e:participate:a"
+    assert moved.new.hdel("alephbet:e:settings", field) == 1
+    moved.again().finish()
+    assert moved.trials() == 100
+    assert int(moved.new.hget("alephbet:e:settings", field) or 0) > 0
 
 
 @pytest.mark.parametrize("forget", [True, False])

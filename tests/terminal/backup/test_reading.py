@@ -8,9 +8,9 @@ import redis
 
 from gimel.backend.counting import exact, keys
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.keys import MOVING
+from gimel.backend.counting.keys import MOVING, Generation
 from gimel.backend.redis.connection import Connection
-from gimel.terminal.backup import reading
+from gimel.terminal.backup import kinds, reading
 from gimel.terminal.backup.kinds import KINDS, SCATTERED_SETS
 from gimel.terminal.backup.reading import Reader
 from gimel.terminal.backup.section import BackupError
@@ -54,9 +54,9 @@ def test_the_module_of_keys_lists_its_kinds() -> None:
 def test_every_kind_of_key_that_a_life_leaves_is_known_and_read(backend: redis.Redis) -> None:
     live(backend)
     held = {key: kind for key, (kind, _) in content(backend).items()}
-    kinds = {key: kind_of(key, type) for key, type in held.items() if not re.fullmatch(OLD, key)}
-    assert [key for key, kind in kinds.items() if kind is None] == []
-    assert set(kinds.values()) == KINDS.keys() - {MOVING, MARKED_WHILE_FULL, SCATTERED_SETS}
+    found = {key: kind_of(key, type) for key, type in held.items() if not re.fullmatch(OLD, key)}
+    assert [key for key, kind in found.items() if kind is None] == []
+    assert set(found.values()) == KINDS.keys() - {MOVING, MARKED_WHILE_FULL, SCATTERED_SETS}
     sections = [
         (section, list(records))
         for section, records in Reader(Connection(url_of(backend))).sections()
@@ -64,7 +64,7 @@ def test_every_kind_of_key_that_a_life_leaves_is_known_and_read(backend: redis.R
     records = [record for _, of_one in sections for record in of_one]
     assert held.keys() == {record.key for record in records}
     for record in records:
-        assert kinds.get(record.key, record.kind) == record.kind
+        assert found.get(record.key, record.kind) == record.kind
         assert record.type == held[record.key]
     for section, of_one in sections:
         # Without settings, an experiment would pass for one of gimel 1.x.
@@ -80,6 +80,27 @@ def test_a_kind_that_nobody_reads_is_missed(backend: redis.Redis) -> None:
     assert held.keys() - {key for of_one in read(backend).values() for key in of_one} == {
         "alephbet:e:history"
     }
+
+
+@pytest.mark.parametrize("name", ["plain", "a:b#1:2", "{a", "a}b", "{}", "#}3:{", "experiments"])
+def test_keys_of_any_name_are_told_apart(name: str) -> None:
+    of_names = keys.Keys(name, name)
+    for generation in (Generation(64), Generation(64, is_scattered=True)):
+        kind = SCATTERED_SETS if generation.is_scattered else SETS
+        for key in generation.keys(of_names.sets(name, name)):
+            assert kinds.kind_of(key, "set", name, of_names) == kind
+            assert kinds.kind_of(key, "set", name, keys.Keys(name, "other")) is None
+    assert of_names.deleted_parts not in keys.deletion_marks(name)
+
+
+def test_marks_of_a_full_redis_are_read(backend: redis.Redis) -> None:
+    lasting, *while_full = keys.deletion_marks("a:b")
+    for number, marks in enumerate([lasting, *while_full]):
+        backend.sadd(marks, f"e{number}")
+    backend.sadd("gimel:namespaces", "a:b")
+    sections = Reader(Connection(url_of(backend))).sections()
+    ((record,),) = [list(records) for _, records in sections]
+    assert record == (lasting, "<ns>:deleted", ["e0", "e1", "e2"])
 
 
 def test_sections_can_be_chosen(backend: redis.Redis) -> None:
@@ -188,3 +209,21 @@ def test_sets_that_begin_meanwhile_are_not_missed(
     assert len(found) >= 30_000
     # The sets are known before their members come.
     assert [sum(map(keys.is_generation, each)) for each in settings] == [1, 2]
+
+
+def test_sets_of_data_model_2_that_begin_meanwhile_are_read_before_those_of_today(
+    store: redis.Redis,
+) -> None:
+    """A process of an earlier version adds there, and a read by another moves the members."""
+    exact_counters_of(store).add(events(range(1000)))
+    counter = "alephbet:counters:e:participate:a"
+    late = Generation(16, is_scattered=True)
+    _, records = next(Reader(Connection(url_of(store))).sections())
+    read: list[str] = []
+    for record in records:
+        if record.kind == SETS and not store.exists(late.key(counter, 5)):
+            store.hset("alephbet:e:settings", late.field(counter), "")
+            store.sadd(late.key(counter, 5), 5)
+        read.append(record.key)
+    at = read.index(late.key(counter, 5))
+    assert set(read[at:]) >= {*Generation(64).keys(counter)}
