@@ -212,16 +212,11 @@ def test_a_command_that_slept_stops_before_its_next_call(
 def test_a_lock_that_exists_and_does_not_is_asked_for_with_pauses(
     aws: Aws, names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
-
-    def exists(*_: object) -> bool:
-        asked.append(time.monotonic())
-        return len(asked) > 3
-
-    monkeypatch.setattr(lock, "_CONTEST", 0.2)
-    monkeypatch.setattr(lock, "_create", exists)
+    answers, slept = iter([False, False, False, True]), []
+    monkeypatch.setattr(lock, "_create", lambda *_: next(answers))
+    monkeypatch.setattr("time.sleep", slept.append)
     assert not lock._acquire(aws, names, "mine", silent)
-    assert asked[-1] - asked[0] >= 3 * 0.2
+    assert slept.count(lock._CONTEST) == 3
 
 
 def test_the_holders_name_cannot_break_the_line(
