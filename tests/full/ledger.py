@@ -147,8 +147,10 @@ def replaying() -> Iterator[None]:
     """The application replays the spool by itself; at the end until nothing waits."""
     try:
         yield
-        while replayer.replay():
-            time.sleep(1.0)
+        # Its thread may be replaying: then a replay here does nothing and fails in nothing.
+        while (spool := process.queue()) and spool.backlog().waiting.messages:
+            replayer.replay()
+            time.sleep(0.1)
     finally:
         replayer.stop()
 
