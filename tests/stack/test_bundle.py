@@ -96,10 +96,11 @@ for path in sorted(pathlib.Path("redis").rglob("*.py")):
 """
 
 
-# Declaring, `gimel migrate`, the look at Redis, the page, a cluster's client, a login without a
-# password in the URL, the spool.
+# Declaring, deleting, `gimel migrate`, the look at Redis, the page, a cluster's client, a login
+# without a password in the URL, the spool.
 ONLY_WHEN_NEEDED = {
     "gimel.backend.counting.declaring",
+    "gimel.backend.counting.deletion",
     "gimel.backend.counting.migration",
     "gimel.backend.experiment.changes",
     "gimel.backend.inspection",
