@@ -45,8 +45,11 @@ def test_events_come_back_as_counts(deployed: Deployment) -> None:
     ((goal_found,), (result,)) = found["goals"], found["goals"][0]["results"]
     assert goal_found["goal"] == "signup/now"
     assert (result["label"], result["successes"]) == ("red & blue", 2)
-    # One experiment by itself is answered with its history, too.
-    found = {name: found[name] for name in found if name not in ("ignored", "changes")}
+    nothing = {"messages": 0, "seconds": None, "seconds_left": None}
+    assert (found["waiting"], found["set_aside"]) == (nothing, nothing)
+    # One experiment by itself is answered with its history and the queue, too.
+    others = ("ignored", "changes", "waiting", "set_aside")
+    found = {name: found[name] for name in found if name not in others}
     assert client.experiments(SPACE) == [found]
     client.track("another", "a", "participate", "1", SPACE)
     assert client.experiments(SPACE, scope="button color") == [found]
