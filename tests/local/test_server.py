@@ -154,6 +154,7 @@ def test_only_the_dashboards_address_holds_the_key(tmp_path: Path, store: redis.
     assert local.key not in page
 
 
+@pytest.mark.slow
 def test_the_commands_find_the_key_of_a_port(tmp_path: Path, store: redis.Redis) -> None:
     with LocalBackend(tmp_path / "data", "--redis-url", url_of(store)) as local:
         record = tmp_path / ".gimel" / "servers" / f"{local.port}.json"

@@ -158,6 +158,7 @@ class World:
             assert least <= count <= most
 
 
+@pytest.mark.slow
 @settings(on_one_server, max_examples=40)
 @given(st.integers(0, 1 << 32))
 def test_processes_that_stop_and_meet_count_as_a_set_does(

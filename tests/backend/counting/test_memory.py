@@ -64,6 +64,7 @@ def test_renewing_what_is_known_takes_no_more() -> None:
     assert memory["kept"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [Limits(experiments=10**6), Limits(experiments=3)])
 def test_a_flood_of_huge_names(
     store: redis.Redis, monkeypatch: pytest.MonkeyPatch, limits: Limits

@@ -64,6 +64,7 @@ def check_round_trip(file: File, there: Connection, back: redis.Redis, folder: P
     assert into(back, export(there, folder / "again.jsonl.gz"))[0] == new
 
 
+@pytest.mark.slow
 def test_a_life_comes_back_key_by_key_and_byte_by_byte(
     backend: redis.Redis, other: redis.Redis, tmp_path: Path
 ) -> None:
