@@ -32,7 +32,7 @@ from gimel.backend.counting.admission import Ignored
 from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.log import log
 from gimel.backend.process import connection, counters, intake, queue
-from gimel.backend.queue import NotQueuedError, Queue
+from gimel.backend.queue import Backlog, NotQueuedError, Queue
 from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
 
 if TYPE_CHECKING:
@@ -183,31 +183,35 @@ def all(event: ProxyEvent) -> Response:
         "total": len(names),
         "next": following,
     }
-    meta |= {"ignored": {"reasons": ignored}} | (backlog := _backlog())
-    described = [_with_backlog(each, backlog) for each in found]
+    meta |= {"ignored": {"reasons": ignored}} | _fields_of(backlog := _backlog())
+    described = [_with_backlog(each, namespace, backlog) for each in found]
     return wire.fitted(event, respond([{"meta": meta}, *described]))
 
 
-def _backlog() -> dict[str, Any]:
-    """Return what waits and what was set aside, None for both if there is no queue or no answer."""
+def _backlog() -> Backlog | None:
+    """Return what is not counted yet. None if there is no queue, or no answer of it."""
     kept = queue()
     try:
-        found = kept.backlog() if kept else None
+        return kept.backlog() if kept else None
     except NotQueuedError as error:
         log("error", backlog=str(error))
-        found = None
-    if found is None:
-        return {"waiting": None, "set_aside": None}
-    return {"waiting": found.waiting._asdict(), "set_aside": found.set_aside._asdict()}
+        return None
 
 
-def _with_backlog(found: "ExperimentCounts", backlog: dict[str, Any]) -> dict[str, Any]:
+def _fields_of(backlog: Backlog | None) -> dict[str, Any]:
+    names = ("waiting", "set_aside")
+    return {name: getattr(backlog, name)._asdict() if backlog else None for name in names}
+
+
+def _with_backlog(
+    found: "ExperimentCounts", namespace: str, backlog: Backlog | None
+) -> dict[str, Any]:
     """Describe the experiment. Its verdicts say if enough events wait to change them."""
     from gimel.backend.results.backlog import note_backlog
 
     described = found.describe()
-    if waiting := backlog["waiting"]:
-        note_backlog(described, waiting["messages"])
+    if backlog and backlog.waiting.messages:
+        note_backlog(described, namespace, backlog)
     return described
 
 
@@ -238,7 +242,7 @@ def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
     from gimel.backend.counting.tally import read_tally
 
     backlog = _backlog()
-    found = _with_backlog(_one(namespace, name), backlog) | backlog
+    found = _with_backlog(_one(namespace, name), namespace, backlog) | _fields_of(backlog)
     ignored = read_tally(connection(), namespace, name)
     changes = recorded_changes(connection(), (namespace, name))
     answer = respond(found | {"ignored": ignored._asdict(), "changes": changes})

@@ -8,11 +8,8 @@ import atexit
 import os
 import threading
 
-from redis.exceptions import RedisError
-
 from gimel.backend.log import log
 from gimel.backend.process import intake, queue
-from gimel.backend.queue import NotQueuedError
 from gimel.backend.spool import Spool
 
 # Seconds between two replays, and for the last one to end
@@ -57,7 +54,8 @@ def replay(last_failure: str = "") -> str:
     try:
         if isinstance(spool, Spool):
             spool.replay(intake().count)
-    except (RedisError, NotQueuedError) as error:
+    except Exception as error:
+        # Whatever it is: the thread goes on, or nothing would be replayed any more.
         failure = type(error).__name__
         if failure != last_failure:
             log("warning", replay=failure)

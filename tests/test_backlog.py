@@ -45,7 +45,7 @@ def test_what_is_not_counted_yet(
     for (goal,) in (found["goals"], one["goals"]):
         assert goal["verdict"]["winner"] == "b"
         assert goal["verdict"]["reason"].endswith(
-            "But 60 messages wait to be counted, enough to change this verdict."
+            "But 60 events wait to be counted, enough to change this verdict."
         )
     # A spool that cannot be read takes no result away.
     (tmp_path / "spool.sqlite").write_bytes(b"no database" * 1000)

@@ -42,10 +42,15 @@ class Pile(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """What waits to be counted, and what was set aside because it could not be counted."""
+    """What waits to be counted, and what was set aside because it could not be counted.
+
+    `events`: how many events of each experiment wait, by `[namespace, experiment]` as JSON. None if
+    unknown: SQS tells the number of messages only.
+    """
 
     waiting: Pile
     set_aside: Pile
+    events: Mapping[str, int] | None = None
 
 
 class EventQueue(Protocol):

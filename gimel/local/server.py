@@ -46,6 +46,8 @@ def serve(
     # SIGINT too: a shell that starts a command in the background makes it ignore SIGINT.
     for number in _SIGNALS:
         signal.signal(number, signal.default_int_handler)
+    # Whatever is written holds salts, keys or events. Only its owner may read it.
+    os.umask(0o077)
     _create_folder(data_dir)
     with _alone_in(data_dir), _open_redis(data_dir, redis_url) as (redis_address, restart):
         key = _key(data_dir)
@@ -109,15 +111,16 @@ def _addresses(
 
 def _key(data_dir: Path) -> str:
     """Return the key of the folder. Create it if there is none, for its owner only."""
-    path = data_dir / "key"
+    path, whole = data_dir / "key", data_dir / "key.new"
     try:
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-    except FileExistsError:
+        if not path.exists() or not path.read_text("utf-8").strip():
+            whole.write_text(secrets.token_urlsafe(32) + "\n", "utf-8")
+            # A key is there as a whole or not at all, also on a full disk.
+            whole.replace(path)
         path.chmod(0o600)
+        return path.read_text("utf-8").strip()
     except OSError as error:
         raise LocalError(f"cannot write the key to {path}: {error.strerror}") from None
-    return path.read_text("utf-8").strip()
 
 
 def _create_folder(data_dir: Path) -> None:

@@ -12,7 +12,7 @@ URGENT_SECONDS = 3 * 86400
 
 def describe_backlog(backlog: Backlog) -> Iterator[tuple[str, bool]]:
     """Yield a sentence on what waits and one on what was set aside, and whether it is urgent."""
-    waiting, aside = backlog
+    waiting, aside, _ = backlog
     if waiting.messages:
         age = f", the oldest for {duration(waiting.seconds)}" if waiting.seconds else ""
         yield (

@@ -144,6 +144,18 @@ def test_of_a_batch_only_what_failed_comes_again(
     assert (last["replayed"], last["retried"]) == (1, 1)
 
 
+@pytest.mark.parametrize(("field", "value"), [("salt", "zz"), ("shards", "many")])
+def test_settings_that_nobody_can_read_hold_up_no_other_experiment(
+    backend: redis.Redis, field: str, value: str
+) -> None:
+    assert post([EVENT, EVENT | {"experiment": "other"}]).status == 200
+    backend.hset("alephbet:e:settings", field, value)
+    process.reset()
+    events = [Event("alephbet", name, "participate", "a", "2") for name in ("e", "other")]
+    assert process.intake().count(events) == {0: "its keys cannot be used"}
+    assert call("GET", "/experiment", {"experiment": "other"}).body["variants"][0]["trials"] == 2
+
+
 def test_what_is_over_a_limit_is_set_aside(
     queue: Sqs, backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

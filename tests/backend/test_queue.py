@@ -72,7 +72,7 @@ def test_its_backlog(queue: Sqs) -> None:
     time.sleep(1.1)
     spill.set_aside([event])
     for _ in range(2):
-        waiting, (messages, seconds, left) = spill.backlog()
+        waiting, (messages, seconds, left), _ = spill.backlog()
         assert (waiting, messages) == (Pile(3, None), 2)
         assert seconds is not None
         assert 1 <= seconds < 60

@@ -204,7 +204,7 @@ def test_it_is_bounded(tmp_path: Path) -> None:
 
 def test_its_backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spool = Spool(tmp_path)
-    assert spool.backlog() == Backlog(Pile(0, None), Pile(0, None))
+    assert spool.backlog() == Backlog(Pile(0, None), Pile(0, None), {})
     assert not list(tmp_path.iterdir()), "a question makes no file"
     now = time.time()
     with monkeypatch.context() as patch:
@@ -213,7 +213,7 @@ def test_its_backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         now += 30
         spool.put([THREE])
         now += 30
-        assert spool.backlog() == Backlog(Pile(2, 60), Pile(0, None))
+        assert spool.backlog() == Backlog(Pile(2, 60), Pile(0, None), {'["n","e"]': 3})
     spool.replay(lambda events: {0: "a limit"})
     assert spool.backlog().waiting == Pile(0, None)
     assert spool.backlog().set_aside.messages == 1
@@ -238,6 +238,19 @@ def test_what_is_set_aside_leaves_room_for_what_waits(
     assert '"discarded": 20' in capsys.readouterr().out
     spool.put(events)
     assert replayed(spool) == events
+
+
+def test_a_full_spool_of_refused_events_replays(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, largest=300 << 10)
+    event = ONE._replace(experiment="e" * 200)
+    with suppress(NotQueuedError):
+        for number in range(10_000):
+            spool.put([event._replace(uuid=f"{number}")])
+    assert 0 < number < 9_999, "it is full"
+    spool.replay(lambda events: dict.fromkeys(range(len(events)), "over a limit"))
+    assert spool.backlog().waiting.messages == 0
+    assert spool.backlog().set_aside.messages > 0
+    spool.put([event])
 
 
 def test_a_disk_that_fails_is_an_error(tmp_path: Path) -> None:

@@ -145,6 +145,19 @@ def test_reads_need_the_key_under_every_name(
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
 
 
+@pytest.mark.slow
+def test_what_it_writes_is_its_owners_alone_and_an_empty_key_is_none(tmp_path: Path) -> None:
+    folder = tmp_path / "open to all"
+    folder.mkdir(mode=0o755)
+    (folder / "key").touch(mode=0o644)
+    with LocalBackend(folder) as local:
+        assert len(local.key) > 30
+        requests.get(f"{local.url}/e", EVENT, timeout=60)
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        assert {path.name for path in files} >= {"key", "valkey.log"}
+        assert {stat.S_IMODE(path.stat().st_mode) & 0o077 for path in files} == {0}
+
+
 def test_only_the_dashboards_address_holds_the_key(tmp_path: Path, store: redis.Redis) -> None:
     with LocalBackend(tmp_path, "--demo", "--redis-url", url_of(store)) as local:
         page = requests.get(f"{local.url}/", timeout=60).text

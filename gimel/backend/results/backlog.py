@@ -1,8 +1,12 @@
 """What events that are not counted yet mean for the verdicts."""
 
+import json
 from collections.abc import Iterator
 from math import inf, log1p
 from typing import Any
+
+from gimel.backend.queue import Backlog
+from gimel.backend.wire import MAX_BATCH
 
 # n more events move the log of one rate by at most log(1 + n / conversions). The factor covers that
 # they also narrow the intervals. A simulation in the tests looks for changes that it misses.
@@ -11,17 +15,31 @@ _SAFETY = 2.0
 _HOLM = 0.25
 
 
-def note_backlog(experiment: dict[str, Any], messages: int) -> None:
-    """Add a sentence to each verdict that so many waiting messages can change.
+def note_backlog(experiment: dict[str, Any], namespace: str, backlog: Backlog) -> None:
+    """Add a sentence to each verdict that what waits can change.
 
-    `experiment` is what `ExperimentCounts.describe` returned. A message holds at least one event.
+    `experiment` is what `ExperimentCounts.describe` returned. If it is unknown how many of its
+    events wait, each message may hold the most events that a message can.
     """
+    messages = backlog.waiting.messages
+    if backlog.events is None:
+        events = messages * MAX_BATCH
+        wait, end = _wait("message", messages), ". They may change this verdict."
+    else:
+        events = backlog.events.get(_name_of(namespace, experiment["experiment"]), 0)
+        wait, end = _wait("event", events), ", enough to change this verdict."
     for goal in experiment["goals"]:
-        if messages and may_change(goal, experiment["equivalence"], messages):
-            wait = "message waits" if messages == 1 else "messages wait"
-            goal["verdict"]["reason"] += (
-                f" But {messages:,} {wait} to be counted, enough to change this verdict."
-            )
+        if events and may_change(goal, experiment["equivalence"], events):
+            goal["verdict"]["reason"] += f" But {wait} to be counted{end}"
+
+
+def _wait(noun: str, number: int) -> str:
+    return f"1 {noun} waits" if number == 1 else f"{number:,} {noun}s wait"
+
+
+def _name_of(namespace: str, experiment: str) -> str:
+    # As SQLite writes it
+    return json.dumps([namespace, experiment], ensure_ascii=False, separators=(",", ":"))
 
 
 def may_change(goal: dict[str, Any], equivalence: float | None, events: int) -> bool:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from gimel.backend.queue import Backlog, Pile
 from gimel.backend.results.analysis import analyse
 from gimel.backend.results.backlog import may_change, note_backlog
 
@@ -29,22 +30,27 @@ def test_few_messages_change_no_clear_verdict() -> None:
     assert not may_change(goal({"a": 100, "b": 100}, {"a": 5, "b": 6}), None, 400)
 
 
+FEW = ({"a": 1000, "b": 1000}, {"a": 8, "b": 60})
+NONE = Pile(0, None)
+
+
 @pytest.mark.parametrize(
-    ("messages", "words"), [(50, "50 messages wait"), (2_000, "2,000 messages wait")]
+    ("messages", "events", "sentence"),
+    [
+        (1, None, "1 message waits to be counted. They may change this verdict."),
+        (2000, None, "2,000 messages wait to be counted. They may change this verdict."),
+        (3, {'["n","e"]': 60}, "60 events wait to be counted, enough to change this verdict."),
+        (3, {'["n","e"]': 1, '["n","f"]': 60}, None),
+        (1, {'["n","f"]': 60}, None),
+        (0, {}, None),
+    ],
 )
-def test_the_sentence(messages: int, words: str) -> None:
-    few = goal({"a": 1000, "b": 1000}, {"a": 8, "b": 60})
+def test_the_sentence(messages: int, events: dict[str, int] | None, sentence: str | None) -> None:
+    few = goal(*FEW)
     before = few["verdict"]["reason"]
-    note_backlog({"goals": [few], "equivalence": None}, messages)
-    end = f" But {words} to be counted, enough to change this verdict."
-    assert few["verdict"]["reason"] == before + end
-
-
-def test_without_messages_nothing_is_added() -> None:
-    clear = goal({"a": 1000, "b": 1000}, {"a": 8, "b": 60})
-    before = clear["verdict"]["reason"]
-    note_backlog({"goals": [clear], "equivalence": None}, 0)
-    assert clear["verdict"]["reason"] == before
+    experiment = {"experiment": "e", "goals": [few], "equivalence": None}
+    note_backlog(experiment, "n", Backlog(Pile(messages, 5), NONE, events))
+    assert few["verdict"]["reason"] == before + (f" But {sentence}" if sentence else "")
 
 
 def changed(
