@@ -64,10 +64,15 @@ def export_command(
 @click.command(name="import")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.argument("experiments", nargs=-1, metavar="[EXPERIMENT]...")
+@click.option("--namespace", help="Merge only the experiments of this namespace.")
 @redis_url_option
 @click.pass_obj
 def import_command(
-    config_file: Path | None, file: Path, experiments: tuple[str, ...], redis_url: str | None
+    config_file: Path | None,
+    file: Path,
+    experiments: tuple[str, ...],
+    namespace: str | None,
+    redis_url: str | None,
 ) -> None:
     """Merge a file of `gimel export` into Redis. Safe to run again, and while events flow.
 
@@ -78,7 +83,7 @@ def import_command(
         merger = Merger(connect_redis(config_file, redis_url), experiments)
         source = File(file)
         with waiting(lambda: f"reading {source.at}"):
-            merged = restore(source, merger, experiments, say_on_stderr)
+            merged = restore(source, merger, experiments, say_on_stderr, namespace)
     found = f"{plural(merger.new, 'value')} {'was' if merger.new == 1 else 'were'} new"
     click.echo(f"Merged {plural(merged, 'experiment')}: {found}.")
 

@@ -63,12 +63,36 @@ def test_one_experiment_of_the_configured_redis(
     assert names(other) == {"one": 100}
 
 
+def test_one_namespace_is_restored(store: redis.Redis, other: redis.Redis, tmp_path: Path) -> None:
+    for namespace in ("alephbet", "staging"):
+        for name in ("one", "two"):
+            some = events(range(9), experiment=name, namespace=namespace)
+            exact_counters_of(store).add(some)
+    file = str(tmp_path / "x")
+    said(run("export", "--redis-url", url_of(store), "--output", file))
+    merge = ("import", file, "--redis-url", url_of(other), "--namespace")
+    assert said(run(*merge, "staging", "one")).startswith("Merged 1 experiment: ")
+    listed = {key: other.smembers(key) for key in other.scan_iter("*:experiments")}
+    assert listed == {"staging:experiments": {"one"}}
+    assert said(run(*merge, "staging")).startswith("Merged 2 experiments: ")
+    assert names(other) == {}
+    assert complaint(run(*merge, "typo")) == "the file has nothing in namespace typo"
+    line = complaint(run(*merge, "staging", "three"))
+    assert line == "the file has no experiment three in namespace staging"
+
+
 def test_what_is_wrong_is_one_line(filled: redis.Redis, tmp_path: Path) -> None:
     url = url_of(filled)
     file = tmp_path / "x"
     output = ("--output", str(file))
     assert complaint(run("export", "thr\x1bee", "--redis-url", url, *output)) == (
         r"there is no experiment thr\u{1b}ee in this Redis"
+    )
+    assert complaint(run("export", "--namespace", "typo", "--redis-url", url, *output)) == (
+        "this Redis has nothing of namespace typo"
+    )
+    assert complaint(run("export", "--redis-url", url, "--output", "")) == (
+        "the file to write has no name: give one with --output"
     )
     assert complaint(run("import", str(file), "--redis-url", url)) == f"{file} does not exist"
     down = "redis://127.0.0.1:1"

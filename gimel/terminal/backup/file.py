@@ -5,7 +5,6 @@ with `namespace` begins a section, and a line with `key` is one key of it.
 """
 
 import base64
-import binascii
 import gzip
 import hashlib
 import json
@@ -19,12 +18,14 @@ from typing import Any, NamedTuple
 from gimel import __version__
 from gimel.backend.counting.hyperloglog import is_hyperloglog
 from gimel.backend.counting.keys import DATA_MODEL
+from gimel.terminal.backup.checking import decoded, is_own
 from gimel.terminal.backup.kinds import KINDS
-from gimel.terminal.backup.registers import registers_of
 from gimel.terminal.backup.section import BackupError, Record, Section, Sections
 
 # Rises when a reader of this version would misread a file.
 VERSION = 1
+# Bytes of a line. A small file can unpack to a line that no memory holds.
+_LONGEST = 64 * 1024 * 1024
 _OTHER = "is no file of `gimel export`, or damaged"
 _DAMAGED = "the file is damaged or incomplete"
 _NEWER = "a newer Gimel wrote it: update Gimel"
@@ -43,6 +44,8 @@ def write(path: Path, sections: Sections) -> Written:
 
     Only its owner may read it. Raises BackupError, and what `sections` raises.
     """
+    if not path.name:
+        raise BackupError("the file to write has no name: give one with --output")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -64,6 +67,8 @@ def _write_lines(file: gzip.GzipFile, sections: Sections) -> tuple[int, int]:
 
     def write_line(content: dict[str, Any]) -> None:
         line = json.dumps(content, ensure_ascii=False).encode() + b"\n"
+        if len(line) > _LONGEST:
+            raise BackupError(f"a value takes more than {_LONGEST:,} bytes: no file can hold it")
         digest.update(line)
         file.write(line)
         numbers["lines"] += 1
@@ -117,7 +122,10 @@ class File:
         header = next(lines, {})
         if "gimel_export" not in header:
             raise BackupError(f"{self._path} {_OTHER}")
-        if header["gimel_export"] != VERSION or header.get("data_model", 0) > DATA_MODEL:
+        version, data_model = header["gimel_export"], header.get("data_model")
+        if type(version) is not int or type(data_model) is not int:
+            raise BackupError(f"{self._path}: {_DAMAGED}")
+        if version != VERSION or data_model > DATA_MODEL:
             raise BackupError(f"{self._path}: {_NEWER}")
         line: dict[str, Any] | None = next(lines, None)
         while line is not None:
@@ -145,7 +153,7 @@ class File:
         digest, number, last = hashlib.sha256(), 0, b""
         try:
             with gzip.open(self._path) as file:
-                for line in file:
+                for line in iter(lambda: self._next_line(file), b""):
                     if last:
                         digest.update(last)
                         number += 1
@@ -162,10 +170,19 @@ class File:
         if self._parsed(last) != {"lines": number, "sha256": digest.hexdigest()}:
             raise BackupError(f"{self._path}: {_DAMAGED}")
 
+    def _next_line(self, file: gzip.GzipFile) -> bytes:
+        line = file.readline(_LONGEST + 1)
+        if len(line) > _LONGEST:
+            raise BackupError(f"{self._path} has a line that is too long: {_DAMAGED}")
+        return line
+
     def _parsed(self, line: bytes) -> dict[str, Any]:
         try:
-            content = json.loads(line)
-        except ValueError:
+            # Decoded here: json would accept other encodings, and lone surrogates.
+            content = json.loads(line.decode())
+            if b"\\u" in line:
+                json.dumps(content, ensure_ascii=False).encode()
+        except (ValueError, RecursionError):
             raise BackupError(f"{self._path}: {_DAMAGED}") from None
         if not isinstance(content, dict):
             raise BackupError(f"{self._path}: {_DAMAGED}")
@@ -173,37 +190,24 @@ class File:
 
     def _section(self, line: dict[str, Any]) -> Section:
         namespace, experiment = line.get("namespace"), line.get("experiment")
-        if not isinstance(namespace, str) or not isinstance(experiment, str | None):
+        layout, is_deleted = line.get("layout", 2), line.get("deleted", False)
+        is_known = type(layout) is int and layout in (1, 2) and isinstance(is_deleted, bool)
+        if not isinstance(namespace, str) or not isinstance(experiment, str | None) or not is_known:
             raise BackupError(f"{self._path} holds a line that this Gimel does not know: {_NEWER}")
-        return Section(namespace, experiment, line.get("layout") == 1, bool(line.get("deleted")))
+        return Section(namespace, experiment, layout == 1, is_deleted)
 
     def _record(self, section: Section, line: dict[str, Any]) -> Record:
-        key, kind = str(line["key"]), str(line.get("kind"))
-        if kind not in KINDS:
+        key, kind = line["key"], line.get("kind")
+        if not isinstance(kind, str) or kind not in KINDS:
             raise BackupError(f"{self._path} holds a kind of key that is not known: {_NEWER}")
-        if section.kind_of(key, KINDS[kind]) != kind:
+        if not isinstance(key, str) or section.kind_of(key, KINDS[kind]) != kind:
             raise BackupError(f"{self._path}: a key is not one of {section.label}: {_DAMAGED}")
         try:
-            return Record(key, kind, _decoded(line.get("value"), kind))
-        except (ValueError, binascii.Error):
+            record = Record(key, kind, decoded(line.get("value"), kind))
+        except ValueError:
             raise BackupError(f"{self._path}: a value of {section.label}: {_DAMAGED}") from None
-
-
-def _decoded(value: Any, kind: str) -> Any:
-    """Return a value as Redis has it. Raises ValueError."""
-    type = KINDS[kind]
-    if type == "string" and isinstance(value, str):
-        found = base64.b64decode(value, validate=True)
-        registers_of(found)
-        return found
-    if type == "string" and isinstance(value, int) and value >= 0:
-        return str(value).encode()
-    wanted = {"hash": dict, "set": list, "list": list}.get(type)
-    if wanted is None or not isinstance(value, wanted) or not value:
-        raise ValueError("not a value of this type")
-    texts = list(value.values()) if isinstance(value, dict) else value
-    if not all(isinstance(each, str) for each in texts):
-        raise ValueError("not a text")
-    if kind == "<ns>:ignored":
-        list(map(int, texts))
-    return value
+        if not is_own(section, record):
+            raise BackupError(
+                f"{self._path}: a value of {section.label} names what belongs to others: {_DAMAGED}"
+            )
+        return record

@@ -85,7 +85,8 @@ class Move:
     def finish(self, quiet: float = QUIET_SECONDS) -> None:
         """Copy what arrives late, until nothing new has arrived for `quiet` seconds.
 
-        The last copy compares every register and member, and finds each of them at the target.
+        The last copy compares every register and member, and finds each of them at the target. If
+        there are problems, the move stays begun: the same command can finish it later.
         """
         if not self._ask(self._target, ("EXISTS", MOVING)):
             raise BackupError("no move to this Redis has begun: run it without --finish first")
@@ -103,7 +104,8 @@ class Move:
                     "run the command again"
                 )
             time.sleep(min(_PAUSE, quiet / 10))
-        self._ask(self._target, ("UNLINK", MOVING))
+        if not self.problems:
+            self._ask(self._target, ("UNLINK", MOVING))
 
     def _may_copy(
         self, merger: Merger, section: Section, base: Settings | None, *, is_switched: bool

@@ -31,6 +31,7 @@ from gimel.backend.counting.keys import (
 from gimel.backend.counting.migration import all_namespaces
 from gimel.backend.counting.reading import Found, find
 from gimel.backend.redis.connection import Command, Connection
+from gimel.terminal.backup.checking import is_count
 from gimel.terminal.backup.kinds import owner_of
 from gimel.terminal.backup.section import BackupError, Record, Section, Sections
 from gimel.terminal.text import plain
@@ -66,12 +67,21 @@ class Reader:
         """Yield each section with its records, which must be taken before the next section.
 
         `with_counts`: the sections get a summary. Raises BackupError if a wanted experiment does
-        not exist, and redis.RedisError.
+        not exist or the wanted namespace holds nothing, and redis.RedisError.
         """
+        is_empty = True
+        for each in self._sections(with_counts=with_counts):
+            is_empty = False
+            yield each
+        if is_empty and self._namespace is not None and not self._wanted:
+            raise BackupError(f"this Redis has nothing of namespace {plain(self._namespace)}")
+
+    def _sections(self, *, with_counts: bool) -> Sections:
         found = self._find_names()
         missing = self._wanted - {name for names in found.values() for name in names}
         if missing:
-            raise BackupError(f"there is no experiment {plain(min(missing))} in this Redis")
+            where = "" if self._namespace is None else f"namespace {plain(self._namespace)} of "
+            raise BackupError(f"there is no experiment {plain(min(missing))} in {where}this Redis")
         for namespace, names in sorted(found.items()):
             if not self._wanted:
                 section = Section(namespace)
@@ -216,7 +226,7 @@ class Reader:
         for key, value in zip(keys, replies, strict=True):
             if not value:
                 continue
-            if type == "string" and not (is_hyperloglog(value) or value.isdigit()):
+            if type == "string" and not (is_hyperloglog(value) or is_count(value)):
                 self._say(f"! left out key {plain(key)}: it holds no count of Gimel's")
                 continue
             if type == "set":

@@ -218,8 +218,22 @@ def test_what_cannot_be_moved_is_named_and_the_rest_is_moved(
     moved.finish()
     (problem,) = moved.move.problems.values()
     assert problem.startswith(said)
+    # The move is still begun.
+    moved.finish()
+    assert moved.move.problems
     assert moved.trials("other") == 30
     assert moved.trials() == 100
+
+
+def test_a_finish_after_the_problem_is_mended_ends_the_move(moved: Moved) -> None:
+    moved.move.copy()
+    begin_at_both(moved)
+    moved.finish()
+    assert moved.new.exists(MOVING)
+    exact_counters_of(moved.new).delete("alephbet", "late")
+    moved.finish()
+    assert not moved.move.problems
+    assert not moved.new.exists(MOVING)
 
 
 def test_an_old_redis_in_use_is_noticed(moved: Moved, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,6 +116,12 @@ def test_sections_can_be_chosen(backend: redis.Redis) -> None:
     assert set(read(backend, "staging", ["two"])) == {"staging/two"}
     with pytest.raises(BackupError, match=r"^there is no experiment th\\u\{1b\}ree in this Redis$"):
         read(backend, None, ["th\x1bree"])
+    with pytest.raises(
+        BackupError, match=r"^there is no experiment x in namespace staging of this"
+    ):
+        read(backend, "staging", ["x"])
+    with pytest.raises(BackupError, match=r"^this Redis has nothing of namespace ty\\u\{1b\}po$"):
+        read(backend, "ty\x1bpo")
 
 
 def test_keys_of_other_programs_are_left_alone(backend: redis.Redis) -> None:
@@ -125,9 +131,10 @@ def test_keys_of_other_programs_are_left_alone(backend: redis.Redis) -> None:
     assert set(read(backend)) == {"alephbet/e"}
 
 
-def test_a_value_that_is_no_count_is_named(backend: redis.Redis) -> None:
+@pytest.mark.parametrize("value", ["a text", "1" + 30 * "0", "9223372036854775808", "9" * 5000])
+def test_a_value_that_is_no_count_is_named(backend: redis.Redis, value: str) -> None:
     send("e", 5)
-    backend.set("alephbet:counters:e:participate:blue#5", "a text")
+    backend.set("alephbet:counters:e:participate:blue#5", value)
     said: list[str] = []
     for _, records in Reader(Connection(url_of(backend)), say=said.append).sections():
         list(records)
