@@ -21,6 +21,7 @@ from gimel.backend.counting.keys import DATA_MODEL
 from gimel.terminal.backup.checking import decoded, is_own
 from gimel.terminal.backup.kinds import KINDS
 from gimel.terminal.backup.section import BackupError, Record, Section, Sections
+from gimel.terminal.text import plain
 
 # Rises when a reader of this version would misread a file.
 VERSION = 1
@@ -68,7 +69,8 @@ def _write_lines(file: gzip.GzipFile, sections: Sections) -> tuple[int, int]:
     def write_line(content: dict[str, Any]) -> None:
         line = json.dumps(content, ensure_ascii=False).encode() + b"\n"
         if len(line) > _LONGEST:
-            raise BackupError(f"a value takes more than {_LONGEST:,} bytes: no file can hold it")
+            key = plain(str(content.get("key")))
+            raise BackupError(f"key {key} takes more than {_LONGEST:,} bytes: no file can hold it")
         digest.update(line)
         file.write(line)
         numbers["lines"] += 1

@@ -234,5 +234,5 @@ def test_a_line_that_could_not_be_read_is_not_written(
 
     write(path, iter([(Section("shop"), records(900))]))
     File(path).check()
-    with pytest.raises(BackupError, match=r"^a value takes more than 1,000 bytes"):
+    with pytest.raises(BackupError, match=r"^key shop:ignored_names takes more than 1,000 bytes"):
         write(path, iter([(Section("shop"), records(1000))]))
