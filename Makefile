@@ -30,6 +30,8 @@ test-full: .venv/installed-test build/browser lint
 	GIMEL_EXAMPLES=50000 $(BIN)/pytest $(SIDE_BY_SIDE) -m "full or not full" $(ARGS)
 	$(BIN)/python -m tests.full.ledger
 	$(BIN)/python -m tests.full.ledger --deployed
+	$(BIN)/python -m tests.full.ledger --served
+	$(BIN)/python -m tests.full.ledger --cluster
 	$(BIN)/python -m tests.full.move
 	$(BIN)/python -m tests.full.move --deployed
 	$(BIN)/python -m tests.full.patience

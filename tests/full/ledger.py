@@ -1,75 +1,37 @@
-"""No event lost: a load with known ids while things are done to Redis, and what was counted of it.
+"""No event lost: a load with known ids during faults, and what was counted of it.
 
-    python -m tests.full.ledger [--deployed | --serverless] [--events 200000] [--clients 4]
+    python -m tests.full.ledger [--deployed | --serverless | --served | --cluster]
+                                [--events 200000] [--clients 4]
 
 Clients send single events and batches through the WSGI application and its spool, into a Valkey
-with a replica: see tests/full/faults.py. `--deployed`: to a stack that `gimel deploy` made on an
-emulated account, with its queue and its replay function. `--serverless`: with what is known of
-ElastiCache Serverless in front of the Valkey, see tests/support/serverless_cache.py. Half of the
-events go to an experiment of 1,024 shards, half to an exact one. At the end all that waited is
-replayed, and the counters are compared with clean ones, register by register and member by member:
-see tests/full/membership.py.
+with a replica: see tests/full/faults.py. Half of the events go to an experiment of 1,024 shards,
+half to an exact one. At the end all that waited is replayed, and the counters are compared with
+clean ones, register by register and member by member: see tests/full/membership.py.
+
+`--deployed`: to a stack that `gimel deploy` made on an emulated account, with its queue and its
+replay function. `--serverless`: with what is known of ElastiCache Serverless in front of the
+Valkey, see tests/support/serverless_cache.py. `--served`: over HTTP to granian with two workers,
+one of which is killed now and then, see tests/full/ledger_served.py. `--cluster`: into a cluster
+whose nodes lose their last second in turn, see tests/full/ledger_cluster.py.
 """
 
 import argparse
 import contextlib
-import io
 import json
-import os
 import random
 import sqlite3
+import sys
 import tempfile
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
-import redis
-
-from gimel import replayer, wsgi
 from gimel.backend import process
-from gimel.backend.counting.declaring import change
-from gimel.backend.counting.exact import EXACT
-from gimel.backend.wire import Event
-from tests.full import ledger_deployed, membership
-from tests.full.faults import Pair, faults_of
-from tests.full.load import NAMESPACE, Load, body_of
+from tests.full import ledger_cluster, ledger_deployed, ledger_served, membership
+from tests.full.faults import Pair, disturb, faults_of
+from tests.full.ledger_application import application, ask
+from tests.full.load import SHARDS, Load
 from tests.support.serverless_cache import serverless_cache
-
-SHARDS = 1024
-
-
-def ask(events: list[Event]) -> dict[str, Any] | None:
-    """The application's answer where it is 200."""
-    environ: dict[str, Any] = {"PATH_INFO": "/e", "REQUEST_METHOD": "POST"}
-    body = body_of(events)
-    if len(events) == 1:
-        (fields,) = json.loads(body)
-        environ |= {"REQUEST_METHOD": "GET", "QUERY_STRING": urlencode(fields)}
-    environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-    status: list[str] = []
-    answer = b"".join(wsgi.app(environ, lambda line, headers: status.append(line)))
-    assert status[0][:3] in ("200", "400", "503"), status
-    return json.loads(answer) if status[0].startswith("200") else None
-
-
-def disturb(load: Load, faults: dict[str, Callable[[], None]], pause: float) -> dict[str, int]:
-    """Do one thing after the other until the load ends, each at least once. How often each.
-
-    `pause`: seconds in the mean from one to the next. A process asks Redis again after 2 s.
-    """
-    done: Counter[str] = Counter(dict.fromkeys(faults, 0))
-    names = list(faults)
-    while load.runs:
-        name = names[done.total() % len(names)]
-        faults[name]()
-        done[name] += 1
-        time.sleep(random.uniform(0.1, 2 * pause))
-        if all(done.values()):
-            load.may_end.set()
-    return dict(done)
 
 
 def run(
@@ -93,26 +55,13 @@ def _run(
     clients: int,
     pause: float,
 ) -> dict[str, Any]:
-    place = pair.folder / "spool"
-    place.mkdir()
-    environ = redis_environ | {
-        "GIMEL_KEY_SHA256": "none",
-        "GIMEL_SHARDS": str(SHARDS),
-        "GIMEL_SPOOL": str(place),
-    }
-    os.environ |= environ
-    process.reset()
-    change(process.connection(), (NAMESPACE, "x"), {"counting": EXACT}, "owner")
-    faults["stopped, and the spool full (503)"] = lambda: _spool_full(pair, place)
-    # A log line for each request that is queued is of no use here.
-    with contextlib.redirect_stdout(None), replaying():
+    spool = pair.folder / "spool"
+    faults["stopped, and the spool full (503)"] = lambda: _spool_full(pair, spool)
+    with application(redis_environ, spool):
         load = Load(ask, events, clients, singles=40, batch=40, hurry=0.05)
         done = disturb(load, faults, pause)
-    figures = verify(pair, load)
+    figures = membership.verify(pair.primary.port, load)
     pair.close()
-    for name in environ:
-        del os.environ[name]
-    process.reset()
     return figures | {"faults": done}
 
 
@@ -128,50 +77,29 @@ def run_deployed(
     load = Load(stack.ask, events, clients, singles=4, batch=100, hurry=0.5)
     done = disturb(load, faults, 2.5)
     drained = stack.drain()
-    return verify(pair, load) | {"queue empty after (s)": drained, "faults": done}
+    return membership.verify(pair.primary.port, load) | {
+        "queue empty after (s)": drained,
+        "faults": done,
+    }
 
 
-def _spool_full(pair: Pair, place: Path) -> None:
+def _spool_full(pair: Pair, folder: Path) -> None:
     """Redis stopped, and nowhere else to go: 503."""
     spool: Any = process.queue()
     # From now on the file may not grow, and it has no free pages.
     spool._pages, room = 1, spool._pages
-    with contextlib.closing(sqlite3.connect(place / "spool.sqlite", timeout=20)) as database:
+    with contextlib.closing(sqlite3.connect(folder / "spool.sqlite", timeout=20)) as database:
         database.execute("VACUUM")
     pair.primary.freeze(1.5)
     spool._pages = room
 
 
-@contextlib.contextmanager
-def replaying() -> Iterator[None]:
-    """The application replays the spool by itself; at the end until nothing waits."""
-    try:
-        yield
-        # Its thread may be replaying: then a replay here does nothing and fails in nothing.
-        while (spool := process.queue()) and spool.backlog().waiting.messages:
-            replayer.replay()
-            time.sleep(0.1)
-    finally:
-        replayer.stop()
-
-
-def verify(pair: Pair, load: Load) -> dict[str, Any]:
-    """Membership both ways, and the time of an answer."""
-    with redis.Redis(port=pair.primary.port) as store:
-        difference = membership.compare(store, SHARDS, load.sure, load.possible)
-    return {
-        "acknowledged": len(load.sure),
-        "given up": len(load.possible),
-        **load.tally,
-        **difference._asdict(),
-        "p99 of one (s)": load.p99("one"),
-        "p99 of a batch (s)": load.p99("batch"),
-        "slowest (s)": round(max(max(times) for times in load.seconds.values()), 3),
-    }
-
-
 def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     events, clients = asked.events, asked.clients
+    if asked.served:
+        return ledger_served.run(events, clients, folder)
+    if asked.cluster:
+        return ledger_cluster.run(events, clients, folder)
     if not asked.deployed:
         return run(events, clients, folder, serverless=asked.serverless)
     pair = Pair(folder)
@@ -183,17 +111,20 @@ def measure(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run it from the command line."""
+    """Run it from the command line; the status is 1 if anything is missing or made up."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=200_000)
     parser.add_argument("--clients", type=int, default=4)
     to = parser.add_mutually_exclusive_group()
     to.add_argument("--deployed", action="store_true")
     to.add_argument("--serverless", action="store_true")
+    to.add_argument("--served", action="store_true")
+    to.add_argument("--cluster", action="store_true")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = measure(asked, Path(folder))
     print(json.dumps(figures, indent=2))
+    sys.exit(any(figures[name] for name in membership.Difference._fields))
 
 
 if __name__ == "__main__":

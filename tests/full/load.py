@@ -6,11 +6,13 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from gimel.backend.wire import Event
 
 NAMESPACE = "ledger"
+# HyperLogLogs of a counter
+SHARDS = 1024
 # What an endpoint answers to these events: of status 200, None otherwise.
 Send = Callable[[list[Event]], dict[str, Any] | None]
 TALLIED = ("counted at once", "queued", "answered an error, sent again")
@@ -30,6 +32,15 @@ def body_of(events: list[Event]) -> bytes:
     return json.dumps(fields).encode()
 
 
+class Delivery(NamedTuple):
+    """Events that were acknowledged together, and when they were sent and answered (in seconds)."""
+
+    events: list[Event]
+    sent: float
+    answered: float
+    is_queued: bool
+
+
 class Load:
     """Threads that send `events` in all, and go on until `may_end` is set.
 
@@ -40,7 +51,7 @@ class Load:
     def __init__(
         self, send: Send, events: int, clients: int, *, singles: int, batch: int, hurry: float
     ) -> None:
-        self.sure: list[Event] = []
+        self.deliveries: list[Delivery] = []
         self.possible: list[Event] = []
         self.tally = Counter(dict.fromkeys(TALLIED, 0))
         self.seconds: dict[str, list[float]] = {"one": [], "batch": []}
@@ -55,8 +66,25 @@ class Load:
             thread.start()
 
     @property
+    def sure(self) -> list[Event]:
+        """The acknowledged events."""
+        return [event for delivery in self.deliveries for event in delivery.events]
+
+    @property
     def runs(self) -> bool:
         return any(thread.is_alive() for thread in self._threads)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Numbers of events, and times of requests."""
+        return {
+            "acknowledged": len(self.sure),
+            "given up": len(self.possible),
+            **self.tally,
+            "p99 of one (s)": self.p99("one"),
+            "p99 of a batch (s)": self.p99("batch"),
+            "slowest (s)": round(max(max(times) for times in self.seconds.values()), 3),
+        }
 
     def p99(self, kind: str) -> float:
         times = sorted(self.seconds[kind])
@@ -78,11 +106,13 @@ class Load:
         while True:
             started = time.monotonic()
             answer = self._send(events)
-            times.append(time.monotonic() - started)
+            ended = time.monotonic()
+            times.append(ended - started)
             if answer is not None:
                 assert answer["accepted"] == len(events)
-                self.tally["queued" if "queued" in answer else "counted at once"] += len(events)
-                self.sure += events
+                is_queued = "queued" in answer
+                self.tally["queued" if is_queued else "counted at once"] += len(events)
+                self.deliveries.append(Delivery(events, started, ended, is_queued))
                 return
             if place % 100 < _GIVEN_UP:
                 self.possible += events

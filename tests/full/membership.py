@@ -11,6 +11,7 @@ from gimel.backend.counting.declaring import change
 from gimel.backend.counting.exact import EXACT
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
+from tests.full.load import SHARDS, Load
 from tests.support.servers import free_port
 
 T = TypeVar("T")
@@ -26,6 +27,13 @@ class Difference(NamedTuple):
     missing_ids: int
     made_up_registers: int
     made_up_ids: int
+
+
+def verify(port: int, load: Load) -> dict[str, Any]:
+    """Compare the store on this port with the load. Return the figures of both."""
+    with redis.Redis(port=port) as store:
+        difference = compare(store, SHARDS, load.sure, load.possible)
+    return load.figures | difference._asdict()
 
 
 def compare(
@@ -45,7 +53,7 @@ def compare(
                 high.hset(settings, "salt", salt)
         for db, events in ((0, sure), (1, [*sure, *possible])):
             fill(f"redis://127.0.0.1:{clean.port}/{db}", shards, events)
-        found, least, most = _members(store), _members(low), _members(high)
+        found, least, most = members(store), members(low), members(high)
         here = _registers(store)
         too_low = sum(here.get(key) != value for key, value in _merged(low, here).items())
         ceiling = _registers(high)
@@ -72,7 +80,7 @@ def _keys(store: Any, kind: str) -> list[bytes]:
     return sorted(store.scan_iter(match="*counters:*:*:*", count=10_000, _type=kind))
 
 
-def _members(store: Any) -> set[tuple[bytes, bytes]]:
+def members(store: Any) -> set[tuple[bytes, bytes]]:
     """All members of exact counters, each with its counter: which set of it does not matter."""
     return {
         (key.partition(b"#")[0], member)

@@ -37,8 +37,8 @@ from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from gimel.terminal.backup.moving import Move
 from tests.full import ledger_deployed, membership
-from tests.full.ledger import SHARDS, ask, replaying
-from tests.full.load import NAMESPACE, Load, event_of
+from tests.full.ledger_application import ask, replaying
+from tests.full.load import NAMESPACE, SHARDS, Load, event_of
 from tests.support.proxy import Proxy
 from tests.support.servers import free_port
 

@@ -7,9 +7,9 @@ import pytest
 import redis
 
 from gimel.backend import process
-from tests.full import ledger, ledger_deployed, membership
+from tests.full import ledger, ledger_cluster, ledger_deployed, ledger_served, membership
 from tests.full.faults import Pair
-from tests.full.load import event_of
+from tests.full.load import SHARDS, event_of
 from tests.support.aws_account import new_stack
 from tests.support.serverless_cache import CREDENTIALS
 from tests.support.servers import url_of
@@ -55,7 +55,7 @@ def test_no_acknowledged_event_is_missing_and_none_is_made_up(
 def test_nor_of_a_deployed_stack(aws_endpoint: str, tmp_path: Path) -> None:
     pair = Pair(tmp_path)
     try:
-        stack = ledger_deployed.make(tmp_path, pair.url, ledger.SHARDS, new_stack())
+        stack = ledger_deployed.make(tmp_path, pair.url, SHARDS, new_stack())
         some = [pair.kill_and_restart, pair.fail_over, lambda: pair.primary.freeze(1.0)]
         faults = {str(place): fault for place, fault in enumerate(some)}
         figures = ledger.run_deployed(2_000, 4, pair, stack, faults)
@@ -64,6 +64,31 @@ def test_nor_of_a_deployed_stack(aws_endpoint: str, tmp_path: Path) -> None:
     assert figures["acknowledged"] + figures["given up"] >= 2_000
     assert {name: figures[name] for name in RIGHT} == RIGHT
     assert figures["queued"] > 0
+
+
+def test_nor_on_a_server_whose_workers_are_killed(tmp_path: Path) -> None:
+    figures = ledger_served.run(5_000, 4, tmp_path, pause=1.0)
+    assert figures["acknowledged"] + figures["given up"] >= 5_000
+    assert {name: figures[name] for name in RIGHT} == RIGHT
+    assert figures["workers killed (SIGKILL)"] > 0
+    assert figures["queued"] > 0
+    assert figures["counted at once"] > 0
+    assert figures["given up"] + figures["answered an error, sent again"] > 0
+    assert figures["messages set aside"] == 0
+    assert min(figures["faults"].values()) >= 1
+
+
+def test_nor_on_a_cluster_but_within_a_second_that_a_node_lost(tmp_path: Path) -> None:
+    figures = ledger_cluster.run(8_000, 4, tmp_path, pause=1.0)
+    assert {name: figures[name] for name in RIGHT} == RIGHT
+    assert figures["acknowledged outside of lost seconds"] >= 4_000
+    # The nodes did lose something.
+    assert figures["of these, registers missing"] > 0
+    assert figures["of these, ids missing"] > 0
+    assert figures["ids that a read does not count"] == 0
+    assert figures["generations of exact sets"] > 1
+    assert figures["reads completed"] > 2
+    assert min(figures["faults"].values()) >= 1
 
 
 @pytest.mark.parametrize("place", [0, 2])  # of the HyperLogLogs, of the exact counters
