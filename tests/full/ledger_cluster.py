@@ -26,7 +26,7 @@ from redis.exceptions import RedisError
 
 from gimel.backend.counting import counters, exact
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.keys import Keys, generations_in
+from gimel.backend.counting.keys import Generation, Keys, generations_in
 from gimel.backend.redis.connection import Connection
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
@@ -46,8 +46,8 @@ BEGUN = 100
 # Members of a set above which an exact counter grows (300), seconds until its new sets are used
 # (300), and seconds for which a process remembers the settings (60)
 GROWTH = {
-    (exact, "FULL"): 50,
-    (exact, "_ROOMY"): 25,
+    (exact, "FULL"): 20,
+    (exact, "_ROOMY"): 10,
     (exact, "SETTLING_SECONDS"): 4,
     (counters, "_REMEMBERED_SECONDS"): 2.0,
 }
@@ -72,9 +72,21 @@ class Cluster:
     ) -> None:
         self.losses: list[Loss] = []
         self._servers, self._nodes, self._spool = servers, nodes, spool
+        self._connection = Connection(url_of(nodes[0]), cluster=True)
+
+    @property
+    def generations(self) -> list[Generation]:
+        """The generations of the exact experiment's sets."""
+        (settings,) = self._connection.query([("HGETALL", Keys(NAMESPACE, "x").settings)])
+        return [each for found in generations_in(settings).values() for each in found]
 
     def lose_a_second(self, index: int) -> None:
-        """Kill a node, and start it with its data of a second ago."""
+        """Kill a node, and start it with its data of a second ago.
+
+        If new sets are about to be used, members move to them within this second.
+        """
+        newest = max(generation.since for generation in self.generations)
+        time.sleep(max(0.0, newest + exact.SETTLING_SECONDS - time.time()))
         empty = self._await_empty_spool()
         saved = time.monotonic()
         self._nodes[index].save()
@@ -154,13 +166,11 @@ def run(events: int, clients: int, folder: Path, pause: float = 2.5) -> dict[str
                     for index in range(len(nodes))
                 }
                 done = disturb(load, faults, pause)
-        connection = Connection(url, cluster=True)
-        (found,) = Counters(connection, SHARDS).read(NAMESPACE, ["x"])
-        (settings,) = connection.query([("HGETALL", Keys(NAMESPACE, "x").settings)])
+        (found,) = Counters(Connection(url, cluster=True), SHARDS).read(NAMESPACE, ["x"])
         figures = verify(nodes, load, cluster)
         return figures | {
             "ids that a read does not count": figures["ids"] - sum(found.trials.values()),
-            "generations of exact sets": max(map(len, generations_in(settings).values())),
+            "generations of exact sets": len({each.sets for each in cluster.generations}),
             **reads,
             "faults": done,
         }
