@@ -79,7 +79,7 @@ def test_nor_on_a_server_whose_workers_are_killed(tmp_path: Path) -> None:
 
 
 def test_nor_on_a_cluster_but_within_a_second_that_a_node_lost(tmp_path: Path) -> None:
-    figures = ledger_cluster.run(8_000, 4, tmp_path, pause=1.0)
+    figures = ledger_cluster.run(8_000, 4, tmp_path, pause=0.5)
     assert {name: figures[name] for name in RIGHT} == RIGHT
     assert figures["acknowledged outside of lost seconds"] >= 4_000
     # The nodes did lose something.
