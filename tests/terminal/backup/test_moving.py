@@ -5,10 +5,13 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
+from gimel.backend.counting.declaring import change
 from gimel.backend.counting.keys import MOVING, marked_while_full
 from gimel.backend.redis.connection import Connection
 from gimel.terminal.backup import moving
+from gimel.terminal.backup.merging import Merger
 from gimel.terminal.backup.moving import Move
+from gimel.terminal.backup.reading import Reader
 from gimel.terminal.backup.section import BackupError
 from tests.support.counting import events, exact_counters_of
 from tests.support.redis_content import content, timeless
@@ -46,6 +49,21 @@ def moved(store: redis.Redis) -> Iterator[Moved]:
     exact_counters_of(store).add(events(range(100)))
     with valkey() as new:
         yield Moved(store, new)
+
+
+def test_what_begins_while_it_is_copied_is_copied_next_time(moved: Moved) -> None:
+    """Its names without its settings would make it an experiment of gimel 1.x, for good."""
+    source = Connection(url_of(moved.old))
+    change(source, ("alephbet", "late"), {"counting": "exact"}, "owner")
+    merger = Merger(Connection(url_of(moved.new)))
+    for section, records in Reader(source, experiments=["late"]).sections():
+        exact_counters_of(moved.old).add(events(range(100), experiment="late"))
+        for record in records:
+            merger.add(section, record)
+        assert not merger.is_listed(section)
+    moved.move.copy()
+    assert moved.move.problems == {}
+    assert moved.trials("late") == 100
 
 
 @pytest.mark.slow
