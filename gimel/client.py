@@ -132,9 +132,7 @@ class Client:
 
     def backlog(self) -> Backlog | None:
         """Return what is not counted yet. None if the backend has no queue, or it does not say."""
-        meta = self._meta()
-        waiting, set_aside = meta.get("waiting"), meta.get("set_aside")
-        return Backlog(Pile(**waiting), Pile(**set_aside)) if waiting and set_aside else None
+        return backlog_in(self._meta())
 
     def _meta(self) -> dict[str, Any]:
         fields = {"view": "summary", "limit": "1"}
@@ -249,6 +247,12 @@ class Client:
             raise BackendError(
                 f"{self.url} cannot be reached ({reason}): check the URL and the network connection"
             ) from None
+
+
+def backlog_in(answer: Mapping[str, Any]) -> Backlog | None:
+    """Return what is not counted yet, from the fields of a `meta` or of one experiment."""
+    waiting, set_aside = answer.get("waiting"), answer.get("set_aside")
+    return Backlog(Pile(**waiting), Pile(**set_aside)) if waiting and set_aside else None
 
 
 def _describe_error(answer: requests.Response) -> str:

@@ -93,16 +93,10 @@ def deploy(
         return planned
 
     planned, saved = _change(aws, observing, say)
-    observed, names = planned.observed, planned.wanted.names
-    url = api_url(aws, saved["api"], saved["endpoint"])
-    function_url = None
-    if planned.wanted.has_function_url:
-        function_url = reachable_function_url(aws, saved["function_url"], saved["endpoint"])
-    key = planned.wanted.key
-    with step(say, f"sending a probe event through {function_url or url}/e"):
-        probe(Client(url, key, function_url), names, partial(inspect_redis, aws, names))
+    url, function_url = _send_probe(aws, planned, saved, say)
+    observed, key = planned.observed, planned.wanted.key
     if planned.changes:
-        _restore_queues(aws, names, observing, say)
+        _restore_queues(aws, planned.wanted.names, observing, say)
     return Deployed(
         url=url,
         key=key,
@@ -117,6 +111,21 @@ def deploy(
         dns_target=_dns_target(aws, config),
         email_to_confirm=config.alarm_email if subscribes(planned.changes) else None,
     )
+
+
+def _send_probe(
+    aws: Aws, planned: Planned, saved: Mapping[str, str], say: Say
+) -> tuple[str, str | None]:
+    """Verify the stack with an event. Return its URL, and its function URL if it has one."""
+    url = api_url(aws, saved["api"], saved["endpoint"])
+    function_url = None
+    if planned.wanted.has_function_url:
+        function_url = reachable_function_url(aws, saved["function_url"], saved["endpoint"])
+    names = planned.wanted.names
+    with step(say, f"sending a probe event through {function_url or url}/e"):
+        client = Client(url, planned.wanted.key, function_url)
+        probe(client, names, partial(inspect_redis, aws, names))
+    return url, function_url
 
 
 def _refuse_creation(planned: Planned) -> None:

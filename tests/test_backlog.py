@@ -1,4 +1,4 @@
-"""What is not counted yet: the routes, `gimel results` and the dashboard say it."""
+"""The routes and `gimel results` say how many messages are not counted yet."""
 
 from pathlib import Path
 

@@ -191,13 +191,13 @@ def take_down(aws: Aws, config: Config) -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed(aws: RecordingAws) -> str:
-    """What an undisturbed deploy leaves with all settings."""
+    """Return the state after an undisturbed deploy with all settings."""
     return _undisturbed(aws, SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def undisturbed_plain(aws: RecordingAws) -> str:
-    """What an undisturbed deploy leaves with none of them."""
+    """Return the state after an undisturbed deploy with none of them."""
     return _undisturbed(aws, NONE)
 
 

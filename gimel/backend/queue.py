@@ -41,8 +41,15 @@ class Pile(NamedTuple):
     seconds_left: int | None = None
 
 
+def dead_letters(messages: int, sent: Iterable[str]) -> Pile:
+    """Return the dead letters, given SQS's `SentTimestamp` of some of them, in milliseconds."""
+    ages = [max(0, int(time.time() - int(moment) / 1000)) for moment in sent]
+    age = max(ages, default=None)
+    return Pile(messages, age, None if age is None else max(0, DEAD_LETTER_SECONDS - age))
+
+
 class Backlog(NamedTuple):
-    """What waits to be counted, and what was set aside because it could not be counted.
+    """The messages that wait to be counted, and those that could not be counted.
 
     `events`: how many events of each experiment wait, by `[namespace, experiment]` as JSON. None if
     unknown: SQS tells the number of messages only.
@@ -143,9 +150,8 @@ class Queue:
         deadline = time.monotonic() + _BACKLOG_SECONDS
         waiting = self._messages(self._url, deadline)
         aside = self._messages(self._dead_url, deadline)
-        age = self._age(self._dead_url, deadline) if aside else None
-        left = None if age is None else max(0, DEAD_LETTER_SECONDS - age)
-        return Backlog(Pile(waiting, None), Pile(aside, age, left))
+        sent = self._sent(self._dead_url, deadline) if aside else []
+        return Backlog(Pile(waiting, None), dead_letters(aside, sent))
 
     def _messages(self, url: str, deadline: float) -> int:
         states = ("", "NotVisible", "Delayed")
@@ -154,8 +160,8 @@ class Queue:
         found = self._call("GetQueueAttributes", query, deadline).get("Attributes", {})
         return sum(int(found.get(name, 0)) for name in names)
 
-    def _age(self, url: str, deadline: float) -> int | None:
-        """Return the seconds since the oldest of some messages was first sent."""
+    def _sent(self, url: str, deadline: float) -> list[str]:
+        """Return when some of the messages were first sent, in milliseconds."""
         query = {
             "QueueUrl": url,
             "AttributeNames": ["SentTimestamp"],
@@ -163,8 +169,7 @@ class Queue:
             "VisibilityTimeout": 0,
         }
         found = self._call("ReceiveMessage", query, deadline).get("Messages", [])
-        sent = [int(message["Attributes"]["SentTimestamp"]) / 1000 for message in found]
-        return max(0, int(time.time() - min(sent))) if sent else None
+        return [message["Attributes"]["SentTimestamp"] for message in found]
 
     def delay(self, receipts: Mapping[str, int]) -> None:
         """Hide each received message for its number of seconds. SQS accepts at most 10 messages.

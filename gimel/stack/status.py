@@ -1,6 +1,5 @@
 """The state of a deployed stack: versions, differences from config.json, calls, errors, Redis."""
 
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gimel.backend.inspection import look_at_redis
-from gimel.backend.queue import DEAD_LETTER_SECONDS, Backlog, Pile
+from gimel.backend.queue import Backlog, Pile, dead_letters
 from gimel.client import Backend
 from gimel.config.settings import Config
 from gimel.stack.aws import Aws, AwsError
@@ -98,10 +97,7 @@ def _backlog(aws: Aws, names: Names, observed: Observed) -> Backlog:
             MaxNumberOfMessages=10,
             VisibilityTimeout=0,
         )
-    ages = [max(0, int(time.time() - int(moment) / 1000)) for moment in sent]
-    age = max(ages, default=None)
-    left = None if age is None else max(0, DEAD_LETTER_SECONDS - age)
-    return Backlog(Pile(waiting, None), Pile(aside, age, left))
+    return Backlog(Pile(waiting, None), dead_letters(aside, sent))
 
 
 def _last_deploy(aws: Aws, names: Names) -> datetime | None:

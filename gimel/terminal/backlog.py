@@ -1,4 +1,4 @@
-"""What is not counted yet, in sentences."""
+"""Sentences about messages that are not counted yet."""
 
 from collections.abc import Iterator
 
@@ -37,8 +37,8 @@ def _cure(seconds_left: int | None) -> str:
     if seconds_left is None:
         return 'To count them: docs/reliability.md, "What was set aside".'
     return (
-        f"SQS deletes it in {duration(seconds_left)}: mend what `gimel logs` shows, then run "
-        "`gimel replay --dead-letter`."
+        f"SQS deletes the oldest in {duration(seconds_left)}: mend what `gimel logs` shows, then "
+        "run `gimel replay --dead-letter`."
     )
 
 

@@ -11,7 +11,7 @@ import click
 
 from gimel.backend.experiment.changes import RESETTABLE_FIELDS
 from gimel.backend.experiment.checks import METHODS
-from gimel.client import Client
+from gimel.client import Client, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
 from gimel.terminal.text import console, plain, plural
@@ -66,7 +66,8 @@ def results_command(
         in_use = ", ".join(map(plain, client.namespaces()))
         click.echo(f"Namespaces in use: {in_use or 'none'}")
     else:
-        if backlog := client.backlog():
+        backlog = backlog_in(experiments[0]) if experiment else client.backlog()
+        if backlog:
             results.show_backlog(console, backlog)
         results.show(console, experiments, goal)
         if matrix:

@@ -265,7 +265,7 @@ def test_the_policy_is_what_the_commands_call(
 
 
 def picked_out(config: Config) -> dict[str, Any]:
-    """What jq picks out of the policy in docs/continuous-deployment.md."""
+    """The policy for plans, made by the jq program in docs/continuous-deployment.md."""
     (program,) = re.findall(r"^jq '(.+)' deploy\.json", CONTINUOUS.read_text("utf-8"), re.M)
     policy = json.dumps(deployer_policy(config, HOME))
     done = subprocess.run(["jq", program], input=policy.encode(), capture_output=True, check=True)

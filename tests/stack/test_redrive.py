@@ -59,7 +59,7 @@ def test_dead_letters_are_sent_again(aws_endpoint: str, deployed: Deployment) ->
     status = CliRunner().invoke(main, ["--config", str(deployed.config_file), "status"]).output
     line = next(line for line in status.splitlines() if line.startswith("Queue"))
     assert line.startswith("Queue        20 messages with events were set aside")
-    assert re.search("SQS deletes it in 1[34] days: mend what", line)
+    assert re.search("SQS deletes the oldest in 1[34] days: mend what", line)
     backlog = client.backlog()
     assert backlog is not None
     assert backlog.set_aside.messages == 20

@@ -10,7 +10,7 @@ from tests.support.servers import port_of
 
 
 def raw(client: redis.Redis) -> redis.Redis:
-    """The same server, with replies in bytes."""
+    """Return a client of the same server that replies in bytes."""
     return redis.Redis(port=port_of(client))
 
 
@@ -21,7 +21,7 @@ def content(client: redis.Redis) -> dict[str, tuple[str, Any]]:
 
 
 def timeless(found: dict[str, tuple[str, Any]]) -> dict[str, tuple[str, Any]]:
-    """The same without the times when sets of exact counters began: a copy has its own."""
+    """Drop the times when sets of exact counters began: a copy has its own times."""
     return {
         key: (
             kind,

@@ -59,7 +59,7 @@ def live(store: redis.Redis) -> None:
 
 
 def _lives_before(store: redis.Redis) -> None:
-    """What gimel 1.x and lamed left, names with colons among it."""
+    """Leave data of gimel 1.x and lamed, with colons in some names."""
     for variant in "ab":
         uuids = [f"{variant}{number}" for number in range(200)]
         track_1x(store, "alephbet", "old: one", "participate", variant, *uuids)

@@ -1,4 +1,4 @@
-"""What is not counted yet, in sentences."""
+"""The sentences about messages that are not counted yet."""
 
 import io
 
@@ -23,11 +23,11 @@ NONE = Pile(0, None)
          "soon as Redis takes them.", False),
         (Backlog(NONE, Pile(2, 86400 * 2, 86400 * 12)),
          "2 messages with events were set aside, the oldest 2 days ago, because they could not be "
-         "counted. SQS deletes it in 12 days: mend what `gimel logs` shows, then run "
+         "counted. SQS deletes the oldest in 12 days: mend what `gimel logs` shows, then run "
          "`gimel replay --dead-letter`.", False),
         (Backlog(NONE, Pile(1, 86400 * 12, 86400 * 2)),
          "1 message with events was set aside, the oldest 12 days ago, because they could not be "
-         "counted. SQS deletes it in 2 days: mend what `gimel logs` shows, then run "
+         "counted. SQS deletes the oldest in 2 days: mend what `gimel logs` shows, then run "
          "`gimel replay --dead-letter`.", True),
         (Backlog(NONE, Pile(1, None)),
          "1 message with events was set aside, because they could not be counted. "

@@ -1,4 +1,4 @@
-"""What `gimel status` says about ignored events, and about a Redis in trouble."""
+"""The lines of `gimel status` on ignored events and on a Redis in trouble."""
 
 from types import SimpleNamespace
 from typing import Any, get_args

@@ -241,7 +241,7 @@ class Generation(NamedTuple):
 
     @property
     def endings(self) -> tuple[str, ...]:
-        """What the keys of the generation's sets end with."""
+        """The endings of the keys of the generation's sets."""
         return _endings(self.sets, self.is_scattered)
 
     def key(self, prefix: str, member: int) -> str:

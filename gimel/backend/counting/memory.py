@@ -1,4 +1,4 @@
-"""What a process remembers under names of strangers, bounded in bytes.
+"""A memory for things whose names strangers choose. It is bounded in bytes.
 
 A name may have 256 characters of 4 bytes, so a bound on the number of names is no bound on memory.
 """

@@ -84,7 +84,7 @@ function backlogNote({ waiting, set_aside: aside }) {
     const since = aside.seconds ? `, the oldest ${duration(aside.seconds)} ago` : "";
     notes.push([`${messages(aside.messages, "was", "were")} set aside${since}, because they could not be counted. `,
       left == null ? ["How to count them: ", h("code", {}, "docs/reliability.md")]
-        : [`SQS deletes it in ${duration(left)}. Mend what `, h("code", {}, "gimel logs"), " shows, then run ",
+        : [`SQS deletes the oldest in ${duration(left)}. Mend what `, h("code", {}, "gimel logs"), " shows, then run ",
           h("code", {}, "gimel replay --dead-letter"), "."]]);
   }
   return notes.map((note, index) =>

@@ -1,4 +1,4 @@
-"""What events that are not counted yet mean for the verdicts."""
+"""The sentence of a verdict that events which are not counted yet can change."""
 
 import json
 from collections.abc import Iterator

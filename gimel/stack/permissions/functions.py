@@ -1,5 +1,6 @@
 """The policies of the functions' role: what the functions may do, and what may assume the role."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gimel.stack.aws import Home
@@ -39,41 +40,29 @@ def functions_policy(
     functions may connect to the managed Redis.
     """
     groups = map(log_group, names.functions)
-    # The ARN of a log stream is the ARN of its group and the stream's name, hence `:*`.
-    logs = {
-        "Effect": "Allow",
-        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
-        "Resource": [home.arn("logs", f"log-group:{group}:*") for group in groups],
-    }
-    queue = {
-        "Effect": "Allow",
-        "Action": [
-            *("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", "sqs:GetQueueAttributes"),
-            *("sqs:ReceiveMessage", "sqs:SendMessage"),
-        ],
-        "Resource": [home.arn("sqs", names.queue)],
-    }
-    dead_letters = {
-        "Effect": "Allow",
-        "Action": ["sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage"],
-        "Resource": [home.arn("sqs", names.dead_letters)],
-    }
-    statements = [logs, queue, dead_letters, *(_vpc_statements(names, home) if is_in_vpc else [])]
-    statements += secret_statements(secret, kms_key)
+    sending = ("sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage")
+    counting = ("sqs:ChangeMessageVisibility", "sqs:DeleteMessage", *sending)
+    statements = [
+        # The ARN of a log stream is the ARN of its group and the stream's name, hence `:*`.
+        _allow(
+            ("logs:CreateLogStream", "logs:PutLogEvents"),
+            [home.arn("logs", f"log-group:{group}:*") for group in groups],
+        ),
+        _allow(counting, [home.arn("sqs", names.queue)]),
+        _allow(sending, [home.arn("sqs", names.dead_letters)]),
+        *(_vpc_statements(names, home) if is_in_vpc else []),
+        *secret_statements(secret, kms_key),
+    ]
     if managed:
-        statements.append(
-            {
-                "Effect": "Allow",
-                "Action": ["elasticache:Connect"],
-                "Resource": cache_connection(names, home),
-            }
-        )
+        statements.append(_allow(("elasticache:Connect",), cache_connection(names, home)))
     if legacy:
         aliases = [alias_arn(home, name) for name in names.functions]
-        statements.append(
-            {"Effect": "Allow", "Action": ["lambda:InvokeFunction"], "Resource": aliases}
-        )
+        statements.append(_allow(("lambda:InvokeFunction",), aliases))
     return _policy(*statements)
+
+
+def _allow(actions: Sequence[str], resources: Sequence[str]) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": [*actions], "Resource": [*resources]}
 
 
 def cache_connection(names: Names, home: Home) -> list[str]:

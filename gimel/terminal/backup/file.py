@@ -33,7 +33,7 @@ _NEWER = "a newer Gimel wrote it: update Gimel"
 
 
 class Written(NamedTuple):
-    """What a file holds: experiments, keys, and its size in bytes."""
+    """The numbers of experiments and keys in a file, and its size in bytes."""
 
     experiments: int
     keys: int

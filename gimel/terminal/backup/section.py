@@ -1,4 +1,4 @@
-"""What a backup is made of: sections, and in each of them records, one for each key in Redis."""
+"""The parts of a backup: sections, each with one record for each key in Redis."""
 
 from collections.abc import Iterator
 from functools import lru_cache

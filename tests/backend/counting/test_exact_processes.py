@@ -189,6 +189,6 @@ def test_processes_that_stop_and_meet_count_as_a_set_does(
 
 
 def distinct_and_all(store: redis.Redis) -> list[Any]:
-    """What all sets hold together, and their sizes' sum."""
+    """The members of all sets, and the sum of the sets' sizes."""
     sets = [store.smembers(key) for key in store.scan_iter("*:{counters:*")]
     return [{int(member) for members in sets for member in members}, sum(map(len, sets))]

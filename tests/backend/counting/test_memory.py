@@ -1,4 +1,4 @@
-"""What a process remembers is bounded in bytes, whatever names strangers send."""
+"""A process remembers a bounded number of bytes, whatever names strangers send."""
 
 import tracemalloc
 from typing import Any

@@ -1,4 +1,4 @@
-"""What earlier versions left in Redis, as files: `python -m tests.support.old_data.make`.
+"""Files with the data that earlier versions left in Redis: `python -m tests.support.old_data.make`.
 
 gimel-1.5.0.json and lamed-0.4.3.json were made by those programs from PyPI, in environments of
 their own. gimel-2.0-before-backups.json was made by the handlers of a revision of this repository,

@@ -34,7 +34,7 @@ class Moved:
         self.move.finish(QUIET)
 
     def again(self) -> "Moved":
-        """The same move by another process."""
+        """Return the move as another process makes it."""
         return Moved(self.old, self.new)
 
     def trials(self, name: str = "e") -> int | None:
