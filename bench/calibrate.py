@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench import calibrate_amounts
 from bench.registers import Floats, error_paths, nested_errors
 from gimel.backend.results.analysis import analyse, sample_ratio
 from gimel.backend.results.comparison import Arm, Comparison, GoalKind, compare
@@ -52,7 +53,15 @@ class Bench:
         """
         if not shards:
             return np.zeros((runs, looks))
-        each = max(1, round(count / shards))
+        paths = self.paths(count / shards, looks)
+        total = np.zeros((runs, looks))
+        for _ in range(shards):
+            total += paths[self.rng.integers(0, len(paths), runs)]
+        return total / shards
+
+    def paths(self, count: float, looks: int) -> Floats:
+        """Relative errors [pool, looks] of single shards that grow evenly to `count`."""
+        each = max(1, round(count))
         key = each, looks
         if key not in self._paths:
             counts = [max(1, round(each * (look + 1) / looks)) for look in range(looks)]
@@ -60,11 +69,7 @@ class Bench:
             paths = error_paths(counts, pool, self.rng)
             # The estimator has no bias. The pool's own would be a third of 64 shards' error.
             self._paths[key] = paths - paths.mean(axis=0)
-        paths = self._paths[key]
-        total = np.zeros((runs, looks))
-        for _ in range(shards):
-            total += paths[self.rng.integers(0, len(paths), runs)]
-        return total / shards
+        return self._paths[key]
 
     def arm(
         self,
@@ -307,21 +312,6 @@ def several_variants(bench: Bench) -> list[list[object]]:
     return table
 
 
-def totals(bench: Bench) -> list[list[object]]:
-    """Goals reached many times: false positives of one look, by how visitors repeat themselves."""
-    table: list[list[object]] = [["who reaches it", "times each", "rate", "false positives"]]
-    size, runs = 10_000, bench.runs // 4
-    for reach, times in ((1.0, 1.0), (0.5, 1.5), (0.3, 2.0), (0.1, 1.5), (0.1, 3.0), (0.02, 10.0)):
-        arms = []
-        for _ in "ab":
-            reached = bench.rng.binomial(size, reach, runs)
-            again = bench.rng.negative_binomial(reached, 1 / times)
-            arms.append(((reached + again)[:, None].astype(float), np.full((runs, 1), float(size))))
-        hits = sum(looks[0].p_value < 0.05 for looks in comparisons(*arms, 0, "total"))
-        table.append([f"{reach:.0%}", f"{times:.1f}", f"{reach * times:.2f}", share(hits, runs)])
-    return table
-
-
 def drift(bench: Bench) -> list[list[object]]:
     """How a counter's errors at two looks correlate, against what the clock supposes."""
     table: list[list[object]] = [
@@ -346,8 +336,8 @@ SECTIONS = {
     "sample-ratio": ratio_alarms,
     "same-uuids": same_uuids,
     "several-variants": several_variants,
-    "totals": totals,
     "drift": drift,
+    **calibrate_amounts.SECTIONS,
 }
 
 

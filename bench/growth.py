@@ -41,7 +41,7 @@ def main() -> None:
                 started, cpu = time.monotonic(), time.process_time()
                 counts = count_sets(connection, {COUNTER: [Generation(before), Generation(after)]})
                 took, cpu = time.monotonic() - started, time.process_time() - cpu
-                assert counts == {COUNTER: members}
+                assert sum(counts[COUNTER]) == members
                 print(f"{members:,} members, {read} read: {took:.2f} s, CPU here {cpu:.2f} s")
 
 

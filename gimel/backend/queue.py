@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 from gimel.backend.aws_service import Service
 from gimel.backend.errors import GimelError
-from gimel.backend.wire import Event
+from gimel.backend.wire import Event, is_amount
 
 # Seconds for all messages of one request. Redis may have used 1.2 of an event's 2 s before.
 _QUEUE_SECONDS = 0.7
@@ -75,7 +75,9 @@ def encode(events: Iterable[Event], largest: int = _LARGEST_MESSAGE) -> Iterator
     part: list[str] = []
     size = 0
     for event in events:
-        text = json.dumps(event, separators=(",", ":"))
+        # Without a value, it is a message that earlier versions understand.
+        fields = event[:-1] if event.value is None else event
+        text = json.dumps(fields, separators=(",", ":"))
         if part and size + len(text) + 1 > largest:
             yield _message(part)
             part, size = [], 0
@@ -96,13 +98,18 @@ def decode(message: str) -> list[Event]:
         events = [Event(*fields) for fields in found]
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError("not a message of events") from error
-    are_valid = all(
-        isinstance(event.is_vouched, bool) and all(isinstance(text, str) for text in event[:-1])
-        for event in events
-    )
-    if not are_valid or any(isinstance(fields, str) for fields in found):
+    if any(isinstance(fields, str) for fields in found) or not all(map(_is_valid, events)):
         raise ValueError("not a message of events")
     return events
+
+
+def _is_valid(event: Event) -> bool:
+    *texts, is_vouched, value = event
+    return (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(is_vouched, bool)
+        and (value is None or is_amount(value))
+    )
 
 
 def age(message: str) -> int | None:

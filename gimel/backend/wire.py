@@ -9,7 +9,8 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from sys import float_info
+from typing import Any, NamedTuple, TypeGuard
 from urllib.parse import unquote_plus
 
 from gimel.backend.errors import GimelError
@@ -31,6 +32,7 @@ _LARGE = 8192
 
 # Control characters break lines in logs and terminals; lone surrogates have no UTF-8. The patterns
 # are compiled when needed: no valid event needs them, and compiling takes longer than the rest.
+_NUMBER = r"[0-9]{1,400}(\.[0-9]{0,400})?([eE][+-]?[0-9]{1,3})?"
 _GZIP = r"(?i)gzip(?!\s*;\s*q=0(\.0*)?\s*(,|$))"
 _FORBIDDEN = "[\x00-\x1f\x7f-\x9f\ud800-\udfff]"
 _HEADERS = {
@@ -73,7 +75,7 @@ class Event(NamedTuple):
     """One checked event. The first four fields name its counter.
 
     `visitor` names whose event it is; where it is empty, the uuid stands for it. `is_vouched`: the
-    sender had a key.
+    sender had a key. `value` is the event's amount, for a goal that measures one.
     """
 
     namespace: str
@@ -83,6 +85,7 @@ class Event(NamedTuple):
     uuid: str
     visitor: str = ""
     is_vouched: bool = False
+    value: float | None = None
 
 
 def respond(payload: object, status: int = 200) -> Response:
@@ -211,4 +214,21 @@ def event_of(fields: object, is_vouched: bool = False) -> Event:
         name(fields, "uuid"),
         "" if fields.get("visitor") in (None, "") else name(fields, "visitor"),
         is_vouched,
+        None if fields.get("value") in (None, "") else _amount(fields["value"]),
     )
+
+
+def _amount(value: object) -> float:
+    """Return an event's amount, a number of JSON or its text in a query. Raises HTTPError 400."""
+    if isinstance(value, str) and re.fullmatch(_NUMBER, value):
+        value = float(value)
+    if not is_amount(value):
+        raise HTTPError(400, "value must be a finite number, 0 or more", "value")
+    return float(value)
+
+
+def is_amount(value: object) -> TypeGuard[float]:
+    """Return whether a value is a finite number, 0 or more."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return 0 <= value <= float_info.max

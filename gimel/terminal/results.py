@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from gimel.backend.counting.hyperloglog import relative_error
 from gimel.backend.queue import Backlog
 from gimel.backend.results.analysis import GoalMatrix, PairComparison, compare_all_pairs
+from gimel.backend.results.between import Measure, Spread
 from gimel.backend.results.comparison import ALPHA
 from gimel.terminal.backlog import describe_backlog
 from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
@@ -27,9 +29,6 @@ _STATES = {
     "keep_collecting": ("…", "keep collecting", "bold yellow"),
     "do_not_trust": ("✗", "do not trust these numbers", "bold red"),
 }
-_TOTAL_NOTE = (
-    "A total does not show how much visitors differ. Decide by a goal that counts once per visitor."
-)
 _CSV_FIELDS = (
     "trials",
     "successes",
@@ -108,15 +107,17 @@ def _show_verdict(console: Console, goal: dict[str, Any]) -> None:
     mark, words, style = _STATES[verdict["state"]]
     if verdict["winner"] is not None:
         words = f"{words}: {plain(verdict['winner'])}"
-    name = plain(goal["goal"]) + (" (per visitor)" if goal["kind"] == "total" else "")
+    name = plain(goal["goal"]) + ("" if goal["kind"] == "unique" else " (per visitor)")
     console.print(Text.assemble((name, "bold"), "  ", (f"{mark} {words}", style)))
     console.print(Text(plain(verdict["reason"])))
-    if goal["kind"] == "total":
-        console.print(Text(_TOTAL_NOTE, "dim"))
+    if above_cap := sum(row["above_cap"] or 0 for row in goal["results"]):
+        amounts = plural(above_cap, "amount")
+        console.print(Text(f"{amounts} above the cap counted as the cap", "dim"))
 
 
 def _goal_table(goal: dict[str, Any], baseline: str | None) -> Table:
-    table = _new_table("Variant", "Visitors", "Conv.", "Rate", "Lift", "95 %, any time", "Best")
+    reached = "≈ Sum" if goal["kind"] == "value" else "Conv."
+    table = _new_table("Variant", "Visitors", reached, "Rate", "Lift", "95 %, any time", "Best")
     scale = _bar_scale(goal["results"])
     for row in goal["results"]:
         is_baseline = row["label"] == baseline
@@ -157,12 +158,12 @@ def _rate(row: dict[str, Any], kind: str) -> str:
     """Return the rate, with the distance to the farther end of its interval."""
     if row["rate"] is None:
         return "–"
-    rate = f"{row['rate']:.3f}" if kind == "total" else f"{row['rate']:.2%}"
+    rate = f"{row['rate']:.2%}" if kind == "unique" else f"{row['rate']:.3f}"
     if row["rate_interval"] is None:
         return rate
     low, high = row["rate_interval"]
     margin = max(row["rate"] - low, high - row["rate"])
-    return f"{rate} ±{margin:.3f}" if kind == "total" else f"{rate} ±{100 * margin:.2f}"
+    return f"{rate} ±{100 * margin:.2f}" if kind == "unique" else f"{rate} ±{margin:.3f}"
 
 
 def _percent(value: float | None, *, sign: str = "", digits: int = 1) -> str:
@@ -206,12 +207,28 @@ def _compare_all(experiment: dict[str, Any]) -> list[GoalMatrix]:
     return compare_all_pairs(
         {variant["label"]: variant["trials"] for variant in experiment["variants"]},
         {
-            goal["goal"]: {row["label"]: row["successes"] for row in goal["results"]}
+            goal["goal"]: {row["label"]: _reached(row) for row in goal["results"]}
             for goal in experiment["goals"]
         },
         relative_error=experiment["counting"]["relative_error"],
-        totals=[goal["goal"] for goal in experiment["goals"] if goal["kind"] == "total"],
+        measures={
+            goal["goal"]: _measure(goal) for goal in experiment["goals"] if goal["kind"] != "unique"
+        },
     )
+
+
+def _reached(row: dict[str, Any]) -> float:
+    return float(row["successes"] if row["sum"] is None else row["sum"])
+
+
+def _measure(goal: dict[str, Any]) -> Measure:
+    spreads = {
+        row["label"]: Spread(row["relative_variance"], goal["samples"], is_reached=True)
+        for row in goal["results"]
+        if row["relative_variance"] is not None
+    }
+    error = relative_error(goal["samples"]) if spreads and goal["kind"] == "value" else 0.0
+    return Measure(goal["kind"], relative_error=error, spreads=spreads)
 
 
 def _show_pairs(console: Console, experiment: str, goal: GoalMatrix) -> None:

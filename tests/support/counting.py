@@ -21,7 +21,7 @@ def salt_of(store: redis.Redis, experiment: str = "alephbet:e") -> bytes:
 
 def salted_shard_of(uuid: str, salt: bytes = SALT, shards: int = 64) -> int:
     """The shard of a uuid in a salted experiment."""
-    _, key, _ = HyperLogLogs(shards, salt).addition("", event(uuid=uuid))
+    ((_, key, _),) = HyperLogLogs(shards, salt).additions("", event(uuid=uuid))
     return int(key.removeprefix("#") or 0)
 
 

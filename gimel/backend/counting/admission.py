@@ -20,6 +20,7 @@ NO_VARIANT = Ignored("undeclared variant")
 NO_GOAL = Ignored("undeclared goal")
 NO_KEY = Ignored("goal needs a key")
 NO_VISITOR = Ignored("goal needs a visitor")
+NO_VALUE = Ignored("goal needs a value")
 FULL = Ignored("exact counter is full")
 BOT = Ignored("bot")
 
@@ -28,18 +29,22 @@ class Rule(NamedTuple):
     """How events of one goal count, and what an event needs in order to count.
 
     `counts_events`: every event counts, not every visitor. `needs_key`: the request must bear a
-    key. `needs_visitor`: the event must have the field `visitor`.
+    key. `needs_visitor`: the event must have the field `visitor`. `cap`: the event must have the
+    field `value`, and adds at most this amount.
     """
 
     counts_events: bool = False
     needs_key: bool = False
     needs_visitor: bool = False
+    cap: float | None = None
 
     def refuse(self, event: Event) -> Ignored | None:
         """Return why the event does not count, or None."""
         if self.needs_key and not event.is_vouched:
             return NO_KEY
-        return NO_VISITOR if self.needs_visitor and not event.visitor else None
+        if self.needs_visitor and not event.visitor:
+            return NO_VISITOR
+        return NO_VALUE if self.cap is not None and event.value is None else None
 
 
 ONCE, EACH = Rule(), Rule(counts_events=True)
@@ -72,6 +77,7 @@ def admission_of(settings: Mapping[str, str]) -> Admission | None:
             counts_events=goal.kind != "unique",
             needs_key=goal.source == "server",
             needs_visitor=goal.kind != "unique",
+            cap=goal.cap,
         )
         for goal in definition.goals
     }

@@ -165,7 +165,7 @@ class Counters:
             if rule is not ONCE and (reason := rule.refuse(event)):
                 refused[index] = reason
             elif method:
-                additions.append(method.addition(target, event))
+                additions += method.additions(target, event)
         self._connection.add(additions)
         return refused
 
@@ -275,8 +275,8 @@ class Counters:
                 yield _result(counting, replies[start : start + len(of_one)])
                 start += len(of_one)
 
-    def _distinct(self, selected: list[tuple[Found, Selection]]) -> dict[str, int]:
-        """Return the number of uuids of each selected counter that is exact."""
+    def _distinct(self, selected: list[tuple[Found, Selection]]) -> dict[str, list[int]]:
+        """Return the sizes of the sets of each selected counter that is exact."""
         settings = [found.settings for found, _ in selected]
         while generations := _generations(selected, settings):
             used = in_use(self._connection, generations)

@@ -72,10 +72,10 @@ class IntegerSets(NamedTuple):
     salt: bytes = b""
     counts_events: bool = False
 
-    def addition(self, prefix: str, event: Event) -> Addition:
+    def additions(self, prefix: str, event: Event) -> list[Addition]:
         """Return the command that counts this event."""
         member = self._member(event) if self.salt else member_of(event.uuid)
-        return "SADD", self.generation.key(prefix, member), str(member)
+        return [("SADD", self.generation.key(prefix, member), str(member))]
 
     def _member(self, event: Event) -> int:
         visitor = digest(event.visitor or event.uuid, self.salt)[:8]
@@ -124,13 +124,16 @@ def in_use(connection: Connection, generations: Generations) -> Generations:
     }
 
 
-def count_sets(connection: Connection, generations: Generations) -> dict[str, int]:
-    """Return each exact counter's number of uuids. Moves all members to the newest generation."""
+def count_sets(connection: Connection, generations: Generations) -> dict[str, list[int]]:
+    """Return the members of each set of each exact counter; in all, that is its number of uuids.
+
+    Moves all members to the newest generation first, so each is in one set.
+    """
     _move_up(connection, generations)
     sizes = connection.query([_sizes(counter, known[-1]) for counter, known in generations.items()])
     return {
         # A key of gimel 1.x may have the name of a set: such a set counts as empty.
-        counter: sum(size or 0 for size in found)
+        counter: [size or 0 for size in found]
         for counter, found in zip(generations, sizes, strict=True)
     }
 

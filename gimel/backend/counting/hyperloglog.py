@@ -42,27 +42,29 @@ class HyperLogLogs(NamedTuple):
     salt: bytes = b""
     counts_events: bool = False
 
-    def addition(self, counter: str, event: Event) -> Addition:
+    def additions(self, counter: str, event: Event) -> list[Addition]:
         """Return the command that counts this event."""
         endings = shard_endings(self.shards)
         if not self.salt:
             uuid = event.uuid
-            return "PFADD", counter + endings[shard_of(uuid, self.shards)], uuid
+            return [("PFADD", counter + endings[shard_of(uuid, self.shards)], uuid)]
         visitor = digest(event.visitor or event.uuid, self.salt)
         shard = int.from_bytes(visitor[:4]) % self.shards
         counted = digest(event.uuid, self.salt) if self.counts_events else visitor
-        return "PFADD", counter + endings[shard], counted[4:].hex()
+        return [("PFADD", counter + endings[shard], counted[4:].hex())]
 
 
-def sum_of_shards(counts: Iterable[int]) -> int:
-    """Return the sum of a counter's HyperLogLogs, with the server's rounding of each undone.
+def unrounded(counts: Iterable[int]) -> tuple[float, ...]:
+    """Return the counts of HyperLogLogs, with the server's rounding of each undone.
 
     All shards have about as many members, so rounding is off in the same direction in each: by
     0.3 % of the sum at 6,000 uuids. While few registers are set, their number k follows from the
     rounded count, and the estimate before rounding is m·ln(m/(m − k)) for m registers (linear
     counting, Whang et al. 1990).
     """
-    return round(sum([_unrounded(each) if each <= _LINEAR else each for each in counts if each]))
+    # A key of gimel 1.x may have the name of a shard: such a shard counts as empty.
+    known = [each or 0 for each in counts]
+    return tuple([_unrounded(each) if each <= _LINEAR else each for each in known])
 
 
 @cache

@@ -22,6 +22,8 @@
     <ns>:counters:<experiment>:<goal>:<variant>        HyperLogLog: shard 0. For an exact counter: a
                                                        number carried over from lamed, if anything
     <ns>:counters:<experiment>:<goal>:<variant>#<i>    HyperLogLog: shard i, from 1
+    <ns>:counters:<experiment>:<goal>:<variant>#above  HyperLogLog: the amounts above the cap, of a
+                                                       goal of the kind value
     <ns>:{counters:<experiment>:<goal>:<variant>#<i mod 16>}<n>:<i>
                                                        set of integers: set i of n, exact counting;
                                                        { and } in names become %7B and %7D here
@@ -45,8 +47,8 @@ from itertools import accumulate
 from typing import NamedTuple
 
 # Rises when an earlier version would count into these keys in another way. 2: the salt. 3: the sets
-# of an exact counter share slots.
-DATA_MODEL = 3
+# of an exact counter share slots. 4: amounts.
+DATA_MODEL = 4
 
 PARTICIPATE = "participate"
 NAMESPACES = "gimel:namespaces"
@@ -213,6 +215,9 @@ def _is_ambiguous(tail: str, variants: list[str]) -> bool:
 
 # The keys that a counter is made of: its own key or prefix, and an ending.
 
+# The ending of the key that counts the amounts above a goal's cap
+ABOVE_CAP = "#above"
+
 
 @cache
 def shard_endings(shards: int) -> tuple[str, ...]:
@@ -303,5 +308,6 @@ def keys_of(parts: Iterable[str]) -> Iterator[str]:
         kind, number, counter = part.split(" ", 2)
         if kind == "shards":
             yield from (counter + ending for ending in shard_endings(int(number)))
+            yield counter + ABOVE_CAP
         else:
             yield from Generation(int(number), is_scattered=kind == "sets").keys(counter)

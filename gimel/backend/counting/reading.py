@@ -1,7 +1,7 @@
 """Reading: the conversations with Redis that find experiments and count their events."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gimel.backend.counting.conversation import Conversation, Query
 from gimel.backend.counting.exact import EXACT
@@ -9,9 +9,10 @@ from gimel.backend.counting.hyperloglog import (
     HYPERLOGLOG,
     is_hyperloglog,
     start_of,
-    sum_of_shards,
+    unrounded,
 )
 from gimel.backend.counting.keys import (
+    ABOVE_CAP,
     PARTICIPATE,
     Generations,
     Keys,
@@ -23,6 +24,10 @@ from gimel.backend.redis.connection import Command, Series
 
 if TYPE_CHECKING:
     from gimel.backend.results.counts import ExperimentCounts
+
+T = TypeVar("T")
+# Samples of visitors that sets of integers fold into
+SAMPLES = 64
 
 
 class Found(NamedTuple):
@@ -73,12 +78,16 @@ class Selection(NamedTuple):
 
     `labels` and `goals` appear in the answer, also those without events. `cells` are the counters
     to count: key, goal and variant. `left_out` is the number of variants that are not in `labels`.
+    `amounts`: the goals that measure amounts. `sampled`: those whose variance is taken between
+    samples of visitors.
     """
 
     labels: list[str]
     goals: list[str]
     cells: list[tuple[str, str, str]]
     left_out: int = 0
+    amounts: frozenset[str] = frozenset()
+    sampled: frozenset[str] = frozenset()
 
     def generations(self, keys: Keys, settings: Mapping[str, str]) -> Generations:
         """Return the generations of the exact counters that are selected."""
@@ -116,30 +125,68 @@ def select(found: Found, max_variants: int | None = None) -> Selection:
             labels = sorted(sorted(labels, key=lambda each: each not in intended)[:max_variants])
     of_goals, of_labels = {PARTICIPATE, *goals}, set(labels)
     cells = [cell for cell in cells if cell[1] in of_goals and cell[2] in of_labels]
-    return Selection(labels, goals, cells, left_out)
+    declared = [goal for goal in definition.goals if goal.name in goals and goal.kind != "unique"]
+    amounts = frozenset(goal.name for goal in declared if goal.cap is not None)
+    # Without a salt, the shard follows the event.
+    is_sampled = declared and "salt" in found.settings
+    sampled = frozenset([PARTICIPATE, *(goal.name for goal in declared)] if is_sampled else [])
+    return Selection(labels, goals, cells, left_out, amounts, sampled)
 
 
 def count(
-    found: Found, selection: Selection, distinct: Mapping[str, int]
+    found: Found, selection: Selection, distinct: Mapping[str, Sequence[int]]
 ) -> Conversation["ExperimentCounts"]:
     """Count the selected events. `distinct`: what `exact.count_sets` returned."""
     commands: list[Command] = []
-    for key, _, _ in selection.cells:
-        shards = found.shards if found.is_sharded else 1
+    for key, goal, _ in selection.cells:
+        is_sharded = found.is_sharded or goal in selection.amounts
+        shards = found.shards if is_sharded else 1
         commands.append(Series("PFCOUNT", key, shard_endings(shards)))
-        if not found.is_sharded:
+        if goal in selection.amounts:
+            commands.append(("PFCOUNT", key + ABOVE_CAP))
+        elif not is_sharded:
             commands.append(start_of(key))
     replies = iter((yield Query(commands)))
-    by_goal: dict[str, dict[str, int]] = {}
+    counted = _Counted({}, {}, {})
     starts: list[bytes] = []
     for _, goal, variant in selection.cells:
-        total = sum_of_shards(next(replies))
-        start = b"" if found.is_sharded else next(replies) or b""
-        starts.append(start)
-        total += int(start) if start.isdigit() else 0
-        total += distinct.get(found.keys.sets(goal, variant), 0)
-        by_goal.setdefault(goal, {})[variant] = total
-    return _experiment(found, selection, by_goal, _method(found, starts))
+        parts: Sequence[float] = unrounded(next(replies))
+        total = round(sum(parts))
+        if goal in selection.amounts:
+            counted.add(counted.above_cap, goal, variant, next(replies) or 0)
+        elif not found.is_sharded:
+            start = next(replies) or b""
+            starts.append(start)
+            parts = distinct.get(found.keys.sets(goal, variant), ())
+            total += round(sum(parts)) + (int(start) if start.isdigit() else 0)
+        counted.add(counted.totals, goal, variant, total)
+        if goal in selection.sampled:
+            samples = tuple(parts) if found.is_sharded else _folded(parts)
+            counted.add(counted.samples, goal, variant, samples)
+    return _experiment(found, selection, counted, _method(found, starts))
+
+
+class _Counted(NamedTuple):
+    """What the replies say, by goal and variant: see `ExperimentCounts`."""
+
+    totals: dict[str, dict[str, int]]
+    samples: dict[str, dict[str, tuple[float, ...]]]
+    above_cap: dict[str, dict[str, int]]
+
+    @staticmethod
+    def add(by_goal: dict[str, dict[str, T]], goal: str, variant: str, value: T) -> None:
+        by_goal.setdefault(goal, {})[variant] = value
+
+
+def _folded(parts: Sequence[float]) -> tuple[float, ...]:
+    """Return the counts of sets, or of shards beside sets, as those of 64 samples of visitors.
+
+    The last 6 bits of a member, and of the number that chooses the shard, name the sample. Without
+    a multiple of 64 parts there are no samples.
+    """
+    if len(parts) % SAMPLES:
+        return ()
+    return tuple([sum(parts[sample::SAMPLES]) for sample in range(SAMPLES if parts else 0)])
 
 
 def _method(found: Found, starts: list[bytes]) -> str:
@@ -154,7 +201,7 @@ def _method(found: Found, starts: list[bytes]) -> str:
 
 
 def _experiment(
-    found: Found, selection: Selection, by_goal: dict[str, dict[str, int]], method: str
+    found: Found, selection: Selection, counted: _Counted, method: str
 ) -> "ExperimentCounts":
     # Imported here: they cost a cold start 2 ms, and events do not need them.
     from gimel.backend.experiment.definition import Definition
@@ -163,7 +210,7 @@ def _experiment(
     # Before the first event, the method is still to be chosen.
     counting = {"counting": method} if found.counters else {}
     trials, *goals = (
-        {label: by_goal.get(goal, {}).get(label, 0) for label in selection.labels}
+        {label: counted.totals.get(goal, {}).get(label, 0) for label in selection.labels}
         for goal in (PARTICIPATE, *selection.goals)
     )
     return ExperimentCounts(
@@ -178,4 +225,6 @@ def _experiment(
         variants_left_out=selection.left_out,
         first_goal=found.settings.get("first_goal"),
         is_salted="salt" in found.settings,
+        samples=counted.samples,
+        above_cap=counted.above_cap,
     )

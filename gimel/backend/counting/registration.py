@@ -19,6 +19,7 @@ from gimel.backend.counting.admission import (
     Rule,
     admission_of,
 )
+from gimel.backend.counting.amounts import Amounts
 from gimel.backend.counting.batch import Batch
 from gimel.backend.counting.conversation import Conversation, Query, Write
 from gimel.backend.counting.exact import (
@@ -51,7 +52,7 @@ from gimel.backend.counting.salt import new_salt
 from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.redis.connection import Command
 
-Method = HyperLogLogs | IntegerSets
+Method = HyperLogLogs | IntegerSets | Amounts
 
 _MEMORY_IS_SHORT = "Redis is more than 70 % full: only counters that exist go on counting"
 
@@ -127,12 +128,14 @@ class _Stored:
         return not self.namespace_is_listed and not self.experiments
 
     def is_exact(self, cell: Cell) -> bool:
-        """Return whether a counter is, or is to be, counted exactly.
+        """Return whether a counter is, or is to be, counted exactly. Amounts never are.
 
         gimel 1.x and lamed stored no method, so the values decide. A HyperLogLog stays a
         HyperLogLog. A number comes from lamed: it is counted exactly, and so is a new counter of
         an experiment that holds numbers only.
         """
+        if self.rule(cell).cap is not None:
+            return False
         if not self.keys.legacy:
             return self.settings.get("counting") == EXACT
         start = self.starts.get(self.keys.counter(*cell), b"")
@@ -153,10 +156,13 @@ class _Stored:
 
     def method(self, cell: Cell) -> Method:
         """Return how a registered counter is counted."""
-        counts_events = self.rule(cell).counts_events
+        rule, shards = self.rule(cell), int(self.settings.get("shards", 1))
+        if rule.cap is not None:
+            hashed = 8 if self.settings.get("counting") == EXACT else 4
+            return Amounts(shards, rule.cap, self.salt, hashed)
         if self.is_exact(cell):
-            return IntegerSets(self.generation(cell), self.salt, counts_events)
-        return HyperLogLogs(int(self.settings.get("shards", 1)), self.salt, counts_events)
+            return IntegerSets(self.generation(cell), self.salt, rule.counts_events)
+        return HyperLogLogs(shards, self.salt, rule.counts_events)
 
     @property
     def salt(self) -> bytes:

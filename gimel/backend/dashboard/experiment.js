@@ -129,12 +129,13 @@ function sentence(text, names) {
 function resultTable(experiment, goal) {
   const intervals = goal.results.map((row) => row.lift_interval_always_valid).filter(Boolean);
   const rateName = goal.kind === "unique" ? "Rate" : "Per visitor";
-  const drawing = { scale: scaleOf(intervals), rate: rateFormat(goal), rateName };
+  const reachedName = goal.kind === "value" ? "Sum, about" : "Conversions";
+  const drawing = { scale: scaleOf(intervals), rate: rateFormat(goal), rateName, reachedName };
   const head = (label, kind) => h("th", { role: "columnheader", scope: "col", class: kind }, label);
   const kind = `results ${experiment.srm.alarm ? "void" : ""}`;
   return h("table", { class: kind, role: "table", "aria-label": "Results" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-      head("Variant"), head("Visitors", "number"), head("Conversions", "number"),
+      head("Variant"), head("Visitors", "number"), head(reachedName, "number"),
       head(rateName, "number"), head("Lift", "number"),
       intervalHead(drawing.scale), head("Chance to be best", "number"))),
     h("tbody", { role: "rowgroup" },
@@ -144,7 +145,7 @@ function resultTable(experiment, goal) {
 const rank = ({ label }, { baseline }, { verdict }) =>
   label === baseline ? "base" : label === verdict.winner ? "wins" : null;
 
-function resultRow(row, rank, { scale, rate, rateName }) {
+function resultRow(row, rank, { scale, rate, rateName, reachedName }) {
   const interval = row.lift_interval_always_valid;
   const cell = (label, ...children) =>
     h("td", { role: "cell", class: "number", "data-label": label }, children);
@@ -153,7 +154,7 @@ function resultRow(row, rank, { scale, rate, rateName }) {
       rank === "base" && span("sub", "baseline"),
       rank === "wins" && span("sub winner", icon("winner"), "winner")),
     cell("Visitors", count(row.trials)),
-    cell("Conversions", count(row.successes)),
+    cell(reachedName, count(row.successes)),
     cell(rateName, row.rate == null ? DASH : rate.format(row.rate),
       row.rate_interval && span("sub", rate.formatRange(...row.rate_interval))),
     cell("Lift", span(interval && sideOf(interval), lift(row.lift)),

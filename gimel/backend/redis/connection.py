@@ -29,8 +29,12 @@ __all__ = ["Addition", "Command", "Connection", "Series"]
 
 T = TypeVar("T")
 
-# command, key, element
-Addition = tuple[str, str, str]
+# command, key, elements
+Addition = tuple[str, ...]
+
+# ElastiCache Serverless accepts at most 3,999 arguments:
+# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/SupportedCommands.html
+_IN_ONE_COMMAND = 1000
 
 # Seconds by which a function's start may be delayed.
 _PREPARE_SECONDS = 2.0
@@ -217,10 +221,16 @@ class Connection:
 
     def add(self, additions: list[Addition]) -> None:
         """Add all elements in one round trip (a cluster: one to each server)."""
-        grouped: dict[tuple[str, str], list[str]] = {}
-        for command, key, element in additions:
-            grouped.setdefault((command, key), []).append(element)
-        self.execute([(*target, *elements) for target, elements in grouped.items()])
+        grouped: dict[Addition, list[str]] = {}
+        for addition in additions:
+            grouped.setdefault(addition[:2], []).extend(addition[2:])
+        self.execute(
+            [
+                (*target, *elements[start : start + _IN_ONE_COMMAND])
+                for target, elements in grouped.items()
+                for start in range(0, len(elements), _IN_ONE_COMMAND)
+            ]
+        )
 
     def _exchange(self, commands: Sequence[Command]) -> list[Any]:
         if self._kept.connection is None:

@@ -10,6 +10,7 @@ from itertools import combinations, permutations
 from math import sqrt
 from typing import TypedDict, TypeVar
 
+from gimel.backend.results.between import Measure, SampledArm, SampledComparison, compare_sampled
 from gimel.backend.results.comparison import (
     Arm,
     Comparison,
@@ -37,10 +38,25 @@ SRM_ALPHA = 0.001
 _SRM_MIN_EXPECTED = 50
 # A rate may exceed 1 by this many standard errors of counting and still be a proportion.
 _PROPORTION_TOLERANCE = 4
+_UNIQUE = Measure("unique")
+_ABOVE_ONE = Measure(
+    "total",
+    obstacle="There are more conversions than visitors. Either participations are missing, or a "
+    "visitor can reach this goal many times: then no interval would be right. To compare it, start "
+    "a new experiment (`gimel create`) that declares it with the kind total, and send the field "
+    "visitor with every event.",
+)
+_FEW_REACHED = (
+    "Too few visitors have reached this goal: an interval takes about 30 of them in each variant."
+)
 
 
 class VariantResult(TypedDict):
     """One variant's numbers for one goal. A field is None if the counts cannot give it.
+
+    Of a goal of the kind value, `rate` is the mean amount per visitor, `sum` the approximate sum of
+    the amounts, `successes` the same without decimals, and `above_cap` how many amounts were above
+    the cap. `relative_variance` is that of the rate of a goal that a visitor may reach many times.
 
     The lift and all tests compare the variant with the baseline. `p_value_adjusted` and
     `p_value_always_valid_adjusted` have Holm's correction for the number of variants. The intervals
@@ -62,16 +78,22 @@ class VariantResult(TypedDict):
     chance_to_beat_baseline: float | None
     chance_to_be_best: float | None
     expected_loss: float | None
+    sum: float | None
+    above_cap: int | None
+    relative_variance: float | None
 
 
 class GoalResult(TypedDict):
     """One goal: its kind, its verdict and its variants, sorted by label.
 
-    A visitor reaches a goal of the kind `unique` at most once, and a `total` any number of times.
+    A visitor reaches a goal of the kind `unique` at most once, and a `total` any number of times. A
+    `value` measures amounts. `samples` is the number of samples of visitors between which the
+    variance is taken, if it is.
     """
 
     goal: str
     kind: GoalKind
+    samples: int | None
     verdict: Verdict
     results: list[VariantResult]
 
@@ -120,13 +142,13 @@ class GoalMatrix(TypedDict):
 
 def analyse(
     trials: Mapping[str, int],
-    goals: Mapping[str, Mapping[str, int]],
+    goals: Mapping[str, Mapping[str, float]],
     *,
     baseline: str | None,
     relative_error: float,
     weights: Mapping[str, float] | None = None,
     equivalence: float | None = None,
-    totals: Collection[str] = (),
+    measures: Mapping[str, Measure] | None = None,
     excluded: Collection[str] = (),
 ) -> Analysis:
     """Return the sample ratio of an experiment, and the results of each goal, sorted by name.
@@ -136,36 +158,51 @@ def analyse(
     exact counting.
 
     `weights` are the intended shares of visitors, equal if None. A variant without a weight takes
-    no part in the sample-ratio test. A lift within ±`equivalence` is too small to matter. `totals`
-    names the goals that a visitor may reach many times. A goal with clearly more conversions than
-    visitors is a total even if it is not named. `excluded` variants appear with their counts and
-    take no part in any test.
+    no part in the sample-ratio test. A lift within ±`equivalence` is too small to matter.
+    `measures` has the goals that a visitor may reach many times. A goal with clearly more
+    conversions than visitors is one of them even if it is not named. `excluded` variants appear
+    with their counts and take no part in any test.
     """
     included = {label: count for label, count in trials.items() if label not in excluded}
     srm = sample_ratio(included, relative_error, weights)
     goal_results: list[GoalResult] = []
     for goal, successes in sorted(goals.items()):
-        arms = _arms_of(trials, successes, relative_error, goal in totals)
+        measure = _measure_of(goal, trials, successes, relative_error, measures or {})
+        arms = _arms_of(trials, successes, relative_error, measure)
         included_arms = {label: arm for label, arm in arms.items() if label in included}
         comparisons = _compare_with_baseline(included_arms, baseline)
-        evidence = Evidence(included_arms, baseline, comparisons, srm["alarm"], equivalence)
+        obstacle = _obstacle(measure, comparisons)
+        evidence = Evidence(
+            included_arms, baseline, comparisons, srm["alarm"], equivalence, obstacle
+        )
+        results = _variant_results(arms, included_arms, baseline, comparisons)
+        for result in results if measure.kind == "value" else ():
+            result["above_cap"] = measure.above_cap.get(result["label"], 0)
         goal_results.append(
             {
                 "goal": goal,
-                "kind": _kind_of(arms),
+                "kind": measure.kind,
+                "samples": min((each.samples for each in measure.spreads.values()), default=None),
                 "verdict": judge(evidence),
-                "results": _variant_results(arms, included_arms, baseline, comparisons),
+                "results": results,
             }
         )
     return {"srm": srm, "goals": goal_results}
 
 
+def _obstacle(measure: Measure, comparisons: Mapping[str, Comparison]) -> str | None:
+    """Return a sentence that says why no variant can be compared on this goal."""
+    sampled = [test for test in comparisons.values() if isinstance(test, SampledComparison)]
+    is_too_early = sampled and not any(test.is_reached for test in sampled)
+    return measure.obstacle or (_FEW_REACHED if is_too_early else None)
+
+
 def compare_all_pairs(
     trials: Mapping[str, int],
-    goals: Mapping[str, Mapping[str, int]],
+    goals: Mapping[str, Mapping[str, float]],
     *,
     relative_error: float,
-    totals: Collection[str] = (),
+    measures: Mapping[str, Measure] | None = None,
 ) -> list[GoalMatrix]:
     """Return, for each goal, the comparisons of every variant with every other.
 
@@ -173,13 +210,15 @@ def compare_all_pairs(
     """
     matrices: list[GoalMatrix] = []
     for goal, successes in sorted(goals.items()):
-        arms = _arms_of(trials, successes, relative_error, goal in totals)
+        measure = _measure_of(goal, trials, successes, relative_error, measures or {})
+        arms = _arms_of(trials, successes, relative_error, measure)
         labels = [label for label, arm in arms.items() if arm.trials]
-        tests = {(a, b): compare(arms[a], arms[b]) for a, b in combinations(labels, 2)}
+        found = {(a, b): _compare(arms[a], arms[b]) for a, b in combinations(labels, 2)}
+        tests = {pair: test for pair, test in found.items() if test}
         adjusted = _holm_by_key({pair: test.p_value_always_valid for pair, test in tests.items()})
         adjusted |= {(b, a): p_value for (a, b), p_value in adjusted.items()}
-        pairs = [_pair(a, b, arms, adjusted[a, b]) for a, b in permutations(labels, 2)]
-        matrices.append({"goal": goal, "kind": _kind_of(arms), "pairs": pairs})
+        pairs = [_pair(a, b, arms, adjusted.get((a, b))) for a, b in permutations(labels, 2)]
+        matrices.append({"goal": goal, "kind": measure.kind, "pairs": pairs})
     return matrices
 
 
@@ -221,23 +260,39 @@ def _sample_ratio_p_value(
     return chi_square_tail(statistic, len(shares) - 1)
 
 
-def _arms_of(
-    trials: Mapping[str, int], successes: Mapping[str, int], relative_error: float, is_total: bool
-) -> dict[str, Arm]:
-    """Return one goal's arms by label, sorted. The goal is a total if any rate is far above 1."""
+def _measure_of(
+    goal: str,
+    trials: Mapping[str, int],
+    successes: Mapping[str, float],
+    relative_error: float,
+    measures: Mapping[str, Measure],
+) -> Measure:
+    """Return how a goal is measured. It is a total if any rate is far above 1."""
     tolerance = 1 + _PROPORTION_TOLERANCE * sqrt(2) * relative_error
-    is_total = is_total or any(
-        0 < trials[label] * tolerance < successes.get(label, 0) for label in trials
-    )
-    kind: GoalKind = "total" if is_total else "unique"
+    is_above_one = any(0 < trials[label] * tolerance < successes.get(label, 0) for label in trials)
+    return measures.get(goal, _ABOVE_ONE if is_above_one else _UNIQUE)
+
+
+def _arms_of(
+    trials: Mapping[str, int],
+    successes: Mapping[str, float],
+    relative_error: float,
+    measure: Measure,
+) -> dict[str, Arm]:
+    """Return one goal's arms by label, sorted."""
     return {
-        label: Arm(successes.get(label, 0), trials[label], relative_error, kind)
+        label: _arm(successes.get(label, 0), trials[label], relative_error, measure, label)
         for label in sorted(trials)
     }
 
 
-def _kind_of(arms: Mapping[str, Arm]) -> GoalKind:
-    return next((arm.kind for arm in arms.values()), "unique")
+def _arm(successes: float, trials: int, relative_error: float, measure: Measure, label: str) -> Arm:
+    amount = successes * measure.unit
+    spread = measure.spreads.get(label)
+    if spread is None:
+        return Arm(amount, trials, relative_error, measure.kind)
+    error = max(relative_error, measure.relative_error)
+    return SampledArm(amount, trials, error, measure.kind, spread, measure.unit)
 
 
 def _compare_with_baseline(arms: Mapping[str, Arm], baseline: str | None) -> dict[str, Comparison]:
@@ -248,9 +303,19 @@ def _compare_with_baseline(arms: Mapping[str, Arm], baseline: str | None) -> dic
     base = arms.get(baseline) if baseline is not None else None
     if base is None or not base.trials:
         return {}
-    return {
-        label: compare(arm, base) for label, arm in arms.items() if label != baseline and arm.trials
+    found = {
+        label: _compare(arm, base)
+        for label, arm in arms.items()
+        if label != baseline and arm.trials
     }
+    return {label: test for label, test in found.items() if test}
+
+
+def _compare(arm: Arm, base: Arm) -> Comparison | None:
+    """Compare two arms of a goal. Return None if nothing says how much their visitors differ."""
+    if isinstance(arm, SampledArm) and isinstance(base, SampledArm):
+        return compare_sampled(arm, base)
+    return compare(arm, base) if arm.kind == "unique" else None
 
 
 def _lift(arm: Arm, base: Arm) -> float | None:
@@ -266,8 +331,13 @@ def _variant_results(
     comparisons: Mapping[str, Comparison],
 ) -> list[VariantResult]:
     """Return the result of each variant. Those that are not included have their counts only."""
-    posteriors = {label: posterior_of(arm) for label, arm in included_arms.items() if arm.trials}
-    summaries = summarise_posteriors(posteriors, _kind_of(arms))
+    shown = {label: arm for label, arm in included_arms.items() if arm.trials}
+    found = {label: posterior_of(arm) for label, arm in shown.items()}
+    posteriors = {label: posterior for label, posterior in found.items() if posterior}
+    summaries: dict[str, PosteriorSummary] = {}
+    if len(posteriors) == len(shown):
+        is_share = all(arm.kind == "unique" for arm in shown.values())
+        summaries = summarise_posteriors(posteriors, is_share=is_share)
     adjusted = _holm_by_key({label: test.p_value for label, test in comparisons.items()})
     adjusted_always_valid = _holm_by_key(
         {label: test.p_value_always_valid for label, test in comparisons.items()}
@@ -277,8 +347,9 @@ def _variant_results(
         result = _variant_result(label, arm, summaries.get(label))
         if label in comparisons and baseline is not None:
             _add_comparison(result, comparisons[label], arm, arms[baseline])
-            chance = chance_to_beat(posteriors[label], posteriors[baseline])
-            result["chance_to_beat_baseline"] = _round(chance)
+            if label in posteriors and baseline in posteriors:
+                chance = chance_to_beat(posteriors[label], posteriors[baseline])
+                result["chance_to_beat_baseline"] = _round(chance)
             result["p_value_adjusted"] = _round(adjusted[label])
             result["p_value_always_valid_adjusted"] = _round(adjusted_always_valid[label])
         results.append(result)
@@ -287,9 +358,10 @@ def _variant_results(
 
 def _variant_result(label: str, arm: Arm, summary: PosteriorSummary | None) -> VariantResult:
     """Return a result without the comparison with the baseline."""
+    spread = arm.spread if isinstance(arm, SampledArm) and arm.spread.is_reached else None
     return {
         "label": label,
-        "successes": int(arm.successes),
+        "successes": round(arm.successes),
         "trials": int(arm.trials),
         "rate": _round(arm.rate),
         "rate_interval": _round_interval(arm.rate_interval),
@@ -303,6 +375,9 @@ def _variant_result(label: str, arm: Arm, summary: PosteriorSummary | None) -> V
         "chance_to_beat_baseline": None,
         "chance_to_be_best": _round(summary.chance_to_be_best) if summary else None,
         "expected_loss": _round(summary.expected_loss) if summary else None,
+        "sum": _round(arm.successes) if arm.kind == "value" else None,
+        "above_cap": None,
+        "relative_variance": _round(spread.relative_variance) if spread else None,
     }
 
 
@@ -316,20 +391,27 @@ def _add_comparison(result: VariantResult, test: Comparison, arm: Arm, base: Arm
 
 
 def _pair(
-    label: str, against: str, arms: Mapping[str, Arm], adjusted_p_value: float
+    label: str, against: str, arms: Mapping[str, Arm], adjusted_p_value: float | None
 ) -> PairComparison:
     arm, base = arms[label], arms[against]
-    test, lift = compare(arm, base), _lift(arm, base)
-    return {
+    test, lift = _compare(arm, base), _lift(arm, base)
+    pair: PairComparison = {
         "label": label,
         "against": against,
         "lift": _round(lift),
-        "lift_interval": _extend_to_lift(test.lift_interval, lift),
-        "p_value": _round(test.p_value),
-        "lift_interval_always_valid": _extend_to_lift(test.lift_interval_always_valid, lift),
-        "p_value_always_valid": _round(test.p_value_always_valid),
+        "lift_interval": None,
+        "p_value": None,
+        "lift_interval_always_valid": None,
+        "p_value_always_valid": None,
         "p_value_always_valid_adjusted": _round(adjusted_p_value),
     }
+    if test:
+        always_valid = test.lift_interval_always_valid
+        pair["lift_interval"] = _extend_to_lift(test.lift_interval, lift)
+        pair["p_value"] = _round(test.p_value)
+        pair["lift_interval_always_valid"] = _extend_to_lift(always_valid, lift)
+        pair["p_value_always_valid"] = _round(test.p_value_always_valid)
+    return pair
 
 
 def _holm_by_key(p_values: Mapping[_Key, float]) -> dict[_Key, float]:

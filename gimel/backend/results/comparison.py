@@ -13,14 +13,11 @@ from typing import Literal
 
 ALPHA = 0.05
 
-GoalKind = Literal["unique", "total"]
+GoalKind = Literal["unique", "total", "value"]
 Interval = tuple[float, float]
 
-# The variance of one visitor's conversions is a·rate + b·rate². A proportion has rate·(1 − rate).
-# For totals, how visitors differ is unknown, so this is twice the variance of a geometric count.
-_VARIANCE_COEFFICIENTS: dict[GoalKind, tuple[int, int]] = {"unique": (1, -1), "total": (2, 2)}
 # Φ⁻¹(1 − ALPHA/2) as a constant: importing `statistics` costs a cold start some milliseconds.
-_Z = 1.959963984540054
+Z = 1.959963984540054
 # The number of visitors, both variants together, at which the confidence sequence is tightest.
 _TIGHTEST_AT = 5000
 _RHO_SQUARED = (-2 * log(ALPHA) + log(1 - 2 * log(ALPHA))) / _TIGHTEST_AT
@@ -43,7 +40,8 @@ def counter_variance(count: float, relative_error: float) -> float:
 class Arm:
     """The counts of one variant for one goal: conversions (`successes`) and visitors (`trials`).
 
-    `relative_error` is the relative standard error of each of the two counters, 0 if exact.
+    `relative_error` is the relative standard error of each of the two counters, 0 if exact. An arm
+    of a goal that a visitor may reach many times has counts and a rate, and takes part in no test.
     """
 
     successes: float
@@ -65,10 +63,7 @@ class Arm:
         return min(self.successes, self.trials) if self.kind == "unique" else self.successes
 
     def smoothed_rate(self, share: float = 0.5) -> float:
-        """Return the rate with `share` of a success and of a failure added.
-
-        The result is above 0 and, for a unique goal, below 1.
-        """
+        """Return the rate with `share` of a success and of a failure added: above 0, below 1."""
         return (self.capped_successes + share) / (self.trials + 2 * share)
 
     def sampling_variance(self, rate: float, share: float = 0.5) -> float:
@@ -76,8 +71,7 @@ class Arm:
 
         `rate` is the rate to assume. `share` is the same as in `smoothed_rate`.
         """
-        linear, square = _VARIANCE_COEFFICIENTS[self.kind]
-        return (linear / rate + square) / (self.trials + 2 * share)
+        return (1 / rate - 1) / (self.trials + 2 * share)
 
     @cached_property
     def counting_variance(self) -> float:
@@ -90,21 +84,23 @@ class Arm:
     def rate_interval(self) -> Interval | None:
         """95 % confidence interval of the rate; None without visitors, or if it has no upper end.
 
+        Only a unique goal's visitors are known to differ by whether they reached it, so only it has
+        one.
+
         This is Wilson's score interval (1927) with the counting error in the variance. It holds all
         rates with (observed − rate)² ≤ z²·Var(rate), a quadratic inequality.
         """
-        if not self.trials:
+        if not self.trials or self.kind != "unique":
             return None
-        linear, square = _VARIANCE_COEFFICIENTS[self.kind]
         observed = self.capped_successes / self.trials
-        a = 1 - _Z**2 * (square / self.trials + self.counting_variance)
-        b = observed + _Z**2 * linear / self.trials / 2
+        a = 1 - Z**2 * (self.counting_variance - 1 / self.trials)
+        b = observed + Z**2 / self.trials / 2
         if a <= 0:
             return None
         root = sqrt(max(0.0, b * b - a * observed**2))
         high = (b + root) / a
         # This form of the smaller root subtracts no nearly equal numbers, so it loses no digits.
-        return observed**2 / (b + root), min(high, 1.0) if self.kind == "unique" else high
+        return observed**2 / (b + root), min(high, 1.0)
 
 
 def boundary(time: float, alpha: float = ALPHA) -> float:
@@ -168,7 +164,7 @@ class Comparison:
 
         It holds the lifts that `p_value` does not reject.
         """
-        return self._lift_interval(_Z)
+        return self._lift_interval(Z)
 
     @cached_property
     def p_value_always_valid(self) -> float:

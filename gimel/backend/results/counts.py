@@ -1,5 +1,6 @@
 """The counts of one experiment as read from Redis, and the answer of `GET /experiment`."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +22,11 @@ class ExperimentCounts:
     `goal:variant`, that can be read in more than one way. `has_events` is whether any event was
     counted, `variants_left_out` how many variants a summary leaves out. `first_goal` is the goal
     that an undeclared experiment saw first. `is_salted`: what it counts is hashed with a secret.
+
+    Of a goal of the kind value, `goals` has the elements that its amounts added (see
+    `counting.amounts`), and `above_cap` how many amounts were above the cap. `samples` has, of the
+    declared goals that a visitor may reach many times and of participation, the counts in each
+    sample of visitors. It is empty if there are no samples.
     """
 
     name: str
@@ -34,6 +40,8 @@ class ExperimentCounts:
     variants_left_out: int = 0
     first_goal: str | None = None
     is_salted: bool = False
+    samples: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    above_cap: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @property
     def exists(self) -> bool:
@@ -95,6 +103,7 @@ class ExperimentCounts:
         """Return the settings, counts and inference in the fields of `GET /experiment`."""
         # The import costs a cold start 7 ms, and events need no inference.
         from gimel.backend.results.analysis import analyse
+        from gimel.backend.results.measures import measures_of
 
         baseline, negligible = self.baseline, self.negligible_variants
         analysis = analyse(
@@ -104,7 +113,7 @@ class ExperimentCounts:
             relative_error=self.relative_error,
             weights=self._weights,
             equivalence=self.settings.equivalence,
-            totals=self.settings.totals,
+            measures=measures_of(self),
             excluded=negligible - {baseline},
         )
         return {

@@ -11,7 +11,8 @@ from math import asin, erfc, pi, sin, sqrt
 from operator import mul, sub
 from typing import NamedTuple
 
-from gimel.backend.results.comparison import Arm, GoalKind
+from gimel.backend.results.between import SampledArm
+from gimel.backend.results.comparison import Arm
 
 # The points of the integration grid around each posterior's mean, in its standard deviations.
 _GRID = [step * 0.6 for step in range(-7, 8)]
@@ -29,16 +30,19 @@ class Posterior(NamedTuple):
         return [erfc((mean - angle) * scale) / 2 for angle in angles]
 
 
-def posterior_of(arm: Arm) -> Posterior:
+def posterior_of(arm: Arm) -> Posterior | None:
     """Return the posterior of an arm's rate. The arm must have visitors.
 
-    The prior is flat from 0 to 1, and from 0 to infinity for totals. The spread of the angle hardly
-    depends on the rate (Anscombe 1948). Counting error widens it.
+    The prior is flat from 0 to 1. The spread of the angle hardly depends on the rate (Anscombe
+    1948). Counting error widens it. For a goal that a visitor may reach many times, the spread is
+    that between the samples of visitors. Without them, there is no posterior.
     """
-    if arm.kind == "total":
-        rate = (arm.successes + 0.75) / arm.trials
-        relative_variance = arm.sampling_variance(arm.smoothed_rate()) + arm.counting_variance
-        return Posterior(sqrt(rate), sqrt(rate * relative_variance / 4))
+    if isinstance(arm, SampledArm):
+        if not arm.spread.is_reached or not arm.rate:
+            return None
+        return Posterior(sqrt(arm.rate), sqrt(arm.rate * arm.spread.relative_variance / 4))
+    if arm.kind != "unique":
+        return None
     visitors = arm.trials + 1.5
     rate = (arm.capped_successes + 0.75) / visitors
     # d(angle) = √odds/2 · d(log rate). Near a rate of 1, the odds grow without bound, so the
@@ -66,9 +70,9 @@ class PosteriorSummary(NamedTuple):
 
 
 def summarise_posteriors(
-    posteriors: Mapping[str, Posterior], kind: GoalKind
+    posteriors: Mapping[str, Posterior], *, is_share: bool
 ) -> dict[str, PosteriorSummary]:
-    """Return the summary of each variant of one goal, by label.
+    """Return the summary of each variant of one goal, by label. `is_share`: no rate exceeds 1.
 
     P(best) = ∫ P(all others below) dP(own), and
     expected loss = ∫ P(own below) − P(all below) d(rate),
@@ -81,7 +85,7 @@ def summarise_posteriors(
     all_below = [1.0] * len(points)
     for own in below:
         all_below = list(map(mul, all_below, own))
-    widths = _widths(_rates(points, kind))
+    widths = _widths(_rates(points, is_share=is_share))
     all_below_integral = _integral(all_below, widths)
     chances = _chances_to_be_best(list(posteriors.values()), below, all_below)
     return {
@@ -101,8 +105,8 @@ def _chances_to_be_best(
     return [chance / sum(chances) for chance in chances]
 
 
-def _rates(angles: list[float], kind: GoalKind) -> list[float]:
-    if kind == "unique":
+def _rates(angles: list[float], *, is_share: bool) -> list[float]:
+    if is_share:
         return [0.0 if a < 0 else 1.0 if a > pi / 2 else sin(a) ** 2 for a in angles]
     return [0.0 if a < 0 else a * a for a in angles]
 

@@ -32,7 +32,8 @@ class Verdict(TypedDict):
 class Evidence(NamedTuple):
     """The facts that the verdict on one goal depends on.
 
-    `arms` and `comparisons` are by variant. Each comparison is with the baseline.
+    `arms` and `comparisons` are by variant. Each comparison is with the baseline. `obstacle` is a
+    sentence that says why this goal has no comparison.
     """
 
     arms: Mapping[str, Arm]
@@ -40,6 +41,7 @@ class Evidence(NamedTuple):
     comparisons: Mapping[str, Comparison]
     srm_alarm: bool
     equivalence: float | None
+    obstacle: str | None = None
 
 
 def judge(evidence: Evidence) -> Verdict:
@@ -86,6 +88,8 @@ def _find_obstacle(evidence: Evidence) -> str | None:
         return "There is no baseline to compare the variants with."
     if not arms[baseline].trials:
         return f"The baseline, {baseline}, has no visitors yet."
+    if evidence.obstacle:
+        return evidence.obstacle
     if not evidence.comparisons:
         return f"Only the baseline, {baseline}, has visitors yet."
     if not any(arm.successes for arm in arms.values()):

@@ -125,7 +125,7 @@ def fill(store: redis.Redis, counters: Counters, clock: list[float], start: int,
         by_key: dict[str, list[str]] = {}
         for number in range(first, min(first + step, stop)):
             prefix = newest.prefix(COUNTER)
-            _, key, member = method.addition(prefix, event(uuid_of(number)))
+            ((_, key, member),) = method.additions(prefix, event(uuid_of(number)))
             by_key.setdefault(key, []).append(member)
         pipeline = store.pipeline(transaction=False)
         for key, members in by_key.items():

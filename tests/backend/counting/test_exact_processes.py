@@ -181,7 +181,7 @@ def test_processes_that_stop_and_meet_count_as_a_set_does(
     assert only(counters_of(store)).trials == found.trials
     # Once read, each is in one place, and none is there that was never sent.
     assert distinct_and_all(store) == [
-        {int(IntegerSets(Generation(1), salt).addition("", each)[2]) for each in world.sent},
+        {int(IntegerSets(Generation(1), salt).additions("", each)[0][2]) for each in world.sent},
         len(world.sent),
     ]
     assert counters_of(store).delete("alephbet", "e", forget=True)

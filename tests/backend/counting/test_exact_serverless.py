@@ -17,5 +17,5 @@ def test_a_set_that_grew_far_too_large_is_moved(store: redis.Redis) -> None:
     store.sadd(key, *range(0, 64 * 9000, 64))
     with serverless_cache(port_of(store)) as cache:
         connection = Connection.from_environment(cache.environ)
-        assert count_sets(connection, {COUNTER: [first, second]}) == {COUNTER: 9000}
+        assert sum(count_sets(connection, {COUNTER: [first, second]})[COUNTER]) == 9000
     assert store.exists(key) == 0

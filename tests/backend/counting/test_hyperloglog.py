@@ -52,7 +52,7 @@ def test_ids_of_any_make_spread_over_all_shards(way: str) -> None:
 
 
 def assert_even(way: str, method: HyperLogLogs) -> None:
-    keys = [method.addition("", event(uuid=WAYS[way](n)))[1] for n in range(20_000)]
+    keys = [method.additions("", event(uuid=WAYS[way](n)))[0][1] for n in range(20_000)]
     sizes = Counter(keys).values()
     # As many shards as the error of the sum behaves like; random ids: 63.8.
     effective = sum(sizes) ** 2 / sum(size**2 for size in sizes)
@@ -64,7 +64,9 @@ def fill(store: redis.Redis, ids: Iterable[str]) -> None:
     by_key: dict[str, list[str]] = {}
     method = HyperLogLogs(64, salt_of(store))
     for each in ids:
-        _, key, element = method.addition("alephbet:counters:e:participate:a", event(uuid=each))
+        ((_, key, element),) = method.additions(
+            "alephbet:counters:e:participate:a", event(uuid=each)
+        )
         by_key.setdefault(key, []).append(element)
     pipeline = store.pipeline(transaction=False)
     for key, elements in by_key.items():

@@ -66,8 +66,8 @@ def test_all_of_a_visitor_is_in_one_shard() -> None:
                 sets = IntegerSets(Generation(256), SALT, counts_events)
                 samples.add(
                     (
-                        hyperloglogs.addition("", sent)[1],
-                        int(sets.addition("", sent)[1].rpartition(":")[2]) % 64,
+                        hyperloglogs.additions("", sent)[0][1],
+                        int(sets.additions("", sent)[0][1].rpartition(":")[2]) % 64,
                     )
                 )
         assert len(samples) == 1

@@ -18,7 +18,7 @@ class TestAgainstStatsmodelsAndScipy:
             scipy_stats.beta(1 + arm.successes, 1 + size - arm.successes) for arm in arms.values()
         ]
         draws = np.stack([beta.rvs(400_000, random_state=7 + i) for i, beta in enumerate(betas)])
-        best, found = draws.max(axis=0), summarise_posteriors(beliefs, "unique")
+        best, found = draws.max(axis=0), summarise_posteriors(beliefs, is_share=True)
         losses = [(best - own).mean() for own in draws]
         for index, standing in enumerate(found.values()):
             exact = (draws[index] == best).mean()
