@@ -31,6 +31,18 @@ def test_a_message_is_filled() -> None:
     assert 240_000 < sizes[0] < 262_144
 
 
+def test_amounts_are_kept_and_older_messages_are_read() -> None:
+    events = [Event("n", "e", "g", "v", "1", "ana", True, value) for value in (None, 0.0, 12.5)]
+    (message,) = encode(events)
+    assert decode(message) == events
+    # As earlier versions wrote messages, and as they read them
+    assert '["n","e","g","v","1","ana",true],' in message
+    assert decode('{"events":[["n","e","g","v","1","ana",true],["n","e","g","v","2"]]}') == [
+        events[0],
+        Event("n", "e", "g", "v", "2"),
+    ]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -42,6 +54,10 @@ def test_a_message_is_filled() -> None:
         '{"events": [["a"]]}',
         '{"events": [[1,2,3,4,5]]}',
         '{"events": ["abcde"]}',
+        '{"events": [["n","e","g","v","1","",false,"5"]]}',
+        '{"events": [["n","e","g","v","1","",false,-5]]}',
+        '{"events": [["n","e","g","v","1","",false,NaN]]}',
+        '{"events": [["n","e","g","v","1","",false,true]]}',
         "[" * 100_000,
     ],
 )

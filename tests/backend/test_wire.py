@@ -68,6 +68,29 @@ def test_a_wrong_value(backend: redis.Redis, field: str, value: str, reason: str
         assert answer.body["error"] == f"{field} {reason}"
 
 
+AMOUNTS = ["-1", "x", "1,5", "1_000", " 1", "nan", "inf", "1e999", "0x10", "٣", "9" * 401]
+
+
+@pytest.mark.parametrize("value", AMOUNTS)
+def test_a_wrong_amount(backend: redis.Redis, value: str) -> None:
+    for answer in ways(EVENT | {"value": value}):
+        assert_refused(backend, answer, "value")
+        assert answer.body["error"] == "value must be a finite number, 0 or more"
+
+
+@pytest.mark.parametrize("value", [-1, True, [1], {}, 10**400, float("nan"), float("inf")])
+def test_a_wrong_amount_in_json(backend: redis.Redis, value: object) -> None:
+    for answer in (post(EVENT | {"value": value}), post([EVENT | {"value": value}])):
+        assert_refused(backend, answer, "value")
+
+
+@pytest.mark.parametrize("value", ["", "0", "0.0", "12.50", "1e3", "1E-3", "5."])
+def test_an_amount_just_right(backend: redis.Redis, value: str) -> None:
+    assert [answer.status for answer in ways(EVENT | {"value": value})] == [200, 200, 200]
+    number = float(value or 0)
+    assert [post(EVENT | {"value": each}).status for each in (number, None)] == [200, 200]
+
+
 @pytest.mark.parametrize("value", ["x" * 256, "𝒳" * 256, "\u202e", "a\u200db", " a "])
 @pytest.mark.parametrize("field", EVENT)
 def test_a_value_just_right(backend: redis.Redis, field: str, value: str) -> None:

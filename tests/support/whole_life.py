@@ -46,6 +46,10 @@ def live(store: redis.Redis) -> None:
     process.counters()._tally.flush()
     fields = {"experiment": "set before its first event", "namespace": "new"}
     assert call("POST", "/settings", fields, body='{"counting": "exact"}').status == 200
+    put("amounts", goals=[{"name": "revenue", "kind": "value", "cap": 10}])
+    send("amounts", 100)
+    orders = {"experiment": "amounts", "event": "revenue", "variant": "blue", "visitor": "ana"}
+    assert post([orders | {"uuid": str(n), "value": n} for n in range(30)]).status == 200
     put("exact", counting="exact")
     # One set in 64 has over 300 members: the next process begins 256 sets.
     send("exact", 26_000)

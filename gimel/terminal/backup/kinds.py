@@ -7,6 +7,7 @@ docstring of that module, and with what experiments of every sort leave in Redis
 from urllib.parse import unquote
 
 from gimel.backend.counting.keys import (
+    ABOVE_CAP,
     DECLARED,
     MOVING,
     NAMESPACES,
@@ -19,6 +20,7 @@ from gimel.backend.counting.keys import (
 
 _COUNTER = "<ns>:counters:<experiment>:<goal>:<variant>"
 _SETS = "<ns>:{counters:<experiment>:<goal>:<variant>#<i mod 16>}<n>:<i>"
+_ABOVE_CAP = f"{_COUNTER}{ABOVE_CAP}"
 # Sets of data model 2
 SCATTERED_SETS = f"{_COUNTER}#<n>:<i>"
 # Each kind, as the docstring of `keys` spells it, and its type in Redis
@@ -38,6 +40,7 @@ KINDS = {
     "<ns>:<experiment>:counter_keys": "set",
     _COUNTER: "string",
     f"{_COUNTER}#<i>": "string",
+    _ABOVE_CAP: "string",
     _SETS: "set",
     "<ns>:counter_keys": "set",
     SCATTERED_SETS: "set",
@@ -77,6 +80,7 @@ def _of_experiment(keys: Keys, key: str, type: str) -> dict[str, str]:
     prefixes = [each("", "").removesuffix(":") for each in (keys.counter, keys.sets)]
     if key not in found and key.startswith(tuple(prefixes)):
         shard = f"{_COUNTER}#<i>" if "#" in key else _COUNTER
+        shard = _ABOVE_CAP if key.endswith(ABOVE_CAP) else shard
         found[key] = SCATTERED_SETS if type == "set" else shard
     prefix_of_sets = Generation(1).prefix(keys.sets("", "")).removesuffix(":#")
     if key.startswith(prefix_of_sets):

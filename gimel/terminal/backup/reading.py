@@ -14,6 +14,7 @@ from gimel.backend.counting.conversation import converse
 from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.hyperloglog import is_hyperloglog
 from gimel.backend.counting.keys import (
+    ABOVE_CAP,
     DECLARED,
     NAMESPACES,
     ExperimentName,
@@ -169,7 +170,8 @@ class Reader:
             return
         yield from self._shared(section, found)
         counters = sorted(found.counters)
-        endings = shard_endings(found.shards if found.is_sharded else 1)
+        # Amounts are in HyperLogLogs also where the experiment counts exactly.
+        endings = (*shard_endings(1 if keys.legacy else found.shards), ABOVE_CAP)
         strings = (counter + ending for counter in counters for ending in endings)
         yield from self._values(section, strings, "string")
         read: set[tuple[str, Generation]] = set()

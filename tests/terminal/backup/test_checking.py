@@ -20,7 +20,7 @@ from tests.support.counting import exact_counters_of
 from tests.support.redis_content import content
 from tests.support.servers import url_of
 
-HEADER = {"gimel_export": 1, "data_model": 3}
+HEADER = {"gimel_export": 1, "data_model": 4}
 SECTION = {"namespace": "shop", "experiment": "y", "layout": 2}
 COUNTER = "shop:counters:y:participate:a"
 OF_COUNTER = "<ns>:counters:<experiment>:<goal>:<variant>"
@@ -177,7 +177,7 @@ def test_the_highest_numbers_are_read(store: redis.Redis, path: Path) -> None:
     assert store.get(COUNTER) == str(2**63 - 1)
 
 
-@pytest.mark.parametrize("data_model", ["3", None, True, [3], 3.0])
+@pytest.mark.parametrize("data_model", ["4", None, True, [4], 4.0])
 def test_a_data_model_is_a_number(
     path: Path, monkeypatch: pytest.MonkeyPatch, data_model: Any
 ) -> None:

@@ -57,7 +57,7 @@ def test_what_was_written_is_read(path: Path) -> None:
 
 def test_it_is_read_without_gimel(path: Path) -> None:
     header, section, *keys, end = (json.loads(line) for line in lines_of(path))
-    assert (header["gimel_export"], header["data_model"]) == (1, 3)
+    assert (header["gimel_export"], header["data_model"]) == (1, 4)
     assert section == {
         "namespace": "ns",
         "experiment": "e",
@@ -128,7 +128,7 @@ def test_each_end_that_is_missing_is_found(path: Path) -> None:
     ("place", "change", "said"),
     [
         (0, {"gimel_export": 2}, ": a newer Gimel wrote it: update Gimel"),
-        (0, {"data_model": 4}, ": a newer Gimel wrote it: update Gimel"),
+        (0, {"data_model": 5}, ": a newer Gimel wrote it: update Gimel"),
         (1, {"namespace": 5}, " holds a line that this Gimel does not know: a newer Gimel"),
         (2, {"kind": "<ns>:<experiment>:history"}, " holds a kind of key that is not known"),
         (2, {"key": "other:e:settings"}, ": a key is not one of ns/e: the file is damaged"),
