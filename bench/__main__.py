@@ -31,6 +31,9 @@ def figures(port: int) -> list[harness.Section]:
 
 MEASURED: dict[str, Measure] = {
     "figures": figures,
+    "amounts": lambda port: [
+        ("amounts", harness.HEAD, [row.cells() for row in warm.measure_amounts(port)])
+    ],
     "dashboard": lambda port: [("dashboard", dashboard.HEAD, dashboard.measure(port))],
     "billed": lambda port: [("billed", billed.HEAD, billed.measure(port))],
     "deploy": lambda port: [("deploy", harness.HEAD, deploy.measure(port))],

@@ -83,6 +83,22 @@ def measure(port: int) -> list[Row]:
     return _rows(found)
 
 
+def measure_amounts(port: int) -> list[Row]:
+    names = ("track", "amount:10", "amount:100")
+    with Worker(sys.executable, port, *names) as own:
+        found = harness.in_turn({name: own.microseconds(name) for name in names}, ROUNDS)
+    track = found["track"]
+    return [
+        harness.ratio_row("warm `track`, a visitor", track, track, "µs", "a visitor"),
+        harness.ratio_row(
+            "an amount, a tenth of its cap", found["amount:10"], track, "µs", "a visitor"
+        ),
+        harness.ratio_row(
+            "an amount as high as its cap", found["amount:100"], track, "µs", "a visitor"
+        ),
+    ]
+
+
 def _rows(found: harness.Rounds) -> list[Row]:
     bare = found["bare"]
     return [

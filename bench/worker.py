@@ -112,6 +112,24 @@ def batch(port: int, size: str) -> Contender:
     return ours(port, prepare)
 
 
+def amount(port: int, percent: str) -> Contender:
+    """An event with an amount, so many percent of its goal's cap, and so as many elements."""
+    os.environ["GIMEL_KEY_SHA256"] = "none"
+    query = "experiment=amounts&uuid=%s&visitor=%s&variant=red&event=revenue&value={}"
+    contender = ours(
+        port, lambda ids: [proxy_event("GET", query.format(percent) % (one, one)) for one in ids]
+    )
+    from gimel import gimel
+
+    definition = {
+        "variants": [{"name": "red"}, {"name": "blue"}],
+        "goals": [{"name": "revenue", "kind": "value", "cap": 100}],
+    }
+    declared = gimel.declare(proxy_event("PUT", "experiment=amounts", json.dumps(definition)))
+    assert declared["statusCode"] == 200, declared["body"]
+    return contender
+
+
 def flat(module: ModuleType) -> Contender:
     """A handler of gimel 1.x or lamed: API Gateway's template gives it bare fields."""
     return (

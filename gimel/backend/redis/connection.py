@@ -29,7 +29,7 @@ __all__ = ["Addition", "Command", "Connection", "Series"]
 
 T = TypeVar("T")
 
-# command, key, elements
+# command, key, elements: at most 100 of them
 Addition = tuple[str, ...]
 
 # ElastiCache Serverless accepts at most 3,999 arguments:
@@ -221,6 +221,10 @@ class Connection:
 
     def add(self, additions: list[Addition]) -> None:
         """Add all elements in one round trip (a cluster: one to each server)."""
+        if len(additions) == 1:
+            # One event, as most requests have. An addition is the command that makes it.
+            self.execute(additions)
+            return
         grouped: dict[Addition, list[str]] = {}
         for addition in additions:
             grouped.setdefault(addition[:2], []).extend(addition[2:])
