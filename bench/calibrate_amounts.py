@@ -21,7 +21,7 @@ from gimel.backend.results.between import (
     compare_sampled,
     spread_of,
 )
-from gimel.backend.results.comparison import _RHO_SQUARED
+from gimel.backend.results.comparison import _RHO_SQUARED, Arm, compare
 
 if TYPE_CHECKING:
     from bench.calibrate import Bench
@@ -331,10 +331,31 @@ def _squared_variation(goal: Goal) -> float:
     return float((drawn**2).mean() / drawn.mean() ** 2 / goal.reach - 1)
 
 
+def amounts_unnamed(bench: Bench) -> list[list[object]]:
+    """Totals that nobody named, each event with a random uuid: false positives as a proportion."""
+    table: list[list[object]] = [["who reaches it", "rate", "one look", "any of 100 looks"]]
+    size, runs = 10_000, bench.looked // 3
+    for goal in (Goal(0.3, 2), Goal(0.1, 5), Goal(0.02, 5), Goal(0.02, 30)):
+        cell = Cell(goal, size, size, 64, 100)
+        base, variant = (_arm(bench, cell, size, 0.0, runs) for _ in "ab")
+        hits = peeked = 0
+        for run in zip(*variant, *base, strict=True):
+            arms = zip(*(part.sum(-1).tolist() for part in run), strict=True)
+            tests = [
+                compare(Arm(y, x, 0.0081 / 8), Arm(y0, x0, 0.0081 / 8)) for y, x, y0, x0 in arms
+            ]
+            hits += tests[-1].p_value < 0.05
+            peeked += any(test.p_value_always_valid < 0.05 for test in tests)
+        rate = f"{goal.reach * goal.times:.2f}"
+        table.append([str(goal), rate, share(hits, runs), share(peeked, runs)])
+    return table
+
+
 SECTIONS = {
     "amounts-one-look": amounts_one_look,
     "amounts-one-look-other": amounts_one_look_other,
     "amounts-many-looks": amounts_many_looks,
     "amounts-many-looks-other": amounts_many_looks_other,
     "amounts-power": amounts_power,
+    "amounts-unnamed": amounts_unnamed,
 }

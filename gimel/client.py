@@ -83,10 +83,12 @@ class Client:
         uuid: str,
         namespace: str = DEFAULT_NAMESPACE,
         visitor: str | None = None,
+        value: float | None = None,
     ) -> bool:
         """Send one event, as AlephBet does. Returns whether it is queued until Redis answers.
 
         `visitor` names whose event it is; without it, the uuid stands for the visitor.
+        `value` is the amount, for a goal that measures one.
         """
         answer = self._for_events._request(
             "GET",
@@ -98,6 +100,7 @@ class Client:
             event=event,
             uuid=uuid,
             visitor=visitor,
+            value=None if value is None else repr(float(value)),
         )
         return "queued" in answer
 

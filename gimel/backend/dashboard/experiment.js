@@ -52,6 +52,7 @@ const CULPRITS = {
   "undeclared goal": "goal",
   "goal needs a key": "goal",
   "goal needs a visitor": "goal",
+  "goal needs a value": "goal",
 };
 
 function ignoredLine({ reasons, last } = { reasons: {}, last: [] }) {
