@@ -211,9 +211,7 @@ def _compare_all(experiment: dict[str, Any]) -> list[GoalMatrix]:
             for goal in experiment["goals"]
         },
         relative_error=experiment["counting"]["relative_error"],
-        measures={
-            goal["goal"]: _measure(goal) for goal in experiment["goals"] if goal["kind"] != "unique"
-        },
+        measures={goal["goal"]: _measure(goal) for goal in experiment["goals"]},
     )
 
 

@@ -6,6 +6,9 @@ for the inference. `analysis` tests the sample ratio, and handles one goal after
 goal, `comparison` tests every variant against the baseline, `posterior` computes chances and
 expected losses, and `verdict` decides. docs/statistics.md derives the formulas.
 
+A goal that a visitor may reach many times takes another way: `measures` says how it is measured,
+and `between` takes its variance between samples of visitors. `arms` chooses the way.
+
 All functions are pure. Outside this package, the statistics import the standard library only.
 `counts` also imports the definition and the counting methods, and through these redis-py.
 

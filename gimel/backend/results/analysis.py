@@ -7,17 +7,16 @@ A number that the counts cannot give is None.
 
 from collections.abc import Collection, Mapping
 from itertools import combinations, permutations
-from math import sqrt
 from typing import TypedDict, TypeVar
 
-from gimel.backend.results.between import Measure, SampledArm, SampledComparison, compare_sampled
+from gimel.backend.results.arms import arms_of, compare_arms, measure_of, obstacle_of
+from gimel.backend.results.between import Measure, SampledArm
 from gimel.backend.results.comparison import (
     Arm,
     Comparison,
     GoalKind,
     Interval,
     chi_square_tail,
-    compare,
     counter_variance,
     holm,
 )
@@ -36,19 +35,6 @@ SRM_ALPHA = 0.001
 
 # With fewer visitors expected in a variant, the chi-square approximation does not hold `SRM_ALPHA`.
 _SRM_MIN_EXPECTED = 50
-# A rate may exceed 1 by this many standard errors of counting and still be a proportion.
-_PROPORTION_TOLERANCE = 4
-_UNIQUE = Measure("unique")
-_ABOVE_ONE = Measure(
-    "total",
-    obstacle="There are more conversions than visitors. Either participations are missing, or a "
-    "visitor can reach this goal many times: then no interval would be right. To compare it, start "
-    "a new experiment (`gimel create`) that declares it with the kind total, and send the field "
-    "visitor with every event.",
-)
-_FEW_REACHED = (
-    "Too few visitors have reached this goal: an interval takes about 30 of them in each variant."
-)
 
 
 class VariantResult(TypedDict):
@@ -167,11 +153,11 @@ def analyse(
     srm = sample_ratio(included, relative_error, weights)
     goal_results: list[GoalResult] = []
     for goal, successes in sorted(goals.items()):
-        measure = _measure_of(goal, trials, successes, relative_error, measures or {})
-        arms = _arms_of(trials, successes, relative_error, measure)
+        measure = measure_of(goal, included, successes, relative_error, measures or {})
+        arms = arms_of(trials, successes, relative_error, measure)
         included_arms = {label: arm for label, arm in arms.items() if label in included}
         comparisons = _compare_with_baseline(included_arms, baseline)
-        obstacle = _obstacle(measure, comparisons)
+        obstacle = obstacle_of(measure, comparisons)
         evidence = Evidence(
             included_arms, baseline, comparisons, srm["alarm"], equivalence, obstacle
         )
@@ -190,13 +176,6 @@ def analyse(
     return {"srm": srm, "goals": goal_results}
 
 
-def _obstacle(measure: Measure, comparisons: Mapping[str, Comparison]) -> str | None:
-    """Return a sentence that says why no variant can be compared on this goal."""
-    sampled = [test for test in comparisons.values() if isinstance(test, SampledComparison)]
-    is_too_early = sampled and not any(test.is_reached for test in sampled)
-    return measure.obstacle or (_FEW_REACHED if is_too_early else None)
-
-
 def compare_all_pairs(
     trials: Mapping[str, int],
     goals: Mapping[str, Mapping[str, float]],
@@ -210,10 +189,10 @@ def compare_all_pairs(
     """
     matrices: list[GoalMatrix] = []
     for goal, successes in sorted(goals.items()):
-        measure = _measure_of(goal, trials, successes, relative_error, measures or {})
-        arms = _arms_of(trials, successes, relative_error, measure)
+        measure = measure_of(goal, trials, successes, relative_error, measures or {})
+        arms = arms_of(trials, successes, relative_error, measure)
         labels = [label for label, arm in arms.items() if arm.trials]
-        found = {(a, b): _compare(arms[a], arms[b]) for a, b in combinations(labels, 2)}
+        found = {(a, b): compare_arms(arms[a], arms[b]) for a, b in combinations(labels, 2)}
         tests = {pair: test for pair, test in found.items() if test}
         adjusted = _holm_by_key({pair: test.p_value_always_valid for pair, test in tests.items()})
         adjusted |= {(b, a): p_value for (a, b), p_value in adjusted.items()}
@@ -260,41 +239,6 @@ def _sample_ratio_p_value(
     return chi_square_tail(statistic, len(shares) - 1)
 
 
-def _measure_of(
-    goal: str,
-    trials: Mapping[str, int],
-    successes: Mapping[str, float],
-    relative_error: float,
-    measures: Mapping[str, Measure],
-) -> Measure:
-    """Return how a goal is measured. It is a total if any rate is far above 1."""
-    tolerance = 1 + _PROPORTION_TOLERANCE * sqrt(2) * relative_error
-    is_above_one = any(0 < trials[label] * tolerance < successes.get(label, 0) for label in trials)
-    return measures.get(goal, _ABOVE_ONE if is_above_one else _UNIQUE)
-
-
-def _arms_of(
-    trials: Mapping[str, int],
-    successes: Mapping[str, float],
-    relative_error: float,
-    measure: Measure,
-) -> dict[str, Arm]:
-    """Return one goal's arms by label, sorted."""
-    return {
-        label: _arm(successes.get(label, 0), trials[label], relative_error, measure, label)
-        for label in sorted(trials)
-    }
-
-
-def _arm(successes: float, trials: int, relative_error: float, measure: Measure, label: str) -> Arm:
-    amount = successes * measure.unit
-    spread = measure.spreads.get(label)
-    if spread is None:
-        return Arm(amount, trials, relative_error, measure.kind)
-    error = max(relative_error, measure.relative_error)
-    return SampledArm(amount, trials, error, measure.kind, spread, measure.unit)
-
-
 def _compare_with_baseline(arms: Mapping[str, Arm], baseline: str | None) -> dict[str, Comparison]:
     """Compare each variant that has visitors with the baseline. Return the comparisons by label.
 
@@ -304,18 +248,11 @@ def _compare_with_baseline(arms: Mapping[str, Arm], baseline: str | None) -> dic
     if base is None or not base.trials:
         return {}
     found = {
-        label: _compare(arm, base)
+        label: compare_arms(arm, base)
         for label, arm in arms.items()
         if label != baseline and arm.trials
     }
     return {label: test for label, test in found.items() if test}
-
-
-def _compare(arm: Arm, base: Arm) -> Comparison | None:
-    """Compare two arms of a goal. Return None if nothing says how much their visitors differ."""
-    if isinstance(arm, SampledArm) and isinstance(base, SampledArm):
-        return compare_sampled(arm, base)
-    return compare(arm, base) if arm.kind == "unique" else None
 
 
 def _lift(arm: Arm, base: Arm) -> float | None:
@@ -394,7 +331,7 @@ def _pair(
     label: str, against: str, arms: Mapping[str, Arm], adjusted_p_value: float | None
 ) -> PairComparison:
     arm, base = arms[label], arms[against]
-    test, lift = _compare(arm, base), _lift(arm, base)
+    test, lift = compare_arms(arm, base), _lift(arm, base)
     pair: PairComparison = {
         "label": label,
         "against": against,

@@ -11,11 +11,10 @@ included. docs/statistics.md shows the simulations.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import exp, expm1, lgamma, log, log1p, pi, sqrt
+from math import exp, expm1, lgamma, log, log1p, sqrt
 from typing import NamedTuple
 
 from gimel.backend.results.comparison import (
-    ALPHA,
     Arm,
     Comparison,
     GoalKind,
@@ -32,6 +31,13 @@ MIN_REACHED = 25
 _MIN_SAMPLING_SHARE = 0.02
 # A rate that may be off by a factor of 1000 says nothing.
 _MAX_HALF_WIDTH = log(1000)
+# The terms of a quantile of Student's t at the normal's quantile Z, by the power of 1/freedom
+_EXPANSION = (
+    (1, (Z**3 + Z) / 4),
+    (2, (5 * Z**5 + 16 * Z**3 + 3 * Z) / 96),
+    (3, (3 * Z**7 + 19 * Z**5 + 17 * Z**3 - 15 * Z) / 384),
+    (4, (79 * Z**9 + 776 * Z**7 + 1482 * Z**5 - 1920 * Z**3 - 945 * Z) / 92160),
+)
 
 
 class Spread(NamedTuple):
@@ -208,15 +214,10 @@ def t_tails(distance: float, degrees_of_freedom: float) -> float:
 def t_quantile(degrees_of_freedom: float) -> float:
     """Return the distance from 0 that Student's t exceeds with probability `ALPHA`.
 
-    Newton's method, from Wallace's approximation: two steps take its error below 1e-12.
+    The expansion is 26.7.5 in Abramowitz & Stegun. From 63 degrees of freedom on, it is within
+    1e-9 of the exact value.
     """
-    half = (degrees_of_freedom + 1) / 2
-    log_height = lgamma(half) - lgamma(half - 0.5) - log(pi * degrees_of_freedom) / 2
-    distance = t_distance(Z, degrees_of_freedom)
-    for _ in range(2):
-        density = exp(log_height - half * log1p(distance**2 / degrees_of_freedom))
-        distance += (t_tails(distance, degrees_of_freedom) - ALPHA) / (2 * density)
-    return distance
+    return Z + sum([term / degrees_of_freedom**power for power, term in _EXPANSION])
 
 
 def normal_distance(distance: float, degrees_of_freedom: float) -> float:

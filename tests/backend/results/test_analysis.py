@@ -218,6 +218,14 @@ def test_any_counts_have_an_answer(data, variants, error):
                     assert 0 <= each[field] <= 1
 
 
+def test_a_stray_cannot_make_a_goal_a_total():
+    trials, successes = {"a": 5000, "b": 5000, "!typo": 1}, {"a": 500, "b": 700, "!typo": 9}
+    (goal,) = analyse(
+        trials, {"g": successes}, baseline="a", relative_error=0.001, excluded={"!typo"}
+    )["goals"]
+    assert (goal["kind"], goal["verdict"]["state"]) == ("unique", "winner")
+
+
 def test_a_stray_takes_no_part():
     trials, successes = {"a": 5000, "b": 5000, "!typo": 1}, {"a": 500, "b": 700, "!typo": 1}
     found = analyse(
