@@ -1,14 +1,15 @@
 """Totals and amounts in the terminal, and the matrix that it computes from the answer."""
 
+import io
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
 
 from gimel.backend.experiment.definition import parse_definition
 from gimel.backend.results.counts import ExperimentCounts
 from gimel.terminal import results
-from tests.terminal.test_results import shown
 
 
 def sampled() -> dict[str, Any]:
@@ -54,7 +55,11 @@ def test_a_matrix_of_totals_and_amounts_says_what_the_rows_say() -> None:
         assert pair["lift_interval"] == pytest.approx(row["lift_interval"], abs=1e-3)
     assert paid["pairs"][0]["p_value_always_valid"] < 0.001
     assert click["pairs"][0]["p_value_always_valid"] == 1
-    lines = shown(found)
+    file = io.StringIO()
+    console = Console(file=file, width=80, highlight=False, markup=False, emoji=False)
+    results.show(console, [found])
+    results.show_matrix(console, [found])
+    lines = file.getvalue().splitlines()
     assert all(cell_len(line) <= 80 for line in lines)
     text = "\n".join(lines)
     assert "paid (per visitor)  ▲ winner: b" in text

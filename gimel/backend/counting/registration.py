@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from gimel.backend.counting.admission import (
     EACH,
@@ -19,7 +19,6 @@ from gimel.backend.counting.admission import (
     Rule,
     admission_of,
 )
-from gimel.backend.counting.amounts import Amounts
 from gimel.backend.counting.batch import Batch
 from gimel.backend.counting.conversation import Conversation, Query, Write
 from gimel.backend.counting.exact import (
@@ -50,11 +49,17 @@ from gimel.backend.counting.keys import (
 )
 from gimel.backend.counting.salt import new_salt
 from gimel.backend.limits import OWN_NAMESPACES
-from gimel.backend.redis.connection import Command
-
-Method = HyperLogLogs | IntegerSets | Amounts
+from gimel.backend.redis.connection import Addition, Command
+from gimel.backend.wire import Event
 
 _MEMORY_IS_SHORT = "Redis is more than 70 % full: only counters that exist go on counting"
+
+
+class Method(Protocol):
+    """A counter's method: `HyperLogLogs`, `IntegerSets` or `Amounts`."""
+
+    def additions(self, target: str, event: Event, /) -> list[Addition]:
+        """Return the commands that count an event, in the keys that begin with `target`."""
 
 
 class Registered(NamedTuple):
@@ -158,6 +163,9 @@ class _Stored:
         """Return how a registered counter is counted."""
         rule, shards = self.rule(cell), int(self.settings.get("shards", 1))
         if rule.cap is not None:
+            # Imported here: few experiments count amounts.
+            from gimel.backend.counting.amounts import Amounts
+
             hashed = 8 if self.settings.get("counting") == EXACT else 4
             return Amounts(shards, rule.cap, self.salt, hashed)
         if self.is_exact(cell):

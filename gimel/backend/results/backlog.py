@@ -28,8 +28,11 @@ def note_backlog(experiment: dict[str, Any], namespace: str, backlog: Backlog) -
     else:
         events = backlog.events.get(_name_of(namespace, experiment["experiment"]), 0)
         wait, end = _wait("event", events), ", enough to change this verdict."
+    goals = (experiment["definition"] or {}).get("goals", [])
+    caps = {goal["name"]: goal["cap"] for goal in goals if "cap" in goal}
     for goal in experiment["goals"]:
-        if events and may_change(goal, experiment["equivalence"], events):
+        cap = caps.get(goal["goal"], 1.0)
+        if events and may_change(goal, experiment["equivalence"], events, cap):
             goal["verdict"]["reason"] += f" But {wait} to be counted{end}"
 
 
@@ -42,12 +45,17 @@ def _name_of(namespace: str, experiment: str) -> str:
     return json.dumps([namespace, experiment], ensure_ascii=False, separators=(",", ":"))
 
 
-def may_change(goal: dict[str, Any], equivalence: float | None, events: int) -> bool:
-    """Return whether so many more events can change the verdict on a goal, if it makes a claim."""
+def may_change(
+    goal: dict[str, Any], equivalence: float | None, events: int, cap: float = 1.0
+) -> bool:
+    """Return whether so many more events can change the verdict on a goal, if it makes a claim.
+
+    `cap` is the most that one event can add: 1 conversion, or the largest amount.
+    """
     verdict = goal["verdict"]
     if verdict["state"] not in ("winner", "loser", "no_difference"):
         return False
-    fewest = min(row["successes"] for row in goal["results"])
+    fewest = min(row["successes"] for row in goal["results"]) / cap
     shift = _SAFETY * log1p(events / fewest) if fewest else inf
     return shift >= min(_distances(goal, equivalence), default=0.0)
 

@@ -27,6 +27,9 @@ def test_few_messages_change_no_clear_verdict() -> None:
     assert clear["verdict"]["state"] == "winner"
     assert not may_change(clear, None, 10)
     assert may_change(clear, None, 400)
+    # 10 amounts as high as the cap add as much as 400 conversions.
+    assert not may_change(clear, None, 10, cap=1)
+    assert may_change(clear, None, 10, cap=40)
     assert not may_change(goal({"a": 100, "b": 100}, {"a": 5, "b": 6}), None, 400)
 
 
@@ -48,7 +51,7 @@ NONE = Pile(0, None)
 def test_the_sentence(messages: int, events: dict[str, int] | None, sentence: str | None) -> None:
     few = goal(*FEW)
     before = few["verdict"]["reason"]
-    experiment = {"experiment": "e", "goals": [few], "equivalence": None}
+    experiment = {"experiment": "e", "goals": [few], "equivalence": None, "definition": None}
     note_backlog(experiment, "n", Backlog(Pile(messages, 5), NONE, events))
     assert few["verdict"]["reason"] == before + (f" But {sentence}" if sentence else "")
 
