@@ -4,7 +4,8 @@ Events come in, counts go out. `counters` is the door: it adds events and reads 
 process registers each counter that it uses once a minute (`registration`). What a declared
 experiment counts is in `admission`; `tally` counts the events that are ignored instead. A counter
 is made of HyperLogLogs (`hyperloglog`) or, where its owner wants no error, of sets of integers
-(`exact`). What is added to it is hashed with the experiment's `salt`.
+(`exact`). Amounts are in HyperLogLogs as well (`amounts`). `method` chooses between the three. What
+is added to a counter is hashed with the experiment's `salt`.
 
 `reading` finds experiments and counts their events. Registration and reading are conversations with
 Redis: `conversation` holds many of them side by side. `declaring` writes an owner's declarations

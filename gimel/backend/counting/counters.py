@@ -28,8 +28,9 @@ from gimel.backend.counting.keys import (
     ignored_events,
 )
 from gimel.backend.counting.memory import Memory
+from gimel.backend.counting.method import Method
 from gimel.backend.counting.reading import Found, Selection, count, find, select
-from gimel.backend.counting.registration import Method, register
+from gimel.backend.counting.registration import register
 from gimel.backend.counting.tally import Tally, by_reason
 from gimel.backend.limits import DEFAULT_LIMITS, OWN_NAMESPACES, Limits
 from gimel.backend.redis.connection import Addition, Connection

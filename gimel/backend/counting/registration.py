@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from gimel.backend.counting.admission import (
     EACH,
@@ -26,14 +26,12 @@ from gimel.backend.counting.exact import (
     EXACT,
     FIRST_SETS,
     FIRST_SETS_UNSALTED,
-    IntegerSets,
     following,
     fullness_key,
     is_settled,
 )
 from gimel.backend.counting.hyperloglog import (
     HYPERLOGLOG,
-    HyperLogLogs,
     is_hyperloglog,
     start_of,
 )
@@ -47,22 +45,15 @@ from gimel.backend.counting.keys import (
     deletion_marks,
     generations_in,
 )
+from gimel.backend.counting.method import Method, method_of
 from gimel.backend.counting.salt import new_salt
 from gimel.backend.limits import OWN_NAMESPACES
-from gimel.backend.redis.connection import Addition, Command
-from gimel.backend.wire import Event
+from gimel.backend.redis.connection import Command
 
 # The settings that decide what is added to a counter, and where
 _FIRSTS = ("counting", "salt", "shards")
 
 _MEMORY_IS_SHORT = "Redis is more than 70 % full: only counters that exist go on counting"
-
-
-class Method(Protocol):
-    """A counter's method: `HyperLogLogs`, `IntegerSets` or `Amounts`."""
-
-    def additions(self, target: str, event: Event, /) -> list[Addition]:
-        """Return the commands that count an event, in the keys that begin with `target`."""
 
 
 class Registered(NamedTuple):
@@ -165,16 +156,8 @@ class _Stored:
 
     def method(self, cell: Cell) -> Method:
         """Return how a registered counter is counted."""
-        rule, shards = self.rule(cell), int(self.settings.get("shards", 1))
-        if rule.cap is not None:
-            # Imported here: few experiments count amounts.
-            from gimel.backend.counting.amounts import Amounts
-
-            hashed = 8 if self.settings.get("counting") == EXACT else 4
-            return Amounts(shards, rule.cap, self.salt, hashed)
-        if self.is_exact(cell):
-            return IntegerSets(self.generation(cell), self.salt, rule.counts_events)
-        return HyperLogLogs(shards, self.salt, rule.counts_events)
+        generation = self.generation(cell) if self.is_exact(cell) else None
+        return method_of(self.settings, self.rule(cell), self.salt, generation)
 
     @property
     def salt(self) -> bytes:
