@@ -1,20 +1,20 @@
-"""Simulates goals that a visitor may reach many times, and amounts: sections of bench.calibrate.
+"""Goals that a visitor may reach many times, and amounts: sections of bench.calibrate.
 
-Visitors, those who reach the goal, and what they do there are drawn for each sample of visitors; so
-is each counter's error, register by register, as in calibrate.py. What is reached at a visit is
-reached at once. An amount is cut off at `CAP` and rounded at random to 1/100 of it.
+repeated.py draws what visitors do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
+from bench.registers import Floats
+from bench.repeated import Cell, Goal, amounts, arm_of_visitors
 from gimel.backend.results.between import (
     MIN_REACHED,
     SampledArm,
@@ -25,104 +25,11 @@ from gimel.backend.results.comparison import _RHO_SQUARED, Arm, compare
 
 if TYPE_CHECKING:
     from bench.calibrate import Bench
-    from bench.registers import Floats
 
-Amount = Literal["times", "lognormal", "gamma"]
-SIGMA = 1.2  # of the lognormal amounts
-SHAPE = 0.5  # of the gamma amounts
-# In means of one amount. One in 450 lognormal amounts is above it, and one in 260,000 gamma ones.
-CAP = 20.0
 # Looks that are simulated at once
 _CHUNK = 1_000
-# Above this many amounts in a sample, their sum is drawn from a gamma distribution of the same
-# mean, variance and skewness.
-_SUMMED_BY_ONE = 500
-
-
-class Goal(NamedTuple):
-    """What visitors do: the share who reach the goal, and how often on average, or the amounts."""
-
-    reach: float
-    times: float = 1.0
-    amount: Amount = "times"
-
-    def __str__(self) -> str:
-        each = f"{self.times:g} times each" if self.amount == "times" else f"{self.amount} amounts"
-        return f"{self.reach:.0%}, {each}"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One experiment: its goal, the visitors of each arm, and how it is counted."""
-
-    goal: Goal
-    base: int
-    variant: int
-    shards: int = 64
-    looks: int = 1
-    lift: float = 0.0
-
-
-def _amounts(rng: np.random.Generator, kind: Amount, number: int) -> Floats:
-    if kind == "lognormal":
-        drawn = rng.lognormal(-(SIGMA**2) / 2, SIGMA, number)
-    else:
-        drawn = rng.gamma(SHAPE, 1 / SHAPE, number)
-    return np.minimum(drawn, CAP)
-
-
-def _sums(rng: np.random.Generator, kind: Amount, numbers: NDArray[np.int64]) -> Floats:
-    """The sums of so many amounts each."""
-    if numbers.max(initial=0) <= _SUMMED_BY_ONE:
-        ends = numbers.ravel().cumsum()
-        total = np.concatenate(([0.0], _amounts(rng, kind, int(ends[-1])).cumsum()))
-        sums = np.diff(total[ends], prepend=0.0)
-        return np.asarray(np.maximum(sums, 0).reshape(numbers.shape))
-    pool = _amounts(np.random.default_rng(1), kind, 4_000_000)
-    mean, spread = pool.mean(), pool.std()
-    skewness = ((pool - mean) ** 3).mean() / spread**3
-    shape = 4 * numbers / skewness**2
-    scale = spread * skewness / 2
-    return np.asarray(rng.gamma(shape, scale) + numbers * (mean - 2 * spread / skewness))
-
-
-def _done(bench: Bench, cell: Cell, visitors: NDArray[np.int64], lift: float) -> Floats:
-    """What is counted of each sample's visitors: conversions, or elements of amounts."""
-    goal, rng = cell.goal, bench.rng
-    if goal.amount == "times":
-        reached = rng.binomial(visitors, min(1.0, goal.reach * (1 + lift)))
-        again = np.zeros_like(reached)
-        if goal.times > 1:
-            some = reached > 0
-            again[some] = rng.negative_binomial(reached[some], 1 / goal.times)
-        return np.asarray((reached + again).astype(float))
-    sums = _sums(rng, goal.amount, rng.binomial(visitors, goal.reach)) * (1 + lift)
-    # Each amount is rounded: to the sum, that adds a variance of at most 1/4 of an element each.
-    return np.asarray(np.floor(sums * 100 / CAP + rng.random(sums.shape)))
-
-
-def _counted(bench: Bench, counts: Floats, each: float, is_exact: bool) -> Floats:
-    """The counts [runs, looks, samples] as HyperLogLogs show them, which grow to `each`."""
-    if is_exact:
-        return counts
-    runs, looks, samples = counts.shape
-    paths = bench.paths(each, looks)
-    picked = paths[bench.rng.integers(0, len(paths), (runs, samples))]
-    return np.asarray(np.rint(counts * (1 + picked.transpose(0, 2, 1))))
-
-
-def _arm(bench: Bench, cell: Cell, size: int, lift: float, runs: int) -> tuple[Floats, Floats]:
-    """What was done, and by how many visitors, as counted: [runs, looks, samples] each."""
-    samples, goal = max(64, cell.shards), cell.goal
-    shape = runs, cell.looks, samples
-    visitors = bench.rng.poisson(size / cell.looks / samples, shape)
-    done = _done(bench, cell, visitors, lift).cumsum(axis=1)
-    is_exact, each = not cell.shards, size / samples
-    elements = each * goal.reach * (goal.times if goal.amount == "times" else 100 / CAP)
-    return (
-        _counted(bench, done, elements, is_exact and goal.amount == "times"),
-        _counted(bench, visitors.cumsum(axis=1).astype(float), each, is_exact),
-    )
+# What was done, and by how many visitors, [runs, looks, samples] each
+Arms = tuple[Floats, Floats]
 
 
 @dataclass(frozen=True)
@@ -134,22 +41,35 @@ class Found:
     p_value_always_valid: Floats
 
 
-def _spreads(done: Floats, visitors: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """`between.spread_of` for many arms at once: relative variances, and whether they count."""
+def _spreads(
+    done: Floats, visitors: Floats, *, is_linear: bool = False
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """`between.spread_of` for many arms at once: relative variances, and whether they count.
+
+    `is_linear`: the linear estimate takes the place of the jackknife's.
+    """
     with np.errstate(divide="ignore", invalid="ignore"):
         total, shown = done.sum(-1, keepdims=True), visitors.sum(-1, keepdims=True)
         is_reached = ((done > 0).sum(-1) >= MIN_REACHED) & (visitors.max(-1) < shown[..., 0])
         without = np.log1p(-done / total) - np.log1p(-visitors / shown)
         samples = done.shape[-1]
         variance = without.var(-1) * (samples - 1)
+        if is_linear:
+            squares = ((done / total - visitors / shown) ** 2).sum(-1)
+            variance = squares * samples / (samples - 1)
     return np.maximum(variance, 1 / np.maximum(shown[..., 0], 1) ** 2), is_reached
 
 
-def _compared(variant: tuple[Floats, Floats], base: tuple[Floats, Floats], error: float) -> Found:
-    """`between.compare_sampled` for many experiments at once. `_check` compares the two."""
+def _compared(
+    variant: Arms, base: Arms, error: float, *, is_linear: bool = False, shares: bool = True
+) -> Found:
+    """`between.compare_sampled` for many experiments at once. `_check` compares the two.
+
+    `shares`: the variance is at least that at a variance per visitor which both arms share.
+    """
     arms = []
     for done, visitors in (variant, base):
-        variance, is_reached = _spreads(done, visitors)
+        variance, is_reached = _spreads(done, visitors, is_linear=is_linear)
         total, shown = done.sum(-1), np.maximum(visitors.sum(-1), 1)
         counting = _counter_variance(total, error) + _counter_variance(shown, error)
         with np.errstate(invalid="ignore"):
@@ -161,7 +81,7 @@ def _compared(variant: tuple[Floats, Floats], base: tuple[Floats, Floats], error
         freedom = (v + v0) ** 2 / (v**2 + v0**2) * (variant[0].shape[-1] - 1)
         own, counted = s + s0, v + v0 - s - s0
         shared = (s * n**2 + s0 * n0**2) / (n + n0) * (1 / n + 1 / n0)
-        sampling = np.maximum(own, shared)
+        sampling = np.maximum(own, shared) if shares else own
         distance = np.abs(log_ratio) / np.sqrt(sampling + counted)
         z = (
             (8 * freedom + 1)
@@ -182,9 +102,7 @@ def _counter_variance(count: Floats, error: float) -> Floats:
     return np.asarray(error**2 * (1 - 0.53 * np.exp(-count * error**2 / 4.3)))
 
 
-def _check(
-    found: Found, variant: tuple[Floats, Floats], base: tuple[Floats, Floats], error: float
-) -> None:
+def _check(found: Found, variant: Arms, base: Arms, error: float) -> None:
     """Raise AssertionError unless the product says the same of the first run's last look."""
     arms = [
         SampledArm(sum(done), sum(shown), error, "total", spread_of(done, shown))
@@ -203,8 +121,8 @@ def comparisons(bench: Bench, cell: Cell, runs: int) -> Iterator[Found]:
     most = max(1, _CHUNK // cell.looks)
     for start in range(0, runs, most):
         chunk = min(most, runs - start)
-        base = _arm(bench, cell, cell.base, 0.0, chunk)
-        variant = _arm(bench, cell, cell.variant, cell.lift, chunk)
+        base = arm_of_visitors(bench, cell, cell.base, 0.0, chunk)
+        variant = arm_of_visitors(bench, cell, cell.variant, cell.lift, chunk)
         found = _compared(variant, base, error)
         _check(found, variant, base, error)
         yield found
@@ -327,8 +245,40 @@ def _squared_variation(goal: Goal) -> float:
     if goal.amount == "times":
         # Geometric: the mean of the square is 2·times² − times.
         return (2 * goal.times - 1) / (goal.reach * goal.times) - 1
-    drawn = _amounts(np.random.default_rng(1), goal.amount, 4_000_000)
+    drawn = amounts(np.random.default_rng(1), goal.amount, 4_000_000)
     return float((drawn**2).mean() / drawn.mean() ** 2 / goal.reach - 1)
+
+
+def amounts_alternatives(bench: Bench) -> list[list[object]]:
+    """False positives of one look with simpler variances than the product's."""
+    table: list[list[object]] = [
+        [
+            *("visitors of each arm", "who reaches it", "linear, each arm's own"),
+            *("jackknife, each arm's own", "jackknife, or shared: the product"),
+        ]
+    ]
+    runs = bench.runs
+    ways: list[dict[str, bool]] = [
+        {"is_linear": True, "shares": False},
+        {"shares": False},
+        {},
+    ]
+    for reach, base, variant in (
+        (0.1, 1_000, 1_000),
+        (0.02, 10_000, 10_000),
+        (0.02, 90_000, 10_000),
+        (0.1, 90_000, 10_000),
+    ):
+        cell = Cell(Goal(reach, amount="lognormal"), base, variant)
+        hits = [0, 0, 0]
+        for _ in range(0, runs, _CHUNK):
+            arms = [arm_of_visitors(bench, cell, size, 0.0, _CHUNK) for size in (variant, base)]
+            for way, options in enumerate(ways):
+                found = _compared(arms[0], arms[1], 0.0081 / 8, **options)
+                hits[way] += int((found.p_value < 0.05).sum())
+        shares = [share(each, runs) for each in hits]
+        table.append([f"{base:,} / {variant:,}", str(cell.goal), *shares])
+    return table
 
 
 def amounts_unnamed(bench: Bench) -> list[list[object]]:
@@ -337,7 +287,7 @@ def amounts_unnamed(bench: Bench) -> list[list[object]]:
     size, runs = 10_000, bench.looked // 3
     for goal in (Goal(0.3, 2), Goal(0.1, 5), Goal(0.02, 5), Goal(0.02, 30)):
         cell = Cell(goal, size, size, 64, 100)
-        base, variant = (_arm(bench, cell, size, 0.0, runs) for _ in "ab")
+        base, variant = (arm_of_visitors(bench, cell, size, 0.0, runs) for _ in "ab")
         hits = peeked = 0
         for run in zip(*variant, *base, strict=True):
             arms = zip(*(part.sum(-1).tolist() for part in run), strict=True)
@@ -357,5 +307,6 @@ SECTIONS = {
     "amounts-many-looks": amounts_many_looks,
     "amounts-many-looks-other": amounts_many_looks_other,
     "amounts-power": amounts_power,
+    "amounts-alternatives": amounts_alternatives,
     "amounts-unnamed": amounts_unnamed,
 }

@@ -6,7 +6,8 @@ The full form's tables stand in docs/statistics.md.
 import pytest
 
 from bench import calibrate
-from bench.calibrate_amounts import EVEN, OTHER, Cell, Goal, amounts_unnamed, ever, once
+from bench.calibrate_amounts import EVEN, OTHER, amounts_unnamed, ever, once
+from bench.repeated import Cell, Goal
 
 pytestmark = pytest.mark.slow
 
