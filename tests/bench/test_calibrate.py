@@ -52,16 +52,6 @@ def test_intervals_hold_the_truth(bench):
             assert percent(cell) >= 1 - within(0.05, bench.runs), row
 
 
-def test_sample_ratio_alarms(bench):
-    _, *rows = calibrate.ratio_alarms(bench)
-    for row in rows:
-        for cell in row[2:5]:
-            assert percent(cell) <= within(0.001, bench.alarms), row
-    caught = next(row for row in rows if row[0] == "100,000")
-    assert percent(caught[5]) == 1
-    assert percent(caught[6]) > 0.98
-
-
 def test_several_variants_are_decided_no_more_often(bench):
     _, *rows = calibrate.several_variants(bench)
     for row in rows:

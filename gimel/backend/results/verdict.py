@@ -8,6 +8,8 @@ from math import sqrt
 from typing import Literal, NamedTuple, TypedDict
 
 from gimel.backend.results.comparison import ALPHA, Arm, Comparison, boundary, holm, intrinsic_time
+from gimel.backend.results.lift import describe_range
+from gimel.backend.results.sample_ratio import ALARM
 
 MAX_VISITORS_NEEDED = 10_000_000
 
@@ -48,11 +50,7 @@ def judge(evidence: Evidence) -> Verdict:
     It follows the always-valid p-values after Holm's correction over the variants.
     """
     if evidence.srm_alarm:
-        return _make_verdict(
-            "do_not_trust",
-            "Visitors are not split between the variants as intended (sample ratio mismatch), so "
-            "the lifts cannot be trusted. Check how visitors are assigned and how events are sent.",
-        )
+        return _make_verdict("do_not_trust", ALARM)
     obstacle = _find_obstacle(evidence)
     if obstacle:
         return _make_verdict("keep_collecting", obstacle)
@@ -135,7 +133,7 @@ def _winner_or_loser(evidence: Evidence, significant: Sequence[str]) -> Verdict 
 
 def _lift_clause(opening: str, test: Comparison) -> str:
     interval = test.lift_interval_always_valid
-    return f": {opening} between {interval[0]:+,.1%} and {interval[1]:+,.1%}" if interval else ""
+    return f": {opening} {describe_range(interval)}" if interval else ""
 
 
 def _keep_collecting(evidence: Evidence, significant: Sequence[str]) -> Verdict:

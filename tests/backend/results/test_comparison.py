@@ -1,5 +1,7 @@
 """Each variant against the baseline: by published figures, by other libraries, by enumeration."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,6 @@ from statsmodels.stats.proportion import (
 from gimel.backend.results.comparison import (
     Arm,
     boundary,
-    chi_square_tail,
     compare,
     counter_variance,
     holm,
@@ -36,8 +37,11 @@ class TestAgainstPublishedFigures:
     def test_sequential(self):
         found = row(1396, 3000, 2422, 3461)
         assert found["lift"] == 0.50386
-        # on the log scale the interval is not symmetric around the lift
-        assert found["lift_interval_always_valid"] == pytest.approx((0.40098, 0.60675), abs=0.004)
+        # On the log scale the interval is not symmetric around the lift.
+        test = replace(compare(Arm(2422, 3461), Arm(1396, 3000)), split=None)
+        assert test.lift_interval_always_valid == pytest.approx((0.40098, 0.60675), abs=0.004)
+        # The evidence of rare goals costs little.
+        assert found["lift_interval_always_valid"] == pytest.approx((0.40098, 0.60675), abs=0.006)
 
     def test_holm(self):
         p_values = [0.01, 0.04, 0.03, 0.005]
@@ -62,13 +66,6 @@ class TestAgainstStatsmodelsAndScipy:
         found = compare(Arm(xb, nb), Arm(xa, na))
         assert found.lift_interval == pytest.approx([bound - 1 for bound in theirs], abs=1e-4)
         assert found.p_value == pytest.approx(proportions_ztest([xb, xa], [nb, na])[1], rel=0.02)
-
-    @pytest.mark.parametrize("freedom", range(1, 20))
-    def test_chi_square(self, freedom):
-        for statistic in (0.0, 0.1, 3.0, 20.0, 200.0):
-            assert chi_square_tail(statistic, freedom) == pytest.approx(
-                scipy_stats.chi2.sf(statistic, freedom), rel=1e-9
-            )
 
 
 class TestCountingError:
