@@ -7,6 +7,7 @@ import pytest
 
 from bench import calibrate
 from gimel.terminal.sample_size import power
+from tests.support.inference import percent, within
 
 pytestmark = pytest.mark.slow
 
@@ -14,15 +15,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def bench():
     return calibrate.quick()
-
-
-def percent(cell):
-    return float(cell.rstrip("%")) / 100
-
-
-def within(nominal, runs):
-    """The nominal share and three and a half standard errors of its simulation."""
-    return nominal + 3.5 * (nominal * (1 - nominal) / runs) ** 0.5
 
 
 def test_one_look_errs_at_most_as_often_as_it_says(bench):

@@ -3,7 +3,7 @@
 import pytest
 
 from bench import calibrate, sequential
-from tests.bench.test_calibrate import percent, within
+from tests.support.inference import percent, within
 
 pytestmark = pytest.mark.slow
 

@@ -34,7 +34,7 @@ _MAX_LOG_RATIO = 100.0
 # ratio, and that of the division of the conversions. With a half each, the test would lose power
 # at all goals but rare ones.
 LOG_RATIO_WEIGHT = 0.875
-_SPLIT_WEIGHT = 1 - LOG_RATIO_WEIGHT
+_LOG_WEIGHTS = log(LOG_RATIO_WEIGHT), log(1 - LOG_RATIO_WEIGHT)
 # Newton's method needs two to six steps.
 _MAX_STEPS = 30
 
@@ -200,6 +200,19 @@ class Comparison:
             return None
         return expm1(low), expm1(min(high, _MAX_LOG_RATIO))
 
+    def grown(self, factor: float, counting_variance: float) -> "Comparison":
+        """Return what the comparison would be with `factor` times as many visitors.
+
+        The rates stay the same. `counting_variance` is that of the larger counts.
+        """
+        return Comparison(
+            self.log_ratio,
+            self.sampling_variance / factor,
+            counting_variance,
+            self.visitors * factor,
+            self.split and self.split.grown(factor, counting_variance),
+        )
+
     def _log_evidence(self, log_ratio: float) -> tuple[float, float]:
         """Return the log of the evidence against a true log ratio, and its derivative.
 
@@ -212,7 +225,7 @@ class Comparison:
         if self.split is None:
             return value, slope
         other, other_slope = self.split.log_e_value(log_ratio)
-        value, other = value + log(LOG_RATIO_WEIGHT), other + log(_SPLIT_WEIGHT)
+        value, other = value + _LOG_WEIGHTS[0], other + _LOG_WEIGHTS[1]
         share = exp(-abs(value - other))
         evidence = max(value, other) + log1p(share)
         other_share = (share if other < value else 1.0) / (1 + share)
@@ -237,7 +250,8 @@ class Comparison:
             if excess <= 0 or slope * side <= 0:
                 break
             end -= excess / slope
-            if excess < 1e-6:
+            # The step's own error is of the order of excess².
+            if excess < 1e-3:
                 break
         return end
 

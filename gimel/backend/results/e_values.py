@@ -54,16 +54,31 @@ class ConversionSplit:
 
         `counting_variance` is that of the log of the ratio of the two rates.
         """
-        share = visitors[0] / (visitors[0] + visitors[1])
-        concentration = 0.5 / min(share, 1 - share)
+        self._conversions, self._visitors = conversions, visitors
+        total = conversions[0] + conversions[1]
+        odds = visitors[0] / visitors[1]
         # Var(log ratio) is at least 4/conversions, whatever the shares.
-        counting_ratio = counting_variance * (conversions[0] + conversions[1]) / 4
-        counts, parameters = discount(
-            conversions, (concentration * share, concentration * (1 - share)), counting_ratio
+        divisor = 1 + counting_variance * total / 4
+        # As `discount` and `log_mixture` do. This takes half of the time.
+        first, second = conversions[0] / divisor, conversions[1] / divisor
+        prior = 0.5 / divisor**3
+        prior_first, prior_second = max(1.0, odds) * prior, max(1.0, 1 / odds) * prior
+        prior = prior_first + prior_second
+        self._log_mixture = (
+            lgamma(prior_first + first)
+            - lgamma(prior_first)
+            + lgamma(prior_second + second)
+            - lgamma(prior_second)
+            + lgamma(prior)
+            - lgamma(prior + first + second)
         )
-        self._first, self._total = counts[0], counts[0] + counts[1]
-        self._log_mixture = log_mixture(counts, parameters)
-        self._log_odds = log(visitors[0] / visitors[1])
+        self._first, self._total = first, first + second
+        self._log_odds = log(odds)
+
+    def grown(self, factor: float, counting_variance: float) -> "ConversionSplit":
+        """Return the split of `factor` times as many conversions and visitors."""
+        (first, second), visitors = self._conversions, self._visitors
+        return ConversionSplit((first * factor, second * factor), visitors, counting_variance)
 
     def log_e_value(self, log_ratio: float) -> tuple[float, float]:
         """Return the log of the e-value against a log ratio of the rates, and its derivative.

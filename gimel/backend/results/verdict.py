@@ -4,10 +4,9 @@ The sentences quote the names of variants as they are. The caller must escape th
 """
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Literal, NamedTuple, TypedDict
 
-from gimel.backend.results.comparison import ALPHA, Arm, Comparison, boundary, holm, intrinsic_time
+from gimel.backend.results.comparison import ALPHA, Arm, Comparison, holm
 from gimel.backend.results.lift import describe_range
 from gimel.backend.results.sample_ratio import ALARM
 
@@ -179,10 +178,7 @@ def _growth_needed(test: Comparison, relative_error: float, alpha: float) -> flo
     counting_variance = 4 * relative_error**2
 
     def is_significant(growth: float) -> bool:
-        sampling_variance = test.sampling_variance / growth
-        time = intrinsic_time(test.visitors * growth, sampling_variance, counting_variance)
-        standard_error = sqrt(sampling_variance + counting_variance)
-        return abs(test.log_ratio) > boundary(time, alpha) * standard_error
+        return test.grown(growth, counting_variance).p_value_always_valid < alpha
 
     low, high = 1.0, 2.0
     while not is_significant(high):
