@@ -27,7 +27,7 @@ _Z = 1.959963984540054
 _TIGHTEST_AT = 5000
 _RHO_SQUARED = (-2 * log(ALPHA) + log(1 - 2 * log(ALPHA))) / _TIGHTEST_AT
 # An interval that reaches further than a factor of 1000 in each direction says nothing.
-_MAX_REACH = log(1000)
+_MAX_HALF_WIDTH = log(1000)
 # No larger ratio of two rates is possible. Without the limit, a number could overflow.
 _MAX_LOG_RATIO = 100.0
 # The evidence of a unique goal is the mean of two e-values with these weights: that of the log
@@ -186,17 +186,21 @@ class Comparison:
     @cached_property
     def p_value_always_valid(self) -> float:
         """Two-sided p-value for any number of looks: 1 over the evidence against equal rates."""
-        return min(1.0, exp(-self._log_evidence(0.0)[0]))
+        if self.split is None:
+            return min(1.0, exp(-self._log_ratio_evidence(self.z_score)[0]))
+        return min(1.0, exp(-self._log_evidence(self.split, 0.0)[0]))
 
     @cached_property
     def lift_interval_always_valid(self) -> Interval | None:
         """95 % confidence sequence of the lift for any number of looks; None if it is too wide.
 
-        It holds the lifts that have a `p_value_always_valid` of at least 0.05.
+        It holds the lifts that `p_value_always_valid` does not reject.
         """
-        low, high = self._log_evidence_end(-1), self._log_evidence_end(1)
+        if self.split is None:
+            return self._lift_interval(boundary(self.time))
+        low, high = self._evidence_end(self.split, -1), self._evidence_end(self.split, 1)
         reach = max(self.log_ratio - low, high - self.log_ratio)
-        if reach > _MAX_REACH and low <= 0 <= high:
+        if reach > _MAX_HALF_WIDTH and low <= 0 <= high:
             return None
         return expm1(low), expm1(min(high, _MAX_LOG_RATIO))
 
@@ -213,39 +217,41 @@ class Comparison:
             self.split and self.split.grown(factor, counting_variance),
         )
 
-    def _log_evidence(self, log_ratio: float) -> tuple[float, float]:
+    def _log_ratio_evidence(self, distance: float) -> tuple[float, float]:
+        """Return the log of the e-value against a log ratio this far away, and its derivative.
+
+        `distance` is in standard errors. `boundary` is where the e-value reaches 1/alpha.
+        """
+        scaled_time = self.time * _RHO_SQUARED
+        slope = distance * scaled_time / (scaled_time + 1)
+        return (distance * slope - log1p(scaled_time)) / 2, slope
+
+    def _log_evidence(self, split: ConversionSplit, log_ratio: float) -> tuple[float, float]:
         """Return the log of the evidence against a true log ratio, and its derivative.
 
         It is a convex function of the log ratio, so the log ratios below a level are an interval.
         """
-        scaled_time = self.time * _RHO_SQUARED
-        distance = (log_ratio - self.log_ratio) / self.standard_error
-        pull = distance * scaled_time / (scaled_time + 1)
-        value, slope = (distance * pull - log1p(scaled_time)) / 2, pull / self.standard_error
-        if self.split is None:
-            return value, slope
-        other, other_slope = self.split.log_e_value(log_ratio)
+        value, slope = self._log_ratio_evidence((log_ratio - self.log_ratio) / self.standard_error)
+        slope /= self.standard_error
+        other, other_slope = split.log_e_value(log_ratio)
         value, other = value + _LOG_WEIGHTS[0], other + _LOG_WEIGHTS[1]
         share = exp(-abs(value - other))
-        evidence = max(value, other) + log1p(share)
         other_share = (share if other < value else 1.0) / (1 + share)
-        return evidence, slope + (other_slope - slope) * other_share
+        return max(value, other) + log1p(share), slope + (other_slope - slope) * other_share
 
-    def _log_evidence_end(self, side: int) -> float:
+    def _evidence_end(self, split: ConversionSplit, side: int) -> float:
         """Return the end of the log ratios whose evidence is at most 1/ALPHA, on one side.
 
         Newton's method on a convex function approaches the end from outside, and never passes it.
         So the p-value and the interval always agree about a log ratio of 0.
         """
-        alpha = ALPHA if self.split is None else ALPHA * LOG_RATIO_WEIGHT
-        # Where the evidence of the log ratio alone reaches the level
-        end = self.log_ratio + side * boundary(self.time, alpha) * self.standard_error
-        if self.split is None:
-            return end
+        # Here the log ratio's e-value alone is enough.
+        half_width = boundary(self.time, ALPHA * LOG_RATIO_WEIGHT) * self.standard_error
+        end = self.log_ratio + side * half_width
         if self.log_ratio * side < 0 < end * side and self.p_value_always_valid < ALPHA:
             end = 0.0
         for _ in range(_MAX_STEPS):
-            evidence, slope = self._log_evidence(end)
+            evidence, slope = self._log_evidence(split, end)
             excess = evidence + log(ALPHA)
             if excess <= 0 or slope * side <= 0:
                 break
@@ -257,7 +263,7 @@ class Comparison:
 
     def _lift_interval(self, standard_errors: float) -> Interval | None:
         half_width = standard_errors * self.standard_error
-        if half_width > _MAX_REACH:
+        if half_width > _MAX_HALF_WIDTH:
             return None
         return expm1(self.log_ratio - half_width), expm1(self.log_ratio + half_width)
 

@@ -59,18 +59,17 @@ class ConversionSplit:
         odds = visitors[0] / visitors[1]
         # Var(log ratio) is at least 4/conversions, whatever the shares.
         divisor = 1 + counting_variance * total / 4
-        # As `discount` and `log_mixture` do. This takes half of the time.
+        # What `discount` and `log_mixture` return, in half the time.
         first, second = conversions[0] / divisor, conversions[1] / divisor
-        prior = 0.5 / divisor**3
-        prior_first, prior_second = max(1.0, odds) * prior, max(1.0, 1 / odds) * prior
-        prior = prior_first + prior_second
+        smaller = 0.5 / divisor**3
+        a, b = max(1.0, odds) * smaller, max(1.0, 1 / odds) * smaller
         self._log_mixture = (
-            lgamma(prior_first + first)
-            - lgamma(prior_first)
-            + lgamma(prior_second + second)
-            - lgamma(prior_second)
-            + lgamma(prior)
-            - lgamma(prior + first + second)
+            lgamma(a + first)
+            - lgamma(a)
+            + lgamma(b + second)
+            - lgamma(b)
+            + lgamma(a + b)
+            - lgamma(a + b + first + second)
         )
         self._first, self._total = first, first + second
         self._log_odds = log(odds)
