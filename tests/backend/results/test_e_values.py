@@ -27,6 +27,20 @@ def test_it_is_the_ratio_of_a_beta_binomial_to_a_binomial(conversions, visitors)
         assert split.log_e_value(log_ratio)[0] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("counts", "log_marginal", "log_likelihood"),
+    [
+        ((2, 2, 1), -6.4457198193855785, -5.27460083993072),
+        ((60, 63, 32), -19.96484521090386, -15.781031228536165),
+    ],
+)
+def test_it_is_that_of_lindons_library(counts, log_marginal, log_likelihood):
+    """The figures of the tests of ssrm, Optimizely's library, for a uniform distribution."""
+    own_likelihood = sum(n * math.log(s) for n, s in zip(counts, (0.4, 0.4, 0.2), strict=True))
+    found = log_mixture(counts, (1, 1, 1)) - own_likelihood
+    assert found == pytest.approx(log_marginal - log_likelihood)
+
+
 def test_the_mean_of_an_e_value_is_one():
     """Over every order in which ten visitors may come to three variants."""
     shares, parameters = (0.5, 0.3, 0.2), (10.0, 6.0, 4.0)
