@@ -169,12 +169,15 @@ def rare_power(bench: Bench) -> list[list[object]]:
     table: list[list[object]] = [
         [
             *("visitors in all", "split", "rates", "at a quarter: log ratio alone", "both"),
-            *("at the end: log ratio alone", "both"),
+            *("at the end: log ratio alone", "both", "true lift ever outside the interval"),
         ]
     ]
     for size, part, *rates in DIFFERENCES:
         hits = dict.fromkeys(((at, both) for at in (LOOKS // 4, LOOKS) for both in (0, 1)), 0)
+        lift = rates[1] / rates[0] - 1 if rates[0] else None
+        missed = 0
         for path in _paths(bench, size, part, (rates[0], rates[1]), bench.looked):
+            missed += lift is not None and not all(_holds(look, lift) for look in path)
             alone = (replace(look, split=None) for look in path)
             for both, looks in enumerate((alone, iter(path))):
                 first = _first_significant(looks)
@@ -182,8 +185,15 @@ def rare_power(bench: Bench) -> list[list[object]]:
                     hits[at, both] += first < at
         rate_range = " v ".join(f"{100 * rate:g}%" for rate in rates)
         found = [share(number, bench.looked) for number in hits.values()]
-        table.append([f"{size:,}", _percentages((1 - part, part)), rate_range, *found])
+        outside = "" if lift is None else share(missed, bench.looked)
+        table.append([f"{size:,}", _percentages((1 - part, part)), rate_range, *found, outside])
     return table
+
+
+def _holds(look: Comparison, lift: float) -> bool:
+    # As shown, an interval reaches −100 % where the variant has no conversions.
+    interval = look.lift_interval_always_valid
+    return interval is None or lift == -1 or interval[0] <= lift <= interval[1]
 
 
 def _first_significant(looks: Iterator[Comparison]) -> float:
