@@ -27,8 +27,8 @@ ALARM = (
 
 # With fewer visitors expected in a variant, there is next to nothing to say.
 _MIN_EXPECTED = 50
-# Half of the evidence looks for small skews, and half for gross ones: the Dirichlet parameters of
-# the alternatives, in visitors per variant.
+# The Dirichlet parameters of the alternatives, in visitors per variant. The first part of the
+# evidence looks for small skews, the second for gross ones.
 _CONCENTRATIONS = 1000.0, 20.0
 _WEIGHT_OF_SMALL_SKEWS = 0.75
 
