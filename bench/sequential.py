@@ -174,7 +174,7 @@ def rare_power(bench: Bench) -> list[list[object]]:
     ]
     for size, part, *rates in DIFFERENCES:
         hits = dict.fromkeys(((at, both) for at in (LOOKS // 4, LOOKS) for both in (0, 1)), 0)
-        lift = rates[1] / rates[0] - 1 if rates[0] else None
+        lift = rates[1] / rates[0] - 1 if all(rates) else None
         missed = 0
         for path in _paths(bench, size, part, (rates[0], rates[1]), bench.looked):
             missed += lift is not None and not all(_holds(look, lift) for look in path)
@@ -191,9 +191,8 @@ def rare_power(bench: Bench) -> list[list[object]]:
 
 
 def _holds(look: Comparison, lift: float) -> bool:
-    # As shown, an interval reaches −100 % where the variant has no conversions.
     interval = look.lift_interval_always_valid
-    return interval is None or lift == -1 or interval[0] <= lift <= interval[1]
+    return interval is None or interval[0] <= lift <= interval[1]
 
 
 def _first_significant(looks: Iterator[Comparison]) -> float:
