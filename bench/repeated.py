@@ -94,7 +94,7 @@ def _counted(bench: Bench, counts: Floats, each: float, is_exact: bool) -> Float
     if is_exact:
         return counts
     runs, looks, samples = counts.shape
-    paths = bench.paths(each, looks)
+    paths = bench.paths([each * (look + 1) / looks for look in range(looks)])
     picked = paths[bench.rng.integers(0, len(paths), (runs, samples))]
     return np.asarray(np.rint(counts * (1 + picked.transpose(0, 2, 1))))
 

@@ -2,9 +2,10 @@
 
 The counts of one experiment come in, with its owner's definition. The door is `describe` of
 `counts.ExperimentCounts`: it returns most of the answer of `GET /experiment`, and calls `analysis`
-for the inference. `analysis` tests the sample ratio, and handles one goal after another. For each
-goal, `comparison` tests every variant against the baseline, `posterior` computes chances and
-expected losses, and `verdict` decides. docs/statistics.md derives the formulas.
+for the inference. `analysis` handles one goal after another, and `sample_ratio` tests the split of
+the visitors. For each goal, `comparison` tests every variant against the baseline, `posterior`
+computes chances and expected losses, and `verdict` decides. `e_values` holds the evidence that is
+valid at any look, and `lift` puts lifts into words. docs/statistics.md derives the formulas.
 
 A goal that a visitor may reach many times takes another way: `measures` says how it is measured,
 and `between` takes its variance between samples of visitors. `arms` chooses the way.

@@ -159,6 +159,16 @@ class SampledComparison(Comparison):
         """Two-sided p-value for any number of looks."""
         return super().p_value_always_valid if self.is_reached else 1.0
 
+    def grown(self, factor: float, counting_variance: float) -> "SampledComparison":
+        """Return what the comparison would be with `factor` times as many visitors."""
+        return SampledComparison(
+            self.log_ratio,
+            self.sampling_variance / factor,
+            counting_variance,
+            self.visitors * factor,
+            degrees_of_freedom=self.degrees_of_freedom,
+        )
+
     def _lift_interval(self, standard_errors: float) -> Interval | None:
         return self._within(t_distance(standard_errors, self.degrees_of_freedom))
 

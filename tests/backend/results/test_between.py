@@ -107,6 +107,14 @@ class TestComparison:
             assert (found.p_value_always_valid < 0.05) == (not low <= 0 <= high)
             assert found.p_value <= found.p_value_always_valid
 
+    def test_it_takes_no_part_in_the_evidence_of_rare_goals_and_grows(self):
+        found = compare_sampled(arm_of(*drawn(5, mean=0.42)), arm_of(*drawn(4)))
+        assert found.split is None
+        grown = found.grown(100, 0.0)
+        assert grown.standard_error == pytest.approx(found.standard_error / 10)
+        assert grown.degrees_of_freedom == found.degrees_of_freedom
+        assert grown.p_value_always_valid < found.p_value_always_valid
+
     def test_counting_error_makes_the_clock_faster_and_adds_nothing_twice(self):
         done, sample = drawn(6, 200_000)
         exact = arm_of(done, sample)
