@@ -144,6 +144,20 @@ def test_exact_sets_that_grew_fold_into_64_samples(backend: redis.Redis) -> None
 
 
 @pytest.mark.parametrize("counting", ["hyperloglog", "exact"])
+def test_amounts_and_visitors_are_in_the_same_samples(backend: redis.Redis, counting: str) -> None:
+    """If every visitor spends the same, only the counters' errors make samples differ.
+
+    In samples of others, the variance would be about 2/VISITORS.
+    """
+    declare(counting=counting)
+    everybody: Did = np.zeros(VISITORS, int), [[float(CAP)]] * VISITORS
+    send(events_of("a", everybody))
+    row = goals_of()["revenue"]["results"][0]
+    assert row["relative_variance"] < 0.02 / VISITORS
+    assert row["rate"] == pytest.approx(CAP, rel=0.01)
+
+
+@pytest.mark.parametrize("counting", ["hyperloglog", "exact"])
 def test_an_event_needs_a_visitor_and_an_amount(backend: redis.Redis, counting: str) -> None:
     declare(counting=counting)
     order = FIELDS | {"variant": "a", "event": "revenue", "uuid": "1"}
