@@ -59,15 +59,18 @@ def store() -> Iterator[redis.Redis]:
         yield client
 
 
+# What begins an experiment: its first event, or its declaration
+_BEGINNERS = ("gimel.backend.counting.registration", "gimel.backend.counting.declaring")
+
+
 @pytest.fixture(autouse=True)
 def _seeded_salts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test draws the same salts in every run. Random ones let 2 of 200 visitors collide in a
     HyperLogLog in one run of fifty, and the count is then 199.
     """
     numbers = random.Random(f"1 {request.node.nodeid}")
-    monkeypatch.setattr(
-        "gimel.backend.counting.registration.new_salt", lambda: numbers.randbytes(16).hex()
-    )
+    for module in _BEGINNERS:
+        monkeypatch.setattr(f"{module}.new_salt", lambda: numbers.randbytes(16).hex())
 
 
 @pytest.fixture
@@ -80,7 +83,8 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def fixed_salt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every experiment gets the same salt, so that what is in Redis can be compared."""
-    monkeypatch.setattr("gimel.backend.counting.registration.new_salt", SALT.hex)
+    for module in _BEGINNERS:
+        monkeypatch.setattr(f"{module}.new_salt", SALT.hex)
 
 
 @pytest.fixture
