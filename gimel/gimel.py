@@ -209,8 +209,8 @@ def _with_backlog(
     """Describe the experiment. Its verdicts say if enough events wait to change them."""
     from gimel.backend.results.backlog import note_backlog
 
-    described = found.describe()
-    if backlog and backlog.waiting.messages:
+    described = found.describe() | {"waiting_events": None}
+    if backlog:
         note_backlog(described, namespace, backlog)
     return described
 
