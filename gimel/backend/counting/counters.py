@@ -330,7 +330,7 @@ class Counters:
 
     def memory_is_short(self) -> bool:
         """Return whether Redis is so full that strangers may create nothing more."""
-        batch = Batch(self._limits, self.shards, self._counting, self._salts)
+        batch = Batch(self._limits, self.shards, self._counting, self._firsts)
         converse(self._connection, [check_memory(batch)])
         return batch.memory_is_short
 

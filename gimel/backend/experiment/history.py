@@ -1,7 +1,7 @@
 """The history of an experiment: its counts at past hours, as a hash in Redis.
 
-    began           the experiment's `created_at`. A history of another experiment, one that was
-                    deleted and had the same name, is no history of this one.
+    began           a hash of the experiment's salt, or without a salt its `created_at`. If it
+                    differs, the history belongs to a deleted experiment that had this name.
     layout <id>     JSON: the variants and the goals that snapshots with this id count
     <hour>          a snapshot; hours since 1970, UTC: `1 <id> <minute> <number> <number> …`
 
@@ -22,7 +22,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from gimel.backend.counting.keys import ExperimentName, Keys
-from gimel.backend.redis.connection import Connection
+from gimel.backend.redis.connection import Command, Connection
 
 BEGAN = "began"
 _LAYOUT = "layout "
@@ -84,14 +84,25 @@ def encode(layout: Layout, minute: int, trials: Mapping[str, int], goals: Mappin
     return " ".join((_VERSION, layout.id, str(minute), *numbers))
 
 
+def questions(keys: Keys) -> list[Command]:
+    """Return the commands that read a history, and what it takes to know whose it is."""
+    ask_settings = [("HGET", keys.settings, field) for field in ("salt", "created_at")]
+    return [("HGETALL", keys.history), *ask_settings]
+
+
+def beginning(salt: bytes | None, created_at: bytes | None) -> str:
+    """Return what tells an experiment from others that had its name before.
+
+    The salt: a server of a cluster that loses the settings gets that back, and no time.
+    """
+    return blake2b(salt, digest_size=8).hexdigest() if salt else (created_at or b"").decode()
+
+
 def history(connection: Connection, experiment: ExperimentName) -> list[Snapshot]:
     """Return the snapshots of an experiment, the oldest first. Raises redis.RedisError."""
-    keys = Keys(*experiment)
-    held, created_at = connection.query(
-        [("HGETALL", keys.history), ("HGET", keys.settings, "created_at")]
-    )
+    held, *settings = connection.query(questions(Keys(*experiment)))
     held = dict(held)
-    return decode(held) if held.get(BEGAN) == (created_at or b"").decode() else []
+    return decode(held) if held.get(BEGAN) == beginning(*settings) else []
 
 
 def decode(held: Mapping[str, str]) -> list[Snapshot]:

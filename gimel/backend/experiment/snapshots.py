@@ -33,7 +33,14 @@ from gimel.backend.counting.keys import (
     declared_name,
     experiments_keys,
 )
-from gimel.backend.experiment.history import BEGAN, Layout, encode, outdated
+from gimel.backend.experiment.history import (
+    BEGAN,
+    Layout,
+    beginning,
+    encode,
+    outdated,
+    questions,
+)
 from gimel.backend.experiment.observation import observe
 from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.log import log
@@ -182,10 +189,12 @@ class SnapshotWriter:
 
     def _store(self, namespace: str, found: "Sequence[ExperimentCounts]", now: float) -> int:
         keys = [Keys(namespace, each.name) for each in found]
-        held = self._connection.query([("HGETALL", each.history) for each in keys])
+        asked = [question for each in keys for question in questions(each)]
+        replies = iter(self._connection.query(asked))
         commands: list[Command] = []
-        for each, of_one, history in zip(found, keys, held, strict=True):
-            commands += _commands(each, of_one.history, dict(history), now)
+        for each, of_one in zip(found, keys, strict=True):
+            held, *settings = (next(replies) for _ in questions(of_one))
+            commands += _commands(each, of_one.history, dict(held), beginning(*settings), now)
         self._connection.query(commands)
         return len(found) - self._remove_deleted(namespace, keys)
 
@@ -211,10 +220,9 @@ def _pages(names: Sequence[ExperimentName], after: str) -> Iterable[list[Experim
 
 
 def _commands(
-    found: "ExperimentCounts", key: str, held: dict[str, str], now: float
+    found: "ExperimentCounts", key: str, held: dict[str, str], began: str, now: float
 ) -> Iterable[Command]:
     """Yield what writes an experiment's snapshot, and deletes what the history need not keep."""
-    began = found.created_at or ""
     if held and held.get(BEGAN) != began:
         yield "UNLINK", key
         held = {}

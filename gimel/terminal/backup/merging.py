@@ -21,7 +21,7 @@ from gimel.backend.counting.keys import Keys, deletion_marks, is_generation, key
 from gimel.backend.errors import GimelError
 from gimel.backend.experiment.changes import changes_between
 from gimel.backend.experiment.definition import Definition
-from gimel.backend.experiment.history import BEGAN, is_hour, visitors_in
+from gimel.backend.experiment.history import BEGAN, beginning, is_hour, questions, visitors_in
 from gimel.backend.redis.connection import Command, Connection
 from gimel.terminal.backup.registers import is_covered
 from gimel.terminal.backup.section import BackupError, Record, Section
@@ -213,10 +213,8 @@ class Merger:
 
         They are not among what is new: otherwise a move would wait for snapshots too.
         """
-        created_at, here = self._ask(
-            [("HGET", section.keys.settings, "created_at"), ("HGETALL", record.key)]
-        )
-        if record.value.get(BEGAN) != (created_at or b"").decode():
+        here, *settings = self._ask(questions(section.keys))
+        if record.value.get(BEGAN) != beginning(*settings):
             return
         commands: list[Command] = []
         if here and here.get(BEGAN) != record.value[BEGAN]:

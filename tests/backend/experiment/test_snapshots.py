@@ -22,6 +22,7 @@ from gimel.backend.redis.connection import Connection
 from tests.support.counting import counters_of, event, events, track_1x
 from tests.support.handler_requests import call
 from tests.support.servers import free_port, url_of
+from tests.support.valkey_cluster import cluster
 from tests.support.whole_life import put, send
 
 HOUR = 3600.0
@@ -102,6 +103,18 @@ def test_a_deleted_experiment_has_no_history_and_its_name_begins_anew(
     assert history_of(backend) == []
     write(backend, NOW + HOUR)
     assert visitors(backend) == [3]
+
+
+def test_a_server_that_lost_the_settings_keeps_its_history(backend: redis.Redis) -> None:
+    """The process gives the experiment the salt that it had, and another `created_at`."""
+    send("e", 5)
+    write(backend)
+    backend.delete("alephbet:e:settings")
+    process.counters().forget()
+    send("e", 7)
+    backend.hset("alephbet:e:settings", "created_at", "2031-01-01T00:00:00Z")
+    write(backend, NOW + HOUR)
+    assert visitors(backend) == [5, 7]
 
 
 def test_a_delete_during_a_snapshot_leaves_no_history(
@@ -326,3 +339,20 @@ def test_limits_of_the_stack_decide_what_is_short(limited: redis.Redis) -> None:
     counters = Counters(connection, limits=Limits(memory=1))
     assert counters.memory_is_short()
     assert not counters_of(limited).memory_is_short()
+
+
+@pytest.mark.slow
+def test_in_a_cluster_every_key_is_where_it_belongs() -> None:
+    with cluster() as nodes:
+        connection = Connection(url_of(nodes[0]), cluster=True)
+        counters = Counters(connection)
+        names = [f"e{number:02}" for number in range(25)]
+        counters.add([event(experiment=name, uuid=str(n)) for name in names for n in range(4)])
+        for hours, expected in ((0, 25), (1, 25)):
+            done = SnapshotWriter(connection, counters).write(NOW + hours * HOUR, 20.0)
+            assert done == Round(expected, is_complete=True)
+        found = [history(connection, ("alephbet", name)) for name in names]
+        assert [[each.visitors for each in of_one] for of_one in found] == [[4, 4]] * 25
+        held = [sum(key.endswith(":history") for key in node.scan_iter()) for node in nodes]
+        assert all(held)
+        assert sum(held) == 25
