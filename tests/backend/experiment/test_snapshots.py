@@ -20,7 +20,7 @@ from gimel.backend.experiment.snapshots import Round, SnapshotWriter
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from tests.support.counting import counters_of, event, events, track_1x
-from tests.support.handler_requests import call
+from tests.support.handler_requests import call, post
 from tests.support.servers import free_port, url_of
 from tests.support.valkey_cluster import cluster
 from tests.support.whole_life import put, send
@@ -300,6 +300,34 @@ def test_a_strangers_experiment_takes_little_room(store: redis.Redis) -> None:
     assert list(found.trials) == sorted(variants)[-2:]
     assert list(found.goals) == goals[:1]
     assert sum(map(len, store.hgetall("alephbet:e:history").values())) < 3000
+
+
+def test_of_many_variants_the_most_visited_are_in_a_snapshot(store: redis.Redis) -> None:
+    connection = Connection(url_of(store))
+    counters = Counters(connection, shards=1)
+    for number in range(20):
+        counters.add(events(range(number + 1), variant=f"v{number:02}"))
+    cells = [(f"g{goal}", f"v{number:02}") for goal in range(3) for number in range(20)]
+    # 80 counters: more than are counted of what nobody declared
+    counters.add([event(uuid="1", goal=goal, variant=variant) for goal, variant in cells])
+    SnapshotWriter(connection, counters).write(NOW, 20.0)
+    (found,) = history_of(store)
+    assert list(found.trials) == [f"v{number:02}" for number in range(4, 20)]
+    assert list(found.goals) == ["g0"]
+
+
+def test_of_a_declared_experiment_everything_is_in_a_snapshot(backend: redis.Redis) -> None:
+    variants = [f"v{number:02}" for number in range(20)]
+    goals = [{"name": f"g{number}", "role": "secondary"} for number in range(4)]
+    goals[0]["role"] = "primary"
+    put("declared", variants=[{"name": name} for name in variants], goals=goals)
+    for goal in ("participate", *(each["name"] for each in goals)):
+        sent = {"experiment": "declared", "event": goal, "uuid": "1"}
+        assert post([sent | {"variant": variant} for variant in variants]).status == 200
+    write(backend)
+    (found,) = history_of(backend, "declared")
+    assert found.trials == dict.fromkeys(variants, 1)
+    assert found.goals == {each["name"]: dict.fromkeys(variants, 1) for each in goals}
 
 
 def test_an_undeclared_experiment_of_usual_size_has_all_its_counts(store: redis.Redis) -> None:
