@@ -8,8 +8,10 @@ docs/statistics.md derives the formulas, names their sources and shows the simul
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import erfc, exp, expm1, log, pi, sqrt
+from math import erfc, exp, expm1, log, log1p, sqrt
 from typing import Literal
+
+from gimel.backend.results.e_values import ConversionSplit
 
 ALPHA = 0.05
 
@@ -26,6 +28,15 @@ _TIGHTEST_AT = 5000
 _RHO_SQUARED = (-2 * log(ALPHA) + log(1 - 2 * log(ALPHA))) / _TIGHTEST_AT
 # An interval that reaches further than a factor of 1000 in each direction says nothing.
 _MAX_HALF_WIDTH = log(1000)
+# No larger ratio of two rates is possible. Without the limit, a number could overflow.
+_MAX_LOG_RATIO = 100.0
+# The evidence of a unique goal is the mean of two e-values with these weights: that of the log
+# ratio, and that of the division of the conversions. With a half each, the test would lose power
+# at all goals but rare ones.
+LOG_RATIO_WEIGHT = 0.875
+_LOG_WEIGHTS = log(LOG_RATIO_WEIGHT), log(1 - LOG_RATIO_WEIGHT)
+# Newton's method needs two to six steps.
+_MAX_STEPS = 30
 
 
 def counter_variance(count: float, relative_error: float) -> float:
@@ -134,13 +145,15 @@ def intrinsic_time(visitors: float, sampling_variance: float, counting_variance:
 class Comparison:
     """The log of the ratio of two rates, with the variances of its two sources of error.
 
-    `visitors` is the number of visitors of both variants together.
+    `visitors` is the number of visitors of both variants together. `split` is how the conversions
+    divide between the two. Without it, the log ratio is all the evidence.
     """
 
     log_ratio: float
     sampling_variance: float
     counting_variance: float
     visitors: float
+    split: ConversionSplit | None = None
 
     @cached_property
     def standard_error(self) -> float:
@@ -172,13 +185,10 @@ class Comparison:
 
     @cached_property
     def p_value_always_valid(self) -> float:
-        """Two-sided p-value for any number of looks.
-
-        It is the smallest alpha whose `boundary` the log ratio reaches.
-        """
-        scaled_time = self.time * _RHO_SQUARED
-        exponent = -(self.z_score**2) / 2 * scaled_time / (scaled_time + 1)
-        return min(1.0, sqrt(scaled_time + 1) * exp(exponent))
+        """Two-sided p-value for any number of looks: 1 over the evidence against equal rates."""
+        if self.split is None:
+            return min(1.0, exp(-self._log_ratio_evidence(self.z_score)[0]))
+        return min(1.0, exp(-self._log_evidence(self.split, 0.0)[0]))
 
     @cached_property
     def lift_interval_always_valid(self) -> Interval | None:
@@ -186,7 +196,70 @@ class Comparison:
 
         It holds the lifts that `p_value_always_valid` does not reject.
         """
-        return self._lift_interval(boundary(self.time))
+        if self.split is None:
+            return self._lift_interval(boundary(self.time))
+        low, high = self._evidence_end(self.split, -1), self._evidence_end(self.split, 1)
+        reach = max(self.log_ratio - low, high - self.log_ratio)
+        if reach > _MAX_HALF_WIDTH and low <= 0 <= high:
+            return None
+        return expm1(low), expm1(min(high, _MAX_LOG_RATIO))
+
+    def grown(self, factor: float, counting_variance: float) -> "Comparison":
+        """Return what the comparison would be with `factor` times as many visitors.
+
+        The rates stay the same. `counting_variance` is that of the larger counts.
+        """
+        return Comparison(
+            self.log_ratio,
+            self.sampling_variance / factor,
+            counting_variance,
+            self.visitors * factor,
+            self.split and self.split.grown(factor, counting_variance),
+        )
+
+    def _log_ratio_evidence(self, distance: float) -> tuple[float, float]:
+        """Return the log of the e-value against a log ratio this far away, and its derivative.
+
+        `distance` is in standard errors. `boundary` is where the e-value reaches 1/alpha.
+        """
+        scaled_time = self.time * _RHO_SQUARED
+        slope = distance * scaled_time / (scaled_time + 1)
+        return (distance * slope - log1p(scaled_time)) / 2, slope
+
+    def _log_evidence(self, split: ConversionSplit, log_ratio: float) -> tuple[float, float]:
+        """Return the log of the evidence against a true log ratio, and its derivative.
+
+        It is a convex function of the log ratio, so the log ratios below a level are an interval.
+        """
+        value, slope = self._log_ratio_evidence((log_ratio - self.log_ratio) / self.standard_error)
+        slope /= self.standard_error
+        other, other_slope = split.log_e_value(log_ratio)
+        value, other = value + _LOG_WEIGHTS[0], other + _LOG_WEIGHTS[1]
+        share = exp(-abs(value - other))
+        other_share = (share if other < value else 1.0) / (1 + share)
+        return max(value, other) + log1p(share), slope + (other_slope - slope) * other_share
+
+    def _evidence_end(self, split: ConversionSplit, side: int) -> float:
+        """Return the end of the log ratios whose evidence is at most 1/ALPHA, on one side.
+
+        Newton's method on a convex function approaches the end from outside, and never passes it.
+        So the p-value and the interval always agree about a log ratio of 0.
+        """
+        # Here the log ratio's e-value alone is enough.
+        half_width = boundary(self.time, ALPHA * LOG_RATIO_WEIGHT) * self.standard_error
+        end = self.log_ratio + side * half_width
+        if self.log_ratio * side < 0 < end * side and self.p_value_always_valid < ALPHA:
+            end = 0.0
+        for _ in range(_MAX_STEPS):
+            evidence, slope = self._log_evidence(split, end)
+            excess = evidence + log(ALPHA)
+            if excess <= 0 or slope * side <= 0:
+                break
+            end -= excess / slope
+            # The step's own error is of the order of excess².
+            if excess < 1e-3:
+                break
+        return end
 
     def _lift_interval(self, standard_errors: float) -> Interval | None:
         half_width = standard_errors * self.standard_error
@@ -215,11 +288,17 @@ def compare(arm: Arm, base: Arm) -> Comparison:
     at_pooled_rate = arm.sampling_variance(pooled_rate, shares[0]) + base.sampling_variance(
         pooled_rate, shares[1]
     )
+    counting_variance = arm.counting_variance + base.counting_variance
+    split = None
+    if arm.kind == "unique":
+        conversions = arm.capped_successes, base.capped_successes
+        split = ConversionSplit(conversions, (arm.trials, base.trials), counting_variance)
     return Comparison(
         log_ratio=log(rates[0] / rates[1]),
         sampling_variance=max(at_own_rates, at_pooled_rate),
-        counting_variance=arm.counting_variance + base.counting_variance,
+        counting_variance=counting_variance,
         visitors=visitors,
+        split=split,
     )
 
 
@@ -235,18 +314,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, p_values[index] * (len(p_values) - rank)))
         adjusted[index] = highest
     return adjusted
-
-
-def chi_square_tail(statistic: float, degrees_of_freedom: int) -> float:
-    """Return the probability that a chi-square variable exceeds `statistic`.
-
-    The finite sums are 26.4.4 (odd degrees of freedom) and 26.4.5 (even) in Abramowitz & Stegun.
-    """
-    is_odd = degrees_of_freedom % 2 == 1
-    half = statistic / 2
-    start, total = (0.5, erfc(sqrt(half))) if is_odd else (0.0, 0.0)
-    term = exp(-half) * (2 * sqrt(half / pi) if is_odd else 1.0)
-    for step in range(degrees_of_freedom // 2):
-        total += term
-        term *= half / (start + step + 1)
-    return min(1.0, total)

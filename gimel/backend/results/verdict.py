@@ -4,10 +4,11 @@ The sentences quote the names of variants as they are. The caller must escape th
 """
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Literal, NamedTuple, TypedDict
 
-from gimel.backend.results.comparison import ALPHA, Arm, Comparison, boundary, holm, intrinsic_time
+from gimel.backend.results.comparison import ALPHA, Arm, Comparison, holm
+from gimel.backend.results.lift import describe_range
+from gimel.backend.results.sample_ratio import ALARM
 
 MAX_VISITORS_NEEDED = 10_000_000
 
@@ -48,11 +49,7 @@ def judge(evidence: Evidence) -> Verdict:
     It follows the always-valid p-values after Holm's correction over the variants.
     """
     if evidence.srm_alarm:
-        return _make_verdict(
-            "do_not_trust",
-            "Visitors are not split between the variants as intended (sample ratio mismatch), so "
-            "the lifts cannot be trusted. Check how visitors are assigned and how events are sent.",
-        )
+        return _make_verdict("do_not_trust", ALARM)
     obstacle = _find_obstacle(evidence)
     if obstacle:
         return _make_verdict("keep_collecting", obstacle)
@@ -135,7 +132,7 @@ def _winner_or_loser(evidence: Evidence, significant: Sequence[str]) -> Verdict 
 
 def _lift_clause(opening: str, test: Comparison) -> str:
     interval = test.lift_interval_always_valid
-    return f": {opening} between {interval[0]:+,.1%} and {interval[1]:+,.1%}" if interval else ""
+    return f": {opening} {describe_range(interval)}" if interval else ""
 
 
 def _keep_collecting(evidence: Evidence, significant: Sequence[str]) -> Verdict:
@@ -181,10 +178,7 @@ def _growth_needed(test: Comparison, relative_error: float, alpha: float) -> flo
     counting_variance = 4 * relative_error**2
 
     def is_significant(growth: float) -> bool:
-        sampling_variance = test.sampling_variance / growth
-        time = intrinsic_time(test.visitors * growth, sampling_variance, counting_variance)
-        standard_error = sqrt(sampling_variance + counting_variance)
-        return abs(test.log_ratio) > boundary(time, alpha) * standard_error
+        return test.grown(growth, counting_variance).p_value_always_valid < alpha
 
     low, high = 1.0, 2.0
     while not is_significant(high):
