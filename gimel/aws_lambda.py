@@ -8,8 +8,9 @@ An event without `requestContext` comes from another caller:
 - The REST API that gimel 1.x made sends the query as the event itself. That API checks its own key,
   so these handlers check none. They raise on failure, because the API passes on any returned answer
   as a success.
-- `{"gimel": "redis"}` asks the reading function for the state of Redis as seen from AWS. Sending it
-  needs IAM's permission to invoke the function.
+- `{"gimel": "redis"}` asks the reading function for the state of Redis as seen from AWS, and
+  `{"gimel": "snapshot"}` for the snapshots of this hour. Sending these needs IAM's permission to
+  invoke the function, which the stack's EventBridge rule has.
 
 Any other event gets the answer 400: an API Gateway REST API (payload format 1.0) and a load
 balancer send `requestContext` in a form of their own.
@@ -21,6 +22,7 @@ import gc
 gc.disable()
 
 import os
+import time
 from functools import cache
 from typing import Any
 
@@ -29,13 +31,16 @@ from redis.exceptions import RedisError
 from gimel import gimel
 from gimel.backend import wire
 from gimel.backend.errors import GimelError
-from gimel.backend.process import connection, counters, intake
+from gimel.backend.log import log
+from gimel.backend.process import connection, counters, intake, write_snapshots
 from gimel.backend.queue import NotQueuedError
 from gimel.backend.wire import HTTPError, ProxyEvent
 
 __all__ = ["FailedCallError", "delete", "reads", "replay", "track"]
 
 
+# Seconds for the snapshots of an hour if Lambda does not say, and seconds that they leave unused
+_SNAPSHOT_SECONDS, _SPARE_SECONDS = 29.0, 3.0
 # The `routeKey` of a request to a function URL:
 # https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
 _NO_ROUTE = "$default"
@@ -104,6 +109,8 @@ def reads(event: ProxyEvent, context: object = None) -> Any:
         from gimel.backend.inspection import look_at_redis
 
         return look_at_redis(os.environ)
+    if event.get("gimel") == "snapshot":
+        return _snapshot(context)
     try:
         namespace, scope = wire.namespace(event), event.get("scope") or None
         if not isinstance(scope, str | None):
@@ -115,6 +122,25 @@ def reads(event: ProxyEvent, context: object = None) -> Any:
     except RedisError as error:
         raise FailedCallError(type(error).__name__) from None
     return [{"meta": {"scope": scope}}, *(each.describe() for each in found)]
+
+
+def _snapshot(context: Any) -> dict[str, Any]:
+    """Write the snapshots of this hour, in the time that the function has left, and log them.
+
+    After a failure Lambda calls again, twice:
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+    """
+    left = context.get_remaining_time_in_millis() / 1000 if context else _SNAPSHOT_SECONDS
+    started = time.monotonic()
+    try:
+        done = write_snapshots(max(1.0, left - _SPARE_SECONDS))
+    except RedisError as error:
+        raise FailedCallError(type(error).__name__) from None
+    if done is None:
+        return {"snapshots": None}
+    ms = round(1000 * (time.monotonic() - started))
+    log("info", snapshots=done.written, complete=done.is_complete, ms=ms)
+    return {"snapshots": done.written, "complete": done.is_complete}
 
 
 def delete(event: ProxyEvent, context: object = None) -> Any:

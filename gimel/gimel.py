@@ -240,9 +240,12 @@ def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
     # Imported here: events need neither.
     from gimel.backend.counting.declaring import recorded_changes
     from gimel.backend.counting.tally import read_tally
+    from gimel.backend.experiment.observation import observe
 
     backlog = _backlog()
-    found = _with_backlog(_one(namespace, name), namespace, backlog) | _fields_of(backlog)
+    counts = _one(namespace, name)
+    observe(connection(), namespace, counts)
+    found = _with_backlog(counts, namespace, backlog) | _fields_of(backlog)
     ignored = read_tally(connection(), namespace, name)
     changes = recorded_changes(connection(), (namespace, name))
     answer = respond(found | {"ignored": ignored._asdict(), "changes": changes})

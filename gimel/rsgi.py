@@ -18,7 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from gimel import replayer
+from gimel import background
 from gimel.backend.log import log
 from gimel.backend.wire import MAX_BODY, HTTPError, ProxyEvent, Response
 from gimel.wsgi import OPEN_PATHS, answer, event_of, with_cors
@@ -47,7 +47,7 @@ class App:
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start what a process needs. Granian calls this once."""
-        replayer.start()
+        background.start()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
         """Answer a request, as RSGI specifies."""

@@ -1,7 +1,7 @@
 """The WSGI application `gimel.wsgi:app`: the handlers behind any WSGI server.
 
 Settings come from the environment. The application does what API Gateway does on AWS: it builds the
-proxy event and adds the CORS headers. `gimel.replayer` replays the spool, if there is one.
+proxy event and adds the CORS headers. `gimel.background` replays the spool and writes snapshots.
 
 `GIMEL_KEY_SHA256=none` opens the reads without a key, for tests and benchmarks on this machine.
 Pages of other sites must still not read or delete anything. So every route but those for events
@@ -18,7 +18,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from gimel import gimel, replayer
+from gimel import background, gimel
 from gimel.backend.access import reads_are_open
 from gimel.backend.wire import (
     CORS_HEADERS,
@@ -44,7 +44,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     """Answer a request, as WSGI specifies."""
-    replayer.start()
+    background.start()
     try:
         response = answer(proxy_event(environ))
     except HTTPError as error:

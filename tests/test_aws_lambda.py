@@ -1,4 +1,4 @@
-"""The tracking function behind a function URL, which calls it for every method and path."""
+"""The tracking function behind a function URL, and the reading function that writes snapshots."""
 
 import base64
 import json
@@ -9,7 +9,11 @@ import pytest
 import redis
 
 from gimel import aws_lambda
+from gimel.backend.counting.keys import WRITER
+from gimel.backend.experiment.history import Snapshot, history
+from gimel.backend.redis.connection import Connection
 from tests.support.handler_requests import KEY, KEY_SHA256, call, request
+from tests.support.servers import url_of
 
 EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
 ACCEPTED = {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []}
@@ -183,3 +187,66 @@ def test_the_rest_api_of_gimel_1_goes_on(backend: redis.Redis) -> None:
         aws_lambda.reads({"scope": ["e"]})
     assert aws_lambda.delete({"experiment": "e"}) is None
     assert aws_lambda.reads({}) == [{"meta": {"scope": None}}]
+
+
+SNAPSHOT = {"gimel": "snapshot"}
+
+
+class Context:
+    """Lambda's context of an invocation."""
+
+    def __init__(self, seconds: float) -> None:
+        self.get_remaining_time_in_millis = lambda: round(1000 * seconds)
+
+
+def snapshots(store: redis.Redis) -> list[Snapshot]:
+    return history(Connection(url_of(store)), ("alephbet", "e"))
+
+
+def test_the_rules_event_writes_snapshots(
+    backend: redis.Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("GET", "/e", EVENT)
+    assert aws_lambda.reads(SNAPSHOT, Context(29)) == {"snapshots": 1, "complete": True}
+    assert [each.visitors for each in snapshots(backend)] == [1]
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {name: line[name] for name in ("snapshots", "complete")} == {
+        "snapshots": 1,
+        "complete": True,
+    }
+    # EventBridge may deliver an event twice.
+    assert aws_lambda.reads(SNAPSHOT) == {"snapshots": 0, "complete": True}
+    backend.set(WRITER, "another", ex=30)
+    assert aws_lambda.reads(SNAPSHOT) == {"snapshots": None}
+
+
+def test_no_request_is_taken_for_the_rules_event(backend: redis.Redis) -> None:
+    """Whatever strangers send through the API or the function URL has a `requestContext`."""
+    call("GET", "/e", EVENT)
+    body = json.dumps(SNAPSHOT)
+    for sent in (
+        request("GET", "/experiments", SNAPSHOT),
+        request("POST", "/settings", body=body),
+        request("GET", "/experiments") | SNAPSHOT,
+        url_request("POST", "/e", body=body) | SNAPSHOT,
+        {"requestContext": {}} | SNAPSHOT,
+    ):
+        aws_lambda.reads(sent, Context(29))
+    assert ask("GET", "/e", EVENT | SNAPSHOT)[0] == 200
+    with pytest.raises(aws_lambda.FailedCallError):
+        aws_lambda.track(SNAPSHOT)
+    with pytest.raises(aws_lambda.FailedCallError):
+        aws_lambda.delete(SNAPSHOT)
+    assert aws_lambda.replay(SNAPSHOT)["statusCode"] == 400
+    assert snapshots(backend) == []
+
+
+def test_snapshots_that_redis_does_not_take_fail_so_that_lambda_calls_again(
+    backend: redis.Redis,
+) -> None:
+    call("GET", "/e", EVENT)
+    backend.config_set("maxmemory", "1mb")
+    with pytest.raises(aws_lambda.FailedCallError, match=r"^OutOfMemoryError$"):
+        aws_lambda.reads(SNAPSHOT, Context(29))
+    backend.config_set("maxmemory", "0")
+    assert aws_lambda.reads(SNAPSHOT, Context(29)) == {"snapshots": 1, "complete": True}

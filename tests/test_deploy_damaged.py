@@ -88,6 +88,15 @@ def _delete_log_group(aws: Aws, own_names: Names) -> None:
     aws.call("logs", "delete_log_group", logGroupName=log_group(own_names.function("track")))
 
 
+def _delete_rule(aws: Aws, own_names: Names) -> None:
+    aws.call("events", "remove_targets", Rule=own_names.rule, Ids=["gimel"])
+    aws.call("events", "delete_rule", Name=own_names.rule)
+
+
+def _delete_target(aws: Aws, own_names: Names) -> None:
+    aws.call("events", "remove_targets", Rule=own_names.rule, Ids=["gimel"])
+
+
 def _drift(aws: Aws, own_names: Names) -> None:
     empty: dict[str, Any] = {"Variables": {}}
     named = {"FunctionName": own_names.function("track")}
@@ -111,8 +120,8 @@ def _lose_key(aws: Aws, own_names: Names) -> None:
 # Those in a row do not hide each other.
 DAMAGES = [
     (_delete_alias, _delete_policy, _delete_log_group),
-    (_delete_function, _delete_stage),
-    (_delete_api,),
+    (_delete_function, _delete_stage, _delete_rule),
+    (_delete_api, _delete_target),
     (_delete_route, _delete_permission, _open_role),
     (_misroute, _close_cors),
     (_delete_integration, _second_api),

@@ -174,6 +174,24 @@ def change_mapping(**changed: Any) -> Callable[[Aws, Names], None]:
     return change
 
 
+def change_rule(**changed: Any) -> Callable[[Aws, Names], None]:
+    def change(aws: Aws, names: Names) -> None:
+        settings = {"ScheduleExpression": "rate(1 hour)", "State": "ENABLED", **changed}
+        aws.call("events", "put_rule", Name=names.rule, **settings)
+
+    return change
+
+
+def change_target(id: str = "gimel", **changed: Any) -> Callable[[Aws, Names], None]:
+    def change(aws: Aws, names: Names) -> None:
+        found = observe(aws, names).rule
+        assert found is not None
+        target = {**found.targets["gimel"], "Id": id, **changed}
+        aws.call("events", "put_targets", Rule=names.rule, Targets=[target])
+
+    return change
+
+
 KMS = f"arn:aws:kms:{REGION}:{1:012}:key/1"
 REPLACED = ["create integrations of HTTP API", "update routes of", "delete integrations of"]
 DRIFTS = {
@@ -239,6 +257,29 @@ DRIFTS = {
     "a mapping that filters": (
         change_mapping(FilterCriteria={"Filters": [{"Pattern": '{"body": {"a": [1]}}'}]}),
         ["update mapping of queue {stack}-events"],
+    ),
+    "a rule without its description, that rests": (
+        change_rule(State="DISABLED"),
+        ["update rule {stack}-snapshots: State"],
+    ),
+    "a rule that calls seldom": (
+        change_rule(ScheduleExpression="rate(7 days)"),
+        ["update rule {stack}-snapshots: ScheduleExpression"],
+    ),
+    "a rule that says something else": (
+        change_target(Input='{"gimel": "redis"}', RetryPolicy={"MaximumRetryAttempts": 0}),
+        ["update target of rule {stack}-snapshots: Input, RetryPolicy"],
+    ),
+    "a rule that calls others": (
+        change_target("by-hand", Arn=f"arn:aws:sqs:{REGION}:{1:012}:theirs"),
+        ["delete other targets of rule {stack}-snapshots: by-hand"],
+    ),
+    "an alias that every rule may invoke": (
+        permit("all-experiments", Principal="events.amazonaws.com"),
+        [
+            "delete permission by-hand to invoke alias live of function {stack}-all-experiments: "
+            "anybody may invoke it"
+        ],
     ),
     "an alias that splits calls": (split_alias, ["update alias live of function {stack}-track: "]),
     "a file system": (

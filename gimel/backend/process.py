@@ -6,7 +6,9 @@ environment variables that `gimel.gimel` lists.
 
 import functools
 import os
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS, HYPERLOGLOG
@@ -14,6 +16,9 @@ from gimel.backend.intake import Intake
 from gimel.backend.limits import Limits
 from gimel.backend.queue import EventQueue, Queue
 from gimel.backend.redis.connection import Connection
+
+if TYPE_CHECKING:
+    from gimel.backend.experiment.snapshots import Round
 
 
 @functools.cache
@@ -48,6 +53,14 @@ def queue() -> EventQueue | None:
 def intake() -> Intake:
     """Return the intake, which counts or queues events."""
     return Intake(counters(), queue())
+
+
+def write_snapshots(seconds: float) -> "Round | None":
+    """Write the snapshots of this hour: see `SnapshotWriter.write`."""
+    # Imported here: events do not need it.
+    from gimel.backend.experiment.snapshots import SnapshotWriter
+
+    return SnapshotWriter(connection(), counters()).write(time.time(), seconds)
 
 
 def reset() -> None:

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from redis import Redis
 from redis.exceptions import RedisError
 
-from gimel import replayer, rsgi
+from gimel import background, rsgi
 from gimel.backend.limits import DEMO_NAMESPACE
 from gimel.backend.process import counters
 from gimel.backend.spool import hold
@@ -66,7 +66,7 @@ def serve(
             try:
                 asyncio.run(server.serve(partial(_announce, server, lines, say)))
             finally:
-                replayer.stop()
+                background.stop()
             say("Stopped.")
 
 

@@ -10,7 +10,8 @@ is under way. A deploy that stops half-way leaves the changes it has made, and t
 observes them.
 
 The settings of the resources are in `wanted`; those of the SQS queues are in `plan.queue`, those of
-the alarms in `alarms`, and the IAM policies, of the functions and for deploying, in `permissions`.
+the rule for snapshots in `plan.schedule`, those of the alarms in `alarms`, and the IAM policies, of
+the functions and for deploying, in `permissions`.
 
 Beside that path, `aws` makes every call to AWS. `region` finds the region where credentials are not
 needed. `login` says what to type when credentials are missing or have expired, `refusals` lists the

@@ -37,8 +37,8 @@ from gimel.stack.login import advice, log_in, renewal
 from gimel.stack.refusals import THROTTLED, Refusal, find_refusal
 
 SERVICES = (
-    *("apigateway", "apigatewayv2", "cloudwatch", "ec2", "elasticache", "iam", "lambda", "logs"),
-    *("sns", "sqs", "ssm", "sts"),
+    *("apigateway", "apigatewayv2", "cloudwatch", "ec2", "elasticache", "events", "iam", "lambda"),
+    *("logs", "sns", "sqs", "ssm", "sts"),
 )
 
 NO_REGION = 'no AWS region: set "aws": {"region": "…"} in config.json or AWS_DEFAULT_REGION'

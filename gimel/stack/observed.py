@@ -149,6 +149,16 @@ class ObservedMapping:
 
 
 @dataclass(frozen=True)
+class ObservedRule:
+    """An EventBridge rule as it exists, with its targets by id."""
+
+    arn: str
+    tags: Tags
+    settings: Mapping[str, Any]
+    targets: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class ObservedTopic:
     """An SNS topic as it exists.
 
@@ -226,6 +236,7 @@ class Observed:
     queues: Mapping[str, ObservedQueue] = field(default_factory=dict)
     mappings: tuple[ObservedMapping, ...] = ()
     other_consumers: tuple[str, ...] = ()
+    rule: ObservedRule | None = None
     topic: ObservedTopic | None = None
     alarms: Mapping[str, ObservedAlarm] = field(default_factory=dict)
     interfaces: tuple[str, ...] = ()

@@ -130,6 +130,26 @@ TEMPORARY = (
         f"{_GITHUB}/aws/chalice/pull/886",
     ),
     Refusal(
+        ("ResourceNotFoundException",),
+        "rule .* does not exist",
+        "EventBridge does not list the new rule yet",
+        f"{_GITHUB}/cloud-custodian/cloud-custodian/issues/5553",
+        ("events:put_targets",),
+    ),
+    Refusal(
+        ("ValidationException",),
+        "rule can't be deleted since it has targets",
+        "EventBridge still lists the deleted targets of the rule",
+        f"{_TERRAFORM}/1479",
+        ("events:delete_rule",),
+    ),
+    Refusal(
+        ("ConcurrentModificationException",),
+        "",
+        "EventBridge is still carrying out another change",
+        f"{_DOCS}/eventbridge/latest/APIReference/API_PutRule.html",
+    ),
+    Refusal(
         ("NotFound", "NotFoundException"),
         "topic does not exist",
         "SNS does not list the new topic yet",

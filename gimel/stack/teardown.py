@@ -14,6 +14,7 @@ from gimel.stack.plan.alarms import plan_alarm_removal
 from gimel.stack.plan.api import domain_deletion
 from gimel.stack.plan.function_url import function_url_deletion
 from gimel.stack.plan.queue import plan_queue_removal
+from gimel.stack.plan.schedule import plan_rule_removal
 from gimel.stack.wanted import ALIAS, LATEST, TRACK, Names, Tags
 
 _WHY = "the stack is deleted"
@@ -39,6 +40,7 @@ def plan_teardown(
         _delete(f"HTTP API {api.id}", "apigatewayv2", "delete_api", ApiId=api.id)
         for api in observed.apis
     ]
+    changes += plan_rule_removal(names, observed, _WHY)
     changes += plan_queue_removal(names, observed, _WHY)
     track = observed.functions.get(names.function(TRACK))
     if observed.function_url and track and own.items() <= track.tags.items():

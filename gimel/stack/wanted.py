@@ -40,6 +40,8 @@ _HANDLERS = {
     DELETE: "gimel.aws_lambda.delete",
     REPLAY: "gimel.aws_lambda.replay",
 }
+# The id of the statement that lets the rule for snapshots invoke the reading function.
+RULE_INVOKER = "gimel-snapshots"
 # What the alarms are about: see `gimel.stack.alarms`.
 _ALARMS = ("errors", "refused", "dead-letters", "queue", "redis", "charges")
 # Seconds that the replay function may take.
@@ -121,6 +123,11 @@ class Names:
     def queues(self) -> tuple[str, str]:
         """The names of both queues, in the order in which they are created."""
         return self.dead_letters, self.queue
+
+    @property
+    def rule(self) -> str:
+        """The EventBridge rule that calls for snapshots."""
+        return f"{self.stack}-snapshots"
 
     @property
     def topic(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from gimel import replayer, wsgi
+from gimel import background, wsgi
 from gimel.backend import process
 from gimel.backend.counting.declaring import change
 from gimel.backend.counting.exact import EXACT
@@ -61,7 +61,7 @@ def replaying() -> Iterator[None]:
         yield
         # Its thread may be replaying: then a replay here does nothing and fails in nothing.
         while (spool := process.queue()) and spool.backlog().waiting.messages:
-            replayer.replay()
+            background.replay()
             time.sleep(0.1)
     finally:
-        replayer.stop()
+        background.stop()

@@ -44,14 +44,21 @@ def test_everything_is_tagged_and_least_privileged(
     (api,) = seen.apis
     source = f"arn:aws:execute-api:{REGION}:{aws.home().account}:{api.id}/prod/*"
     from_the_api = {"ArnLike": {"AWS:SourceArn": source}}
+    rule = f"arn:aws:events:{REGION}:{aws.home().account}:rule/{own_names.rule}"
+    from_the_rule = {"ArnLike": {"AWS:SourceArn": rule}}
     for name, function in seen.functions.items():
         called = name != own_names.function("replay")
         limits = {key: statement["Condition"] for key, statement in function.invokers.items()}
-        assert limits == ({("live", "gimel-http-api"): from_the_api} if called else {})
+        expected = {("live", "gimel-http-api"): from_the_api} if called else {}
+        if name == own_names.function("all-experiments"):
+            expected["live", "gimel-snapshots"] = from_the_rule
+        assert limits == expected
         logging = {**LOGGING, "LogGroup": log_group(name)}
         assert all(each["LoggingConfig"] == logging for each in function.versions.values())
     assert seen.mapping is not None
     assert seen.mapping.tags == own_names.tags
+    assert seen.rule is not None
+    assert seen.rule.tags == own_names.tags
 
 
 def test_somebody_else_at_the_queue_is_seen(own_names: Names, first_deploy: Deployed) -> None:

@@ -38,8 +38,11 @@ URL: dict[str, Any] = {"FunctionName": "f", "Qualifier": "live", "AuthType": "NO
 CACHE: dict[str, Any] = {"ServerlessCacheName": "c"}
 VALKEY: dict[str, Any] = {**CACHE, "Engine": "valkey"}
 DOMAIN: dict[str, Any] = {"DomainName": "d"}
+RULE: dict[str, Any] = {"Name": "r"}
+TARGETS: dict[str, Any] = {"Rule": "r", "Targets": [{"Id": "i", "Arn": "arn:aws:lambda:x"}]}
 
 SQS = "AWS.SimpleQueueService."
+NO_RULE_WITH_TARGETS = "Rule can't be deleted since it has targets."
 NO_DEAD_LETTERS = (
     'Value {"deadLetterTargetArn":"arn:aws:sqs:eu-west-1:1:dead","maxReceiveCount":3} for parameter'
     " RedrivePolicy is invalid. Reason: Dead letter target does not exist."
@@ -210,6 +213,9 @@ SAMPLES = [
         "OperationAbortedException",
         "A conflicting operation is currently in progress against this resource.",
     ),
+    Sample("events", "PutTargets", TARGETS, MISSING, "Rule r does not exist on EventBus default."),
+    Sample("events", "PutRule", RULE, "ConcurrentModificationException", "…"),
+    Sample("events", "DeleteRule", RULE, "ValidationException", NO_RULE_WITH_TARGETS),
     Sample("ssm", "PutParameter", PARAMETER, "TooManyUpdates", ""),
     *(
         Sample("apigatewayv2", "CreateDomainName", DOMAIN, code, "Too Many Requests")
@@ -282,6 +288,7 @@ def test_the_same_code_with_another_message_is_final(aws: Aws, sample: Sample) -
 )
 def test_the_same_message_to_another_call_is_final(aws: Aws, sample: Sample) -> None:
     other = {
+        "events": ("DescribeRule", RULE),
         "iam": ("UpdateAssumeRolePolicy", {"RoleName": "r", "PolicyDocument": "{}"}),
         "lambda": ("DeleteFunction", {"FunctionName": "f"}),
         "sns": ("DeleteTopic", {"TopicArn": "arn:aws:sns:eu-west-1:1:t"}),

@@ -16,6 +16,7 @@ def test_nothing_but_the_stack_goes() -> None:
     assert [line.removesuffix(": the stack is deleted") for line in said] == [
         "delete domain name ab.shop.example",
         "delete HTTP API api1",
+        "delete rule gimel-snapshots",
         "delete mapping of queue gimel-events",
         "delete queue gimel-events-dead",
         "delete queue gimel-events",

@@ -129,7 +129,8 @@ class Stack:
     def is_gone(self) -> bool:
         seen = observe(connect(self.config), Names(self.content["stack"]))
         left = [seen.parameter, seen.keys, seen.role, seen.functions, seen.log_groups, seen.apis]
-        return not any([*left, seen.queues, seen.mapping, seen.topic, seen.alarms, seen.cache])
+        left += [seen.queues, seen.mapping, seen.rule, seen.topic, seen.alarms, seen.cache]
+        return not any(left)
 
 
 def end_state(aws: Aws, names: Names) -> dict[str, Any]:
@@ -163,6 +164,7 @@ def end_state(aws: Aws, names: Names) -> dict[str, Any]:
         "function_url": seen.function_url and seen.function_url.settings,
         "queues": {name: settings_of(queue.attributes) for name, queue in seen.queues.items()},
         "mapping": seen.mapping and seen.mapping.settings,
+        "rule": seen.rule and (seen.rule.settings, seen.rule.targets, seen.rule.tags),
         "key": seen.parameter is not None,
         "cache": seen.cache and (seen.cache.status, seen.cache.settings),
         "topic": seen.topic and (seen.topic.policy, sorted(seen.topic.addresses)),

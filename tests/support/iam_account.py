@@ -44,6 +44,14 @@ MISTAKEN = {
         ),
         "it does not read the name of a serverless cache",
     ),
+    **dict.fromkeys(
+        (
+            *("events:DeleteRule", "events:DescribeRule", "events:ListTagsForResource"),
+            *("events:ListTargetsByRule", "events:PutRule", "events:PutTargets"),
+            *("events:RemoveTargets", "events:TagResource"),
+        ),
+        "it does not read the rule's name in the body",
+    ),
     "iam:CreateServiceLinkedRole": "its simulation does not read ContextEntries",
     **dict.fromkeys(
         (

@@ -20,6 +20,7 @@ from gimel.stack.observed import (
     ObservedParameter,
     ObservedQueue,
     ObservedRole,
+    ObservedRule,
     ObservedTopic,
 )
 from gimel.stack.permissions.functions import functions_policy, trust_policy
@@ -28,6 +29,7 @@ from gimel.stack.plan.cache import cache_settings
 from gimel.stack.plan.function_url import function_url_settings
 from gimel.stack.plan.plan import plan
 from gimel.stack.plan.queue import queue_attributes
+from gimel.stack.plan.schedule import rule_settings, rule_target
 from gimel.stack.wanted import (
     Wanted,
     alias_arn,
@@ -151,6 +153,12 @@ def done(wanted: Wanted) -> Observed:
             {("live", "gimel-http-api"): invoker(source)} if name in routed else {},
             wanted.concurrency[name],
         )
+    rule = HOME.arn("events", f"rule/{names.rule}")
+    reads = functions[names.function("all-experiments")]
+    by_rule = {("live", "gimel-snapshots"): invoker(rule, "events", "gimel-snapshots")}
+    functions[names.function("all-experiments")] = replace(
+        reads, invokers={**reads.invokers, **by_rule}
+    )
     function_url = None
     if wanted.has_function_url:
         function_url = ObservedFunctionUrl(FUNCTION_URL, function_url_settings(wanted))
@@ -200,6 +208,12 @@ def done(wanted: Wanted) -> Observed:
                 tags,
             ),
         ),
+        rule=ObservedRule(
+            rule,
+            tags,
+            {"Name": names.rule, "Arn": rule, "EventBusName": "default", **rule_settings(wanted)},
+            {"gimel": rule_target(wanted)},
+        ),
         topic=topic,
         alarms=alarms,
         cache=cache(wanted) if wanted.managed else None,
@@ -220,12 +234,14 @@ def cache(wanted: Wanted) -> ObservedCache:
     )
 
 
-def invoker(source: str) -> dict[str, Any]:
-    """The statement that lets an API's stage invoke an alias, as AWS writes it."""
+def invoker(
+    source: str, service: str = "apigateway", sid: str = "gimel-http-api"
+) -> dict[str, Any]:
+    """The statement that lets an API's stage, or a rule, invoke an alias, as AWS writes it."""
     return {
-        "Sid": "gimel-http-api",
+        "Sid": sid,
         "Effect": "Allow",
-        "Principal": {"Service": "apigateway.amazonaws.com"},
+        "Principal": {"Service": f"{service}.amazonaws.com"},
         "Action": "lambda:InvokeFunction",
         "Resource": "arn:alias",
         "Condition": {"ArnLike": {"AWS:SourceArn": source}},

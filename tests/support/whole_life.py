@@ -59,6 +59,7 @@ def live(store: redis.Redis) -> None:
     _deleted()
     for path in ("/experiments", "/experiment"):
         assert call("GET", path, {"experiment": "declared"}).status == 200
+    assert process.write_snapshots(20.0)
     process.reset()
 
 

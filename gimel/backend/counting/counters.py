@@ -329,6 +329,12 @@ class Counters:
         existing = {"namespaces": len(namespaces), **most}
         return {what: (number, getattr(self._limits, what)) for what, number in existing.items()}
 
+    def memory_is_short(self) -> bool:
+        """Return whether Redis is so full that strangers may create nothing more."""
+        batch = Batch(self._limits, self.shards, self._counting, self._firsts)
+        converse(self._connection, [check_memory(batch)])
+        return batch.memory_is_short
+
     def _find(self, namespace: str, names: Sequence[str]) -> list[Found]:
         return converse(self._connection, [find(namespace, name) for name in names])
 

@@ -6,6 +6,8 @@
     gimel:declared                                     set: `<ns>:<experiment>` of each declared one
     gimel:moving                                       hash: while `gimel move` runs, the settings
                                                        of each experiment as it was copied here
+    gimel:snapshots                                    hash: where the next snapshots begin
+    gimel:snapshots:writer                             string: the one writer of snapshots; expires
     <ns>:ignored                                       hash: numbers of ignored events by reason
     <ns>:ignored_names                                 list: the last names in ignored events
     <ns>:experiments                                   set: names of experiments, unescaped
@@ -18,6 +20,8 @@
                                                        `grown <n> <counter>`: it has n sets since
                                                        this time (Unix seconds; 0: from the start)
     <ns>:<experiment>:changes                          list: changes of the definition, newest first
+    <ns>:<experiment>:history                          hash: the counts by hour, see
+                                                       `gimel.backend.experiment.history`
     <ns>:<experiment>:counter_keys                     set: the key of every counter's shard 0
     <ns>:counters:<experiment>:<goal>:<variant>        HyperLogLog: shard 0. For an exact counter: a
                                                        number carried over from lamed, if anything
@@ -54,6 +58,8 @@ PARTICIPATE = "participate"
 NAMESPACES = "gimel:namespaces"
 DECLARED = "gimel:declared"
 MOVING = "gimel:moving"
+SNAPSHOTS = "gimel:snapshots"
+WRITER = "gimel:snapshots:writer"
 _EXPERIMENTS = ":experiments"
 # matches the sets of experiments of all namespaces
 EXPERIMENTS_PATTERN = f"*{_EXPERIMENTS}"
@@ -148,6 +154,7 @@ class Keys:
         self.settings = "{}:{}:settings".format(*escaped)
         self.deleted_parts = "{}:{}:deleted".format(*escaped)
         self.changes = "{}:{}:changes".format(*escaped)
+        self.history = "{}:{}:history".format(*escaped)
         self._sets_prefix = "{}:counters:{}:".format(*escaped)
 
     def counter(self, goal: str, variant: str) -> str:

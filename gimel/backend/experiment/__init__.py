@@ -1,9 +1,12 @@
-"""An experiment's definition: what its owner declares about it.
+"""An experiment's definition, which is what its owner declares about it, and its history.
 
 A request's JSON body comes in. `checks` looks at each value by itself, and `definition` at all of
 them together. `changes` says what may still change once events are counted, and turns a change into
 fields of the experiment's settings, a hash in Redis. `counting.declaring` writes these fields, and
 `definition` reads them back from there.
 
-Read `definition` first.
+Once an hour, `snapshots` counts each running experiment and writes its counts into its `history`, a
+hash of its own. Whenever an experiment was counted, `observation` takes note of the counts.
+
+Read `definition` first, then `history`.
 """

@@ -15,6 +15,7 @@ from gimel.stack.observe.keys import observe_keys, observe_parameter
 from gimel.stack.observe.legacy import observe_legacy
 from gimel.stack.observe.network import observe_interfaces
 from gimel.stack.observe.queues import observe_mappings, observe_queues
+from gimel.stack.observe.schedule import observe_rule
 from gimel.stack.observed import Observed, ObservedFunction
 from gimel.stack.wanted import Names
 
@@ -34,6 +35,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
         function_url = pool.submit(observe_function_url, aws, names)
         queues = pool.submit(observe_queues, aws, names)
         mappings = pool.submit(observe_mappings, aws, names)
+        rule = pool.submit(observe_rule, aws, names)
         topic = pool.submit(observe_topic, aws, names)
         alarms = pool.submit(observe_alarms, aws, names)
         cache = pool.submit(observe_cache, aws, names)
@@ -51,6 +53,7 @@ def observe(aws: Aws, names: Names, domain: str | None = None) -> Observed:
             queues=queues.result(),
             mappings=mappings.result()[0],
             other_consumers=mappings.result()[1],
+            rule=rule.result(),
             topic=topic.result(),
             alarms=alarms.result(),
             cache=cache.result(),

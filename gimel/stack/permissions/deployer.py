@@ -37,6 +37,10 @@ _QUEUES = (
     *("CreateQueue", "DeleteMessage", "DeleteQueue", "GetQueueAttributes", "GetQueueUrl"),
     *("ListQueueTags", "ReceiveMessage", "SendMessage", "SetQueueAttributes", "TagQueue"),
 )
+_RULE = (
+    *("DeleteRule", "DescribeRule", "ListTagsForResource", "ListTargetsByRule", "PutRule"),
+    *("PutTargets", "RemoveTargets", "TagResource"),
+)
 # Without alarm_email, a deploy deletes what it finds.
 _TOPIC = ("DeleteTopic", "GetTopicAttributes", "ListSubscriptionsByTopic", "ListTagsForResource")
 _NEW_TOPIC = ("CreateTopic", "SetTopicAttributes", "Subscribe", "TagResource")
@@ -67,7 +71,7 @@ OPTIONAL_FOR_DEPLOY = frozenset(
         *("elasticache:CreateServerlessCacheSnapshot", "elasticache:DeleteServerlessCache"),
         *("elasticache:DescribeCacheEngineVersions", "iam:DeleteRole", "iam:DetachRolePolicy"),
         *("iam:SimulatePrincipalPolicy", "logs:DeleteLogGroup", "logs:FilterLogEvents"),
-        "secretsmanager:GetSecretValue",
+        *("events:DeleteRule", "events:RemoveTargets", "secretsmanager:GetSecretValue"),
         *("sqs:DeleteMessage", "sqs:DeleteQueue", "sqs:ReceiveMessage", "sqs:SendMessage"),
         *("lambda:DeleteAlias", "lambda:DeleteEventSourceMapping"),
     }
@@ -96,6 +100,7 @@ def deployer_policy(config: Config, home: Home) -> dict[str, Any]:
         _allow("KeyPath", "ssm", ("GetParametersByPath",), [keys]),
         _allow("Queues", "sqs", _QUEUES, queues),
         *_mapping_statements(names, home),
+        _allow("Rule", "events", _RULE, [home.arn("events", f"rule/{names.rule}")]),
         *_api_statements(names, home),
         *_alarm_statements(names, home, is_on=config.alarm_email is not None),
         _account_statement(config),
@@ -165,11 +170,12 @@ def _cache_statements(config: Config, names: Names, home: Home) -> Iterator[dict
     """Yield the statements for the managed Redis. Without one, commands look for a leftover."""
     cache, *user = cache_connection(names, home)
     looking = ("DescribeServerlessCaches", "ListTagsForResource")
-    yield _allow("Cache", "elasticache", looking, [cache])
-    if config.redis.managed:
+    if not config.redis.managed:
+        yield _allow("Cache", "elasticache", looking, [cache])
+    else:
         others = ("usergroup:default.iam-user-group", f"serverlesscachesnapshot:{names.cache}-*")
         resources = [cache, *(home.arn("elasticache", other) for other in others)]
-        yield _allow("ManagedCache", "elasticache", _CACHE, resources)
+        yield _allow("Cache", "elasticache", (*_CACHE, *looking), resources)
         yield _allow("CacheConnection", "elasticache", ("Connect",), [cache, *user])
         linked = _linked_role("Cache", home, "elasticache", "ElastiCache")
         yield linked

@@ -69,11 +69,13 @@ def _named_resources(wanted: Wanted, observed: Observed) -> Iterator[tuple[str, 
         yield f"domain name {domain.name}", domain.tags
     if wanted.managed and observed.cache:
         yield f"cache {names.cache}", observed.cache.tags
-    if observed.role:
-        yield f"role {names.role}", observed.role.tags
     yield from _alarm_resources(wanted, observed)
-    if observed.parameter:
-        yield f"parameter {names.parameter}", observed.parameter.tags
+    single = {
+        f"role {names.role}": observed.role,
+        f"rule {names.rule}": observed.rule,
+        f"parameter {names.parameter}": observed.parameter,
+    }
+    yield from ((what, found.tags) for what, found in single.items() if found)
 
 
 def _alarm_resources(wanted: Wanted, observed: Observed) -> Iterator[tuple[str, Tags]]:

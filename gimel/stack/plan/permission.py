@@ -1,6 +1,7 @@
 """The plan of the permissions to invoke the functions, and the alarm about open ones.
 
-The reading function trusts its caller: it answers a direct invocation without asking for a key.
+The reading function trusts its caller: it answers a direct invocation without asking for a key. So
+does the rule's call for snapshots, which no request through the API can imitate.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +11,16 @@ from typing import Any
 from gimel.stack.change import Call, Change, Template, saved_value
 from gimel.stack.observed import Observed, ObservedLegacy
 from gimel.stack.plan.difference import comparable
-from gimel.stack.wanted import ALIAS, INVOKER, STAGE, TRACK, Wanted, routed_functions
+from gimel.stack.wanted import (
+    ALIAS,
+    INVOKER,
+    READS,
+    RULE_INVOKER,
+    STAGE,
+    TRACK,
+    Wanted,
+    routed_functions,
+)
 
 # The condition that Lambda writes into a statement for an argument of AddPermission:
 # https://docs.aws.amazon.com/lambda/latest/dg/access-control-resource-based.html and urls-auth.html
@@ -36,14 +46,21 @@ _URL_PERMISSIONS: dict[tuple[str, str], Mapping[str, Any]] = {
 # Conditions that limit the way of a call, and not the caller.
 _WAYS = frozenset({"lambda:FunctionUrlAuthType", "lambda:InvokedViaFunctionUrl"})
 
+_WHY = {
+    "*": "for anyone, through its URL",
+    "apigateway.amazonaws.com": "for this API only",
+    "events.amazonaws.com": "for this stack's rule only",
+}
+
 Permissions = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 def _wanted_permissions(wanted: Wanted, name: str, observed: Observed) -> Permissions:
     """Return the arguments of AddPermission by qualifier and statement id.
 
-    Only the API's stage may invoke a function, and only through the alias. Anyone may call the
-    tracking function through its URL, if it has one.
+    Only the API's stage may invoke a function, and only through the alias. The stack's rule may
+    invoke the reading function. Anyone may call the tracking function through its URL, if it has
+    one.
     """
     if name not in routed_functions(wanted):
         return {}
@@ -54,7 +71,14 @@ def _wanted_permissions(wanted: Wanted, name: str, observed: Observed) -> Permis
         "SourceArn": Template(wanted.home.arn("execute-api", f"{api}/{STAGE}/*")),
     }
     has_url = wanted.has_function_url and name == wanted.names.function(TRACK)
-    return {(ALIAS, INVOKER): invoker, **(_URL_PERMISSIONS if has_url else {})}
+    permissions: dict[tuple[str, str], Mapping[str, Any]] = {(ALIAS, INVOKER): invoker}
+    if name == wanted.names.function(READS):
+        permissions[ALIAS, RULE_INVOKER] = {
+            "Action": "lambda:InvokeFunction",
+            "Principal": "events.amazonaws.com",
+            "SourceArn": wanted.home.arn("events", f"rule/{wanted.names.rule}"),
+        }
+    return {**permissions, **(_URL_PERMISSIONS if has_url else {})}
 
 
 def plan_permissions(wanted: Wanted, name: str, observed: Observed) -> Iterator[Change]:
@@ -77,10 +101,7 @@ def plan_permissions(wanted: Wanted, name: str, observed: Observed) -> Iterator[
             calls.insert(0, _removal(name, *key))
         verb = "replace" if key in found else "create"
         what = f"permission to invoke function {name}"
-        why = (
-            "for anyone, through its URL" if arguments["Principal"] == "*" else "for this API only"
-        )
-        yield Change(verb, what, why, tuple(calls))
+        yield Change(verb, what, _WHY[arguments["Principal"]], tuple(calls))
 
 
 def open_permissions(wanted: Wanted, observed: Observed) -> list[str]:

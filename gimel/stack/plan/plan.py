@@ -26,6 +26,7 @@ from gimel.stack.plan.ownership import (
 from gimel.stack.plan.permission import plan_permissions
 from gimel.stack.plan.queue import plan_mapping, plan_queues
 from gimel.stack.plan.role import plan_role
+from gimel.stack.plan.schedule import plan_rule
 from gimel.stack.wanted import (
     ALIAS,
     LATEST,
@@ -79,6 +80,7 @@ def plan(wanted: Wanted, observed: Observed, adopt: bool = False) -> list[Change
     for name in names:
         changes += _in_lane(name, plan_permissions(wanted, name, observed))
         changes += _in_lane(name, _plan_old_versions(wanted, name, functions.get(name)))
+    changes += plan_rule(wanted, observed)
     changes += plan_alarms(wanted, observed)
     changes += plan_legacy_api(observed)
     return changes

@@ -9,11 +9,13 @@ import re
 from typing import Any
 
 from gimel.backend.counting.keys import DECLARED, NAMESPACES, Keys, declared_name, is_generation
+from gimel.backend.experiment.history import is_valid
 from gimel.terminal.backup.kinds import KINDS
 from gimel.terminal.backup.registers import registers_of
 from gimel.terminal.backup.section import Record, Section
 
 SETTINGS = "<ns>:<experiment>:settings"
+HISTORY = "<ns>:<experiment>:history"
 # Redis counts in signed integers of 64 bits.
 _HIGHEST = 2**63 - 1
 _MOST_SHARDS = 4096
@@ -50,6 +52,8 @@ def _is_valid(value: Any, kind: str) -> bool:
     """Return whether the texts of a value say what Gimel writes there."""
     if kind == "<ns>:ignored":
         return all(_is_integer(each, 0) for each in value.values())
+    if kind == HISTORY:
+        return all(is_valid(*each) for each in value.items())
     if kind.endswith("<n>:<i>"):
         return all(_is_integer(each, -_HIGHEST - 1) for each in value)
     if kind != SETTINGS:

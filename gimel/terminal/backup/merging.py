@@ -21,6 +21,7 @@ from gimel.backend.counting.keys import Keys, deletion_marks, is_generation, key
 from gimel.backend.errors import GimelError
 from gimel.backend.experiment.changes import changes_between
 from gimel.backend.experiment.definition import Definition
+from gimel.backend.experiment.history import BEGAN, beginning, is_hour, questions, visitors_in
 from gimel.backend.redis.connection import Command, Connection
 from gimel.terminal.backup.registers import is_covered
 from gimel.terminal.backup.section import BackupError, Record, Section
@@ -110,16 +111,23 @@ class Merger:
                 self.flush()
         elif record.type == "set":
             self._add_members(section, record)
-        elif kind == "settings":
-            self._add_settings(section, record, base or {})
+        elif record.type == "hash":
+            self._add_hash(section, record, base or {})
         elif kind == "changes":
             self._add_changes(record)
-        elif kind == "ignored":
-            self._raise_numbers(record)
-        elif record.type == "hash":
-            self._add_fields(record)
         else:
             self._add_list(record)
+
+    def _add_hash(self, section: Section, record: Record, base: Settings) -> None:
+        kind = record.kind.rpartition(":")[2]
+        if kind == "settings":
+            self._add_settings(section, record, base)
+        elif kind == "history":
+            self._add_history(section, record)
+        elif kind == "ignored":
+            self._raise_numbers(record)
+        else:
+            self._add_fields(record)
 
     def revive(self, section: Section) -> None:
         """Remove what late events have left of a deleted experiment that is to be restored."""
@@ -199,6 +207,25 @@ class Merger:
         commands += [("RPUSH", record.key, each) for each in older]
         self._ask(commands)
         self.new += len(missing)
+
+    def _add_history(self, section: Section, record: Record) -> None:
+        """Write the snapshots that are missing. Of two of one hour, that with more visitors stays.
+
+        They are not among what is new: otherwise a move would wait for snapshots too.
+        """
+        here, *settings = self._ask(questions(section.keys))
+        if record.value.get(BEGAN) != beginning(*settings):
+            return
+        commands: list[Command] = []
+        if here and here.get(BEGAN) != record.value[BEGAN]:
+            # An experiment of this name was deleted by an earlier version.
+            commands, here = [("UNLINK", record.key)], {}
+        for field, text in record.value.items():
+            if field not in here:
+                commands.append(("HSETNX", record.key, field, text))
+            elif is_hour(field) and visitors_in(record.value, field) > visitors_in(here, field):
+                commands.append(("HSET", record.key, field, text))
+        self._ask(commands)
 
     def _raise_numbers(self, record: Record) -> None:
         """Raise each number to the higher one: the tallies say "at least"."""

@@ -81,7 +81,8 @@ def test_gimels_own_permission_is_compared_whole() -> None:
         ({"Action": "lambda:*"}, False),
         ({"Effect": "Deny"}, False),
     ):
-        other = function(seen, READS, invokers={OWN: {**own, **changed}})
+        invokers = {**seen.functions[READS].invokers, OWN: {**own, **changed}}
+        other = function(seen, READS, invokers=invokers)
         assert lines(wanted(), other) == [
             f"replace permission to invoke function {READS}: for this API only"
         ]

@@ -52,12 +52,13 @@ def test_from_nothing_each_thing_comes_after_what_it_needs() -> None:
         "create stage prod of HTTP API gimel:",
         "create mapping of queue gimel-events to function gimel-replay:",
         "create permission to invoke function gimel-track:",
+        "create rule gimel-snapshots:",
     ]
     places = [
         next(place for place, line in enumerate(said) if line.startswith(start)) for start in order
     ]
     assert places == sorted(places)
-    assert len(said) == 28
+    assert len(said) == 30
 
 
 def test_no_change_shows_a_secret() -> None:
@@ -149,7 +150,7 @@ def test_the_numbers_of_versions_are_numbers() -> None:
             {
                 "add_tags_to_resource": 1,
                 "tag_role": 1,
-                "tag_resource": 4 + 4 + 1 + 1,
+                "tag_resource": 4 + 4 + 1 + 1 + 1,
                 "tag_queue": 2,
             },
         ),

@@ -163,6 +163,16 @@ def test_a_value_that_gimel_does_not_write_is_refused(path: Path, wrong: dict[st
     assert refusal(path) == DAMAGED
 
 
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("490000", "1 00000000 7 x"), ("490000", "2"), ("layout 00000000", "[]"), ("other", "1")],
+)
+def test_a_history_holds_snapshots(path: Path, field: str, text: str) -> None:
+    history = line("shop:y:history", "<ns>:<experiment>:history", {"began": "", field: text})
+    crafted(path, SECTION, settings(), history)
+    assert refusal(path) == DAMAGED
+
+
 @pytest.mark.parametrize("number", ["-1", "x", "9223372036854775808"])
 def test_a_tally_holds_numbers(path: Path, number: str) -> None:
     crafted(path, {"namespace": "shop"}, line("shop:ignored", "<ns>:ignored", {"bot": number}))

@@ -130,7 +130,7 @@ def test_each_end_that_is_missing_is_found(path: Path) -> None:
         (0, {"gimel_export": 2}, ": a newer Gimel wrote it: update Gimel"),
         (0, {"data_model": 5}, ": a newer Gimel wrote it: update Gimel"),
         (1, {"namespace": 5}, " holds a line that this Gimel does not know: a newer Gimel"),
-        (2, {"kind": "<ns>:<experiment>:history"}, " holds a kind of key that is not known"),
+        (2, {"kind": "<ns>:<experiment>:later"}, " holds a kind of key that is not known"),
         (2, {"key": "other:e:settings"}, ": a key is not one of ns/e: the file is damaged"),
         (2, {"key": "user:7"}, ": a key is not one of ns/e: the file is damaged"),
         (2, {"value": ["a"]}, ": a value of ns/e: the file is damaged"),

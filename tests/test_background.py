@@ -1,4 +1,4 @@
-"""The spool behind servers with several processes: what waits is counted, whoever dies."""
+"""Servers with several processes: what waits is counted and snapshots are written, whoever dies."""
 
 import hashlib
 import os
@@ -12,10 +12,14 @@ import pytest
 import redis
 import requests
 
+from gimel import background
+from gimel.backend.counting.keys import WRITER
+from gimel.backend.experiment.history import Snapshot, history
+from gimel.backend.redis.connection import Connection
 from gimel.client import BackendError, Client
 from tests.support import http_server
 from tests.support.gimel_local import trials
-from tests.support.handler_requests import KEY
+from tests.support.handler_requests import KEY, call
 from tests.support.http_server import TWO_WORKERS, granian, workers
 from tests.support.servers import free_port, kill, url_of, valkey
 from tests.support.waiting import wait
@@ -39,13 +43,13 @@ SERVERS = {
 
 
 @contextmanager
-def serving(server: str, spool: Path, redis_url: str) -> Iterator[tuple[str, int]]:
+def serving(server: str, spool: Path | None, redis_url: str) -> Iterator[tuple[str, int]]:
     """A server with two workers: its address and its process."""
     port = free_port()
     environ = {
         "GIMEL_REDIS_URL": redis_url,
         "GIMEL_KEY_SHA256": hashlib.sha256(KEY.encode()).hexdigest(),
-        "GIMEL_SPOOL": str(spool),
+        **({"GIMEL_SPOOL": str(spool)} if spool else {}),
     }
     url = f"http://127.0.0.1:{port}"
     with http_server.serving(SERVERS[server](port), url, environ) as process:
@@ -108,3 +112,61 @@ def test_a_body_in_chunks_is_read(server: str, tmp_path: Path, store: redis.Redi
     with serving(server, tmp_path, url_of(store)) as (url, _):
         answer = requests.post(f"{url}/e", iter([event[:20], event[20:]]), timeout=60)
         assert (answer.status_code, answer.json()["accepted"]) == (200, 1)
+
+
+HURRIED = {
+    "granian, RSGI": lambda port: granian("tests.support.hurried:rsgi_app", port, *TWO_WORKERS),
+    "gunicorn": lambda port: gunicorn("tests.support.hurried:app", port, "--workers", "2"),
+}
+
+
+@pytest.mark.parametrize("server", HURRIED)
+def test_snapshots_are_written_with_and_without_a_spool(
+    server: str, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SERVERS, server, HURRIED[server])
+    with serving(server, None, url_of(store)) as (url, process):
+        assert [send(url, number) for number in range(8)] == [False] * 8
+        wait(lambda: snapshots(store))
+        for worker in workers(process)[:1]:
+            os.kill(worker, signal.SIGKILL)
+        store.delete("alephbet:e:history")
+        # Another process, or the one that takes its place
+        wait(lambda: counted(url) == 8 and snapshots(store))
+    assert {each.visitors for each in snapshots(store)} == {8}
+
+
+def snapshots(store: redis.Redis) -> list[Snapshot]:
+    return history(Connection(url_of(store)), ("alephbet", "e"))
+
+
+@pytest.fixture
+def hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background, "_done", 0)
+
+
+def test_an_hour_that_is_done_asks_redis_nothing(
+    backend: redis.Redis, hour: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call("GET", "/e", {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"})
+    assert background.snapshot() == ""
+    assert [each.visitors for each in snapshots(backend)] == [1]
+    monkeypatch.setattr(background, "write_snapshots", lambda seconds: pytest.fail("again"))
+    assert background.snapshot() == ""
+
+
+def test_what_was_not_written_is_tried_again_and_a_failure_is_logged_once(
+    backend: redis.Redis, hour: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call("GET", "/e", {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"})
+    backend.config_set("maxmemory", "1mb")
+    failure = background.snapshot()
+    assert background.snapshot(failure) == failure == "OutOfMemoryError"
+    assert capsys.readouterr().out.count('{"level": "warning", "snapshot"') == 1
+    backend.config_set("maxmemory", "0")
+    backend.set(WRITER, "another", ex=30)
+    assert background.snapshot() == ""
+    assert snapshots(backend) == []
+    backend.delete(WRITER)
+    assert background.snapshot() == ""
+    assert [each.visitors for each in snapshots(backend)] == [1]
