@@ -20,7 +20,7 @@ GIMEL_SPOOL         a folder for these events, where there is no queue
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import OutOfMemoryError, RedisError
@@ -184,7 +184,7 @@ def all(event: ProxyEvent) -> Response:
         "next": following,
     }
     meta |= {"ignored": {"reasons": ignored}} | _fields_of(backlog := _backlog())
-    described = [_with_backlog(each, namespace, backlog) for each in found]
+    described = _describe(found, namespace, backlog)
     return wire.fitted(event, respond([{"meta": meta}, *described]))
 
 
@@ -203,15 +203,22 @@ def _fields_of(backlog: Backlog | None) -> dict[str, Any]:
     return {name: getattr(backlog, name)._asdict() if backlog else None for name in names}
 
 
-def _with_backlog(
-    found: "ExperimentCounts", namespace: str, backlog: Backlog | None
-) -> dict[str, Any]:
-    """Describe the experiment. Its verdicts say if enough events wait to change them."""
-    from gimel.backend.results.backlog import note_backlog
+def _describe(
+    found: "Iterable[ExperimentCounts]", namespace: str, backlog: Backlog | None
+) -> list[dict[str, Any]]:
+    """Describe experiments. Record new verdicts; say of others that waiting events change them."""
+    from gimel.backend.results import record
+    from gimel.backend.results.backlog import note_backlog, pending_in
 
-    described = found.describe()
-    if backlog and backlog.waiting.messages:
-        note_backlog(described, namespace, backlog)
+    def whole(name: str) -> "ExperimentCounts":
+        return counters().read(namespace, [name])[0]
+
+    if not backlog or not backlog.waiting.messages:
+        return record.describe(connection(), namespace, found, whole)
+    is_pending = pending_in(namespace, backlog)
+    described = record.describe(connection(), namespace, found, whole, is_pending)
+    for each in described:
+        note_backlog(each, namespace, backlog)
     return described
 
 
@@ -242,7 +249,8 @@ def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
     from gimel.backend.counting.tally import read_tally
 
     backlog = _backlog()
-    found = _with_backlog(_one(namespace, name), namespace, backlog) | _fields_of(backlog)
+    (found,) = _describe([_one(namespace, name)], namespace, backlog)
+    found |= _fields_of(backlog)
     ignored = read_tally(connection(), namespace, name)
     changes = recorded_changes(connection(), (namespace, name))
     answer = respond(found | {"ignored": ignored._asdict(), "changes": changes})

@@ -18,6 +18,8 @@
                                                        `grown <n> <counter>`: it has n sets since
                                                        this time (Unix seconds; 0: from the start)
     <ns>:<experiment>:changes                          list: changes of the definition, newest first
+    <ns>:<experiment>:verdicts                         hash: the counts of the final look, and the
+                                                       first verdict on each goal; written once
     <ns>:<experiment>:counter_keys                     set: the key of every counter's shard 0
     <ns>:counters:<experiment>:<goal>:<variant>        HyperLogLog: shard 0. For an exact counter: a
                                                        number carried over from lamed, if anything
@@ -146,6 +148,7 @@ class Keys:
         self.settings = "{}:{}:settings".format(*escaped)
         self.deleted_parts = "{}:{}:deleted".format(*escaped)
         self.changes = "{}:{}:changes".format(*escaped)
+        self.verdicts = "{}:{}:verdicts".format(*escaped)
         self._sets_prefix = "{}:counters:{}:".format(*escaped)
 
     def counter(self, goal: str, variant: str) -> str:

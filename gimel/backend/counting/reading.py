@@ -26,11 +26,15 @@ if TYPE_CHECKING:
 
 
 class Found(NamedTuple):
-    """An experiment without its counts. `counters`: the keys of its counters' shards 0."""
+    """An experiment without its counts. `counters`: the keys of its counters' shards 0.
+
+    `records`: its final look and verdicts, see `results.record`.
+    """
 
     keys: Keys
     settings: dict[str, str]
     counters: set[str]
+    records: dict[str, str]
 
     @property
     def shards(self) -> int:
@@ -51,12 +55,13 @@ class Found(NamedTuple):
 def find(namespace: str, name: str) -> Conversation[Found]:
     """Find an experiment, in one round trip; an old experiment in two."""
     new, old = Keys(namespace, name), Keys(namespace, name, legacy=True)
-    new_counters, is_old, old_counters, settings = yield Query(
+    new_counters, is_old, old_counters, settings, records = yield Query(
         [
             ("SMEMBERS", new.counters),
             ("SISMEMBER", old.experiments, name),
             ("SMEMBERS", old.counters),
             ("HGETALL", new.settings),
+            ("HGETALL", new.verdicts),
         ]
     )
     if "shards" not in settings and (is_old or new_counters):
@@ -64,8 +69,8 @@ def find(namespace: str, name: str) -> Conversation[Found]:
         # servers reply in any order, so read the settings again.
         (settings,) = yield Query([("HGETALL", new.settings)])
     if is_old and "shards" not in settings:
-        return Found(old, settings, old_counters)
-    return Found(new, settings, new_counters)
+        return Found(old, settings, old_counters, dict(records))
+    return Found(new, settings, new_counters, dict(records))
 
 
 class Selection(NamedTuple):
@@ -108,8 +113,9 @@ def select(found: Found, max_variants: int | None = None) -> Selection:
     left_out = 0
     if max_variants is not None:
         first = found.settings.get("first_goal")
-        primary = definition.primary_goal or first or min(goals, default=None)
-        goals = [goal for goal in goals if goal == primary]
+        # Several primary goals decide together.
+        primary = definition.primary_goals or (first or min(goals, default=None),)
+        goals = [goal for goal in goals if goal in primary]
         if not definition.is_declared:
             left_out = max(0, len(labels) - max_variants)
             intended = {definition.baseline, *(definition.weights or ())}
@@ -178,4 +184,5 @@ def _experiment(
         variants_left_out=selection.left_out,
         first_goal=found.settings.get("first_goal"),
         is_salted="salt" in found.settings,
+        records=found.records,
     )

@@ -26,7 +26,14 @@ from gimel.backend.results.posterior import (
     posterior_of,
     summarise_posteriors,
 )
-from gimel.backend.results.verdict import Evidence, Verdict, judge
+from gimel.backend.results.roles import GuardrailState, guardrail_states
+from gimel.backend.results.verdict import (
+    Aim,
+    Design,
+    Evidence,
+    Verdict,
+    judge,
+)
 
 _Key = TypeVar("_Key")
 
@@ -37,6 +44,7 @@ SRM_ALPHA = 0.001
 _SRM_MIN_EXPECTED = 50
 # A rate may exceed 1 by this many standard errors of counting and still be a proportion.
 _PROPORTION_TOLERANCE = 4
+_NO_DESIGN = Design()
 
 
 class VariantResult(TypedDict):
@@ -68,10 +76,14 @@ class GoalResult(TypedDict):
     """One goal: its kind, its verdict and its variants, sorted by label.
 
     A visitor reaches a goal of the kind `unique` at most once, and a `total` any number of times.
+    `guardrail` says of each variant whether it keeps within the margin; None for other roles.
     """
 
     goal: str
     kind: GoalKind
+    role: str
+    better: str
+    guardrail: dict[str, GuardrailState] | None
     verdict: Verdict
     results: list[VariantResult]
 
@@ -128,6 +140,7 @@ def analyse(
     equivalence: float | None = None,
     totals: Collection[str] = (),
     excluded: Collection[str] = (),
+    design: Design = _NO_DESIGN,
 ) -> Analysis:
     """Return the sample ratio of an experiment, and the results of each goal, sorted by name.
 
@@ -139,25 +152,49 @@ def analyse(
     no part in the sample-ratio test. A lift within ±`equivalence` is too small to matter. `totals`
     names the goals that a visitor may reach many times. A goal with clearly more conversions than
     visitors is a total even if it is not named. `excluded` variants appear with their counts and
-    take no part in any test.
+    take no part in any test. `design`: the plan, and the roles of the goals.
     """
     included = {label: count for label, count in trials.items() if label not in excluded}
     srm = sample_ratio(included, relative_error, weights)
-    goal_results: list[GoalResult] = []
+    found: dict[str, tuple[dict[str, Arm], Evidence]] = {}
     for goal, successes in sorted(goals.items()):
         arms = _arms_of(trials, successes, relative_error, goal in totals)
         included_arms = {label: arm for label, arm in arms.items() if label in included}
-        comparisons = _compare_with_baseline(included_arms, baseline)
-        evidence = Evidence(included_arms, baseline, comparisons, srm["alarm"], equivalence)
-        goal_results.append(
-            {
-                "goal": goal,
-                "kind": _kind_of(arms),
-                "verdict": judge(evidence),
-                "results": _variant_results(arms, included_arms, baseline, comparisons),
-            }
+        evidence = Evidence(
+            included_arms,
+            baseline,
+            _compare_with_baseline(included_arms, baseline),
+            srm["alarm"],
+            equivalence,
+            design.aims.get(goal, Aim()),
         )
-    return {"srm": srm, "goals": goal_results}
+        if design.final and goal in design.final.goals:
+            final = design.final
+            at_end = _arms_of(final.trials, final.goals[goal], relative_error, goal in totals)
+            at_end = {label: arm for label, arm in at_end.items() if label in included}
+            tests = _compare_with_baseline(at_end, baseline)
+            evidence = evidence._replace(final_arms=at_end, final_comparisons=tests)
+        found[goal] = arms, evidence
+    verdicts = judge({goal: evidence for goal, (_, evidence) in found.items()}, design)
+    return {
+        "srm": srm,
+        "goals": [_goal_result(goal, *found[goal], verdicts[goal]) for goal in found],
+    }
+
+
+def _goal_result(
+    goal: str, arms: dict[str, Arm], evidence: Evidence, verdict: Verdict
+) -> GoalResult:
+    aim = evidence.aim
+    return {
+        "goal": goal,
+        "kind": _kind_of(arms),
+        "role": aim.role,
+        "better": aim.better,
+        "guardrail": guardrail_states(evidence) if aim.role == "guardrail" else None,
+        "verdict": verdict,
+        "results": _variant_results(arms, evidence.arms, evidence.baseline, evidence.comparisons),
+    }
 
 
 def compare_all_pairs(

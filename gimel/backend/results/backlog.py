@@ -1,11 +1,12 @@
 """The sentence of a verdict that events which are not counted yet can change."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import inf, log1p
 from typing import Any
 
 from gimel.backend.queue import Backlog
+from gimel.backend.results.record import IsPending
 from gimel.backend.wire import MAX_BATCH
 
 # n more events move the log of one rate by at most log(1 + n / conversions). The factor covers that
@@ -22,15 +23,32 @@ def note_backlog(experiment: dict[str, Any], namespace: str, backlog: Backlog) -
     events wait, each message may hold the most events that a message can.
     """
     messages = backlog.waiting.messages
+    events = _events(namespace, experiment["experiment"], backlog)
     if backlog.events is None:
-        events = messages * MAX_BATCH
         wait, end = _wait("message", messages), ". They may change this verdict."
     else:
-        events = backlog.events.get(_name_of(namespace, experiment["experiment"]), 0)
         wait, end = _wait("event", events), ", enough to change this verdict."
     for goal in experiment["goals"]:
-        if events and may_change(goal, experiment["equivalence"], events):
+        is_fixed = goal["verdict"].get("recorded") is not None
+        if events and not is_fixed and may_change(goal, experiment["equivalence"], events):
             goal["verdict"]["reason"] += f" But {wait} to be counted{end}"
+
+
+def pending_in(namespace: str, backlog: Backlog) -> IsPending:
+    """Return a function that says whether waiting events can change the verdict on a goal."""
+
+    def is_pending(experiment: str, goal: Mapping[str, Any], equivalence: float | None) -> bool:
+        events = _events(namespace, experiment, backlog)
+        return events > 0 and may_change(goal, equivalence, events)
+
+    return is_pending
+
+
+def _events(namespace: str, experiment: str, backlog: Backlog) -> int:
+    """Return how many events of the experiment wait, or at most wait."""
+    if backlog.events is None:
+        return backlog.waiting.messages * MAX_BATCH
+    return backlog.events.get(_name_of(namespace, experiment), 0)
 
 
 def _wait(noun: str, number: int) -> str:
@@ -42,7 +60,7 @@ def _name_of(namespace: str, experiment: str) -> str:
     return json.dumps([namespace, experiment], ensure_ascii=False, separators=(",", ":"))
 
 
-def may_change(goal: dict[str, Any], equivalence: float | None, events: int) -> bool:
+def may_change(goal: Mapping[str, Any], equivalence: float | None, events: int) -> bool:
     """Return whether so many more events can change the verdict on a goal, if it makes a claim."""
     verdict = goal["verdict"]
     if verdict["state"] not in ("winner", "loser", "no_difference"):
@@ -52,7 +70,7 @@ def may_change(goal: dict[str, Any], equivalence: float | None, events: int) -> 
     return shift >= min(_distances(goal, equivalence), default=0.0)
 
 
-def _distances(goal: dict[str, Any], equivalence: float | None) -> Iterator[float]:
+def _distances(goal: Mapping[str, Any], equivalence: float | None) -> Iterator[float]:
     """Yield by how much the log lifts may move before the verdict becomes another one."""
     rows, verdict = goal["results"], goal["verdict"]
     intervals = [row["lift_interval_always_valid"] for row in rows]

@@ -1,11 +1,18 @@
 """The counts of one experiment as read from Redis, and the answer of `GET /experiment`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from gimel.backend.counting.exact import EXACT
 from gimel.backend.counting.hyperloglog import HYPERLOGLOG, relative_error
 from gimel.backend.experiment.definition import Definition
+
+if TYPE_CHECKING:
+    from gimel.backend.results.analysis import Analysis
+    from gimel.backend.results.decision import FinalLook
+    from gimel.backend.results.verdict import Design
 
 # A variant with a smaller share of the largest variant's visitors is probably a typo or a prank.
 _NEGLIGIBLE_SHARE = 0.01
@@ -21,6 +28,7 @@ class ExperimentCounts:
     `goal:variant`, that can be read in more than one way. `has_events` is whether any event was
     counted, `variants_left_out` how many variants a summary leaves out. `first_goal` is the goal
     that an undeclared experiment saw first. `is_salted`: what it counts is hashed with a secret.
+    `records` holds its final look and its first verdicts, see `record`.
     """
 
     name: str
@@ -34,6 +42,7 @@ class ExperimentCounts:
     variants_left_out: int = 0
     first_goal: str | None = None
     is_salted: bool = False
+    records: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exists(self) -> bool:
@@ -91,13 +100,38 @@ class ExperimentCounts:
             return None
         return {label: weight for label, weight in weights.items() if label not in left_out}
 
-    def describe(self) -> dict[str, Any]:
-        """Return the settings, counts and inference in the fields of `GET /experiment`."""
+    @property
+    def primary_goals(self) -> tuple[str, ...]:
+        """The goals that decide, together."""
+        if self.settings.is_declared:
+            return self.settings.primary_goals
+        return (self.primary_goal,) if self.primary_goal is not None else ()
+
+    @property
+    def visitors(self) -> int:
+        """The visitors of the variants that take part, all together."""
+        left_out = self.negligible_variants
+        return sum(count for label, count in self.trials.items() if label not in left_out)
+
+    @property
+    def planned_visitors(self) -> int | None:
+        """The plan, which only an experiment that was declared before its first event has."""
+        return None if self.settings.declared_late else self.settings.planned_visitors
+
+    @property
+    def final_look(self) -> "FinalLook | None":
+        """The counts that were frozen when the plan was fulfilled."""
+        from gimel.backend.results.record import final_look_of
+
+        return final_look_of(self)
+
+    def analyse(self, now: datetime | None = None) -> "Analysis":
+        """Return the inference from these counts. `now` and `created_at` give the pace."""
         # The import costs a cold start 7 ms, and events need no inference.
         from gimel.backend.results.analysis import analyse
 
-        baseline, negligible = self.baseline, self.negligible_variants
-        analysis = analyse(
+        baseline = self.baseline
+        return analyse(
             self.trials,
             self.goals,
             baseline=baseline,
@@ -105,8 +139,42 @@ class ExperimentCounts:
             weights=self._weights,
             equivalence=self.settings.equivalence,
             totals=self.settings.totals,
-            excluded=negligible - {baseline},
+            excluded=self.negligible_variants - {baseline},
+            design=self._design(now or datetime.now(UTC)),
         )
+
+    def _design(self, now: datetime) -> "Design":
+        from gimel.backend.results.pace import pace_of
+        from gimel.backend.results.verdict import Aim, Design
+
+        aims = {goal: Aim("secondary") for goal in self.goals}
+        if self.settings.is_declared:
+            aims |= {
+                goal.name: Aim(goal.role, goal.better, goal.margin) for goal in self.settings.goals
+            }
+        elif self.primary_goal is not None:
+            aims[self.primary_goal] = Aim()
+        begun = [(datetime.fromisoformat(self.created_at), 0)] if self.created_at else []
+        return Design(
+            planned_visitors=self.planned_visitors,
+            aims=aims,
+            final=self.final_look,
+            pace=pace_of([*begun, (now, self.visitors)]),
+            is_running=self.settings.state == "running",
+        )
+
+    def describe(self, analysis: "Analysis | None" = None) -> dict[str, Any]:
+        """Return the settings, counts and inference in the fields of `GET /experiment`.
+
+        `analysis` is what `analyse` returned. Nothing is recorded: `record.describe` does that.
+        """
+        from gimel.backend.results.record import show_record
+        from gimel.backend.results.roles import complete
+
+        analysis = analysis or self.analyse()
+        baseline, negligible, final = self.baseline, self.negligible_variants, self.final_look
+        goals = [goal | {"verdict": show_record(self, goal)} for goal in analysis["goals"]]
+        complete(goals, self.primary_goals)
         return {
             "experiment": self.name,
             "declared": self.settings.is_declared,
@@ -115,6 +183,11 @@ class ExperimentCounts:
             "baseline": baseline,
             "primary_goal": self.primary_goal,
             "equivalence": self.settings.equivalence,
+            "plan": self.planned_visitors
+            and {
+                "visitors": self.planned_visitors,
+                "final_look": final and {"at": final.at, "visitors": final.visitors},
+            },
             "variants": [
                 {"label": label, "trials": count, "stray": label in negligible}
                 for label, count in sorted(self.trials.items())
@@ -128,5 +201,6 @@ class ExperimentCounts:
             "ambiguous": self.ambiguous,
             "salted": self.is_salted,
             "definition": self.settings.describe() if self.settings.is_declared else None,
-            **analysis,
+            "srm": analysis["srm"],
+            "goals": goals,
         }

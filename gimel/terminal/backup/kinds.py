@@ -35,6 +35,7 @@ KINDS = {
     "<ns>:<experiment>:deleted": "set",
     "<ns>:<experiment>:settings": "hash",
     "<ns>:<experiment>:changes": "list",
+    "<ns>:<experiment>:verdicts": "hash",
     "<ns>:<experiment>:counter_keys": "set",
     _COUNTER: "string",
     f"{_COUNTER}#<i>": "string",
@@ -66,6 +67,7 @@ def _of_experiment(keys: Keys, key: str, type: str) -> dict[str, str]:
     found = {
         keys.settings: "<ns>:<experiment>:settings",
         keys.changes: "<ns>:<experiment>:changes",
+        keys.verdicts: "<ns>:<experiment>:verdicts",
         keys.deleted_parts: "<ns>:<experiment>:deleted",
         keys.counters: "<ns>:<experiment>:counter_keys",
         keys.counters_of_namespace: "<ns>:counter_keys",

@@ -1,0 +1,202 @@
+"""The record of an experiment: the counts of its plan's final look, and its first verdicts.
+
+The first decisive verdict on a goal is written once and stays. Later reads show it, and beside it
+what happened since. `describe` is the door: `GET /experiment`, `GET /experiments` and whatever else
+looks at counts call it, and it writes only what is new. Of several processes that write at the same
+time, the first wins, and all show what it wrote.
+
+A field of the record names what was asked: the experiment's beginning, and for a verdict also the
+goal with its role, kind and direction, the baseline and the equivalence. If an owner changes one of
+these, the question is another one, and so is the record.
+"""
+
+import json
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from redis.exceptions import ResponseError
+
+from gimel.backend.counting.keys import ExperimentName, Keys
+from gimel.backend.log import log
+from gimel.backend.redis.connection import Connection
+from gimel.backend.redis.errors import MOVED
+from gimel.backend.results import sentences
+from gimel.backend.results.decision import FinalLook
+from gimel.backend.results.verdict import DECISIVE
+
+if TYPE_CHECKING:
+    from gimel.backend.results.analysis import Analysis, GoalResult
+    from gimel.backend.results.counts import ExperimentCounts
+
+Fields = Mapping[str, str]
+# Says of a goal whether events that are not counted yet can change its verdict
+IsPending = Callable[[str, "GoalResult", float | None], bool]
+
+_REMAINING = ("visitors_needed", "visitors_needed_range", "days_needed")
+_KEPT = ("state", "winner", "variant", "interval", "lift", "lift_expected", "reason")
+
+
+def describe(
+    connection: Connection,
+    namespace: str,
+    experiments: "Iterable[ExperimentCounts]",
+    whole: "Callable[[str], ExperimentCounts]",
+    is_pending: IsPending = lambda experiment, goal, equivalence: False,
+) -> list[dict[str, Any]]:
+    """Return each experiment in the fields of `GET /experiment`. Record what is new.
+
+    `whole` reads an experiment with all its goals: a summary is not enough for a final look. A
+    verdict that waiting events can change is not recorded yet. Raises redis.RedisError.
+    """
+    now = datetime.now(UTC)
+    # A connection that streams counts writes nothing, so take them all first.
+    seen = [(found, found.analyse(now)) for found in experiments]
+    return [
+        _describe(connection, namespace, found, analysis, now, whole, is_pending)
+        for found, analysis in seen
+    ]
+
+
+def _describe(
+    connection: Connection,
+    namespace: str,
+    found: "ExperimentCounts",
+    analysis: "Analysis",
+    now: datetime,
+    whole: "Callable[[str], ExperimentCounts]",
+    is_pending: IsPending,
+) -> dict[str, Any]:
+    name = namespace, found.name
+    if is_final_look(found):
+        counts = whole(found.name)
+        records = _write(connection, name, {_final_field(found): _frozen(counts, now)})
+        if records is None:
+            return _withheld(found.describe(analysis), (*DECISIVE, "keep_collecting"))
+        found = replace(found, records=records)
+        analysis = found.analyse(now)
+    # A summary without some variants corrects for too few of them.
+    if not found.variants_left_out and (new := new_verdicts(found, analysis, now, is_pending)):
+        records = _write(connection, name, new)
+        if records is None:
+            return _withheld(found.describe(analysis), DECISIVE)
+        found = replace(found, records=records)
+    return found.describe(analysis)
+
+
+def _write(connection: Connection, experiment: ExperimentName, fields: Fields) -> Fields | None:
+    """Write fields that are missing. Return the whole record; None if Redis refuses it."""
+    key = Keys(*experiment).verdicts
+    commands = [("HSETNX", key, *field) for field in fields.items()]
+    try:
+        *_, records = connection.execute([*commands, ("HGETALL", key)])
+    except MOVED:
+        raise
+    except ResponseError as error:
+        log("error", record=type(error).__name__)
+        return None
+    return dict(records)
+
+
+def is_final_look(found: "ExperimentCounts") -> bool:
+    """Return whether these are the first counts that fulfil the plan."""
+    plan = found.planned_visitors
+    return plan is not None and found.final_look is None and found.visitors >= plan
+
+
+def new_verdicts(
+    found: "ExperimentCounts",
+    analysis: "Analysis",
+    now: datetime,
+    is_pending: IsPending = lambda experiment, goal, equivalence: False,
+) -> dict[str, str]:
+    """Return the fields that record the decisive verdicts which no field has yet."""
+    equivalence = found.settings.equivalence
+    return {
+        field: _recorded(found, goal, now)
+        for goal in analysis["goals"]
+        if goal["verdict"]["state"] in DECISIVE
+        and (field := _verdict_field(found, goal)) not in found.records
+        and not is_pending(found.name, goal, equivalence)
+    }
+
+
+def _final_field(found: "ExperimentCounts") -> str:
+    return f"final {found.created_at or ''}"
+
+
+def _verdict_field(found: "ExperimentCounts", goal: "GoalResult") -> str:
+    asked = [found.created_at, found.baseline, found.settings.equivalence]
+    asked += [goal[part] for part in ("role", "kind", "better", "goal")]
+    return f"verdict {json.dumps(asked)}"
+
+
+def _frozen(found: "ExperimentCounts", now: datetime) -> str:
+    return json.dumps({"at": _time(now), "trials": found.trials, "goals": found.goals})
+
+
+def final_look_of(found: "ExperimentCounts") -> FinalLook | None:
+    """Return the recorded final look of an experiment."""
+    text = found.records.get(_final_field(found))
+    if text is None:
+        return None
+    look = json.loads(text)
+    return FinalLook(look["at"], look["trials"], look["goals"])
+
+
+def _recorded(found: "ExperimentCounts", goal: "GoalResult", now: datetime) -> str:
+    """Return the record of a verdict. That of the final look is dated then."""
+    verdict: Mapping[str, Any] = goal["verdict"]
+    at, visitors = _time(now), found.visitors
+    if verdict["state"] == "inconclusive" and found.final_look:
+        at, visitors = found.final_look.at, found.final_look.visitors
+    kept = {field: verdict[field] for field in _KEPT}
+    return json.dumps({"at": at, "visitors": visitors} | kept)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def show_record(found: "ExperimentCounts", goal: "GoalResult") -> dict[str, Any]:
+    """Return the verdict on a goal as it is shown: the recorded one, with what happened since.
+
+    A sample-ratio alarm is shown in its place.
+    """
+    verdict: dict[str, Any] = dict(goal["verdict"])
+    text = found.records.get(_verdict_field(found, goal))
+    verdict["recorded"] = record = None if text is None else json.loads(text)
+    if record is None or verdict["state"] == "do_not_trust":
+        return verdict
+    sentence = sentences.since(
+        record["at"], record["visitors"], found.visitors, _clause(record, goal)
+    )
+    is_same = all(verdict[field] == record[field] for field in ("state", "winner"))
+    if not is_same and verdict["state"] in DECISIVE:
+        sentence += f" By now: {verdict['reason']}"
+    step = verdict["next_step"] if is_same else sentences.step_after(record, found.baseline or "")
+    verdict |= {field: record[field] for field in _KEPT}
+    verdict |= dict.fromkeys(_REMAINING)
+    return verdict | {"reason": f"{record['reason']} {sentence}", "next_step": step}
+
+
+def _clause(record: Mapping[str, Any], goal: "GoalResult") -> str:
+    """Return what the lift of the recorded variant is now, as part of a sentence."""
+    row = next((each for each in goal["results"] if each["label"] == record["variant"]), None)
+    if row is None or row["lift"] is None:
+        return ""
+    return sentences.lift_since(row["label"], row["lift"], row["lift_interval_always_valid"])
+
+
+def _withheld(described: dict[str, Any], states: Container[str]) -> dict[str, Any]:
+    """Return what is shown where Redis could not store the record: no new verdict decides."""
+    for goal in described["goals"]:
+        verdict = goal["verdict"]
+        if verdict["recorded"] is None and verdict["state"] in states:
+            verdict |= dict.fromkeys(("winner", "variant", "interval", "lift", "lift_expected"))
+            verdict |= dict.fromkeys(_REMAINING)
+            verdict["state"] = "keep_collecting"
+            verdict["reason"] = sentences.NOT_RECORDED
+            verdict["next_step"] = sentences.LET_REDIS_RECORD
+    return described
