@@ -76,13 +76,15 @@ def test_sample_size() -> None:
     printed = said(
         run("sample-size", "--rate", "0.2", "--lift", "0.25", "--visitors-per-day", "99")
     )
-    fixed, free = printed.splitlines()
+    planned, fixed, free = printed.splitlines()
     need = sample_size(0.2, 0.25, relative_error=0.0081 / 8)
+    assert need.planned
     assert need.fixed_horizon
     assert need.always_valid
     assert 1030 < need.fixed_horizon.per_variant < 1200
     assert need.fixed_horizon.total == 2 * need.fixed_horizon.per_variant
     for line, start, found in (
+        (planned, "With this as the plan", need.planned),
         (fixed, "One look, at the end", need.fixed_horizon),
         (free, "Any number of looks", need.always_valid),
     ):
@@ -91,7 +93,7 @@ def test_sample_size() -> None:
         assert line.endswith(
             f"  {found.per_variant:,} visitors per variant, {found.total:,} in total, {days} days"
         )
-    assert need.always_valid.total > need.fixed_horizon.total
+    assert need.always_valid.total > need.planned.total > need.fixed_horizon.total
 
 
 def test_sample_size_without_visitors_a_day_names_no_days() -> None:
@@ -100,7 +102,9 @@ def test_sample_size_without_visitors_a_day_names_no_days() -> None:
 
 def test_more_of_everything_needs_more_visitors() -> None:
     def visitors(*more: str) -> int:
-        printed = said(run("sample-size", "--rate", "0.1", "--lift", "0.1", *more))
+        _, printed = said(run("sample-size", "--rate", "0.1", "--lift", "0.1", *more)).split(
+            "\n", 1
+        )
         return int(printed.split(" in total")[0].split()[-1].replace(",", ""))
 
     least = visitors()
@@ -113,7 +117,7 @@ def test_more_of_everything_needs_more_visitors() -> None:
 def test_a_lift_that_the_counters_hide() -> None:
     small = ("sample-size", "--rate", "0.1", "--lift", "0.01")
     printed = said(run(*small, "--shards", "1"))
-    assert printed.count("no number is enough") == 2
+    assert printed.count("no number is enough") == 3
     assert "no number" not in said(run(*small, "--shards", "1024"))
 
 

@@ -31,15 +31,15 @@ def more_visitors(
 
     `visitors` have come so far, to all variants together.
     """
-    likely, fewest, most = (
-        _more(
-            test, abs(test.log_ratio) + shift * test.standard_error, relative_error, alpha, visitors
-        )
-        for shift in (0.0, _QUARTILE, -_QUARTILE)
-    )
-    if abs(test.z_score) < _PROMISING or fewest is None or most is None:
+    lift, error = abs(test.log_ratio), test.standard_error
+    likely = _more(test, lift, relative_error, alpha, visitors)
+    if likely is None or abs(test.z_score) < _PROMISING:
         return Remaining(likely, None)
-    return Remaining(likely, (fewest, most))
+    fewest, most = (
+        _more(test, lift + shift * error, relative_error, alpha, visitors)
+        for shift in (_QUARTILE, -_QUARTILE)
+    )
+    return Remaining(likely, None if fewest is None or most is None else (fewest, most))
 
 
 def _more(
