@@ -4,6 +4,7 @@ import pytest
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
+from gimel.client import Client
 from gimel.terminal.sample_size import power, sample_size
 from tests.support.commands import run, said
 from tests.support.inference import ONE_SHARD, SHARDS_64
@@ -156,3 +157,56 @@ def test_impossible_designs(wrong: tuple[str, str]) -> None:
     *usage, line = result.stderr.splitlines()
     assert usage[0].startswith("Usage: ")
     assert line.startswith("Error: ")
+
+
+class TestSave:
+    def declare(self, url: str, *more: str) -> None:
+        names = ("--variant", "blue", "--variant", "red", "--goal", "signup:primary")
+        assert said(run("create", "e", *names, *more, "--url", url))
+
+    def save(self, url: str) -> tuple[int, str]:
+        result = run("sample-size", "--rate", "0.2", "--lift", "0.25", "--save", "e", "--url", url)
+        return result.exit_code, result.output
+
+    def test_it_becomes_the_plan(self, url: str) -> None:
+        self.declare(url)
+        need = sample_size(0.2, 0.25, relative_error=SHARDS_64).planned
+        assert need
+        code, printed = self.save(url)
+        assert code == 0, printed
+        assert printed.splitlines()[-1] == f"e: planned for {need.total:,} visitors."
+        assert Client(url).experiment("e")["plan"]["visitors"] == need.total
+
+    def test_it_corrects_for_the_variants_and_primary_goals(self, url: str) -> None:
+        self.declare(url, "--variant", "green", "--goal", "paid:primary", "--goal", "share")
+        assert self.save(url)[0] == 0
+        need = sample_size(0.2, 0.25, variants=3, primary_goals=2, relative_error=SHARDS_64)
+        assert need.planned
+        assert Client(url).experiment("e")["plan"]["visitors"] == need.planned.total
+
+    def test_after_the_first_event_the_backend_refuses_it(self, url: str) -> None:
+        self.declare(url)
+        Client(url).track("e", "blue", "participate", "1")
+        code, printed = self.save(url)
+        assert code == 1
+        assert "planned_visitors cannot change after the first event" in printed
+        assert Client(url).experiment("e")["plan"] is None
+
+    def test_it_needs_a_declared_experiment(self, url: str) -> None:
+        Client(url).track("e", "blue", "participate", "1")
+        code, printed = self.save(url)
+        assert code == 1
+        assert "e is not declared: `gimel create` declares it" in printed
+
+    def test_unequal_weights_are_refused(self, url: str) -> None:
+        names = ("--variant", "blue=9", "--variant", "red=1", "--goal", "signup")
+        assert said(run("create", "e", *names, "--url", url))
+        code, printed = self.save(url)
+        assert code == 1
+        assert "unequal weights" in printed
+
+
+def test_the_plan_has_the_power_of_its_final_look() -> None:
+    need = sample_size(0.1, 0.05, relative_error=SHARDS_64).planned
+    assert need
+    assert power(0.1, 0.05, need.per_variant, 0.04, SHARDS_64) == pytest.approx(0.8, abs=1e-4)

@@ -157,11 +157,13 @@ class _Goal(NamedTuple):
 
     def judge(self) -> Verdict:
         evidence = self.evidence
+        if missing := without_participation(evidence.arms):
+            # It also explains an alarm.
+            state: State = "do_not_trust" if evidence.srm_alarm else "keep_collecting"
+            reason = sentences.no_participation(missing)
+            return _verdict(state, reason, sentences.SEND_PARTICIPATION)
         if evidence.srm_alarm:
             return _verdict("do_not_trust", sentences.MISMATCH, sentences.FIX_THE_SPLIT)
-        if missing := without_participation(evidence.arms):
-            reason = sentences.no_participation(missing)
-            return _verdict("keep_collecting", reason, sentences.SEND_PARTICIPATION)
         if obstacle := find_obstacle(evidence.arms, evidence.baseline):
             return _verdict("keep_collecting", obstacle, self._wait(None))
         return (
