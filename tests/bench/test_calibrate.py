@@ -5,7 +5,7 @@ The full form's tables stand in docs/statistics.md.
 
 import pytest
 
-from bench import calibrate, calibrate_rule
+from bench import calibrate
 from gimel.terminal.sample_size import power
 
 pytestmark = pytest.mark.slow
@@ -77,25 +77,3 @@ def test_counting_error_and_its_drift_are_within_what_is_supposed(bench):
     for _, error, supposed, correlation, least in rows:
         assert percent(error) <= percent(supposed) * 1.1
         assert float(correlation) > float(least)
-
-
-def test_the_decision_rule_keeps_its_error_and_most_of_the_power(bench, monkeypatch):
-    bench.looked = 400
-    monkeypatch.setattr(calibrate_rule, "CASES", ((16_000, 0.1), (672_000, 0.1)))
-    _, *rows = calibrate_rule.decision(bench)
-    rows = [row for row in rows if row[1] == calibrate_rule.RULE.name]
-    assert len(rows) == 2
-    for row in rows:
-        assert all(percent(cell) <= within(0.05, bench.looked) for cell in row[4:7]), row
-        assert float(row[3]) > 0.93, row
-        assert float(row[7]) < 1, row
-
-
-def test_what_to_expect_of_a_winner_is_nearer_to_the_truth(bench, monkeypatch):
-    bench.looked = 400
-    monkeypatch.setattr(calibrate_rule, "CASES", ((62_000, 0.1),))
-    _, *rows = calibrate_rule.expected_lift(bench)
-    for row in rows:
-        shown, expected = float(row[4]), float(row[5])
-        assert shown > 1.1, row
-        assert abs(expected - 1) < abs(shown - 1), row

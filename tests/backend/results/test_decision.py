@@ -7,7 +7,7 @@ import pytest
 from scipy import integrate, stats
 from statsmodels.stats.multitest import multipletests
 
-from gimel.backend.results.comparison import Arm, Comparison, boundary, compare
+from gimel.backend.results.comparison import Comparison, boundary
 from gimel.backend.results.decision import (
     ANY_TIME_ALPHA,
     FINAL_ALPHA,
@@ -17,7 +17,6 @@ from gimel.backend.results.decision import (
     normal_quantile,
     shrinkage,
 )
-from tests.support.inference import SHARDS_64
 
 
 def at(z: float, visitors: int = 10_000) -> Comparison:
@@ -143,23 +142,3 @@ class TestShrinkage:
         assert all(0 < low < high < 1 for low, high in pairwise(factors[:-1]))
         assert factors[-1] == pytest.approx(factors[-2], abs=0.01)
         assert shrinkage(-2.0) == shrinkage(2.0)
-
-
-def test_the_vectorised_comparison_of_the_simulation_is_the_products():
-    import numpy as np
-
-    from bench.calibrate_rule import RULE, Paths
-    from bench.calibrate_rule import compare as on_arrays
-
-    counts = (5200, 50_000, 5000, 49_800)
-    x_b, n_b, x_a, n_a = (np.array([[float(each)]]) for each in counts)
-    theirs = on_arrays((x_b, n_b), (x_a, n_a), SHARDS_64)
-    ours = compare(Arm(5200, 50_000, SHARDS_64), Arm(5000, 49_800, SHARDS_64))
-    assert theirs.log_ratio[0, 0] == pytest.approx(ours.log_ratio)
-    assert theirs.standard_error[0, 0] == pytest.approx(ours.standard_error)
-    assert theirs.time[0, 0] == pytest.approx(ours.time)
-    for z in (2.0, 2.06, 3.5, 3.65):
-        one = Paths(*(np.full((1, 300), each) for each in (z * 0.05, 0.05, 10_000.0)))
-        final = {("g", "b"): at(z)}
-        found = decide(final, planned_visitors=10_000, final=final)["g", "b"]
-        assert (RULE.first(one, 10_000)[0] < 300) == found.is_significant
