@@ -61,9 +61,12 @@ def _name_of(namespace: str, experiment: str) -> str:
 
 
 def may_change(goal: Mapping[str, Any], equivalence: float | None, events: int) -> bool:
-    """Return whether so many more events can change the verdict on a goal, if it makes a claim."""
+    """Return whether so many more events can change the verdict on a goal, if it makes a claim.
+
+    They cannot change the counts of the final look.
+    """
     verdict = goal["verdict"]
-    if verdict["state"] not in ("winner", "loser", "no_difference"):
+    if verdict["look"] == "final" or verdict["state"] not in ("winner", "loser", "no_difference"):
         return False
     fewest = min(row["successes"] for row in goal["results"])
     shift = _SAFETY * log1p(events / fewest) if fewest else inf

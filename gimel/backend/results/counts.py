@@ -154,14 +154,21 @@ class ExperimentCounts:
             }
         elif self.primary_goal is not None:
             aims[self.primary_goal] = Aim()
-        begun = [(datetime.fromisoformat(self.created_at), 0)] if self.created_at else []
         return Design(
             planned_visitors=self.planned_visitors,
             aims=aims,
             final=self.final_look,
-            pace=pace_of([*begun, (now, self.visitors)]),
+            pace=pace_of([*self._begun(), (now, self.visitors)]),
             is_running=self.settings.state == "running",
         )
+
+    def _begun(self) -> list[tuple[datetime, int]]:
+        """Return when the experiment began, without visitors, if that is known."""
+        try:
+            begun = datetime.fromisoformat(self.created_at or "")
+        except ValueError:
+            return []
+        return [(begun, 0)] if begun.tzinfo else []
 
     def describe(self, analysis: "Analysis | None" = None) -> dict[str, Any]:
         """Return the settings, counts and inference in the fields of `GET /experiment`.

@@ -77,11 +77,11 @@ def decide(
     tuned_to = planned_visitors * 2 / variants
     found = {}
     p_values = {key: any_time_p_value(test, tuned_to) for key, test in tests.items()}
-    for key, (p_value, steps) in _corrected(p_values, size).items():
+    for key, (p_value, steps) in _corrected(p_values, size, ANY_TIME_ALPHA).items():
         half_width = any_time_boundary(tests[key].time, ANY_TIME_ALPHA / steps, tuned_to)
         found[key] = _finding(tests[key], p_value, ANY_TIME_ALPHA, half_width)
     p_values = {key: test.p_value for key, test in (final or {}).items()}
-    for key, (p_value, steps) in _corrected(p_values, size).items():
+    for key, (p_value, steps) in _corrected(p_values, size, FINAL_ALPHA).items():
         half_width = normal_quantile(FINAL_ALPHA / steps / 2)
         at_end = _finding((final or {})[key], p_value, FINAL_ALPHA, half_width, is_final=True)
         if at_end.is_significant or key not in found or not found[key].is_significant:
@@ -100,7 +100,7 @@ def _always_valid(tests: Mapping[Key, Comparison], size: int) -> dict[Key, Findi
             is_final=False,
             interval=tests[key].lift_interval_always_valid,
         )
-        for key, (p_value, _) in _corrected(p_values, size).items()
+        for key, (p_value, _) in _corrected(p_values, size, ALPHA).items()
     }
 
 
@@ -120,17 +120,21 @@ def interval_of(test: Comparison, standard_errors: float) -> Interval | None:
     return expm1(test.log_ratio - half_width), expm1(test.log_ratio + half_width)
 
 
-def _corrected(p_values: Mapping[Key, float], size: int) -> dict[Key, tuple[float, int]]:
-    """Return each p-value after Holm's correction, and the number that it was multiplied by.
+def _corrected(
+    p_values: Mapping[Key, float], size: int, alpha: float
+) -> dict[Key, tuple[float, int]]:
+    """Return each p-value after Holm's correction, and the number by which its alpha is divided.
 
-    Comparisons without counts have the p-value 1.
+    Comparisons without counts have the p-value 1. All that are not rejected share the alpha of the
+    first of them, so their intervals hold together.
     """
-    keys = list(p_values)
-    missing = max(0, size - len(keys))
-    adjusted = holm([*p_values.values(), *[1.0] * missing])
-    ranked = sorted(keys, key=lambda key: p_values[key])
-    steps = {key: len(keys) + missing - rank for rank, key in enumerate(ranked)}
-    return {key: (p_value, steps[key]) for key, p_value in zip(keys, adjusted, strict=False)}
+    keys, whole = list(p_values), max(size, len(p_values))
+    p_values_adjusted = holm([*p_values.values(), *[1.0] * (whole - len(keys))])
+    adjusted = dict(zip(keys, p_values_adjusted, strict=False))
+    rejected = sorted((key for key in keys if adjusted[key] < alpha), key=lambda key: p_values[key])
+    steps = {key: whole - rank for rank, key in enumerate(rejected)}
+    left = max(1, whole - len(rejected))
+    return {key: (p_value, steps.get(key, left)) for key, p_value in adjusted.items()}
 
 
 # The any-time part: the Gaussian-mixture confidence sequence of `comparison.boundary`, tuned to be

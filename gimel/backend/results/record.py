@@ -1,8 +1,8 @@
 """The record of an experiment: the counts of its plan's final look, and its first verdicts.
 
 The first decisive verdict on a goal is written once and stays. Later reads show it, and beside it
-what happened since. `describe` is the door: `GET /experiment`, `GET /experiments` and whatever else
-looks at counts call it, and it writes only what is new. Of several processes that write at the same
+what happened since. The routes call `describe`, and whatever else looks at counts calls `observe`.
+Both write only what is new. Of several processes that write at the same
 time, the first wins, and all show what it wrote.
 
 A field of the record names what was asked: the experiment's beginning, and for a verdict also the
@@ -11,10 +11,10 @@ these, the question is another one, and so is the record.
 """
 
 import json
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import ResponseError
 
@@ -34,8 +34,36 @@ Fields = Mapping[str, str]
 # Says of a goal whether events that are not counted yet can change its verdict
 IsPending = Callable[[str, "GoalResult", float | None], bool]
 
+_FIGURES = ("winner", "variant", "interval", "lift", "lift_expected", "look")
 _REMAINING = ("visitors_needed", "visitors_needed_range", "days_needed")
-_KEPT = ("state", "winner", "variant", "interval", "lift", "lift_expected", "reason")
+_KEPT = ("state", "winner", "variant", "interval", "lift", "lift_expected", "look", "reason")
+
+
+class Observed(NamedTuple):
+    """An experiment that was looked at, with its record as it is in Redis now.
+
+    `withheld`: the states that are not shown, because Redis could not store their record.
+    """
+
+    found: "ExperimentCounts"
+    analysis: "Analysis"
+    withheld: Collection[str] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """Return the experiment in the fields of `GET /experiment`."""
+        described = self.found.describe(self.analysis)
+        for goal in described["goals"]:
+            verdict = goal["verdict"]
+            if verdict["recorded"] is None and verdict["state"] in self.withheld:
+                verdict |= dict.fromkeys((*_FIGURES, *_REMAINING))
+                verdict["state"] = "keep_collecting"
+                verdict["reason"] = sentences.NOT_RECORDED
+                verdict["next_step"] = sentences.LET_REDIS_RECORD
+        return described
+
+
+def _never(experiment: str, goal: "GoalResult", equivalence: float | None) -> bool:
+    return False
 
 
 def describe(
@@ -43,7 +71,7 @@ def describe(
     namespace: str,
     experiments: "Iterable[ExperimentCounts]",
     whole: "Callable[[str], ExperimentCounts]",
-    is_pending: IsPending = lambda experiment, goal, equivalence: False,
+    is_pending: IsPending = _never,
 ) -> list[dict[str, Any]]:
     """Return each experiment in the fields of `GET /experiment`. Record what is new.
 
@@ -52,37 +80,46 @@ def describe(
     """
     now = datetime.now(UTC)
     # A connection that streams counts writes nothing, so take them all first.
-    seen = [(found, found.analyse(now)) for found in experiments]
+    seen = [Observed(found, found.analyse(now)) for found in experiments]
     return [
-        _describe(connection, namespace, found, analysis, now, whole, is_pending)
-        for found, analysis in seen
+        _observe(connection, namespace, each, now, whole, is_pending).describe() for each in seen
     ]
 
 
-def _describe(
+def observe(connection: Connection, namespace: str, found: "ExperimentCounts") -> Observed:
+    """Record what is new about an experiment, all of whose goals were counted.
+
+    Raises redis.RedisError.
+    """
+    now = datetime.now(UTC)
+    seen = Observed(found, found.analyse(now))
+    return _observe(connection, namespace, seen, now, lambda name: found, _never)
+
+
+def _observe(
     connection: Connection,
     namespace: str,
-    found: "ExperimentCounts",
-    analysis: "Analysis",
+    seen: Observed,
     now: datetime,
     whole: "Callable[[str], ExperimentCounts]",
     is_pending: IsPending,
-) -> dict[str, Any]:
+) -> Observed:
+    found, analysis, _ = seen
     name = namespace, found.name
     if is_final_look(found):
         counts = whole(found.name)
         records = _write(connection, name, {_final_field(found): _frozen(counts, now)})
         if records is None:
-            return _withheld(found.describe(analysis), (*DECISIVE, "keep_collecting"))
+            return Observed(found, analysis, (*DECISIVE, "keep_collecting"))
         found = replace(found, records=records)
         analysis = found.analyse(now)
     # A summary without some variants corrects for too few of them.
     if not found.variants_left_out and (new := new_verdicts(found, analysis, now, is_pending)):
         records = _write(connection, name, new)
         if records is None:
-            return _withheld(found.describe(analysis), DECISIVE)
+            return Observed(found, analysis, DECISIVE)
         found = replace(found, records=records)
-    return found.describe(analysis)
+    return Observed(found, analysis)
 
 
 def _write(connection: Connection, experiment: ExperimentName, fields: Fields) -> Fields | None:
@@ -109,7 +146,7 @@ def new_verdicts(
     found: "ExperimentCounts",
     analysis: "Analysis",
     now: datetime,
-    is_pending: IsPending = lambda experiment, goal, equivalence: False,
+    is_pending: IsPending,
 ) -> dict[str, str]:
     """Return the fields that record the decisive verdicts which no field has yet."""
     equivalence = found.settings.equivalence
@@ -149,7 +186,7 @@ def _recorded(found: "ExperimentCounts", goal: "GoalResult", now: datetime) -> s
     """Return the record of a verdict. That of the final look is dated then."""
     verdict: Mapping[str, Any] = goal["verdict"]
     at, visitors = _time(now), found.visitors
-    if verdict["state"] == "inconclusive" and found.final_look:
+    if verdict["look"] == "final" and found.final_look:
         at, visitors = found.final_look.at, found.final_look.visitors
     kept = {field: verdict[field] for field in _KEPT}
     return json.dumps({"at": at, "visitors": visitors} | kept)
@@ -173,9 +210,10 @@ def show_record(found: "ExperimentCounts", goal: "GoalResult") -> dict[str, Any]
         record["at"], record["visitors"], found.visitors, _clause(record, goal)
     )
     is_same = all(verdict[field] == record[field] for field in ("state", "winner"))
+    step = verdict["next_step"] if is_same else sentences.step_after(record, found.baseline or "")
     if not is_same and verdict["state"] in DECISIVE:
         sentence += f" By now: {verdict['reason']}"
-    step = verdict["next_step"] if is_same else sentences.step_after(record, found.baseline or "")
+        step = sentences.FIND_OUT
     verdict |= {field: record[field] for field in _KEPT}
     verdict |= dict.fromkeys(_REMAINING)
     return verdict | {"reason": f"{record['reason']} {sentence}", "next_step": step}
@@ -187,16 +225,3 @@ def _clause(record: Mapping[str, Any], goal: "GoalResult") -> str:
     if row is None or row["lift"] is None:
         return ""
     return sentences.lift_since(row["label"], row["lift"], row["lift_interval_always_valid"])
-
-
-def _withheld(described: dict[str, Any], states: Container[str]) -> dict[str, Any]:
-    """Return what is shown where Redis could not store the record: no new verdict decides."""
-    for goal in described["goals"]:
-        verdict = goal["verdict"]
-        if verdict["recorded"] is None and verdict["state"] in states:
-            verdict |= dict.fromkeys(("winner", "variant", "interval", "lift", "lift_expected"))
-            verdict |= dict.fromkeys(_REMAINING)
-            verdict["state"] = "keep_collecting"
-            verdict["reason"] = sentences.NOT_RECORDED
-            verdict["next_step"] = sentences.LET_REDIS_RECORD
-    return described

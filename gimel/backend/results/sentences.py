@@ -146,10 +146,10 @@ def stop_inconclusive(baseline: str) -> str:
 
 def step_after(record: Mapping[str, Any], baseline: str) -> str:
     """Return the next step after a recorded verdict that the present counts do not repeat."""
-    if record["state"] == "winner":
-        return ship(record["winner"])
-    if record["state"] == "loser":
-        return keep(baseline)
+    if record["variant"] is not None:
+        step = ship(record["winner"]) if record["winner"] is not None else keep(baseline)
+        is_surprising = abs(record["lift"] or 0) > SURPRISING_LIFT
+        return f"{TWYMAN} {step}" if is_surprising else step
     return stop(baseline) if record["state"] == "no_difference" else stop_inconclusive(baseline)
 
 
@@ -176,8 +176,11 @@ def decide_by(goals: Sequence[str]) -> str:
 
 
 NOT_RECORDED = (
-    "A verdict was reached, but Redis could not record it, so it is not shown. Redis may be full, "
-    "or its user may not write."
+    "A verdict or the plan's final look is due, but Redis could not record it, so no verdict is "
+    "shown. Redis may be full, or its user may not write."
+)
+FIND_OUT = (
+    "Find out what changed before you act: the recorded verdict and the present counts disagree."
 )
 LET_REDIS_RECORD = "Give Redis more memory or the right to write, then read again."
 

@@ -34,6 +34,7 @@ _ENOUGH_FOR_TWYMAN = 1000
 State = Literal[
     "winner", "loser", "no_difference", "inconclusive", "keep_collecting", "do_not_trust"
 ]
+Look = Literal["any", "final"]
 DECISIVE: tuple[State, ...] = ("winner", "loser", "no_difference", "inconclusive")
 
 
@@ -43,6 +44,8 @@ class Verdict(TypedDict):
     `variant` is the one that the lifts are about: the winner, or the best of the losers.
     `interval` holds the lifts that the rule does not reject; without a `variant`, those of all
     variants together. `lift_expected` is less than `lift`, which is exaggerated at this moment.
+    `look` says which part of the rule a decisive verdict follows: looks at any time, or the final
+    one.
 
     `visitors_needed` is about how many more visitors a decision takes, all variants together: the
     rest of the plan, or an estimate that `visitors_needed_range` surrounds. It is None if that is
@@ -60,6 +63,7 @@ class Verdict(TypedDict):
     interval: Interval | None
     lift: float | None
     lift_expected: float | None
+    look: Look | None
     next_step: str
 
 
@@ -184,11 +188,12 @@ class _Goal(NamedTuple):
         if margin is None:
             return None
         z = normal_quantile(FINAL_ALPHA / 2)
-        always_valid = [
-            test.lift_interval_always_valid for test in self.evidence.comparisons.values()
-        ]
-        at_end = [interval_of(test, z) for test in self.evidence.final_comparisons.values()]
-        for intervals in (at_end, always_valid):
+        tests, final_tests = self.evidence.comparisons, self.evidence.final_comparisons
+        at_end = [interval_of(test, z) for test in final_tests.values()]
+        always_valid = [test.lift_interval_always_valid for test in tests.values()]
+        looks: tuple[tuple[Look, list[Interval | None]], ...]
+        looks = ("final", at_end), ("any", always_valid)
+        for look, intervals in looks:
             known = [each for each in intervals if each]
             hull = _hull(known) if known and len(known) == len(intervals) else None
             if hull and -margin <= hull[0] and hull[1] <= margin:
@@ -197,7 +202,7 @@ class _Goal(NamedTuple):
                     f"±{100 * margin:.3g}%, the range set as too small to matter."
                 )
                 step = sentences.stop(self._baseline)
-                return _verdict("no_difference", reason, step, interval=hull)
+                return _verdict("no_difference", reason, step, interval=hull, look=look)
         return None
 
     @property
@@ -258,6 +263,7 @@ class _Goal(NamedTuple):
             interval=finding.interval,
             lift=lift,
             lift_expected=expected,
+            look="final" if finding.is_final else "any",
         )
 
     def _lift(self, label: str) -> float | None:
@@ -285,7 +291,7 @@ class _Goal(NamedTuple):
         hull = _hull(known) if known and len(known) == len(at_end) else None
         reason = self._worse() + sentences.ruled_out(hull)
         step = sentences.stop_inconclusive(self._baseline)
-        return _verdict("inconclusive", reason, step, interval=hull)
+        return _verdict("inconclusive", reason, step, interval=hull, look="final")
 
     def _worse(self) -> str:
         """Return a sentence on the variants that do worse while others are undecided."""
@@ -334,10 +340,8 @@ class _Goal(NamedTuple):
         return found
 
     def _without_plan(self, opening: str, closest: str) -> Verdict:
-        arms, alpha = (
-            self.evidence.arms,
-            ALPHA / max(1, len(self.findings) - len(self._significant)),
-        )
+        arms = self.evidence.arms
+        alpha = ALPHA / max(1, len(self.findings) - len(self._significant))
         needed = more_visitors(
             self.evidence.comparisons[closest], arms[closest].relative_error, alpha, self._visitors
         )
@@ -364,6 +368,7 @@ def _verdict(
     interval: Interval | None = None,
     lift: float | None = None,
     lift_expected: float | None = None,
+    look: Look | None = None,
 ) -> Verdict:
     return {
         "state": state,
@@ -376,6 +381,7 @@ def _verdict(
         "interval": interval and (_round(interval[0]), _round(interval[1])),
         "lift": None if lift is None else _round(lift),
         "lift_expected": None if lift_expected is None else _round(lift_expected),
+        "look": look,
         "next_step": next_step,
     }
 

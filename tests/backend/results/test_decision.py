@@ -92,6 +92,15 @@ class TestCorrection:
                 assert found[key].is_significant == is_found
                 assert found[key].p_value == pytest.approx(end if found[key].is_final else any_look)
 
+    def test_what_is_not_found_is_ruled_out_together(self):
+        tests = {("g", "b"): at(1.0), ("g", "c"): at(-0.5), ("g", "d"): at(4.0)}
+        found = decide(tests, planned_visitors=10_000, variants=4, final=tests)
+        z = stats.norm.isf(FINAL_ALPHA / 2 / 2)
+        for key, score in ((("g", "b"), 1.0), (("g", "c"), -0.5)):
+            assert found[key].interval == pytest.approx(
+                [exp(0.05 * (score - z)) - 1, exp(0.05 * (score + z)) - 1]
+            )
+
     def test_a_comparison_without_counts_costs_as_much(self):
         tests = {("g", "b"): at(2.2)}
         alone = decide(tests, planned_visitors=10_000, final=tests)["g", "b"]
