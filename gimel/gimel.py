@@ -213,12 +213,12 @@ def _describe(
     def whole(name: str) -> "ExperimentCounts":
         return counters().read(namespace, [name])[0]
 
-    if not backlog or not backlog.waiting.messages:
-        return record.describe(connection(), namespace, found, whole)
-    is_pending = pending_in(namespace, backlog)
+    is_pending = pending_in(namespace, backlog) if backlog else None
     described = record.describe(connection(), namespace, found, whole, is_pending)
     for each in described:
-        note_backlog(each, namespace, backlog)
+        each["waiting_events"] = None
+        if backlog:
+            note_backlog(each, namespace, backlog)
     return described
 
 

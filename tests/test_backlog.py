@@ -42,6 +42,7 @@ def test_what_is_not_counted_yet(
         assert says["waiting"]["messages"] == 60
         assert 0 <= says["waiting"]["seconds"] < 60
         assert says["set_aside"] == {"messages": 0, "seconds": None, "seconds_left": None}
+    assert (found["waiting_events"], one["waiting_events"]) == (60, 60)
     for (goal,) in (found["goals"], one["goals"]):
         assert goal["verdict"]["winner"] == "b"
         assert goal["verdict"]["reason"].endswith(
@@ -52,6 +53,7 @@ def test_what_is_not_counted_yet(
     first, found = call("GET", "/experiments").body
     assert (first["meta"]["waiting"], first["meta"]["set_aside"]) == (None, None)
     assert found["goals"][0]["verdict"]["winner"] == "b"
+    assert found["waiting_events"] is None
 
 
 def test_results_say_it_first(url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -62,4 +64,5 @@ def test_results_say_it_first(url: str, monkeypatch: pytest.MonkeyPatch, tmp_pat
     printed = run("results", "--url", url).output
     assert printed.startswith("! 1 message with events waits to be counted")
     assert "\ne  running" in printed
+    assert "\n! 1 event of it waits to be counted\n" in printed
     assert "waits" not in run("results", "--url", url, "--json").output

@@ -15,7 +15,13 @@ from gimel.backend.counting.admission import BOT, Ignored
 from gimel.backend.counting.counters import Counters
 from gimel.backend.limits import PROBE_NAMESPACE
 from gimel.backend.log import log
-from gimel.backend.queue import EventQueue, NotQueuedError, Queue, decode
+from gimel.backend.queue import (
+    EventQueue,
+    NotQueuedError,
+    Queue,
+    decode,
+    is_confirmation,
+)
 from gimel.backend.redis.errors import AWAY, is_about_one_key
 from gimel.backend.wire import Event
 
@@ -90,19 +96,16 @@ class Intake:
     def count(self, events: Sequence[Event]) -> dict[int, str]:
         """Count events whose sender already has its answer.
 
-        Return {index: reason} for the events that a limit refuses, and for those whose keys cannot
-        be used. Ignored events are left out. Raises redis.RedisError if Redis as a whole fails.
+        Return {index: reason} for the events that do not count: those that are ignored, those that
+        a limit refuses, and those whose keys cannot be used. Raises redis.RedisError if Redis as a
+        whole fails.
         """
         refused: dict[int, str] = {}
         start = 0
         while start < len(events):
             end = start + _few_experiments(events[start:])
             part = self._count_apart(events[start:end])
-            refused |= {
-                start + index: reason
-                for index, reason in part.items()
-                if not isinstance(reason, Ignored)
-            }
+            refused |= {start + index: reason for index, reason in part.items()}
             start = end
         if unusable := sum(reason == _UNUSABLE_KEYS for reason in refused.values()):
             log("error", set_aside=unusable, redis=_UNUSABLE_KEYS)
@@ -128,10 +131,12 @@ class Intake:
     def replay(self, records: Sequence[Mapping[str, Any]], queue: Queue) -> list[str]:
         """Count the events of messages from the SQS queue. Return the ids of messages to retry.
 
-        A message may be replayed any number of times: its events count once. A message that cannot
-        be decoded is retried until SQS puts it on the dead-letter queue. Events over a limit, and
-        events whose keys cannot be used, go to the dead-letter queue at once. Their senders already
-        have a 200, and the experiment's owner can fix both causes.
+        A message may be replayed any number of times: its events count once. What was counted is
+        queued once more, and counted again 10 s later: Redis may lose its last second, and SQS
+        deletes what is not retried. A message that cannot be decoded is retried until SQS puts it
+        on the dead-letter queue. Events over a limit, and events whose keys cannot be used, go to
+        the dead-letter queue at once. Their senders already have a 200, and the experiment's owner
+        can fix both causes.
         """
         started = time.monotonic()
         self._counters.forget()
@@ -147,15 +152,18 @@ class Intake:
                     failed.append(record)
                     continue
                 reasons = self.count(events)
-                if reasons:
-                    queue.set_aside([events[index] for index in reasons])
+                over = [n for n, why in reasons.items() if not isinstance(why, Ignored)]
+                if over:
+                    queue.set_aside([events[index] for index in over])
+                if not is_confirmation(record["body"]):
+                    queue.confirm([e for n, e in enumerate(events) if n not in reasons])
             except (RedisError, NotQueuedError, ValueError) as error:
                 is_away = is_away or isinstance(error, AWAY)
                 failed.append(record)
                 log("error", replay=type(error).__name__)
             else:
-                refused += len(reasons)
-                counted += len(events) - len(reasons)
+                refused += len(over)
+                counted += len(events) - len(over)
         if failed:
             self._delay(failed, queue)
         ms = _milliseconds(started)

@@ -16,8 +16,8 @@ from gimel.backend.wire import Event
 _QUEUE_SECONDS = 0.7
 # Bytes: SQS takes 262,144, of which the envelope needs some.
 _LARGEST_MESSAGE = 250_000
-
-
+# Seconds until what was counted is on Redis's disk and on its replicas
+_DURABLE_SECONDS = 10
 # Seconds for all questions about what the queue holds
 _BACKLOG_SECONDS = 0.7
 # SQS keeps a message this long after it was first sent, also in another queue:
@@ -70,23 +70,34 @@ class EventQueue(Protocol):
         """Return how much is not counted yet. Raises NotQueuedError."""
 
 
-def encode(events: Iterable[Event], largest: int = _LARGEST_MESSAGE) -> Iterator[str]:
-    """Yield the events as messages, ASCII text of at most `largest` bytes each."""
+def encode(
+    events: Iterable[Event], largest: int = _LARGEST_MESSAGE, *, confirms: bool = False
+) -> Iterator[str]:
+    """Yield the events as messages, ASCII text of at most `largest` bytes each.
+
+    `confirms`: they were counted, and are to be counted a second time.
+    """
     part: list[str] = []
     size = 0
     for event in events:
         text = json.dumps(event, separators=(",", ":"))
         if part and size + len(text) + 1 > largest:
-            yield _message(part)
+            yield _message(part, confirms=confirms)
             part, size = [], 0
         part.append(text)
         size += len(text) + 1
     if part:
-        yield _message(part)
+        yield _message(part, confirms=confirms)
 
 
-def _message(part: list[str]) -> str:
-    return f'{{"at":{int(time.time())},"events":[{",".join(part)}]}}'
+def _message(part: list[str], *, confirms: bool) -> str:
+    mark = '"confirms":true,' if confirms else ""
+    return f'{{{mark}"at":{int(time.time())},"events":[{",".join(part)}]}}'
+
+
+def is_confirmation(message: str) -> bool:
+    """Return whether the events of a message that `decode` accepts were counted before."""
+    return json.loads(message).get("confirms") is True
 
 
 def decode(message: str) -> list[Event]:
@@ -135,10 +146,15 @@ class Queue:
         """Put the events on the dead-letter queue. Raises NotQueuedError."""
         self._send(self._dead_url, events)
 
-    def _send(self, url: str, events: Sequence[Event]) -> None:
+    def confirm(self, events: Sequence[Event]) -> None:
+        """Queue events that were counted, to be counted again. Raises NotQueuedError."""
+        self._send(self._url, events, _DURABLE_SECONDS)
+
+    def _send(self, url: str, events: Sequence[Event], delay: int = 0) -> None:
         deadline = time.monotonic() + _QUEUE_SECONDS
-        for message in encode(events):
-            self._call("SendMessage", {"QueueUrl": url, "MessageBody": message}, deadline)
+        for message in encode(events, confirms=bool(delay)):
+            arguments = {"QueueUrl": url, "MessageBody": message, "DelaySeconds": delay}
+            self._call("SendMessage", arguments, deadline)
 
     def backlog(self) -> Backlog:
         """Ask SQS for its approximate numbers. Raises NotQueuedError within 0.7 s.
@@ -154,7 +170,8 @@ class Queue:
         return Backlog(Pile(waiting, None), dead_letters(aside, sent))
 
     def _messages(self, url: str, deadline: float) -> int:
-        states = ("", "NotVisible", "Delayed")
+        # Delayed messages were counted: see `confirm`.
+        states = ("", "NotVisible")
         names = [f"ApproximateNumberOfMessages{state}" for state in states]
         query = {"QueueUrl": url, "AttributeNames": names}
         found = self._call("GetQueueAttributes", query, deadline).get("Attributes", {})

@@ -1,17 +1,21 @@
 """The spool: a file that keeps events until Redis takes them, where there is no SQS.
 
 It is an SQLite database in WAL mode: threads and processes may share it, and what is committed
-survives a crash. It has two tables of messages, `waiting` and `aside`. `aside` holds events that
-cannot be counted at present. Fix the cause, then move them back (docs/reliability.md). `aside` may
-take a quarter of the file, so that it leaves room for events that wait.
+survives a crash. It has three tables of messages. `waiting`: to be counted. `counted`: counted a
+moment ago. Redis may lose its last second, so they are counted a second time before they are
+deleted; an event counts once. `aside`: events that cannot be counted at present. Fix the cause,
+then move them back (docs/reliability.md). `aside` may take a quarter of the file, so that it leaves
+room for events that wait.
 """
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from gimel.backend.counting.admission import Ignored
 from gimel.backend.log import log
 from gimel.backend.queue import Backlog, NotQueuedError, Pile, age, decode, encode
 from gimel.backend.wire import MAX_BATCH, Event
@@ -19,13 +23,18 @@ from gimel.backend.wire import MAX_BATCH, Event
 # Bytes of the file
 _LARGEST = 256 << 20
 _PAGE = 4096
+# Bytes of a message that is set aside: small ones, so that some fit where not all do
+_ASIDE_MESSAGE = 16_000
 # Seconds to wait for another thread or process that is writing. `put` keeps the sender of an event
 # waiting, so its timeout is short. A replay delays nobody.
 _PUT_TIMEOUT, _REPLAY_TIMEOUT = 0.7, 10.0
 _TABLES = """
 CREATE TABLE IF NOT EXISTS waiting (id INTEGER PRIMARY KEY, message TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS aside (id INTEGER PRIMARY KEY, message TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS counted (id INTEGER PRIMARY KEY, message TEXT NOT NULL, at REAL);
 """
+# Seconds until what was counted is on Redis's disk and on its replicas
+_DURABLE_SECONDS = 5.0
 
 # The events that wait, by experiment
 _EVENTS = """
@@ -37,7 +46,7 @@ _MOST_COUNTED = 20_000
 
 _INSERT = "INSERT INTO {} (message) VALUES (?)"
 
-# Counts events. Returns the indices of those that cannot be counted, each with the reason.
+# Counts events. Returns the indices of those that do not count, each with the reason.
 Count = Callable[[list[Event]], Mapping[int, str]]
 
 
@@ -57,25 +66,33 @@ class Spool:
             database.executemany(_INSERT.format("waiting"), messages)
 
     def replay(self, count: Count) -> int:
-        """Pass all waiting events to `count`, then delete them. Return their number.
+        """Pass all waiting events to `count`. Return their number.
 
-        If `count` raises, the next replay begins with the same events; they count once. Events
-        that `count` refuses move to `aside`. Does nothing while another thread or process replays,
-        or if nothing was ever spooled. Raises what `count` raises, and NotQueuedError.
+        They are passed to it again 5 s later or more, and then deleted. If `count` raises, the next
+        replay begins with the same events; they count once. Events that `count` refuses move to
+        `aside`, those that it ignores are deleted. Does nothing while another thread or process
+        replays, or if nothing was ever spooled. Raises what `count` raises, and NotQueuedError.
         """
         done = 0
         if not self._file.exists():
             return done
         with hold(self._lock) as is_alone, self._database(_REPLAY_TIMEOUT) as database:
-            while is_alone and (batch := _next_batch(database)).rows:
-                refused = count(batch.events)
-                kept = [*encode(batch.events[index] for index in refused), *batch.unreadable]
+            has_deleted = is_alone and _confirm(database, count)
+            while is_alone and (batch := _next_batch(database, _WAITING)).rows:
+                reasons = count(batch.events)
+                refused = [n for n, why in reasons.items() if not isinstance(why, Ignored)]
+                aside = encode((batch.events[n] for n in refused), _ASIDE_MESSAGE)
+                kept = [*aside, *batch.unreadable]
+                counted = encode(e for n, e in enumerate(batch.events) if n not in reasons)
+                now = time.time()
                 with database:
-                    # First, so that a full file has room for what is set aside
+                    # First, so that a full file has room for what follows
                     database.executemany("DELETE FROM waiting WHERE id = ?", batch.rows)
+                    rows = [(message, now) for message in counted]
+                    database.executemany("INSERT INTO counted (message, at) VALUES (?, ?)", rows)
                     self._set_aside(database, kept)
                 done += len(batch.events)
-            if done:
+            if done or has_deleted:
                 # The write-ahead log holds what was deleted, too.
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return done
@@ -168,11 +185,30 @@ class _Batch(NamedTuple):
     unreadable: list[str]
 
 
-def _next_batch(database: sqlite3.Connection) -> _Batch:
-    """Read the oldest messages, up to about MAX_BATCH events."""
+def _confirm(database: sqlite3.Connection, count: Count) -> bool:
+    """Count a second time what was counted 5 s ago or earlier, and delete it. Return if any was."""
+    # An hour ahead: the clock was set back.
+    now = time.time()
+    due = (now - _DURABLE_SECONDS, now + 3600)
+    confirmed = False
+    while (batch := _next_batch(database, _COUNTED, due)).rows:
+        count(batch.events)
+        with database:
+            database.executemany("DELETE FROM counted WHERE id = ?", batch.rows)
+        confirmed = True
+    return confirmed
+
+
+_WAITING = "SELECT id, message FROM waiting ORDER BY id"
+_COUNTED = "SELECT id, message FROM counted WHERE at < ? OR at > ? ORDER BY id"
+
+
+def _next_batch(
+    database: sqlite3.Connection, select: str, parameters: Sequence[float] = ()
+) -> _Batch:
+    """Read the oldest of the selected messages, up to about MAX_BATCH events."""
     batch = _Batch([], [], [])
-    select = "SELECT id, message FROM waiting ORDER BY id"
-    with closing(database.execute(select)) as messages:
+    with closing(database.execute(select, parameters)) as messages:
         for row, message in messages:
             batch.rows.append((row,))
             try:

@@ -98,6 +98,9 @@ def _show_health(console: Console, experiment: dict[str, Any]) -> None:
     else:
         result = f"✓ visitors are split as intended ({_p_value(srm['p_value'])}); {precision}"
         console.print(Text(result, "dim"))
+    if waiting := experiment.get("waiting_events"):
+        verb = "waits" if waiting == 1 else "wait"
+        console.print(Text(f"! {plural(waiting, 'event')} of it {verb} to be counted", "yellow"))
 
 
 def _p_value(p_value: float) -> str:

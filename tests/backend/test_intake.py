@@ -2,6 +2,7 @@
 
 import json
 import time
+from typing import Any
 
 import pytest
 import redis
@@ -19,6 +20,7 @@ from tests.support.proxy import black_hole
 from tests.support.servers import free_port, frozen, kill, url_of, valkey
 from tests.support.sqs import Sqs
 from tests.support.traffic import counting_sends
+from tests.support.waiting import wait
 
 EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "secret-id"}
 QUEUED = {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": [], "queued": True}
@@ -49,6 +51,27 @@ def test_redis_away_the_event_is_queued_and_counted_by_the_replay(
     assert [line["queued"] for line in lines if "queued" in line] == [1, 3]
     assert [line["replayed"] for line in lines if "replayed" in line] == [4, 4]
     assert "secret-id" not in said.out + said.err
+
+
+def test_what_redis_loses_after_the_replay_is_counted_again(
+    queue: Sqs, backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gimel.backend.queue._DURABLE_SECONDS", 1)
+    aside = Sqs(queue.arn.rsplit(":", 1)[1] + "-dead")
+    Queue(queue.arn).put([Event("alephbet", "e", "participate", "a", uuid) for uuid in "12"])
+    (record,) = queue.receive()
+    assert handlers.replay({"Records": [record]}) == {"batchItemFailures": []}
+    # as Lambda does
+    queue.client.delete_message(QueueUrl=queue.url, ReceiptHandle=record["receiptHandle"])
+    backend.flushall()  # a server that lost its last second
+    assert Queue(queue.arn).backlog().waiting.messages == 0, "it was counted"
+    found: list[dict[str, Any]] = []
+    wait(lambda: bool(found.extend(queue.receive()) or found))
+    assert handlers.replay({"Records": found}) == {"batchItemFailures": []}
+    assert call("GET", "/experiments").body[1]["variants"][0]["trials"] == 2
+    time.sleep(1.1)
+    assert not queue.receive(), "twice is enough"
+    aside.client.close()
 
 
 def test_nothing_is_queued_while_redis_is_well(queue: Sqs, backend: redis.Redis) -> None:

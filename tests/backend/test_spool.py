@@ -16,10 +16,12 @@ import pytest
 import redis
 import requests
 
+from gimel.backend.counting.admission import NO_GOAL
 from gimel.backend.queue import Backlog, NotQueuedError, Pile, decode
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 from gimel.client import BackendError
+from tests.support.counting import exact_counters_of
 from tests.support.gimel_local import LocalBackend, trials
 from tests.support.servers import kill, url_of, valkey
 from tests.support.waiting import wait
@@ -148,6 +150,53 @@ def test_a_message_that_holds_no_events_is_set_aside(tmp_path: Path) -> None:
     assert replayed(spool) == [ONE, TWO]
     with sqlite3.connect(tmp_path / "spool.sqlite") as database:
         assert database.execute("SELECT message FROM aside").fetchall() == [("of a later version",)]
+
+
+def test_what_redis_loses_after_it_was_counted_is_counted_again(
+    tmp_path: Path, store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("gimel.backend.spool.time.time", lambda: now[0])
+    spool, counters = Spool(tmp_path), exact_counters_of(store)
+    spool.put([ONE, TWO])
+    assert spool.replay(counters.add) == 2
+    store.flushall()  # a server that lost its last second
+    for now[0] in (1004.0, 1000.0):
+        assert spool.replay(counters.add) == 0
+    assert not store.dbsize(), "not yet"
+    now[0] = 1006.0
+    counters.forget()
+    assert spool.replay(counters.add) == 0
+    assert counters.read("n")[0].trials == {"a": 2}
+    store.flushall()
+    now[0] = 1020.0
+    assert spool.replay(counters.add) == 0
+    assert not store.dbsize(), "it is deleted"
+
+
+def test_what_was_counted_does_not_wait_until_a_clock_that_was_set_back_catches_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool, passed = Spool(tmp_path), []
+    spool.put([ONE])
+    with monkeypatch.context() as patch:
+        patch.setattr("gimel.backend.spool.time.time", lambda: time.monotonic() + 1e10)
+        spool.replay(lambda events: {})
+    spool.replay(lambda events: passed.extend(events) or {})
+    assert passed == [ONE]
+
+
+def test_what_is_ignored_is_neither_set_aside_nor_counted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gimel.backend.spool._DURABLE_SECONDS", -1)
+    spool = Spool(tmp_path)
+    spool.put([ONE, TWO, THREE])
+    spool.replay(lambda events: {0: NO_GOAL, 1: "over a limit"})
+    assert spool.backlog().set_aside.messages == 1
+    again: list[Event] = []
+    spool.replay(lambda events: again.extend(events) or {})
+    assert again == [THREE]
 
 
 def test_two_that_replay_lose_nothing(tmp_path: Path) -> None:

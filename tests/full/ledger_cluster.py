@@ -40,8 +40,8 @@ from tests.support.waiting import wait
 
 # Seconds between a node's save and its kill, and until it starts again
 LOST, DOWN = 1.0, 0.5
-# Deliveries before the first loss. The settings of an experiment that begins within a lost second
-# are lost while its names are not, if these are on another node. Then it goes on without a salt.
+# Deliveries before the first loss. If an experiment began within a lost second, a worker that never
+# counted for it could meet its names without its settings, and count as gimel 1.x did meanwhile.
 BEGUN = 100
 # Members of a set above which an exact counter grows (300), seconds until its new sets are used
 # (300), and seconds for which a process remembers the settings (60)

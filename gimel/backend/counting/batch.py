@@ -19,9 +19,10 @@ class Batch:
 
     It consists of the settings for new experiments, and the new experiments so far (`begun`).
     `is_closed`: undeclared experiments do not count. `memory_is_short`: strangers may create no
-    more counters. `salts`: the salts that the process knows. `Counters.forget` keeps them: if Redis
-    restarts empty, experiments get the salts that they had, so an event that is added twice counts
-    once.
+    more counters. `firsts`: the salt, method and shards of the experiments that the process knows.
+    `Counters.forget` keeps them: if Redis restarts empty, or a server of a cluster lost an
+    experiment's settings, the experiment gets those that it had. So an event that is added twice
+    counts once.
     """
 
     def __init__(
@@ -29,14 +30,14 @@ class Batch:
         limits: Limits,
         shards: int,
         counting: str,
-        salts: Memory[ExperimentName, str],
+        firsts: Memory[ExperimentName, dict[str, str]],
         *,
         is_closed: bool = False,
     ) -> None:
         self.limits = limits
         self.shards = shards
         self.counting = counting
-        self.salts = salts
+        self.firsts = firsts
         self.is_closed = is_closed
         self.memory_is_short = False
         self.begun: list[Any] = []

@@ -97,7 +97,7 @@ class Counters:
         self._clock = clock
         self._reconnects = connection.reconnects
         self._known = Memory[_Counter, _Known](_KNOWN_BYTES)
-        self._salts = Memory[ExperimentName, str](_OTHER_BYTES)
+        self._firsts = Memory[ExperimentName, dict[str, str]](_OTHER_BYTES)
         # until when a counter is refused, and why
         self._refused = Memory[_Counter, tuple[float, str]](_OTHER_BYTES)
 
@@ -208,7 +208,7 @@ class Counters:
             self._limits,
             self.shards,
             self._counting,
-            self._salts,
+            self._firsts,
             is_closed=self._is_closed,
         )
         registrations = [register(name, of_name, batch) for name, of_name in cells.items()]

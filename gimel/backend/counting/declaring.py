@@ -37,16 +37,10 @@ def begin(connection: Connection, experiment: ExperimentName, shards: int, count
     """
     namespace, name = experiment
     keys, old = Keys(*experiment), Keys(*experiment, legacy=True)
-    settings, *listed = connection.query(
-        [
-            ("HGETALL", keys.settings),
-            ("SISMEMBER", keys.experiments, name),
-            ("SISMEMBER", old.experiments, name),
-        ]
-    )
+    settings, old_counters = connection.query([("HGETALL", keys.settings), ("SCARD", old.counters)])
     # A closed stack looks at this set first.
     commands: list[Command] = [("SADD", DECLARED, declared_name(experiment))]
-    if "shards" not in settings and not any(listed):
+    if "shards" not in settings and not old_counters:
         now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
         commands += [
             ("HSETNX", keys.settings, "counting", counting or HYPERLOGLOG),

@@ -68,7 +68,7 @@ def find(namespace: str, name: str) -> Conversation[Found]:
         # The experiment is of the old layout, or another process is creating it. In a cluster the
         # servers reply in any order, so read the settings again.
         (settings,) = yield Query([("HGETALL", new.settings)])
-    if is_old and "shards" not in settings:
+    if is_old and old_counters and "shards" not in settings:
         return Found(old, settings, old_counters, dict(records))
     return Found(new, settings, new_counters, dict(records))
 

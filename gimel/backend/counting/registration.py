@@ -53,6 +53,9 @@ from gimel.backend.redis.connection import Command
 
 Method = HyperLogLogs | IntegerSets
 
+# The settings that decide what is added to a counter, and where
+_FIRSTS = ("counting", "salt", "shards")
+
 _MEMORY_IS_SHORT = "Redis is more than 70 % full: only counters that exist go on counting"
 
 
@@ -74,7 +77,7 @@ def register(
     experiment: ExperimentName, cells: list[Cell], batch: Batch
 ) -> Conversation[Registered]:
     """Make these counters of an experiment exist. All registrations of a batch run side by side."""
-    stored = yield from _look_up(experiment)
+    stored = yield from _look_up(experiment, is_known=experiment in batch.firsts)
     refused = stored.refuse(batch, cells)
     allowed = [cell for cell in cells if cell not in refused]
     if not stored.is_running:
@@ -84,7 +87,8 @@ def register(
         batch.begun.append(stored)
     refused |= yield from _create(stored, allowed, batch)
     allowed = [cell for cell in allowed if cell not in refused]
-    batch.salts.remember(experiment, stored.settings.get("salt", ""))
+    if "salt" in stored.settings:
+        batch.firsts.remember(experiment, {each: stored.settings[each] for each in _FIRSTS})
     yield from _grow(stored, allowed)
     refused |= dict.fromkeys(stored.full, FULL)
     counters = {
@@ -225,8 +229,12 @@ class _Stored:
         return batch.limits.refuse_counters(known, cells)
 
 
-def _look_up(experiment: ExperimentName) -> Conversation[_Stored]:
-    """Read what Redis holds of an experiment, in one round trip; of an old experiment, in two."""
+def _look_up(experiment: ExperimentName, *, is_known: bool) -> Conversation[_Stored]:
+    """Read what Redis holds of an experiment, in one round trip; of an old experiment, in two.
+
+    `is_known`: this process knows that it is none of gimel 1.x, whatever its settings say. If it
+    began within a second that a server of a cluster lost, another server has its names only.
+    """
     namespace, name = experiment
     layouts = [Keys(*experiment), Keys(*experiment, legacy=True)]
     asked: list[Command] = [
@@ -244,7 +252,7 @@ def _look_up(experiment: ExperimentName) -> Conversation[_Stored]:
     in_namespaces, namespaces, settings, *found = yield Query(asked)
 
     def stored(settings: dict[str, str]) -> _Stored:
-        is_legacy = bool(found[3] and "shards" not in settings)
+        is_legacy = bool(found[3] and found[5] and "shards" not in settings and not is_known)
         is_listed, experiments, counters = found[3:6] if is_legacy else found[:3]
         return _Stored(
             name=experiment,
@@ -279,7 +287,8 @@ def _create(stored: _Stored, cells: list[Cell], batch: Batch) -> Conversation[di
     a limit is checked again once they are written.
     """
     missing = {stored.keys.counter(*cell) for cell in cells} - stored.counters
-    is_complete = not missing and stored.is_listed and stored.namespace_is_listed
+    has_settings = stored.keys.legacy or "shards" in stored.settings
+    is_complete = not missing and has_settings and stored.is_listed and stored.namespace_is_listed
     if not cells or is_complete:
         yield Write([])
         yield Write([])
@@ -345,12 +354,13 @@ def _first_settings(stored: _Stored, batch: Batch) -> Iterator[Command]:
     if not stored.keys.legacy:
         # Another process may be first, with another counting method: then that method stays. Before
         # there was a choice, every experiment was counted with HyperLogLogs.
+        first = batch.firsts.get(stored.name) or {}
         counting = HYPERLOGLOG if "shards" in stored.settings else batch.counting
-        yield "HSETNX", key, "counting", counting
+        yield "HSETNX", key, "counting", first.get("counting", counting)
         if "shards" not in stored.settings:
             # Before the shards: an experiment with shards and no salt is an earlier version's.
-            yield "HSETNX", key, "salt", batch.salts.get(stored.name) or new_salt()
-        yield "HSETNX", key, "shards", str(batch.shards)
+            yield "HSETNX", key, "salt", first.get("salt") or new_salt()
+        yield "HSETNX", key, "shards", first.get("shards", str(batch.shards))
         yield "HSETNX", key, "created_at", f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     yield "HGETALL", key
 

@@ -74,14 +74,15 @@ function overview([{ meta }, ...experiments], view) {
 const URGENT = 3 * 86400;
 
 /** Say what is not counted yet, and what to do. A backend without a queue says nothing of it. */
-function backlogNote({ waiting, set_aside: aside }) {
+function backlogNote({ waiting, set_aside: aside, waiting_events: events }) {
   const messages = (number, one, many) => `${plural(number, "message")} with events ${number === 1 ? one : many}`;
   const notes = [];
   const left = aside?.seconds_left;
   if (waiting?.messages) {
     const since = waiting.seconds ? `, the oldest for ${duration(waiting.seconds)}` : "";
     notes.push([`${messages(waiting.messages, "waits", "wait")} to be counted${since}. `
-      + "They count as soon as Redis takes them."]);
+      + "They count as soon as Redis takes them."
+      + (events ? ` ${plural(events, "event")} of this experiment ${events === 1 ? "is" : "are"} among them.` : "")]);
   }
   if (aside?.messages) {
     const since = aside.seconds ? `, the oldest ${duration(aside.seconds)} ago` : "";

@@ -17,7 +17,7 @@ _HOLM = 0.25
 
 
 def note_backlog(experiment: dict[str, Any], namespace: str, backlog: Backlog) -> None:
-    """Add a sentence to each verdict that what waits can change.
+    """Add how many of an experiment's events wait, and a sentence to each verdict they can change.
 
     `experiment` is what `ExperimentCounts.describe` returned. If it is unknown how many of its
     events wait, each message may hold the most events that a message can.
@@ -27,6 +27,7 @@ def note_backlog(experiment: dict[str, Any], namespace: str, backlog: Backlog) -
     if backlog.events is None:
         wait, end = _wait("message", messages), ". They may change this verdict."
     else:
+        experiment["waiting_events"] = events
         wait, end = _wait("event", events), ", enough to change this verdict."
     for goal in experiment["goals"]:
         is_fixed = goal["verdict"].get("recorded") is not None

@@ -62,16 +62,12 @@ class Observed(NamedTuple):
         return described
 
 
-def _never(experiment: str, goal: "GoalResult", equivalence: float | None) -> bool:
-    return False
-
-
 def describe(
     connection: Connection,
     namespace: str,
     experiments: "Iterable[ExperimentCounts]",
     whole: "Callable[[str], ExperimentCounts]",
-    is_pending: IsPending = _never,
+    is_pending: IsPending | None = None,
 ) -> list[dict[str, Any]]:
     """Return each experiment in the fields of `GET /experiment`. Record what is new.
 
@@ -93,7 +89,7 @@ def observe(connection: Connection, namespace: str, found: "ExperimentCounts") -
     """
     now = datetime.now(UTC)
     seen = Observed(found, found.analyse(now))
-    return _observe(connection, namespace, seen, now, lambda name: found, _never)
+    return _observe(connection, namespace, seen, now, lambda name: found)
 
 
 def _observe(
@@ -102,7 +98,7 @@ def _observe(
     seen: Observed,
     now: datetime,
     whole: "Callable[[str], ExperimentCounts]",
-    is_pending: IsPending,
+    is_pending: IsPending | None = None,
 ) -> Observed:
     found, analysis, _ = seen
     name = namespace, found.name
@@ -146,7 +142,7 @@ def new_verdicts(
     found: "ExperimentCounts",
     analysis: "Analysis",
     now: datetime,
-    is_pending: IsPending,
+    is_pending: IsPending | None = None,
 ) -> dict[str, str]:
     """Return the fields that record the decisive verdicts which no field has yet."""
     equivalence = found.settings.equivalence
@@ -155,7 +151,7 @@ def new_verdicts(
         for goal in analysis["goals"]
         if goal["verdict"]["state"] in DECISIVE
         and (field := _verdict_field(found, goal)) not in found.records
-        and not is_pending(found.name, goal, equivalence)
+        and not (is_pending and is_pending(found.name, goal, equivalence))
     }
 
 

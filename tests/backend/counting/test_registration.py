@@ -7,6 +7,8 @@ import pytest
 import redis
 
 from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.declaring import begin
+from gimel.backend.counting.keys import Keys
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from tests.support.counting import counters_of, counters_of_proxy, event, events, full_experiment
@@ -100,3 +102,35 @@ def test_tombstones_take_no_limits_place_and_are_refused_by_none(store: redis.Re
     others = [event._replace(experiment="other") for event in events([1])]
     assert full.add(events([1]) + others) == {}
     assert [found.name for found in full.read("alephbet")] == ["other"]
+
+
+def _firsts(store: redis.Redis) -> list[str]:
+    return store.hmget("alephbet:e:settings", "counting", "salt", "shards")
+
+
+@pytest.mark.parametrize("counting", ["hyperloglog", "exact"])
+@pytest.mark.parametrize("lost", ["the settings", "the settings and the counters' names"])
+def test_settings_that_a_cluster_lost_are_written_again_by_who_knows_them(
+    store: redis.Redis, counting: str, lost: str
+) -> None:
+    """One server kept the experiment's name; the other lost its last second."""
+    here = Counters(Connection(url_of(store)), counting=counting, shards=128)
+    here.add(events(range(50)))
+    before = _firsts(store)
+    store.delete("alephbet:e:settings")
+    if lost != "the settings":
+        store.delete(Keys("alephbet", "e").counters)
+    here.forget()  # as after a reconnect
+    here.add(events(range(50)))
+    assert _firsts(store) == before == [counting, before[1], "128"]
+    (found,) = counters_of(store).read("alephbet")
+    assert found.trials == {"a": 50}
+
+
+def test_an_experiment_that_a_cluster_lost_in_part_can_be_declared_again(
+    store: redis.Redis,
+) -> None:
+    begin(Connection(url_of(store)), ("alephbet", "e"), 64, "exact")
+    store.delete("alephbet:e:settings")
+    begin(Connection(url_of(store)), ("alephbet", "e"), 64, "exact")
+    assert store.hget("alephbet:e:settings", "salt")

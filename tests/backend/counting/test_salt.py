@@ -152,7 +152,9 @@ def test_no_id_is_in_redis_its_append_only_file_or_a_log(
         assert not any(secret.encode() in each for each in seen)
 
 
-def test_no_id_stays_in_the_spool_once_its_event_is_counted(tmp_path: Path) -> None:
+def test_no_id_stays_in_the_spool_once_its_event_is_counted_and_confirmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     spool = Spool(tmp_path)
     secrets = (b"uuid-of-somebody", b"visitor-of-somebody")
     for _ in range(50):
@@ -164,6 +166,8 @@ def test_no_id_stays_in_the_spool_once_its_event_is_counted(tmp_path: Path) -> N
 
     assert held() == [True, True]
     assert spool.replay(lambda events: {}) == 50
+    monkeypatch.setattr("gimel.backend.spool._DURABLE_SECONDS", -1)
+    assert spool.replay(lambda events: {}) == 0
     assert held() == [False, False]
 
 

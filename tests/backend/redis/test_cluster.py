@@ -29,6 +29,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("told", [True, False])
+@pytest.mark.usefixtures("unhurried")
 def test_a_cluster_told_or_found_out(told: bool) -> None:
     with cluster() as nodes:
         sender = Sender(url_of(nodes[0]), cluster=told)
@@ -104,6 +105,7 @@ def test_preflight_of_a_cluster() -> None:
         assert sum(node.dbsize() for node in nodes) == 0
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_slots_migrate_while_events_flow() -> None:
     with cluster() as nodes:
         sender = Sender(url_of(nodes[0]), cluster=True)
@@ -146,6 +148,7 @@ def begin_move(slot: int, source: redis.Redis, target: redis.Redis) -> None:
     source.execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", ids[1])
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_cluster_is_asked_directly_and_all_servers_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -232,6 +235,7 @@ def test_a_search_of_a_cluster_that_is_gone() -> None:
             list(connection.scan("*", "set"))
 
 
+@pytest.mark.usefixtures("unhurried")
 def test_a_url_that_asks_for_texts_changes_nothing_in_a_cluster() -> None:
     with cluster() as nodes:
         sender = Sender(f"{url_of(nodes[0])}?decode_responses=True", cluster=True)
