@@ -176,7 +176,8 @@ def all(event: ProxyEvent) -> Response:
         raise HTTPError(400, "view must be summary", "view")
     namespaces, names, ignored = counters().overview(namespace)
     page, following = _page(names if wanted is None else wanted, limit, after)
-    found = counters().read_in_turn(namespace, page, is_summary="view" in fields)
+    is_summary = "view" in fields
+    found = counters().read_in_turn(namespace, page, is_summary=is_summary)
     meta: dict[str, Any] = {
         "scope": scope,
         "namespaces": namespaces,
@@ -184,7 +185,7 @@ def all(event: ProxyEvent) -> Response:
         "next": following,
     }
     meta |= {"ignored": {"reasons": ignored}} | _fields_of(backlog := _backlog())
-    described = _describe(found, namespace, backlog)
+    described = _describe(found, namespace, backlog, is_summary=is_summary)
     return wire.fitted(event, respond([{"meta": meta}, *described]))
 
 
@@ -204,7 +205,11 @@ def _fields_of(backlog: Backlog | None) -> dict[str, Any]:
 
 
 def _describe(
-    found: "Iterable[ExperimentCounts]", namespace: str, backlog: Backlog | None
+    found: "Iterable[ExperimentCounts]",
+    namespace: str,
+    backlog: Backlog | None,
+    *,
+    is_summary: bool = False,
 ) -> list[dict[str, Any]]:
     """Describe experiments. Record new verdicts; say of others that waiting events change them."""
     from gimel.backend.results import record
@@ -214,7 +219,9 @@ def _describe(
         return counters().read(namespace, [name])[0]
 
     is_pending = pending_in(namespace, backlog) if backlog else None
-    described = record.describe(connection(), namespace, found, whole, is_pending)
+    described = record.describe(
+        connection(), namespace, found, is_pending, whole if is_summary else None
+    )
     for each in described:
         each["waiting_events"] = None
         if backlog:

@@ -66,19 +66,19 @@ def describe(
     connection: Connection,
     namespace: str,
     experiments: "Iterable[ExperimentCounts]",
-    whole: "Callable[[str], ExperimentCounts]",
     is_pending: IsPending | None = None,
+    whole: "Callable[[str], ExperimentCounts] | None" = None,
 ) -> list[dict[str, Any]]:
     """Return each experiment in the fields of `GET /experiment`. Record what is new.
 
-    `whole` reads an experiment with all its goals: a summary is not enough for a final look. A
-    verdict that waiting events can change is not recorded yet. Raises redis.RedisError.
+    A verdict that waiting events can change is not recorded yet. If `experiments` are summaries,
+    `whole` reads one with all its goals, for a final look. Raises redis.RedisError.
     """
     now = datetime.now(UTC)
     # A connection that streams counts writes nothing, so take them all first.
     seen = [Observed(found, found.analyse(now)) for found in experiments]
     return [
-        _observe(connection, namespace, each, now, whole, is_pending).describe() for each in seen
+        _observe(connection, namespace, each, now, is_pending, whole).describe() for each in seen
     ]
 
 
@@ -88,8 +88,7 @@ def observe(connection: Connection, namespace: str, found: "ExperimentCounts") -
     Raises redis.RedisError.
     """
     now = datetime.now(UTC)
-    seen = Observed(found, found.analyse(now))
-    return _observe(connection, namespace, seen, now, lambda name: found)
+    return _observe(connection, namespace, Observed(found, found.analyse(now)), now)
 
 
 def _observe(
@@ -97,13 +96,16 @@ def _observe(
     namespace: str,
     seen: Observed,
     now: datetime,
-    whole: "Callable[[str], ExperimentCounts]",
     is_pending: IsPending | None = None,
+    whole: "Callable[[str], ExperimentCounts] | None" = None,
 ) -> Observed:
     found, analysis, _ = seen
     name = namespace, found.name
-    if is_final_look(found):
+    counts = found
+    if whole and is_final_look(found):
         counts = whole(found.name)
+    # An experiment may be deleted between the two reads.
+    if is_final_look(counts):
         records = _write(connection, name, {_final_field(found): _frozen(counts, now)})
         if records is None:
             return Observed(found, analysis, (*DECISIVE, "keep_collecting"))

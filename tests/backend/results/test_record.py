@@ -164,7 +164,7 @@ class TestRecord:
         visit(600, 700, blue=10, red=1)
         first = read()
         # This one counted before, and writes after.
-        (shown,) = record.describe(process.connection(), "alephbet", late, lambda name: late[0])
+        (shown,) = record.describe(process.connection(), "alephbet", late)
         assert shown["plan"] == first["plan"]
         assert shown["plan"]["final_look"]["visitors"] == 1400
         ours, theirs = (each["goals"][1]["verdict"] for each in (shown, first))
