@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from gimel.backend.results.comparison import Arm
 
+NONE_REACHED = "No visitor has reached this goal yet."
+
 
 def without_participation(arms: Mapping[str, Arm]) -> str | None:
     """Return a variant whose visitors reach the goal without any participation."""
@@ -21,5 +23,5 @@ def find_obstacle(arms: Mapping[str, Arm], baseline: str | None) -> str | None:
     if not any(arm.trials for label, arm in arms.items() if label != baseline):
         return f"Only the baseline, {baseline}, has visitors yet."
     if not any(arm.successes for arm in arms.values()):
-        return "No visitor has reached this goal yet."
+        return NONE_REACHED
     return None

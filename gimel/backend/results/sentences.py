@@ -11,6 +11,8 @@ from gimel.backend.results.remaining import MAX_VISITORS_NEEDED
 
 # A lift beyond this, in either direction, is more often a mistake than an effect.
 SURPRISING_LIFT = 0.5
+# The beginning of a sentence, by whether the goal decides
+_LIFTS = {True: "Stop: lifts", False: "Lifts"}
 # A lift above this is shown as "more than".
 _MOST_SHOWN = 10
 
@@ -56,15 +58,13 @@ def expect_less(lift_expected: float) -> str:
     )
 
 
-def ruled_out(interval: Interval | None) -> str:
-    """Return the reason of an inconclusive experiment, from the interval of its final look."""
+def ruled_out(interval: Interval | None, *, is_primary: bool) -> str:
+    """Return the reason of an inconclusive verdict, from the interval of the final look."""
     if interval is None:
         return "The plan is fulfilled, and too few visitors reached this goal to rule out any lift."
     low, high = interval
-    return (
-        f"The plan is fulfilled and no difference was found. Stop: lifts above {percent(high)} and "
-        f"below {percent(low)} are ruled out."
-    )
+    opening = f"The plan is fulfilled and no difference was found. {_LIFTS[is_primary]} above"
+    return f"{opening} {percent(high)} and below {percent(low)} are ruled out."
 
 
 def no_participation(label: str) -> str:
@@ -75,6 +75,7 @@ def no_participation(label: str) -> str:
     )
 
 
+CHECK_GOAL = "Check that the page sends this goal, if visitors should have reached it by now."
 SEND_PARTICIPATION = (
     "Send the event participate when a visitor is shown the variant, before any goal."
 )

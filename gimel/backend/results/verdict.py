@@ -22,7 +22,7 @@ from gimel.backend.results.decision import (
     interval_of,
     normal_quantile,
 )
-from gimel.backend.results.obstacles import find_obstacle, without_participation
+from gimel.backend.results.obstacles import NONE_REACHED, find_obstacle, without_participation
 from gimel.backend.results.pace import Pace
 from gimel.backend.results.remaining import more_visitors
 
@@ -169,7 +169,8 @@ class _Goal(NamedTuple):
         if evidence.srm_alarm:
             return _verdict("do_not_trust", sentences.MISMATCH, sentences.FIX_THE_SPLIT)
         if obstacle := find_obstacle(evidence.arms, evidence.baseline):
-            return _verdict("keep_collecting", obstacle, self._wait(None))
+            step = sentences.CHECK_GOAL if obstacle == NONE_REACHED else self._wait(None)
+            return _verdict("keep_collecting", obstacle, step)
         return (
             self._no_difference()
             or self._winner()
@@ -289,7 +290,9 @@ class _Goal(NamedTuple):
         at_end = [found for found in self.findings.values() if found.is_final]
         known = [found.interval for found in at_end if found.interval]
         hull = _hull(known) if known and len(known) == len(at_end) else None
-        reason = self._worse() + sentences.ruled_out(hull)
+        reason = self._worse() + sentences.ruled_out(
+            hull, is_primary=self.evidence.aim.role == "primary"
+        )
         step = sentences.stop_inconclusive(self._baseline)
         return _verdict("inconclusive", reason, step, interval=hull, look="final")
 

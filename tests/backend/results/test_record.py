@@ -122,12 +122,14 @@ class TestFinalLook:
         declare()
         visit(0, 600, blue=100, red=104)
         send("red", "share", range(30))
+        send("blue", "share", range(28))
         _, summary = call("GET", "/experiments", {"view": "summary"}).body
         assert [goal["goal"] for goal in summary["goals"]] == ["signup"]
         assert summary["goals"][0]["verdict"]["recorded"]["state"] == "inconclusive"
         written = backend.hgetall("alephbet:e:verdicts")
         (look,) = [json.loads(text) for field, text in written.items() if "final" in field]
-        assert look["goals"]["share"] == {"blue": 0, "red": 30}
+        assert look["goals"]["share"] == {"blue": 28, "red": 30}
+        assert "no difference was found. Lifts above" in verdict(goal="share")["reason"]
 
     def test_an_experiment_without_a_plan_has_none(self, backend: redis.Redis) -> None:
         declare(planned_visitors=None)
@@ -170,6 +172,39 @@ class TestRecord:
         ours, theirs = (each["goals"][1]["verdict"] for each in (shown, first))
         assert ours["recorded"] == theirs["recorded"]
         assert ours["state"] == theirs["state"]
+
+    def test_a_verdict_that_waiting_events_can_change_is_not_recorded_yet(
+        self, backend: redis.Redis
+    ) -> None:
+        declare(planned_visitors=None)
+        visit(0, 500, blue=20, red=70)
+        found = process.counters().read("alephbet", ["e"])
+        for is_pending in (True, False):
+            (shown,) = record.describe(
+                process.connection(), "alephbet", found, lambda *_, it=is_pending: it
+            )
+            (goal,) = [each for each in shown["goals"] if each["goal"] == "signup"]
+            assert goal["verdict"]["winner"] == "red"
+            assert (goal["verdict"]["recorded"] is None) == is_pending
+
+    def test_a_snapshot_records_as_a_read_does(self, backend: redis.Redis) -> None:
+        declare()
+        visit(0, 600, blue=90, red=120)
+        (found,) = process.counters().read("alephbet", ["e"])
+        seen = record.observe(process.connection(), "alephbet", found)
+        described = json.loads(json.dumps(seen.describe()))
+        assert described["goals"] == read()["goals"]
+        assert verdict()["recorded"]["visitors"] == 1200
+
+    def test_a_contradiction_asks_what_changed(self, backend: redis.Redis) -> None:
+        declare(planned_visitors=None)
+        visit(0, 500, blue=20, red=70)
+        assert verdict()["winner"] == "red"
+        visit(500, 2000, blue=400, red=120)
+        found = verdict()
+        assert found["winner"] == "red"
+        assert "By now: red does worse than blue" in found["reason"]
+        assert found["next_step"].startswith("Find out what changed before you act")
 
     def test_a_full_redis_shows_no_verdict(self, backend: redis.Redis) -> None:
         declare(planned_visitors=None)
