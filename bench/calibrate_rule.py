@@ -1,6 +1,6 @@
 """The decision rule, simulated: error, power and time of rules with a plan, and winners' lifts.
 
-`python -m bench.calibrate decision expected-lift` runs it. The counts come from
+`python -m bench.calibrate decision expected-lift decision-splits` runs it. The counts come from
 `calibrate`, counting error of 64 shards included; the formulas are those of the product, on arrays.
 Sizes are N_f: what a fixed test with 80 % power needs, both variants together. The plan is N_f.
 """
@@ -181,4 +181,25 @@ def expected_lift(bench: Bench) -> list[list[object]]:
     return table
 
 
-SECTIONS = {"decision": decision, "expected-lift": expected_lift}
+def splits(bench: Bench) -> list[list[object]]:
+    """(l) A/A errors of the rule by the smaller arm's share of the visitors."""
+    shares = (0.5, 0.1, 0.01)
+    table: list[list[object]] = [
+        ["N_f", "rate", *(f"{1 - part:.0%}/{part:.0%}" for part in shares)]
+    ]
+    bench.pool //= 2
+    looks, runs = LATE * LOOKS, bench.looked
+    for plan in (16_000, 672_000):
+        for rate in (0.01, 0.1, 0.5):
+            row: list[object] = [f"{plan:,}", f"{rate:.0%}"]
+            for part in shares:
+                small = int(LATE * plan * part)
+                base = bench.arm(LATE * plan - small, rate, SHARDS, looks, runs)
+                one = bench.arm(small, rate, SHARDS, looks, runs)
+                first = RULE.first(compare(one, base, relative_error(SHARDS)), plan)
+                row.append(share(int((first < _NEVER).sum()), runs))
+            table.append(row)
+    return table
+
+
+SECTIONS = {"decision": decision, "expected-lift": expected_lift, "decision-splits": splits}
