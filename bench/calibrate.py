@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.registers import Floats, error_paths, nested_errors
-from gimel.backend.results.analysis import analyse, sample_ratio
+from gimel.backend.results.analysis import analyse
 from gimel.backend.results.comparison import Arm, Comparison, GoalKind, compare
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -43,25 +43,28 @@ class Bench:
     sizes: tuple[int, ...] = SIZES
     rates: tuple[float, ...] = RATES
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(20261124))
-    _paths: dict[tuple[int, int], Floats] = field(default_factory=dict)
+    _paths: dict[tuple[int, ...], Floats] = field(default_factory=dict)
 
     def errors(self, count: float, shards: int, looks: int, runs: int) -> Floats:
         """Relative errors [runs, looks] of counters that grow evenly to `count`.
 
         A counter's error is the mean of its shards', which are drawn from a pool.
         """
+        counts = [count * (look + 1) / looks for look in range(looks)]
+        return self.errors_at(counts, shards, runs)
+
+    def errors_at(self, counts: Sequence[float], shards: int, runs: int) -> Floats:
+        """Relative errors [runs, looks] of counters that have each of `counts` at one look."""
         if not shards:
-            return np.zeros((runs, looks))
-        each = max(1, round(count / shards))
-        key = each, looks
+            return np.zeros((runs, len(counts)))
+        key = tuple(max(1, round(count / shards)) for count in counts)
         if key not in self._paths:
-            counts = [max(1, round(each * (look + 1) / looks)) for look in range(looks)]
-            pool = self.pool if looks == 1 else self.pool // 2
-            paths = error_paths(counts, pool, self.rng)
+            pool = self.pool if len(counts) == 1 else self.pool // 2
+            paths = error_paths(list(key), pool, self.rng)
             # The estimator has no bias. The pool's own would be a third of 64 shards' error.
             self._paths[key] = paths - paths.mean(axis=0)
         paths = self._paths[key]
-        total = np.zeros((runs, looks))
+        total = np.zeros((runs, len(counts)))
         for _ in range(shards):
             total += paths[self.rng.integers(0, len(paths), runs)]
         return total / shards
@@ -223,43 +226,6 @@ def power(bench: Bench) -> list[list[object]]:
     return table
 
 
-def ratio_alarms(bench: Bench) -> list[list[object]]:
-    """(e) Sample-ratio alarms, under the truth and at a skew of 51 to 49."""
-    table: list[list[object]] = [
-        [
-            *("visitors in all", "weights", "exact", "64 shards", "1 shard"),
-            *("skewed 51/49: exact", "64 shards", "1 shard"),
-        ]
-    ]
-    bench.pool *= 4  # a tail of 0.1 % wants to know the spread to 1 %
-    for size in bench.sizes:
-        for weight in (0.5, 0.8):
-            row: list[object] = [f"{size:,}", f"{weight:.0%}/{1 - weight:.0%}"]
-            for truth, runs in ((weight, bench.alarms), (0.51, bench.alarms // 20)):
-                for shards in (0, 64, 1):
-                    if truth == 0.51 and weight != 0.5:
-                        row.append("")
-                        continue
-                    alarms = _alarms(bench, size, truth, weight, shards, runs)
-                    row.append(f"{alarms / runs:.3%}" if truth == weight else share(alarms, runs))
-            table.append(row)
-    return table
-
-
-def _alarms(bench: Bench, size: int, truth: float, weight: float, shards: int, runs: int) -> int:
-    first = bench.rng.binomial(size, truth, runs)
-    counted = [
-        np.rint(true * (1 + bench.errors(size * part, shards, 1, runs)[:, 0])).astype(int).tolist()
-        for true, part in ((first, weight), (size - first, 1 - weight))
-    ]
-    weights = {"a": weight, "b": 1 - weight}
-    error = relative_error(shards)
-    return sum(
-        sample_ratio({"a": a, "b": b}, error, weights)["alarm"]
-        for a, b in zip(*counted, strict=True)
-    )
-
-
 def same_uuids(bench: Bench) -> list[list[object]]:
     """AlephBet with user_id: the conversions' uuids are among the visitors'. One look, 1 shard."""
     table: list[list[object]] = [["visitors a variant", "rate", "false positives", "correlation"]]
@@ -343,7 +309,6 @@ SECTIONS = {
     "many-looks": many_looks,
     "coverage": coverage,
     "power": power,
-    "sample-ratio": ratio_alarms,
     "same-uuids": same_uuids,
     "several-variants": several_variants,
     "totals": totals,
@@ -379,10 +344,9 @@ def quick() -> Bench:
 
 
 def main() -> None:
-    # They use this module.
-    from bench import calibrate_rule
+    from bench import calibrate_rule, sequential  # they import this module
 
-    sections = SECTIONS | calibrate_rule.SECTIONS
+    sections = SECTIONS | sequential.SECTIONS | calibrate_rule.SECTIONS
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections))

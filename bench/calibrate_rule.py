@@ -14,10 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import gammaln
 
 from bench.calibrate import LOOKS, Bench, relative_error, share
 from bench.registers import Floats
-from gimel.backend.results.comparison import ALPHA
+from gimel.backend.results.comparison import ALPHA, LOG_RATIO_WEIGHT, tuning
 from gimel.backend.results.decision import (
     ANY_TIME_ALPHA,
     FINAL_ALPHA,
@@ -34,11 +35,15 @@ _NEVER = LATE * LOOKS
 
 
 class Paths(NamedTuple):
-    """Log ratios and their standard errors [runs, looks], and the clock."""
+    """Log ratios and their standard errors [runs, looks], and the clock.
+
+    `split` is the log of the evidence in how the conversions divide.
+    """
 
     log_ratio: Floats
     standard_error: Floats
     time: Floats
+    split: Floats
 
     @property
     def z(self) -> Floats:
@@ -57,7 +62,7 @@ class Rule:
     def first(self, paths: Paths, plan: int, final_at: int = LOOKS - 1) -> NDArray[np.int64]:
         """Return the look at which each run has a verdict for a lift, or `_NEVER`."""
         tuned_to = 5000 if self.tuned_to is None else plan * self.tuned_to
-        found = paths.z > _boundary(paths.time, self.any_time, tuned_to)
+        found = _log_evidence(paths, tuning(tuned_to, self.any_time)) > -log(self.any_time)
         first = np.where(found.any(axis=1), found.argmax(axis=1), _NEVER)
         if not self.final:
             return first
@@ -65,10 +70,11 @@ class Rule:
         return np.minimum(first, np.where(at_plan, final_at, _NEVER))
 
 
-def _boundary(time: Floats, alpha: float, tuned_to: float) -> Floats:
-    """`comparison.boundary` on arrays, with the tuning as a parameter."""
-    scaled = time * (-2 * log(alpha) + log(1 - 2 * log(alpha))) / tuned_to
-    return np.sqrt(2 * (scaled + 1) / scaled * np.log(np.sqrt(scaled + 1) / alpha))
+def _log_evidence(paths: Paths, rho_squared: float) -> Floats:
+    """The log of the evidence of `comparison.p_value_always_valid` on arrays."""
+    scaled = paths.time * rho_squared
+    of_ratio = (paths.z**2 * scaled / (scaled + 1) - np.log1p(scaled)) / 2
+    return np.logaddexp(of_ratio + log(LOG_RATIO_WEIGHT), paths.split + log(1 - LOG_RATIO_WEIGHT))
 
 
 RULE = Rule("1 % tuned to the plan + 4 %", ANY_TIME_ALPHA, 1.0, FINAL_ALPHA)
@@ -100,7 +106,17 @@ def compare(one: tuple[Floats, Floats], base: tuple[Floats, Floats], error: floa
         variance * (1 - 0.53 * np.exp(-count * variance / 4.3)) for count in (x_a, x_b, n_a, n_b)
     )
     time = n * (1 + counting / sampling) ** 2
-    return Paths(np.log(rate_b / rate_a), np.sqrt(sampling + counting), time)
+    split = _split_evidence(x_b, x_a, n_b / n_a, 1 + counting * (x_a + x_b) / 4)
+    return Paths(np.log(rate_b / rate_a), np.sqrt(sampling + counting), time, split)
+
+
+def _split_evidence(x_b: Floats, x_a: Floats, odds: Floats, divisor: Floats) -> Floats:
+    """`e_values.ConversionSplit` on arrays, against equal rates."""
+    first, second, smaller = x_b / divisor, x_a / divisor, 0.5 / divisor**3
+    a, b = np.maximum(1, odds) * smaller, np.maximum(1, 1 / odds) * smaller
+    mixture = gammaln(a + first) - gammaln(a) + gammaln(b + second) - gammaln(b)
+    mixture += gammaln(a + b) - gammaln(a + b + first + second)
+    return mixture - first * np.log(odds / (1 + odds)) + second * np.log1p(odds)
 
 
 def lift_found_by(plan: int, rate: float) -> float:

@@ -89,7 +89,7 @@ def looks() -> None:
         chart.level(lift, f"{lift:+.0%}" if lift else "lift 0")
     steps = [(look + 1) / LOOKS for look in range(LOOKS)]
     for side in (0, 1):
-        for color, kind in ((RED, "interval"), (GREEN, "interval_always_valid")):
+        for color, kind in ((RED, "lift_interval"), (GREEN, "lift_interval_always_valid")):
             found = [(x, getattr(look, kind)) for x, look in zip(steps, path, strict=True)]
             chart.line([(x, bounds[side]) for x, bounds in found if bounds], color)
     for x in (0.1, 0.5, 1):

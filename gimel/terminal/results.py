@@ -12,6 +12,7 @@ from rich.text import Text
 from gimel.backend.queue import Backlog
 from gimel.backend.results.analysis import GoalMatrix, PairComparison, compare_all_pairs
 from gimel.backend.results.comparison import ALPHA
+from gimel.backend.results.lift import MAX_SHOWN
 from gimel.terminal.backlog import describe_backlog
 from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
 from gimel.terminal.text import plain, plural, print_line
@@ -132,7 +133,7 @@ def _goal_table(goal: dict[str, Any], baseline: str | None) -> Table:
             f"{row['trials']:,}",
             f"{row['successes']:,}",
             _rate(row, goal["kind"]),
-            "baseline" if is_baseline else _percent(row["lift"], sign="+"),
+            "baseline" if is_baseline else _lift(row["lift"]),
             Text() if is_baseline else _bar(row["lift_interval_always_valid"], row["lift"], scale),
             _percent(row["chance_to_be_best"], digits=0),
             style="dim" if is_baseline else "",
@@ -172,14 +173,21 @@ def _rate(row: dict[str, Any], kind: str) -> str:
     return f"{rate} ±{margin:.3f}" if kind == "total" else f"{rate} ±{100 * margin:.2f}"
 
 
-def _percent(value: float | None, *, sign: str = "", digits: int = 1) -> str:
-    return "–" if value is None else f"{value:{sign}.{digits}%}"
+def _percent(value: float | None, *, digits: int = 1) -> str:
+    return "–" if value is None else f"{value:.{digits}%}"
+
+
+def _lift(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f">{MAX_SHOWN:+,.0%}" if value > MAX_SHOWN else f"{value:+.1%}"
 
 
 def _bar_scale(rows: Iterable[dict[str, Any]]) -> float:
     """Return the lift at the ends of the bars: all bars of a goal share this scale."""
     intervals = [row["lift_interval_always_valid"] for row in rows]
-    return max((abs(end) for interval in intervals if interval for end in interval), default=0.0)
+    ends = (abs(end) for interval in intervals if interval for end in interval)
+    return min(MAX_SHOWN, max(ends, default=0.0))
 
 
 def _bar(interval: list[float] | None, lift: float | None, scale: float) -> Text:
@@ -188,7 +196,7 @@ def _bar(interval: list[float] | None, lift: float | None, scale: float) -> Text
         return Text("–")
 
     def column(value: float) -> int:
-        return round((value / scale + 1) / 2 * (_BAR_WIDTH - 1))
+        return round((min(value / scale, 1) + 1) / 2 * (_BAR_WIDTH - 1))
 
     first, last = map(column, interval)
     cells = ["─" if first <= cell <= last else " " for cell in range(_BAR_WIDTH)]
@@ -247,7 +255,7 @@ def _pair(pair: PairComparison | None) -> Text:
     p_value = pair["p_value_always_valid_adjusted"]
     is_significant = p_value is not None and p_value < ALPHA
     mark, style = ("*", "bold") if is_significant else (" ", "")
-    return Text(_percent(pair["lift"], sign="+") + mark, style)
+    return Text(_lift(pair["lift"]) + mark, style)
 
 
 def show_settings(console: Console, experiment: dict[str, Any]) -> None:

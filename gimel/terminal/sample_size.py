@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from math import log
 from statistics import NormalDist
 
-from gimel.backend.results.comparison import ALPHA, Arm, Comparison, boundary, compare
+from gimel.backend.results.comparison import (
+    ALPHA,
+    LOG_RATIO_WEIGHT,
+    Arm,
+    Comparison,
+    boundary,
+    compare,
+)
 from gimel.backend.results.decision import FINAL_ALPHA
 
 _NORMAL = NormalDist()
@@ -54,7 +61,8 @@ def power(
     The power over all looks is slightly higher.
     """
     test = _expected_comparison(rate, lift, visitors, relative_error)
-    bound = boundary(test.time, alpha) if always_valid else _NORMAL.inv_cdf(1 - alpha / 2)
+    level = alpha * LOG_RATIO_WEIGHT
+    bound = boundary(test.time, level) if always_valid else _NORMAL.inv_cdf(1 - alpha / 2)
     return _NORMAL.cdf(test.z_score - bound) + _NORMAL.cdf(-test.z_score - bound)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from bench import calibrate
 from gimel.terminal.sample_size import power
+from tests.support.inference import percent, within
 
 pytestmark = pytest.mark.slow
 
@@ -14,15 +15,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def bench():
     return calibrate.quick()
-
-
-def percent(cell):
-    return float(cell.rstrip("%")) / 100
-
-
-def within(nominal, runs):
-    """The nominal share and three and a half standard errors of its simulation."""
-    return nominal + 3.5 * (nominal * (1 - nominal) / runs) ** 0.5
 
 
 def test_one_look_errs_at_most_as_often_as_it_says(bench):
@@ -50,16 +42,6 @@ def test_intervals_hold_the_truth(bench):
         assert percent(row[3]) >= 0.935, row
         for cell in row[4:]:
             assert percent(cell) >= 1 - within(0.05, bench.runs), row
-
-
-def test_sample_ratio_alarms(bench):
-    _, *rows = calibrate.ratio_alarms(bench)
-    for row in rows:
-        for cell in row[2:5]:
-            assert percent(cell) <= within(0.001, bench.alarms), row
-    caught = next(row for row in rows if row[0] == "100,000")
-    assert percent(caught[5]) == 1
-    assert percent(caught[6]) > 0.98
 
 
 def test_several_variants_are_decided_no_more_often(bench):

@@ -5,7 +5,7 @@ import pytest
 
 from bench import calibrate, calibrate_rule
 from gimel.backend.results.analysis import analyse
-from gimel.backend.results.comparison import Arm, Comparison, compare
+from gimel.backend.results.comparison import Arm, compare, tuning
 from gimel.backend.results.decision import FinalLook, decide
 from gimel.backend.results.verdict import Design
 from tests.support.inference import SHARDS_64
@@ -82,18 +82,26 @@ def test_goals_and_variants_together_err_as_rarely():
     assert ever_found(np.random.default_rng(3), runs, 12, 2000, 0.1) / runs <= within(0.05, runs)
 
 
-def test_the_vectorised_comparison_of_the_simulation_is_the_products():
-    counts = (5200, 50_000, 5000, 49_800)
+@pytest.mark.parametrize(
+    "counts", [(5200, 50_000, 5000, 49_800), (15, 50_000, 0, 50_100), (40, 5000, 300, 45_000)]
+)
+def test_the_vectorised_comparison_of_the_simulation_is_the_products(counts):
     x_b, n_b, x_a, n_a = (np.array([[float(each)]]) for each in counts)
     theirs = calibrate_rule.compare((x_b, n_b), (x_a, n_a), SHARDS_64)
-    ours = compare(Arm(5200, 50_000, SHARDS_64), Arm(5000, 49_800, SHARDS_64))
+    ours = compare(Arm(*counts[:2], SHARDS_64), Arm(*counts[2:], SHARDS_64))
     assert theirs.log_ratio[0, 0] == pytest.approx(ours.log_ratio)
     assert theirs.standard_error[0, 0] == pytest.approx(ours.standard_error)
     assert theirs.time[0, 0] == pytest.approx(ours.time)
-    for z in (2.0, 2.06, 3.5, 3.65):
-        one = calibrate_rule.Paths(
-            *(np.full((1, 300), each) for each in (z * 0.05, 0.05, 10_000.0))
-        )
-        final = {("g", "b"): Comparison(z * 0.05, 0.05**2, 0.0, 10_000)}
-        found = decide(final, planned_visitors=10_000, final=final)["g", "b"]
-        assert (calibrate_rule.RULE.first(one, 10_000)[0] < 300) == found.is_significant
+    evidence = calibrate_rule._log_evidence(theirs, tuning(100_000, 0.01))[0, 0]
+    p_value = ours.tuned(100_000, 0.01).p_value_always_valid
+    assert min(1, np.exp(-evidence)) == pytest.approx(p_value)
+
+
+@pytest.mark.parametrize("reached", [5000, 5150, 5210, 5280, 5400])
+def test_the_rule_of_the_simulation_is_the_products(reached):
+    counts = np.full((1, 300), float(reached)), np.full((1, 300), 50_000.0)
+    base = np.full((1, 300), 5000.0), np.full((1, 300), 50_000.0)
+    paths = calibrate_rule.compare(counts, base, SHARDS_64)
+    tests = {("g", "b"): compare(*(Arm(x, 50_000, SHARDS_64) for x in (reached, 5000)))}
+    found = decide(tests, planned_visitors=100_000, final=tests)["g", "b"]
+    assert (calibrate_rule.RULE.first(paths, 100_000)[0] < 300) == found.is_significant

@@ -1,4 +1,4 @@
-"""One row and one verdict of an analysis, and the counting errors of a counter's shards."""
+"""One row and one verdict of an analysis, a counter's errors, and shares in simulations."""
 
 from typing import Any
 
@@ -23,3 +23,13 @@ def verdict(trials: dict[str, int], successes: dict[str, int], **settings: Any) 
         trials, {"goal": successes}, **{"baseline": "a", "relative_error": 0} | settings
     )
     return found["goals"][0]["verdict"]
+
+
+def percent(cell: str) -> float:
+    """The share in a cell of a calibration table."""
+    return float(cell.rstrip("%")) / 100
+
+
+def within(nominal: float, runs: int) -> float:
+    """The nominal share and three and a half standard errors of its simulation."""
+    return nominal + 3.5 * (nominal * (1 - nominal) / runs) ** 0.5

@@ -38,8 +38,15 @@ const SIGNED = { style: "percent", signDisplay: "exceptZero" };
 
 const percent = (value, digits = 0) => (value == null ? DASH : number(digits, PERCENT).format(value));
 
+// The digits of a larger lift mean nothing.
+const MAX_LIFT = 10;
+
 /** Format a lift with about two significant digits. */
-const lift = (value) => (value == null ? DASH : number(Math.abs(value) < 1 ? 1 : 0, SIGNED).format(value));
+function lift(value) {
+  if (value == null) return DASH;
+  if (value > MAX_LIFT) return `more than ${number(0, SIGNED).format(MAX_LIFT)}`;
+  return number(Math.abs(value) < 1 ? 1 : 0, SIGNED).format(value);
+}
 
 const liftRange = ([low, high]) => `${lift(low)} to ${lift(high)}`;
 

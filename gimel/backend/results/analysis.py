@@ -15,9 +15,7 @@ from gimel.backend.results.comparison import (
     Comparison,
     GoalKind,
     Interval,
-    chi_square_tail,
     compare,
-    counter_variance,
     holm,
 )
 from gimel.backend.results.posterior import (
@@ -27,6 +25,7 @@ from gimel.backend.results.posterior import (
     summarise_posteriors,
 )
 from gimel.backend.results.roles import GuardrailState, guardrail_states
+from gimel.backend.results.sample_ratio import SampleRatio, sample_ratio
 from gimel.backend.results.verdict import (
     Aim,
     Design,
@@ -37,11 +36,6 @@ from gimel.backend.results.verdict import (
 
 _Key = TypeVar("_Key")
 
-# Sample ratio mismatch (SRM): an alarm is raised below this p-value.
-SRM_ALPHA = 0.001
-
-# With fewer visitors expected in a variant, the chi-square approximation does not hold `SRM_ALPHA`.
-_SRM_MIN_EXPECTED = 50
 # A rate may exceed 1 by this many standard errors of counting and still be a proportion.
 _PROPORTION_TOLERANCE = 4
 _NO_DESIGN = Design()
@@ -86,17 +80,6 @@ class GoalResult(TypedDict):
     guardrail: dict[str, GuardrailState] | None
     verdict: Verdict
     results: list[VariantResult]
-
-
-class SampleRatio(TypedDict):
-    """The test of whether visitors are split between the variants as intended.
-
-    `weights` are the intended shares and sum to 1.
-    """
-
-    p_value: float | None
-    alarm: bool
-    weights: dict[str, float]
 
 
 class Analysis(TypedDict):
@@ -218,44 +201,6 @@ def compare_all_pairs(
         pairs = [_pair(a, b, arms, adjusted[a, b]) for a, b in permutations(labels, 2)]
         matrices.append({"goal": goal, "kind": _kind_of(arms), "pairs": pairs})
     return matrices
-
-
-def sample_ratio(
-    trials: Mapping[str, int], relative_error: float, weights: Mapping[str, float] | None = None
-) -> SampleRatio:
-    """Test by chi-square whether the visitors' shares match the weights, counting error included.
-
-    Each count n has the variance v: that of the random split and that of its counter. With c as
-    the unknown true total and w as the intended share, the statistic is the minimum over c of
-    Σ (n − c·w)²/v. Without counting error, it is Pearson's statistic. docs/statistics.md has the
-    derivation.
-    """
-    intended = dict.fromkeys(trials, 1.0) if weights is None else weights
-    shares = {label: weight for label, weight in intended.items() if weight > 0}
-    total_weight = sum(shares.values())
-    shares = {label: weight / total_weight for label, weight in shares.items()}
-    p_value = _sample_ratio_p_value(trials, relative_error, shares)
-    return {
-        "p_value": _round(p_value),
-        "alarm": p_value is not None and p_value < SRM_ALPHA,
-        "weights": {label: round(share, 6) for label, share in shares.items()},
-    }
-
-
-def _sample_ratio_p_value(
-    trials: Mapping[str, int], relative_error: float, shares: Mapping[str, float]
-) -> float | None:
-    visitors = sum(trials.get(label, 0) for label in shares)
-    if len(shares) < 2 or visitors * min(shares.values()) < _SRM_MIN_EXPECTED:
-        return None
-    cells = []
-    for label, share in shares.items():
-        expected = visitors * share
-        variance = expected + expected**2 * counter_variance(expected, relative_error)
-        cells.append((trials.get(label, 0), share, variance))
-    true_total = sum(n * w / v for n, w, v in cells) / sum(w * w / v for _, w, v in cells)
-    statistic = sum((n - true_total * w) ** 2 / v for n, w, v in cells)
-    return chi_square_tail(statistic, len(shares) - 1)
 
 
 def _arms_of(

@@ -6,10 +6,12 @@ docs/statistics.md derives the formulas, names their sources and shows the simul
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from math import erfc, exp, expm1, log, pi, sqrt
+from math import erfc, exp, expm1, log, log1p, sqrt
 from typing import Literal
+
+from gimel.backend.results.e_values import ConversionSplit
 
 ALPHA = 0.05
 
@@ -23,9 +25,25 @@ _VARIANCE_COEFFICIENTS: dict[GoalKind, tuple[int, int]] = {"unique": (1, -1), "t
 _Z = 1.959963984540054
 # The number of visitors, both variants together, at which the confidence sequence is tightest.
 _TIGHTEST_AT = 5000
-_RHO_SQUARED = (-2 * log(ALPHA) + log(1 - 2 * log(ALPHA))) / _TIGHTEST_AT
 # An interval that reaches further than a factor of 1000 in each direction says nothing.
 _MAX_HALF_WIDTH = log(1000)
+# No larger ratio of two rates is possible. Without the limit, a number could overflow.
+_MAX_LOG_RATIO = 100.0
+# The evidence of a unique goal is the mean of two e-values with these weights: that of the log
+# ratio, and that of the division of the conversions. With a half each, the test would lose power
+# at all goals but rare ones.
+LOG_RATIO_WEIGHT = 0.875
+_LOG_WEIGHTS = log(LOG_RATIO_WEIGHT), log(1 - LOG_RATIO_WEIGHT)
+# Newton's method needs two to six steps.
+_MAX_STEPS = 30
+
+
+def tuning(visitors: float, alpha: float = ALPHA) -> float:
+    """Return ρ² of the confidence sequence that is tightest at so many visitors."""
+    return (-2 * log(alpha) + log(1 - 2 * log(alpha))) / visitors
+
+
+_RHO_SQUARED = tuning(_TIGHTEST_AT)
 
 
 def counter_variance(count: float, relative_error: float) -> float:
@@ -107,14 +125,14 @@ class Arm:
         return observed**2 / (b + root), min(high, 1.0) if self.kind == "unique" else high
 
 
-def boundary(time: float, alpha: float = ALPHA) -> float:
+def boundary(time: float, alpha: float = ALPHA, rho_squared: float = _RHO_SQUARED) -> float:
     """Return the half-width of the always-valid confidence sequence, in standard errors.
 
     With probability 1 − `alpha`, no look ever finds the estimate further from the truth. `time` is
     the intrinsic time, in visitors of both variants. The formula is the Gaussian-mixture confidence
-    sequence (Waudby-Smith et al., arXiv 2103.06476, eq. 9).
+    sequence (Waudby-Smith et al., arXiv 2103.06476, eq. 9), and `rho_squared` its tuning.
     """
-    scaled_time = time * _RHO_SQUARED
+    scaled_time = time * rho_squared
     return sqrt(2 * (scaled_time + 1) / scaled_time * log(sqrt(scaled_time + 1) / alpha))
 
 
@@ -134,13 +152,17 @@ def intrinsic_time(visitors: float, sampling_variance: float, counting_variance:
 class Comparison:
     """The log of the ratio of two rates, with the variances of its two sources of error.
 
-    `visitors` is the number of visitors of both variants together.
+    `visitors` is the number of visitors of both variants together. `split` is how the conversions
+    divide between the two. Without it, the log ratio is all the evidence. `rho_squared` tunes the
+    test for any number of looks.
     """
 
     log_ratio: float
     sampling_variance: float
     counting_variance: float
     visitors: float
+    split: ConversionSplit | None = None
+    rho_squared: float = _RHO_SQUARED
 
     @cached_property
     def standard_error(self) -> float:
@@ -172,13 +194,10 @@ class Comparison:
 
     @cached_property
     def p_value_always_valid(self) -> float:
-        """Two-sided p-value for any number of looks.
-
-        It is the smallest alpha whose `boundary` the log ratio reaches.
-        """
-        scaled_time = self.time * _RHO_SQUARED
-        exponent = -(self.z_score**2) / 2 * scaled_time / (scaled_time + 1)
-        return min(1.0, sqrt(scaled_time + 1) * exp(exponent))
+        """Two-sided p-value for any number of looks: 1 over the evidence against equal rates."""
+        if self.split is None:
+            return min(1.0, exp(-self._log_ratio_evidence(self.z_score)[0]))
+        return min(1.0, exp(-self._log_evidence(self.split, 0.0)[0]))
 
     @cached_property
     def lift_interval_always_valid(self) -> Interval | None:
@@ -186,7 +205,86 @@ class Comparison:
 
         It holds the lifts that `p_value_always_valid` does not reject.
         """
-        return self._lift_interval(boundary(self.time))
+        return self.interval_at_any_time(ALPHA)
+
+    def interval_at_any_time(self, alpha: float) -> Interval | None:
+        """Return the confidence sequence of the lift at 1 − `alpha`; None if it is too wide."""
+        if self.split is None:
+            return self._lift_interval(boundary(self.time, alpha, self.rho_squared))
+        low, high = (self._evidence_end(self.split, side, alpha) for side in (-1, 1))
+        reach = max(self.log_ratio - low, high - self.log_ratio)
+        if reach > _MAX_HALF_WIDTH and low <= 0 <= high:
+            return None
+        return expm1(low), expm1(min(high, _MAX_LOG_RATIO))
+
+    def interval_of(self, standard_errors: float) -> Interval | None:
+        """Return the interval of the lift of this half-width; None if it is too wide."""
+        return self._lift_interval(standard_errors)
+
+    def tuned(self, visitors: float, alpha: float) -> "Comparison":
+        """Return the comparison whose test for any number of looks is tightest at these visitors.
+
+        `visitors` are those of both variants. It is tightest for this `alpha`.
+        """
+        return replace(self, rho_squared=tuning(visitors, alpha))
+
+    def grown(self, factor: float, counting_variance: float) -> "Comparison":
+        """Return what the comparison would be with `factor` times as many visitors.
+
+        The rates stay the same. `counting_variance` is that of the larger counts.
+        """
+        return Comparison(
+            self.log_ratio,
+            self.sampling_variance / factor,
+            counting_variance,
+            self.visitors * factor,
+            self.split and self.split.grown(factor, counting_variance),
+            self.rho_squared,
+        )
+
+    def _log_ratio_evidence(self, distance: float) -> tuple[float, float]:
+        """Return the log of the e-value against a log ratio this far away, and its derivative.
+
+        `distance` is in standard errors. `boundary` is where the e-value reaches 1/alpha.
+        """
+        scaled_time = self.time * self.rho_squared
+        slope = distance * scaled_time / (scaled_time + 1)
+        return (distance * slope - log1p(scaled_time)) / 2, slope
+
+    def _log_evidence(self, split: ConversionSplit, log_ratio: float) -> tuple[float, float]:
+        """Return the log of the evidence against a true log ratio, and its derivative.
+
+        It is a convex function of the log ratio, so the log ratios below a level are an interval.
+        """
+        value, slope = self._log_ratio_evidence((log_ratio - self.log_ratio) / self.standard_error)
+        slope /= self.standard_error
+        other, other_slope = split.log_e_value(log_ratio)
+        value, other = value + _LOG_WEIGHTS[0], other + _LOG_WEIGHTS[1]
+        share = exp(-abs(value - other))
+        other_share = (share if other < value else 1.0) / (1 + share)
+        return max(value, other) + log1p(share), slope + (other_slope - slope) * other_share
+
+    def _evidence_end(self, split: ConversionSplit, side: int, alpha: float) -> float:
+        """Return the end of the log ratios whose evidence is at most 1/`alpha`, on one side.
+
+        Newton's method on a convex function approaches the end from outside, and never passes it.
+        So the p-value and the interval always agree about a log ratio of 0.
+        """
+        # Here the log ratio's e-value alone is enough.
+        half_width = boundary(self.time, alpha * LOG_RATIO_WEIGHT, self.rho_squared)
+        end = self.log_ratio + side * half_width * self.standard_error
+        if self.log_ratio * side < 0 < end * side and self.p_value_always_valid < alpha:
+            end = 0.0
+        for _ in range(_MAX_STEPS):
+            evidence, slope = self._log_evidence(split, end)
+            excess = evidence + log(alpha)
+            if excess <= 0 or slope * side <= 0:
+                break
+            end -= excess / slope
+            # The step's own error is of the order of excess².
+            if excess < 1e-3:
+                break
+        return end
 
     def _lift_interval(self, standard_errors: float) -> Interval | None:
         half_width = standard_errors * self.standard_error
@@ -215,11 +313,17 @@ def compare(arm: Arm, base: Arm) -> Comparison:
     at_pooled_rate = arm.sampling_variance(pooled_rate, shares[0]) + base.sampling_variance(
         pooled_rate, shares[1]
     )
+    counting_variance = arm.counting_variance + base.counting_variance
+    split = None
+    if arm.kind == "unique":
+        conversions = arm.capped_successes, base.capped_successes
+        split = ConversionSplit(conversions, (arm.trials, base.trials), counting_variance)
     return Comparison(
         log_ratio=log(rates[0] / rates[1]),
         sampling_variance=max(at_own_rates, at_pooled_rate),
-        counting_variance=arm.counting_variance + base.counting_variance,
+        counting_variance=counting_variance,
         visitors=visitors,
+        split=split,
     )
 
 
@@ -235,18 +339,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, p_values[index] * (len(p_values) - rank)))
         adjusted[index] = highest
     return adjusted
-
-
-def chi_square_tail(statistic: float, degrees_of_freedom: int) -> float:
-    """Return the probability that a chi-square variable exceeds `statistic`.
-
-    The finite sums are 26.4.4 (odd degrees of freedom) and 26.4.5 (even) in Abramowitz & Stegun.
-    """
-    is_odd = degrees_of_freedom % 2 == 1
-    half = statistic / 2
-    start, total = (0.5, erfc(sqrt(half))) if is_odd else (0.0, 0.0)
-    term = exp(-half) * (2 * sqrt(half / pi) if is_odd else 1.0)
-    for step in range(degrees_of_freedom // 2):
-        total += term
-        term *= half / (start + step + 1)
-    return min(1.0, total)

@@ -11,7 +11,7 @@ docs/statistics.md has the derivation and the simulations. All functions are pur
 """
 
 from collections.abc import Mapping
-from math import erfc, exp, expm1, log, sqrt
+from math import erfc, exp, expm1, sqrt
 from typing import NamedTuple
 
 from gimel.backend.results.comparison import ALPHA, Comparison, Interval, holm
@@ -22,8 +22,6 @@ FINAL_ALPHA = 0.04
 # A comparison of one goal: the goal, and the variant that is compared with the baseline
 Key = tuple[str, str]
 
-# An interval that reaches further than a factor of 1000 in each direction says nothing.
-_MAX_HALF_WIDTH = log(1000)
 # Weights and standard deviations of the signal-to-noise ratio (true effect / standard error) in
 # 23,551 trials: table 1 of van Zwet, Schwab & Senn, Statistics in Medicine 2021, arXiv 2011.15004.
 _SIGNALS = ((0.32, 0.61), (0.31, 1.42), (0.30, 2.16), (0.07, 5.64))
@@ -74,16 +72,19 @@ def decide(
     """
     if planned_visitors is None:
         return _always_valid(tests, size)
-    tuned_to = planned_visitors * 2 / variants
     found = {}
-    p_values = {key: any_time_p_value(test, tuned_to) for key, test in tests.items()}
+    # A comparison of two variants has this many visitors at the plan.
+    both = planned_visitors * 2 / variants
+    tuned = {key: test.tuned(both, ANY_TIME_ALPHA) for key, test in tests.items()}
+    p_values = {key: test.p_value_always_valid for key, test in tuned.items()}
     for key, (p_value, steps) in _corrected(p_values, size, ANY_TIME_ALPHA).items():
-        half_width = any_time_boundary(tests[key].time, ANY_TIME_ALPHA / steps, tuned_to)
-        found[key] = _finding(tests[key], p_value, ANY_TIME_ALPHA, half_width)
-    p_values = {key: test.p_value for key, test in (final or {}).items()}
+        interval = tuned[key].interval_at_any_time(ANY_TIME_ALPHA / steps)
+        found[key] = _finding(tests[key], p_value, ANY_TIME_ALPHA, interval)
+    final = final or {}
+    p_values = {key: test.p_value for key, test in final.items()}
     for key, (p_value, steps) in _corrected(p_values, size, FINAL_ALPHA).items():
-        half_width = normal_quantile(FINAL_ALPHA / steps / 2)
-        at_end = _finding((final or {})[key], p_value, FINAL_ALPHA, half_width, is_final=True)
+        interval = final[key].interval_of(normal_quantile(FINAL_ALPHA / steps / 2))
+        at_end = _finding(final[key], p_value, FINAL_ALPHA, interval, is_final=True)
         if at_end.is_significant or key not in found or not found[key].is_significant:
             found[key] = at_end
     return found
@@ -92,32 +93,20 @@ def decide(
 def _always_valid(tests: Mapping[Key, Comparison], size: int) -> dict[Key, Finding]:
     p_values = {key: test.p_value_always_valid for key, test in tests.items()}
     return {
-        key: Finding(
-            log_ratio=tests[key].log_ratio,
-            z_score=tests[key].z_score,
-            p_value=p_value,
-            alpha=ALPHA,
-            is_final=False,
-            interval=tests[key].lift_interval_always_valid,
-        )
+        key: _finding(tests[key], p_value, ALPHA, tests[key].lift_interval_always_valid)
         for key, (p_value, _) in _corrected(p_values, size, ALPHA).items()
     }
 
 
 def _finding(
-    test: Comparison, p_value: float, alpha: float, half_width: float, *, is_final: bool = False
+    test: Comparison,
+    p_value: float,
+    alpha: float,
+    interval: Interval | None,
+    *,
+    is_final: bool = False,
 ) -> Finding:
-    """Return a finding. `half_width` of the interval is in standard errors."""
-    interval = interval_of(test, half_width)
     return Finding(test.log_ratio, test.z_score, p_value, alpha, is_final, interval)
-
-
-def interval_of(test: Comparison, standard_errors: float) -> Interval | None:
-    """Return the interval of the lift of this half-width; None if it is too wide to be useful."""
-    half_width = standard_errors * test.standard_error
-    if half_width > _MAX_HALF_WIDTH:
-        return None
-    return expm1(test.log_ratio - half_width), expm1(test.log_ratio + half_width)
 
 
 def _corrected(
@@ -135,28 +124,6 @@ def _corrected(
     steps = {key: whole - rank for rank, key in enumerate(rejected)}
     left = max(1, whole - len(rejected))
     return {key: (p_value, steps.get(key, left)) for key, p_value in adjusted.items()}
-
-
-# The any-time part: the Gaussian-mixture confidence sequence of `comparison.boundary`, tuned to be
-# tightest at the planned visitors.
-
-
-def _scaled(time: float, tuned_to: float) -> float:
-    rho_squared = (-2 * log(ANY_TIME_ALPHA) + log(1 - 2 * log(ANY_TIME_ALPHA))) / tuned_to
-    return time * rho_squared
-
-
-def any_time_p_value(test: Comparison, tuned_to: float) -> float:
-    """Return the p-value for any number of looks. `tuned_to`: planned visitors of both variants."""
-    scaled = _scaled(test.time, tuned_to)
-    exponent = -(test.z_score**2) / 2 * scaled / (scaled + 1)
-    return min(1.0, sqrt(scaled + 1) * exp(exponent))
-
-
-def any_time_boundary(time: float, alpha: float, tuned_to: float) -> float:
-    """Return the half-width, in standard errors, that `any_time_p_value` reaches at `alpha`."""
-    scaled = _scaled(time, tuned_to)
-    return sqrt(2 * (scaled + 1) / scaled * log(sqrt(scaled + 1) / alpha))
 
 
 def normal_quantile(tail: float) -> float:

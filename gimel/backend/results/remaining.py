@@ -1,9 +1,9 @@
 """How many more visitors a decision takes without a plan, if the lift is as large as it looks."""
 
-from math import sqrt
+from dataclasses import replace
 from typing import NamedTuple
 
-from gimel.backend.results.comparison import Comparison, boundary, intrinsic_time
+from gimel.backend.results.comparison import LOG_RATIO_WEIGHT, Comparison
 
 MAX_VISITORS_NEEDED = 10_000_000
 
@@ -31,29 +31,33 @@ def more_visitors(
 
     `visitors` have come so far, to all variants together.
     """
-    lift, error = abs(test.log_ratio), test.standard_error
-    likely = _more(test, lift, relative_error, alpha, visitors)
+    likely = _more(test, relative_error, alpha, visitors)
     if likely is None or abs(test.z_score) < _PROMISING:
         return Remaining(likely, None)
+    lift, shift = abs(test.log_ratio), _QUARTILE * test.standard_error
+    # What the log ratio alone takes, because its quartiles are known.
     fewest, most = (
-        _more(test, lift + shift * error, relative_error, alpha, visitors)
-        for shift in (_QUARTILE, -_QUARTILE)
+        _more(
+            replace(test, log_ratio=shifted, split=None),
+            relative_error,
+            alpha * LOG_RATIO_WEIGHT,
+            visitors,
+        )
+        for shifted in (lift + shift, lift - shift)
     )
-    return Remaining(likely, None if fewest is None or most is None else (fewest, most))
+    if fewest is None or most is None:
+        return Remaining(likely, None)
+    return Remaining(likely, (min(fewest, likely), max(most, likely)))
 
 
-def _more(
-    test: Comparison, log_ratio: float, relative_error: float, alpha: float, visitors: float
-) -> int | None:
-    growth = _growth_needed(test, log_ratio, relative_error, alpha) if log_ratio > 0 else None
+def _more(test: Comparison, relative_error: float, alpha: float, visitors: float) -> int | None:
+    growth = _growth_needed(test, relative_error, alpha)
     needed = None if growth is None else _round_to_two_digits((growth - 1) * visitors)
     return None if needed is None or needed > MAX_VISITORS_NEEDED else needed
 
 
-def _growth_needed(
-    test: Comparison, log_ratio: float, relative_error: float, alpha: float
-) -> float | None:
-    """Return the factor by which the visitors must grow for this lift to be significant.
+def _growth_needed(test: Comparison, relative_error: float, alpha: float) -> float | None:
+    """Return the factor by which the visitors must grow for the observed lift to be significant.
 
     Return None if the factor is above `_MAX_GROWTH`, or if no number of visitors is enough because
     the counters keep their error. That error is taken at its maximum, four full counters.
@@ -61,10 +65,7 @@ def _growth_needed(
     counting_variance = 4 * relative_error**2
 
     def is_significant(growth: float) -> bool:
-        sampling_variance = test.sampling_variance / growth
-        time = intrinsic_time(test.visitors * growth, sampling_variance, counting_variance)
-        standard_error = sqrt(sampling_variance + counting_variance)
-        return log_ratio > boundary(time, alpha) * standard_error
+        return test.grown(growth, counting_variance).p_value_always_valid < alpha
 
     low, high = 1.0, 2.0
     while not is_significant(high):

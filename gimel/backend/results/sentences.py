@@ -7,19 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gimel.backend.results.comparison import Interval
+from gimel.backend.results.lift import describe_lift, describe_range
 from gimel.backend.results.remaining import MAX_VISITORS_NEEDED
 
 # A lift beyond this, in either direction, is more often a mistake than an effect.
 SURPRISING_LIFT = 0.5
 # The beginning of a sentence, by whether the goal decides
 _LIFTS = {True: "Stop: lifts", False: "Lifts"}
-# A lift above this is shown as "more than".
-_MOST_SHOWN = 10
 
-MISMATCH = (
-    "Visitors are not split between the variants as intended (sample ratio mismatch), so "
-    "the lifts cannot be trusted. Check how visitors are assigned and how events are sent."
-)
 FIX_THE_SPLIT = "Fix the split first: the numbers of this experiment do not decide anything."
 NOT_DECIDING = "Secondary goals are corrected together and do not decide."
 TWYMAN = (
@@ -34,16 +29,6 @@ TOO_MANY = (
 TOO_EARLY = "It is too early to say how many more visitors a decision takes."
 
 
-def percent(lift: float) -> str:
-    """Return a lift in percent, with its sign."""
-    return f"more than +{_MOST_SHOWN:,.0%}" if lift > _MOST_SHOWN else f"{lift:+,.1%}"
-
-
-def between(interval: Interval) -> str:
-    """Return the two ends of an interval of lifts."""
-    return f"between {percent(interval[0])} and {percent(interval[1])}"
-
-
 def join_names(names: Sequence[str]) -> str:
     """Return the names, the last one after "and"."""
     *others, last = names
@@ -52,10 +37,8 @@ def join_names(names: Sequence[str]) -> str:
 
 def expect_less(lift_expected: float) -> str:
     """Return the sentence that a lift which was just found is exaggerated."""
-    return (
-        f"Expect less: about {lift_expected:+,.1%}. A lift at the moment when it is found is "
-        "exaggerated."
-    )
+    less = f"Expect less: about {describe_lift(lift_expected)}."
+    return f"{less} A lift at the moment when it is found is exaggerated."
 
 
 def ruled_out(interval: Interval | None, *, is_primary: bool) -> str:
@@ -64,7 +47,7 @@ def ruled_out(interval: Interval | None, *, is_primary: bool) -> str:
         return "The plan is fulfilled, and too few visitors reached this goal to rule out any lift."
     low, high = interval
     opening = f"The plan is fulfilled and no difference was found. {_LIFTS[is_primary]} above"
-    return f"{opening} {percent(high)} and below {percent(low)} are ruled out."
+    return f"{opening} {describe_lift(high)} and below {describe_lift(low)} are ruled out."
 
 
 def no_participation(label: str) -> str:
@@ -197,5 +180,5 @@ def since(at: str, visitors_then: int, visitors: int, clause: str) -> str:
 
 def lift_since(variant: str, lift: float, interval: Interval | None) -> str:
     """Return the clause on the lift that a variant has now."""
-    range_now = f" ({between(interval)})" if interval else ""
-    return f": the lift of {variant} is now {percent(lift)}{range_now}"
+    range_now = f" ({describe_range(interval)})" if interval else ""
+    return f": the lift of {variant} is now {describe_lift(lift)}{range_now}"

@@ -19,12 +19,13 @@ from gimel.backend.results.decision import (
     FinalLook,
     Finding,
     decide,
-    interval_of,
     normal_quantile,
 )
+from gimel.backend.results.lift import MAX_SHOWN, describe_range
 from gimel.backend.results.obstacles import NONE_REACHED, find_obstacle, without_participation
 from gimel.backend.results.pace import Pace
 from gimel.backend.results.remaining import more_visitors
+from gimel.backend.results.sample_ratio import ALARM
 
 # With fewer conversions in an arm, nothing is said about how long a decision takes.
 MIN_CONVERSIONS = 25
@@ -167,7 +168,7 @@ class _Goal(NamedTuple):
             reason = sentences.no_participation(missing)
             return _verdict(state, reason, sentences.SEND_PARTICIPATION)
         if evidence.srm_alarm:
-            return _verdict("do_not_trust", sentences.MISMATCH, sentences.FIX_THE_SPLIT)
+            return _verdict("do_not_trust", ALARM, sentences.FIX_THE_SPLIT)
         if obstacle := find_obstacle(evidence.arms, evidence.baseline):
             step = sentences.CHECK_GOAL if obstacle == NONE_REACHED else self._wait(None)
             return _verdict("keep_collecting", obstacle, step)
@@ -190,7 +191,7 @@ class _Goal(NamedTuple):
             return None
         z = normal_quantile(FINAL_ALPHA / 2)
         tests, final_tests = self.evidence.comparisons, self.evidence.final_comparisons
-        at_end = [interval_of(test, z) for test in final_tests.values()]
+        at_end = [test.interval_of(z) for test in final_tests.values()]
         always_valid = [test.lift_interval_always_valid for test in tests.values()]
         looks: tuple[tuple[Look, list[Interval | None]], ...]
         looks = ("final", at_end), ("any", always_valid)
@@ -249,7 +250,7 @@ class _Goal(NamedTuple):
         if lift is not None:
             # The estimate is around the ratio of smoothed rates, slightly nearer to 0.
             expected = min(lift, finding.lift_expected, key=abs)
-            if winner:
+            if winner and expected <= MAX_SHOWN:
                 reason += f" {sentences.expect_less(expected)}"
             if self._is_surprising(label, lift):
                 step = f"{sentences.TWYMAN} {step}"
@@ -281,7 +282,7 @@ class _Goal(NamedTuple):
 
     def _lift_clause(self, opening: str, label: str) -> str:
         interval = self.findings[label].interval
-        return f": {opening} {sentences.between(interval)}" if interval else ""
+        return f": {opening} {describe_range(interval)}" if interval else ""
 
     def _inconclusive(self) -> Verdict | None:
         """Return the verdict if the plan is fulfilled and nothing was found."""

@@ -57,6 +57,13 @@ def test_all_intervals_of_a_goal_have_one_scale_around_zero(
     assert ratios[0] > 0
 
 
+def test_a_lift_that_is_hardly_known_has_no_digits(shop: LocalBackend, visit: Opener) -> None:
+    send(shop.url, events("rare", "one", {"control": (300, {"g": 0}), "red": (300, {"g": 40})}))
+    page = visit(shop.url, {"namespace": "rare", "experiment": "one"})
+    expect(row(page, "red")).to_contain_text(re.compile(r"\+\d+\.?\d*% to more than \+1,000%"))
+    expect(page.locator(".reason")).to_contain_text("and more than +1,000%.")
+
+
 @pytest.mark.parametrize("width", [360, 1280, 2560])
 def test_nobody_misses_the_sample_ratio_alarm(
     shop: LocalBackend, visit: Opener, width: int

@@ -3,54 +3,12 @@
 import json
 import math
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats as scipy_stats
 
-from gimel.backend.results.analysis import analyse, compare_all_pairs, sample_ratio
+from gimel.backend.results.analysis import analyse, compare_all_pairs
 from tests.support.inference import ONE_SHARD, SHARDS_64, row
-
-
-class TestAgainstStatsmodelsAndScipy:
-    @pytest.mark.parametrize(
-        ("counts", "p_value"),
-        [((600, 400), 2.5396e-10), ((505, 495), 0.75183), ((821_588, 815_482), 1.8218e-6)],
-    )
-    def test_sample_ratio(self, counts, p_value):
-        found = sample_ratio(dict(zip("ab", counts, strict=True)), 0.0)
-        assert found["p_value"] == pytest.approx(p_value, rel=1e-4)
-        assert found["alarm"] == (p_value < 0.001)
-
-    def test_no_alarm_at_what_is_merely_unusual(self):
-        found = sample_ratio({"a": 540, "b": 460}, 0.0)
-        assert found["p_value"] == pytest.approx(0.0114, abs=1e-4)
-        assert not found["alarm"]
-
-    def test_sample_ratio_of_several(self):
-        counts, weights = [5100, 2400, 2600], [0.5, 0.25, 0.25]
-        found = sample_ratio(
-            dict(zip("abc", counts, strict=True)), 0.0, dict(zip("abc", weights, strict=True))
-        )
-        theirs = scipy_stats.chisquare(counts, np.array(weights) * sum(counts))
-        assert found["p_value"] == pytest.approx(theirs.pvalue, rel=1e-4)
-
-
-class TestCountingError:
-    def test_sample_ratio_allows_for_it(self):
-        counts = {"a": 1_010_000, "b": 1_000_000}
-        assert sample_ratio(counts, 0.0)["alarm"]
-        assert not sample_ratio(counts, ONE_SHARD)["alarm"]
-        full = {"a": 10**9 + 10**7, "b": 10**9 - 10**7}
-        z = 2e7 / math.hypot(2e9**0.5, ONE_SHARD * 1e9 * 2**0.5)
-        assert sample_ratio(full, ONE_SHARD)["p_value"] == pytest.approx(
-            math.erfc(z / 2**0.5), rel=1e-3
-        )
-
-    @pytest.mark.parametrize("error", [0.0, SHARDS_64])
-    def test_a_skew_is_caught(self, error):
-        assert sample_ratio({"a": 51_000, "b": 49_000}, error)["alarm"]
 
 
 class TestEdges:
@@ -128,21 +86,6 @@ class TestEdges:
             {"a": 10**6}, {"g": {"a": 10**6 + 60_000}}, baseline="a", relative_error=ONE_SHARD
         )
         assert found["goals"][0]["kind"] == "total"
-
-    def test_a_variant_without_weight_stays_out_of_the_ratio(self):
-        found = sample_ratio({"a": 500, "b": 510, "c": 90_000}, 0.0, {"a": 1, "b": 1})
-        assert found == {
-            "p_value": pytest.approx(0.753, abs=0.001),
-            "alarm": False,
-            "weights": {"a": 0.5, "b": 0.5},
-        }
-
-    def test_a_weighted_variant_that_never_came_is_a_mismatch(self):
-        assert sample_ratio({"a": 500, "b": 510}, 0.0, {"a": 1, "b": 1, "c": 1})["alarm"]
-
-    def test_too_few_visitors_for_a_ratio(self):
-        assert sample_ratio({"a": 60, "b": 20}, 0.0)["p_value"] is None
-        assert sample_ratio({"a": 60}, 0.0)["p_value"] is None
 
     def test_matrix(self):
         counts = {"a": 9000, "b": 9000, "c": 9000}, {"g": {"a": 900, "b": 1000, "c": 1100}}

@@ -7,16 +7,15 @@ import pytest
 from scipy import integrate, stats
 from statsmodels.stats.multitest import multipletests
 
-from gimel.backend.results.comparison import Comparison, boundary
+from gimel.backend.results.comparison import Arm, Comparison, boundary, compare, tuning
 from gimel.backend.results.decision import (
     ANY_TIME_ALPHA,
     FINAL_ALPHA,
-    any_time_boundary,
-    any_time_p_value,
     decide,
     normal_quantile,
     shrinkage,
 )
+from tests.support.inference import SHARDS_64
 
 
 def at(z: float, visitors: int = 10_000) -> Comparison:
@@ -34,10 +33,11 @@ class TestParts:
             rho_squared = (-2 * log(0.01) + log(1 - 2 * log(0.01))) / tuned_to
             scaled = time * rho_squared
             theirs = sqrt(2 * (scaled + 1) / scaled * log(sqrt(scaled + 1) / 0.01))
-            assert any_time_boundary(time, 0.01, tuned_to) == pytest.approx(theirs)
+            assert boundary(time, 0.01, tuning(tuned_to, 0.01)) == pytest.approx(theirs)
 
     def test_it_is_tightest_at_the_plan(self):
-        bounds = [any_time_boundary(62_000 * part, 0.01, 62_000) for part in (0.3, 0.6, 1, 2, 5)]
+        rho_squared = tuning(62_000, 0.01)
+        bounds = [boundary(62_000 * part, 0.01, rho_squared) for part in (0.3, 0.6, 1, 2, 5)]
         assert min(bounds) == bounds[2]
         assert bounds[2] == pytest.approx(3.57, abs=0.005)
         assert bounds[2] < boundary(62_000, 0.01)
@@ -48,6 +48,20 @@ class TestParts:
             found = decide({("g", "b"): at(z)}, planned_visitors=10_000, final=final)["g", "b"]
             assert found.interval is not None
             assert found.is_significant == (found.interval[0] > 0)
+
+    @pytest.mark.parametrize("reached", [3, 8, 15, 60, 400])
+    def test_they_agree_about_counts_too(self, reached):
+        """The division of few conversions is evidence as well, in p-value and interval."""
+        arms = Arm(reached, 100_000, SHARDS_64), Arm(2, 100_000, SHARDS_64)
+        for steps in (1, 4):
+            tests = {("g", "b"): compare(*arms)}
+            found = decide(tests, planned_visitors=400_000, size=steps)["g", "b"]
+            low = -1.0 if found.interval is None else found.interval[0]
+            assert found.is_significant == (low > 0)
+
+    def test_a_rare_goal_is_found_early(self):
+        tests = {("g", "b"): compare(Arm(15, 50_000), Arm(0, 50_000))}
+        assert decide(tests, planned_visitors=400_000)["g", "b"].is_significant
 
     def test_the_final_look_is_an_ordinary_test_at_four_percent(self):
         tests = {("g", "b"): at(2.06)}
@@ -84,7 +98,8 @@ class TestCorrection:
         for final in (None, tests):
             found = decide(tests, planned_visitors=15_000, variants=3, final=final)
             one_look = [each.p_value for each in tests.values()]
-            any_time = [any_time_p_value(each, 10_000) for each in tests.values()]
+            tuned = [each.tuned(10_000, ANY_TIME_ALPHA) for each in tests.values()]
+            any_time = [each.p_value_always_valid for each in tuned]
             at_end = multipletests(one_look, method="holm")[1]
             always = multipletests(any_time, method="holm")[1]
             for key, end, any_look in zip(tests, at_end, always, strict=True):

@@ -1,6 +1,7 @@
 """What an experiment's counts say to do, and when they say nothing yet."""
 
 import random
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -16,13 +17,22 @@ class TestVerdict:
         found = verdict({"a": 50_000, "b": 50_000}, {"a": 5000, "b": 5600})
         assert (found["state"], found["winner"]) == ("winner", "b")
         assert found["reason"] == (
-            "b beats a: its lift is between +5.3% and +19.1%. Expect less: about +10.8%. A lift at "
+            "b beats a: its lift is between +5.3% and +19.2%. Expect less: about +10.8%. A lift at "
             "the moment when it is found is exaggerated."
         )
 
     def test_the_best_of_several_winners(self):
         found = verdict(dict.fromkeys("abc", 50_000), {"a": 5000, "b": 5600, "c": 5900})
         assert found["winner"] == "c"
+
+    def test_a_lift_that_is_hardly_known_has_no_digits(self):
+        found = verdict({"a": 50_000, "b": 50_000}, {"a": 0, "b": 15})
+        assert found["state"] == "winner"
+        assert re.search(
+            r"its lift is between \+\d+\.\d% and more than \+1,000%\.$", found["reason"]
+        )
+        far = verdict({"a": 50_000, "b": 50_000}, {"a": 10, "b": 2000})
+        assert far["reason"] == "b beats a: its lift is more than +1,000%."
 
     def test_loser(self):
         found = verdict({"a": 50_000, "b": 50_000}, {"a": 5600, "b": 5000})
@@ -49,6 +59,8 @@ class TestVerdict:
     def test_do_not_trust(self):
         found = verdict({"a": 60_000, "b": 40_000}, {"a": 5000, "b": 5600})
         assert (found["state"], found["winner"]) == ("do_not_trust", None)
+        assert "The usual causes: " in found["reason"]
+        assert "To find the cause, " in found["reason"]
 
     def test_weights_meant_are_no_mismatch(self):
         found = verdict(
