@@ -35,6 +35,8 @@ Fields = Mapping[str, str]
 IsPending = Callable[[str, "GoalResult", float | None], bool]
 
 _FIGURES = ("winner", "variant", "interval", "lift", "lift_expected", "look")
+# No lift that a reader could use is above it.
+_MOST = 1e12
 _REMAINING = ("visitors_needed", "visitors_needed_range", "days_needed")
 _KEPT = ("state", "winner", "variant", "interval", "lift", "lift_expected", "look", "reason")
 
@@ -134,6 +136,69 @@ def _write(connection: Connection, experiment: ExperimentName, fields: Fields) -
     return dict(records)
 
 
+def _read(records: Fields, field: str) -> dict[str, Any] | None:
+    """Return what a field holds; None if there is no such field, or it cannot be read."""
+    text = records.get(field)
+    if text is None or not is_valid(field, text):
+        return None
+    value: dict[str, Any] = json.loads(text)
+    return value
+
+
+def is_valid(field: str, text: str) -> bool:
+    """Return whether a field of the record, and its value, are as this module writes them."""
+    kind, _, _ = field.partition(" ")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    checks = _CHECKS.get(kind)
+    if checks is None or not isinstance(value, dict):
+        return False
+    return all(name in value and check(value[name]) for name, check in checks.items())
+
+
+def _is_counts(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        type(each) is int and 0 <= each < 2**63 for each in value.values()
+    )
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_lift(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and abs(value) < _MOST)
+
+
+def _is_interval(value: object) -> bool:
+    return value is None or (
+        isinstance(value, list) and len(value) == 2 and all(map(_is_lift, value))
+    )
+
+
+_CHECKS: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "final": {
+        "at": lambda value: isinstance(value, str),
+        "trials": _is_counts,
+        "goals": lambda value: isinstance(value, dict) and all(map(_is_counts, value.values())),
+    },
+    "verdict": {
+        "at": lambda value: isinstance(value, str),
+        "visitors": lambda value: type(value) is int,
+        "state": lambda value: value in DECISIVE,
+        "reason": lambda value: isinstance(value, str),
+        "winner": _is_text_or_none,
+        "variant": _is_text_or_none,
+        "interval": _is_interval,
+        "lift": _is_lift,
+        "lift_expected": _is_lift,
+        "look": lambda value: value in ("any", "final"),
+    },
+}
+
+
 def is_final_look(found: "ExperimentCounts") -> bool:
     """Return whether these are the first counts that fulfil the plan."""
     plan = found.planned_visitors
@@ -173,11 +238,8 @@ def _frozen(found: "ExperimentCounts", now: datetime) -> str:
 
 def final_look_of(found: "ExperimentCounts") -> FinalLook | None:
     """Return the recorded final look of an experiment."""
-    text = found.records.get(_final_field(found))
-    if text is None:
-        return None
-    look = json.loads(text)
-    return FinalLook(look["at"], look["trials"], look["goals"])
+    look = _read(found.records, _final_field(found))
+    return None if look is None else FinalLook(look["at"], look["trials"], look["goals"])
 
 
 def _recorded(found: "ExperimentCounts", goal: "GoalResult", now: datetime) -> str:
@@ -200,8 +262,7 @@ def show_record(found: "ExperimentCounts", goal: "GoalResult") -> dict[str, Any]
     A sample-ratio alarm is shown in its place.
     """
     verdict: dict[str, Any] = dict(goal["verdict"])
-    text = found.records.get(_verdict_field(found, goal))
-    verdict["recorded"] = record = None if text is None else json.loads(text)
+    verdict["recorded"] = record = _read(found.records, _verdict_field(found, goal))
     if record is None or verdict["state"] == "do_not_trust":
         return verdict
     sentence = sentences.since(

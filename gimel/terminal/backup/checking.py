@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from gimel.backend.counting.keys import DECLARED, NAMESPACES, Keys, declared_name, is_generation
+from gimel.backend.results.record import is_valid as is_valid_record
 from gimel.terminal.backup.kinds import KINDS
 from gimel.terminal.backup.registers import registers_of
 from gimel.terminal.backup.section import Record, Section
@@ -52,6 +53,8 @@ def _is_valid(value: Any, kind: str) -> bool:
         return all(_is_integer(each, 0) for each in value.values())
     if kind.endswith("<n>:<i>"):
         return all(_is_integer(each, -_HIGHEST - 1) for each in value)
+    if kind == "<ns>:<experiment>:verdicts":
+        return all(is_valid_record(*field) for field in value.items())
     if kind != SETTINGS:
         return True
     since = [value[field] for field in value if is_generation(field)]

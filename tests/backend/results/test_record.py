@@ -196,6 +196,20 @@ class TestRecord:
         assert described["goals"] == read()["goals"]
         assert verdict()["recorded"]["visitors"] == 1200
 
+    @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"at": 1, "trials": {}, "goals": {}}'])
+    def test_what_cannot_be_read_is_no_record(self, backend: redis.Redis, text: str) -> None:
+        declare()
+        visit(0, 600, blue=20, red=120)
+        before = read()
+        for field in backend.hkeys("alephbet:e:verdicts"):
+            backend.hset("alephbet:e:verdicts", field, text)
+        after = read()
+        assert after["plan"]["final_look"] is None
+        assert after["goals"][1]["verdict"]["recorded"] is None
+        assert [goal["results"] for goal in after["goals"]] == [
+            goal["results"] for goal in before["goals"]
+        ]
+
     def test_a_contradiction_asks_what_changed(self, backend: redis.Redis) -> None:
         declare(planned_visitors=None)
         visit(0, 500, blue=20, red=70)
