@@ -7,7 +7,6 @@ from gimel.backend.results.comparison import LOG_RATIO_WEIGHT, Comparison
 
 MAX_VISITORS_NEEDED = 10_000_000
 
-_MAX_GROWTH = 1e6
 # The quartiles of a normal distribution: the range holds half of the lifts that are likely.
 _QUARTILE = 0.6745
 # A difference below this many standard errors may well be none. Nothing is promised about it.
@@ -17,11 +16,13 @@ _PROMISING = 1.96
 class Remaining(NamedTuple):
     """More visitors, all variants together: at the observed lift, and at its two quartiles.
 
-    None: the number is above `MAX_VISITORS_NEEDED`. `range` is also None if there may be no effect.
+    `is_too_many`: the observed lift takes more than `MAX_VISITORS_NEEDED`. The numbers are None
+    then, and where there may be no effect at all.
     """
 
-    likely: int | None
-    range: tuple[int, int] | None
+    is_too_many: bool
+    likely: int | None = None
+    range: tuple[int, int] | None = None
 
 
 def more_visitors(
@@ -31,51 +32,43 @@ def more_visitors(
 
     `visitors` have come so far, to all variants together.
     """
+    most_growth = 1 + MAX_VISITORS_NEEDED / visitors
+    if not _is_significant(test, most_growth, relative_error, alpha):
+        return Remaining(is_too_many=True)
+    if abs(test.z_score) < _PROMISING:
+        return Remaining(is_too_many=False)
     likely = _more(test, relative_error, alpha, visitors)
-    if likely is None or abs(test.z_score) < _PROMISING:
-        return Remaining(likely, None)
-    lift, shift = abs(test.log_ratio), _QUARTILE * test.standard_error
     # What the log ratio alone takes, because its quartiles are known.
-    fewest, most = (
-        _more(
-            replace(test, log_ratio=shifted, split=None),
-            relative_error,
-            alpha * LOG_RATIO_WEIGHT,
-            visitors,
-        )
-        for shifted in (lift + shift, lift - shift)
-    )
-    if fewest is None or most is None:
-        return Remaining(likely, None)
-    return Remaining(likely, (min(fewest, likely), max(most, likely)))
+    lift, shift = abs(test.log_ratio), _QUARTILE * test.standard_error
+    low, high = (replace(test, log_ratio=each, split=None) for each in (lift - shift, lift + shift))
+    alpha *= LOG_RATIO_WEIGHT
+    if not _is_significant(low, most_growth, relative_error, alpha):
+        return Remaining(is_too_many=False)
+    fewest, most = (_more(each, relative_error, alpha, visitors) for each in (high, low))
+    return Remaining(False, likely, (min(fewest, likely), max(most, likely)))
 
 
-def _more(test: Comparison, relative_error: float, alpha: float, visitors: float) -> int | None:
-    growth = _growth_needed(test, relative_error, alpha)
-    needed = None if growth is None else _round_to_two_digits((growth - 1) * visitors)
-    return None if needed is None or needed > MAX_VISITORS_NEEDED else needed
+def _is_significant(test: Comparison, growth: float, relative_error: float, alpha: float) -> bool:
+    """Return whether the observed lift is significant with `growth` times as many visitors.
 
-
-def _growth_needed(test: Comparison, relative_error: float, alpha: float) -> float | None:
-    """Return the factor by which the visitors must grow for the observed lift to be significant.
-
-    Return None if the factor is above `_MAX_GROWTH`, or if no number of visitors is enough because
-    the counters keep their error. That error is taken at its maximum, four full counters.
+    The counters' error is taken at its maximum, four full counters.
     """
-    counting_variance = 4 * relative_error**2
+    return test.grown(growth, 4 * relative_error**2).p_value_always_valid < alpha
 
-    def is_significant(growth: float) -> bool:
-        return test.grown(growth, counting_variance).p_value_always_valid < alpha
 
-    low, high = 1.0, 2.0
-    while not is_significant(high):
-        low, high = high, high * 2
-        if high > _MAX_GROWTH:
-            return None
+def _more(test: Comparison, relative_error: float, alpha: float, visitors: float) -> int:
+    """Return the visitors that are missing: at most `MAX_VISITORS_NEEDED`, which are enough."""
+    most_growth = 1 + MAX_VISITORS_NEEDED / visitors
+    low, high = 1.0, min(2.0, most_growth)
+    while high < most_growth and not _is_significant(test, high, relative_error, alpha):
+        low, high = high, min(high * 2, most_growth)
     for _ in range(8):
         middle = (low + high) / 2
-        low, high = (low, middle) if is_significant(middle) else (middle, high)
-    return high
+        if _is_significant(test, middle, relative_error, alpha):
+            high = middle
+        else:
+            low = middle
+    return _round_to_two_digits((high - 1) * visitors)
 
 
 def _round_to_two_digits(visitors: float) -> int:

@@ -349,15 +349,15 @@ class _Goal(NamedTuple):
         needed = more_visitors(
             self.evidence.comparisons[closest], arms[closest].relative_error, alpha, self._visitors
         )
-        if needed.likely is None:
+        if needed.is_too_many:
             return _verdict("keep_collecting", f"{opening} {sentences.TOO_MANY}", self._wait(None))
         conversions = min(arms[closest].successes, arms[self._baseline].successes)
-        if needed.range is None or conversions < MIN_CONVERSIONS:
+        if not needed.likely or not needed.range or conversions < MIN_CONVERSIONS:
             return _verdict("keep_collecting", f"{opening} {sentences.TOO_EARLY}", self._wait(None))
         days = self.design.pace.days(needed.range) if self.design.is_running else None
         reason = f"{opening} {sentences.visitors_remain(needed.range, days)}"
         found = _verdict("keep_collecting", reason, self._wait(needed.likely))
-        found["visitors_needed"], found["visitors_needed_range"] = needed
+        found["visitors_needed"], found["visitors_needed_range"] = needed.likely, needed.range
         found["days_needed"] = days
         return found
 
