@@ -12,6 +12,8 @@ from gimel.backend.results.remaining import MAX_VISITORS_NEEDED
 
 # A lift beyond this, in either direction, is more often a mistake than an effect.
 SURPRISING_LIFT = 0.5
+# Visitors in each of both arms from which it is no chance of small numbers
+ENOUGH_FOR_TWYMAN = 1000
 # The beginning of a sentence, by whether the goal decides
 _LIFTS = {True: "Stop: lifts", False: "Lifts"}
 
@@ -132,7 +134,8 @@ def step_after(record: Mapping[str, Any], baseline: str) -> str:
     """Return the next step after a recorded verdict that the present counts do not repeat."""
     if record["variant"] is not None:
         step = ship(record["winner"]) if record["winner"] is not None else keep(baseline)
-        is_surprising = abs(record["lift"] or 0) > SURPRISING_LIFT
+        is_enough = record["visitors"] >= 2 * ENOUGH_FOR_TWYMAN
+        is_surprising = is_enough and abs(record["lift"] or 0) > SURPRISING_LIFT
         return f"{TWYMAN} {step}" if is_surprising else step
     return stop(baseline) if record["state"] == "no_difference" else stop_inconclusive(baseline)
 

@@ -29,8 +29,6 @@ from gimel.backend.results.sample_ratio import ALARM
 
 # With fewer conversions in an arm, nothing is said about how long a decision takes.
 MIN_CONVERSIONS = 25
-# Visitors in both arms from which a surprising lift is no chance of small numbers
-_ENOUGH_FOR_TWYMAN = 1000
 
 State = Literal[
     "winner", "loser", "no_difference", "inconclusive", "keep_collecting", "do_not_trust"
@@ -277,7 +275,7 @@ class _Goal(NamedTuple):
 
     def _is_surprising(self, label: str, lift: float) -> bool:
         arms = self.evidence.arms[label], self.evidence.arms[self._baseline]
-        is_enough = min(arm.trials for arm in arms) >= _ENOUGH_FOR_TWYMAN
+        is_enough = min(arm.trials for arm in arms) >= sentences.ENOUGH_FOR_TWYMAN
         return is_enough and abs(lift) > sentences.SURPRISING_LIFT
 
     def _lift_clause(self, opening: str, label: str) -> str:
