@@ -332,9 +332,9 @@ def quick() -> Bench:
 
 
 def main() -> None:
-    from bench import sequential  # it imports this module
+    from bench import calibrate_rule, sequential  # they import this module
 
-    sections = SECTIONS | sequential.SECTIONS
+    sections = SECTIONS | sequential.SECTIONS | calibrate_rule.SECTIONS
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections))

@@ -33,7 +33,13 @@ from gimel.terminal import (
     results,
     stack_commands,
 )
-from gimel.terminal.backend_options import find_backend, namespace_option, url_option
+from gimel.terminal.backend_options import (
+    connect_client,
+    find_backend,
+    namespace_option,
+    url_option,
+)
+from gimel.terminal.definition_commands import plan_of, save_plan
 from gimel.terminal.group import CommandGroup
 from gimel.terminal.redis_options import connect_redis, redis_errors, redis_url_option
 from gimel.terminal.sample_size import sample_size
@@ -179,13 +185,38 @@ def dashboard(config_file: Path | None, namespace: str, url: str | None, print_u
 @click.option(
     "--visitors-per-day", type=click.IntRange(1), help="Visitors of all variants in one day."
 )
-def sample_size_command(shards: int, visitors_per_day: int | None, **design: Any) -> None:
+@click.option(
+    "--save",
+    metavar="EXPERIMENT",
+    help="Make it the plan of this experiment, before its first event. Its variants and primary "
+    "goals are those to correct for.",
+)
+@namespace_option
+@url_option
+@click.pass_obj
+def sample_size_command(
+    config_file: Path | None,
+    /,
+    shards: int,
+    visitors_per_day: int | None,
+    save: str | None,
+    namespace: str,
+    url: str | None,
+    **design: Any,
+) -> None:
     """Calculate how many visitors, and days, an experiment needs."""
+    client = None if save is None else connect_client(config_file, url)
+    error = relative_error(shards)
+    if client and save is not None:
+        of_experiment, error = plan_of(client, save, namespace)
+        design |= of_experiment
     try:
-        needed = sample_size(**design, relative_error=relative_error(shards))
-    except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        needed = sample_size(**design, relative_error=error)
+    except ValueError as mistake:
+        raise click.UsageError(str(mistake)) from None
     results.show_sample_size(console, needed, visitors_per_day)
+    if client and save is not None:
+        save_plan(client, save, namespace, needed)
 
 
 @main.command(name="migrate")

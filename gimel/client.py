@@ -112,7 +112,7 @@ class Client:
     ) -> list[dict[str, Any]]:
         """Return all experiments of the namespace, or those of the comma-separated scope.
 
-        The view "summary" has the primary goal of each and no other goal. Without a scope, the
+        The view "summary" has the primary goals of each and no other goal. Without a scope, the
         experiments are requested in pages, so that each request takes a bounded time.
         """
         per_page = _SUMMARIES_PER_PAGE if view == "summary" else _EXPERIMENTS_PER_PAGE

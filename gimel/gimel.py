@@ -20,7 +20,7 @@ GIMEL_SPOOL         a folder for these events, where there is no queue
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import OutOfMemoryError, RedisError
@@ -176,7 +176,8 @@ def all(event: ProxyEvent) -> Response:
         raise HTTPError(400, "view must be summary", "view")
     namespaces, names, ignored = counters().overview(namespace)
     page, following = _page(names if wanted is None else wanted, limit, after)
-    found = counters().read_in_turn(namespace, page, is_summary="view" in fields)
+    is_summary = "view" in fields
+    found = counters().read_in_turn(namespace, page, is_summary=is_summary)
     meta: dict[str, Any] = {
         "scope": scope,
         "namespaces": namespaces,
@@ -184,7 +185,7 @@ def all(event: ProxyEvent) -> Response:
         "next": following,
     }
     meta |= {"ignored": {"reasons": ignored}} | _fields_of(backlog := _backlog())
-    described = [_with_backlog(each, namespace, backlog) for each in found]
+    described = _describe(found, namespace, backlog, is_summary=is_summary)
     return wire.fitted(event, respond([{"meta": meta}, *described]))
 
 
@@ -203,15 +204,28 @@ def _fields_of(backlog: Backlog | None) -> dict[str, Any]:
     return {name: getattr(backlog, name)._asdict() if backlog else None for name in names}
 
 
-def _with_backlog(
-    found: "ExperimentCounts", namespace: str, backlog: Backlog | None
-) -> dict[str, Any]:
-    """Describe the experiment. Its verdicts say if enough events wait to change them."""
-    from gimel.backend.results.backlog import note_backlog
+def _describe(
+    found: "Iterable[ExperimentCounts]",
+    namespace: str,
+    backlog: Backlog | None,
+    *,
+    is_summary: bool = False,
+) -> list[dict[str, Any]]:
+    """Describe experiments. Record new verdicts; say of others that waiting events change them."""
+    from gimel.backend.results import record
+    from gimel.backend.results.backlog import note_backlog, pending_in
 
-    described = found.describe() | {"waiting_events": None}
-    if backlog:
-        note_backlog(described, namespace, backlog)
+    def whole(name: str) -> "ExperimentCounts":
+        return counters().read(namespace, [name])[0]
+
+    is_pending = pending_in(namespace, backlog) if backlog else None
+    described = record.describe(
+        connection(), namespace, found, is_pending, whole if is_summary else None
+    )
+    for each in described:
+        each["waiting_events"] = None
+        if backlog:
+            note_backlog(each, namespace, backlog)
     return described
 
 
@@ -240,12 +254,10 @@ def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
     # Imported here: events need neither.
     from gimel.backend.counting.declaring import recorded_changes
     from gimel.backend.counting.tally import read_tally
-    from gimel.backend.experiment.observation import observe
 
     backlog = _backlog()
-    counts = _one(namespace, name)
-    observe(connection(), namespace, counts)
-    found = _with_backlog(counts, namespace, backlog) | _fields_of(backlog)
+    (found,) = _describe([_one(namespace, name)], namespace, backlog)
+    found |= _fields_of(backlog)
     ignored = read_tally(connection(), namespace, name)
     changes = recorded_changes(connection(), (namespace, name))
     answer = respond(found | {"ignored": ignored._asdict(), "changes": changes})

@@ -14,6 +14,7 @@ from gimel.client import BackendError, Client
 from gimel.config.definition import Declaration, check_declaration, read_declarations
 from gimel.terminal import definitions
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
+from gimel.terminal.sample_size import SampleSize
 from gimel.terminal.text import console, plain
 
 _FIELDS_OF_WORDS = {"role": Role, "kind": Kind, "better": Better, "from": Source}
@@ -212,6 +213,33 @@ def show(
     item = names | _definition(client, experiment, namespace, {})
     # Escape non-ASCII characters on a terminal: some of them control it.
     click.echo(json.dumps(item, indent=2, ensure_ascii=sys.stdout.isatty()))
+
+
+def plan_of(client: Client, name: str, namespace: str) -> tuple[dict[str, int], float]:
+    """Return the variants and primary goals to correct for, and the counters' relative error."""
+    found = client.experiment(name, namespace)
+    if found["definition"] is None:
+        raise click.ClickException(f"{plain(name)} is not declared: `gimel create` declares it")
+    if len({each.get("weight") for each in found["definition"]["variants"]}) > 1:
+        raise click.ClickException(
+            f"the variants of {plain(name)} have unequal weights, and the size is for equal ones: "
+            "set the plan yourself, with `gimel create` and --planned-visitors"
+        )
+    goals = [goal for goal in found["definition"]["goals"] if goal["role"] == "primary"]
+    numbers = {
+        "variants": len(found["definition"]["variants"]),
+        "primary_goals": max(1, len(goals)),
+    }
+    return numbers, found["counting"]["relative_error"]
+
+
+def save_plan(client: Client, name: str, namespace: str, needed: SampleSize) -> None:
+    """Make the size the plan of an experiment. The backend refuses it after the first event."""
+    if needed.planned is None:
+        raise click.ClickException(f"{plain(name)} gets no plan: no number of visitors is enough")
+    visitors = needed.planned.total
+    client.configure(name, {"planned_visitors": visitors}, namespace)
+    click.echo(f"{plain(name)}: planned for {visitors:,} visitors.")
 
 
 COMMANDS = (create, show)

@@ -27,6 +27,7 @@ _STATES = {
     "winner": ("▲", "winner", "bold green"),
     "loser": ("▼", "loser", "bold red"),
     "no_difference": ("=", "no difference that matters", "bold"),
+    "inconclusive": ("○", "inconclusive", "bold"),
     "keep_collecting": ("…", "keep collecting", "bold yellow"),
     "do_not_trust": ("✗", "do not trust these numbers", "bold red"),
 }
@@ -108,7 +109,7 @@ def _p_value(p_value: float) -> str:
 
 def _show_verdict(console: Console, goal: dict[str, Any]) -> None:
     verdict = goal["verdict"]
-    mark, words, style = _STATES[verdict["state"]]
+    mark, words, style = _STATES.get(verdict["state"], ("·", plain(verdict["state"]), "bold"))
     if verdict["winner"] is not None:
         words = f"{words}: {plain(verdict['winner'])}"
     name = plain(goal["goal"]) + ("" if goal["kind"] == "unique" else " (per visitor)")
@@ -117,6 +118,9 @@ def _show_verdict(console: Console, goal: dict[str, Any]) -> None:
     if above_cap := sum(row["above_cap"] or 0 for row in goal["results"]):
         amounts = plural(above_cap, "amount")
         console.print(Text(f"{amounts} above the cap counted as the cap", "dim"))
+    # An earlier version of the backend has no next step.
+    if step := verdict.get("next_step"):
+        console.print(Text(f"→ {plain(step)}", "bold"))
 
 
 def _goal_table(goal: dict[str, Any], baseline: str | None) -> Table:
@@ -296,11 +300,12 @@ def _describe_counting(counting: dict[str, Any]) -> str:
 def show_sample_size(console: Console, needed: SampleSize, per_day: int | None) -> None:
     """Print the visitors that an experiment needs, and the days that this takes."""
     plans = {
+        "With this as the plan": needed.planned,
         "One look, at the end": needed.fixed_horizon,
         "Any number of looks": needed.always_valid,
     }
     for name, need in plans.items():
-        print_line(console, Text.assemble((f"{name:<22}", "dim"), _describe_need(need, per_day)))
+        print_line(console, Text.assemble((f"{name:<23}", "dim"), _describe_need(need, per_day)))
 
 
 def _describe_need(need: VisitorsNeeded | None, per_day: int | None) -> str:

@@ -16,6 +16,7 @@ from gimel.backend.results.comparison import (
     boundary,
     compare,
 )
+from gimel.backend.results.decision import FINAL_ALPHA
 
 _NORMAL = NormalDist()
 _MAX_VISITORS_PER_VARIANT = 1e12
@@ -31,13 +32,15 @@ class VisitorsNeeded:
 
 @dataclass(frozen=True)
 class SampleSize:
-    """The visitors needed for each of the two kinds of test.
+    """The visitors needed for each of the three kinds of test.
 
-    `fixed_horizon` is for one look at a time that is fixed in advance, and `always_valid` is for
-    any number of looks. None means that no number of visitors is enough, because the counters'
-    error hides the lift.
+    `planned` is for an experiment with a plan of so many visitors, which is looked at any number of
+    times. `fixed_horizon` is for one look at a time that is fixed in advance, and `always_valid` is
+    for any number of looks without a plan. None means that no number of visitors is enough, because
+    the counters' error hides the lift.
     """
 
+    planned: VisitorsNeeded | None
     fixed_horizon: VisitorsNeeded | None
     always_valid: VisitorsNeeded | None
 
@@ -81,6 +84,7 @@ def sample_size(
     alpha: float = ALPHA,
     variants: int = 2,
     relative_error: float = 0.0,
+    primary_goals: int = 1,
 ) -> SampleSize:
     """Return the visitors needed to find a relative `lift` with probability `power`.
 
@@ -90,13 +94,20 @@ def sample_size(
     `alpha` is divided by the number of comparisons with the baseline (Bonferroni), because the
     first comparison needs that much under Holm's correction. Raise ValueError if an argument is out
     of range.
+
+    With a plan, the rule has its own alpha. The power is that of its final look alone: looks before
+    that add less than 1 %.
     """
     _check(rate, lift, power, alpha, variants)
-    alpha /= variants - 1
+    comparisons = (variants - 1) * primary_goals
     return SampleSize(
         *(
-            _visitors_needed(rate, lift, power, alpha, relative_error, variants, always_valid)
-            for always_valid in (False, True)
+            _visitors_needed(rate, lift, power, level, relative_error, variants, always_valid)
+            for level, always_valid in (
+                (FINAL_ALPHA / comparisons, False),
+                (alpha / comparisons, False),
+                (alpha / comparisons, True),
+            )
         )
     )
 

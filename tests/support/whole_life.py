@@ -55,6 +55,7 @@ def live(store: redis.Redis) -> None:
     send("exact", 26_000)
     process.reset()
     send("exact", 100, first=26_000)
+    _decided()
     _lives_before(store)
     _deleted()
     for path in ("/experiments", "/experiment"):
@@ -72,6 +73,16 @@ def _lives_before(store: redis.Redis) -> None:
     store.set("old:counters:of lamed:participate:a", 17)
     assert post([{"namespace": "old", "experiment": "of lamed", "event": "participate",
                   "variant": "a", "uuid": "new"}]).status == 200  # fmt: skip
+
+
+def _decided() -> None:
+    """Leave an experiment whose verdict a read has recorded."""
+    put("decided", planned_visitors=400)
+    send("decided", 400)
+    won = {"experiment": "decided", "event": "signup", "variant": "red"}
+    assert post([won | {"uuid": f"id{number}"} for number in range(1, 300, 2)]).status == 200
+    (goal,) = call("GET", "/experiment", {"experiment": "decided"}).body["goals"]
+    assert goal["verdict"]["recorded"]["winner"] == "red"
 
 
 def _deleted() -> None:

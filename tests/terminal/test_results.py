@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -113,7 +114,8 @@ def test_an_early_and_an_ill_divided_experiment(shop: str) -> None:
 def test_one_goal_only(shop: str) -> None:
     text = table("button color", "--url", shop, "--goal", "paid")
     assert "paid" in text
-    assert "signup" not in text
+    # It is named as the goal that decides.
+    assert text.replace("Decide by signup.", "").count("signup") == 0
     rows = list(csv.DictReader(io.StringIO(table("--csv", "--url", shop, "--goal", "paid"))))
     assert {row["goal"] for row in rows} == {"paid"}
 
@@ -363,3 +365,20 @@ def test_a_goal_that_nobody_has_is_said_to_be_none(url: str) -> None:
     refused = run("results", "--goal", "nosuch", "--url", url)
     assert refused.exit_code == 1
     assert "there is no goal nosuch" in refused.output
+
+
+def test_a_plan_that_found_nothing(url: str) -> None:
+    variants = [{"name": "blue"}, {"name": "red"}]
+    body = {"variants": variants, "goals": [{"name": "signup"}], "planned_visitors": 400}
+    Client(url).declare("e", body | {"counting": "exact"})
+    events = [
+        {"experiment": "e", "variant": variant, "event": event, "uuid": f"{variant}{number}"}
+        for variant in ("blue", "red")
+        for event, reached in (("participate", 200), ("signup", 30))
+        for number in range(reached)
+    ]
+    requests.post(f"{url}/e", json=events, timeout=60).raise_for_status()
+    text = " ".join(table("e", "--url", url).split())
+    assert "signup ○ inconclusive" in text
+    assert "are ruled out. Recorded on" in text
+    assert "→ Stop, and keep blue." in text

@@ -4,6 +4,7 @@ import pytest
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
+from gimel.client import Client
 from gimel.terminal.sample_size import power, sample_size
 from tests.support.commands import run, said
 from tests.support.inference import ONE_SHARD, SHARDS_64
@@ -76,13 +77,15 @@ def test_sample_size() -> None:
     printed = said(
         run("sample-size", "--rate", "0.2", "--lift", "0.25", "--visitors-per-day", "99")
     )
-    fixed, free = printed.splitlines()
+    planned, fixed, free = printed.splitlines()
     need = sample_size(0.2, 0.25, relative_error=0.0081 / 8)
+    assert need.planned
     assert need.fixed_horizon
     assert need.always_valid
     assert 1030 < need.fixed_horizon.per_variant < 1200
     assert need.fixed_horizon.total == 2 * need.fixed_horizon.per_variant
     for line, start, found in (
+        (planned, "With this as the plan", need.planned),
         (fixed, "One look, at the end", need.fixed_horizon),
         (free, "Any number of looks", need.always_valid),
     ):
@@ -91,7 +94,7 @@ def test_sample_size() -> None:
         assert line.endswith(
             f"  {found.per_variant:,} visitors per variant, {found.total:,} in total, {days} days"
         )
-    assert need.always_valid.total > need.fixed_horizon.total
+    assert need.always_valid.total > need.planned.total > need.fixed_horizon.total
 
 
 def test_sample_size_without_visitors_a_day_names_no_days() -> None:
@@ -100,7 +103,9 @@ def test_sample_size_without_visitors_a_day_names_no_days() -> None:
 
 def test_more_of_everything_needs_more_visitors() -> None:
     def visitors(*more: str) -> int:
-        printed = said(run("sample-size", "--rate", "0.1", "--lift", "0.1", *more))
+        _, printed = said(run("sample-size", "--rate", "0.1", "--lift", "0.1", *more)).split(
+            "\n", 1
+        )
         return int(printed.split(" in total")[0].split()[-1].replace(",", ""))
 
     least = visitors()
@@ -113,7 +118,7 @@ def test_more_of_everything_needs_more_visitors() -> None:
 def test_a_lift_that_the_counters_hide() -> None:
     small = ("sample-size", "--rate", "0.1", "--lift", "0.01")
     printed = said(run(*small, "--shards", "1"))
-    assert printed.count("no number is enough") == 2
+    assert printed.count("no number is enough") == 3
     assert "no number" not in said(run(*small, "--shards", "1024"))
 
 
@@ -152,3 +157,56 @@ def test_impossible_designs(wrong: tuple[str, str]) -> None:
     *usage, line = result.stderr.splitlines()
     assert usage[0].startswith("Usage: ")
     assert line.startswith("Error: ")
+
+
+class TestSave:
+    def declare(self, url: str, *more: str) -> None:
+        names = ("--variant", "blue", "--variant", "red", "--goal", "signup:primary")
+        assert said(run("create", "e", *names, *more, "--url", url))
+
+    def save(self, url: str) -> tuple[int, str]:
+        result = run("sample-size", "--rate", "0.2", "--lift", "0.25", "--save", "e", "--url", url)
+        return result.exit_code, result.output
+
+    def test_it_becomes_the_plan(self, url: str) -> None:
+        self.declare(url)
+        need = sample_size(0.2, 0.25, relative_error=SHARDS_64).planned
+        assert need
+        code, printed = self.save(url)
+        assert code == 0, printed
+        assert printed.splitlines()[-1] == f"e: planned for {need.total:,} visitors."
+        assert Client(url).experiment("e")["plan"]["visitors"] == need.total
+
+    def test_it_corrects_for_the_variants_and_primary_goals(self, url: str) -> None:
+        self.declare(url, "--variant", "green", "--goal", "paid:primary", "--goal", "share")
+        assert self.save(url)[0] == 0
+        need = sample_size(0.2, 0.25, variants=3, primary_goals=2, relative_error=SHARDS_64)
+        assert need.planned
+        assert Client(url).experiment("e")["plan"]["visitors"] == need.planned.total
+
+    def test_after_the_first_event_the_backend_refuses_it(self, url: str) -> None:
+        self.declare(url)
+        Client(url).track("e", "blue", "participate", "1")
+        code, printed = self.save(url)
+        assert code == 1
+        assert "planned_visitors cannot change after the first event" in printed
+        assert Client(url).experiment("e")["plan"] is None
+
+    def test_it_needs_a_declared_experiment(self, url: str) -> None:
+        Client(url).track("e", "blue", "participate", "1")
+        code, printed = self.save(url)
+        assert code == 1
+        assert "e is not declared: `gimel create` declares it" in printed
+
+    def test_unequal_weights_are_refused(self, url: str) -> None:
+        names = ("--variant", "blue=9", "--variant", "red=1", "--goal", "signup")
+        assert said(run("create", "e", *names, "--url", url))
+        code, printed = self.save(url)
+        assert code == 1
+        assert "unequal weights" in printed
+
+
+def test_the_plan_has_the_power_of_its_final_look() -> None:
+    need = sample_size(0.1, 0.05, relative_error=SHARDS_64).planned
+    assert need
+    assert power(0.1, 0.05, need.per_variant, 0.04, SHARDS_64) == pytest.approx(0.8, abs=1e-4)

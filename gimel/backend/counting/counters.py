@@ -254,7 +254,7 @@ class Counters:
     ) -> "Iterator[ExperimentCounts]":
         """Yield what `read` returns, a few at a time, while Redis counts the next.
 
-        A summary has the primary goal alone, so that Redis counts few counters of any experiment.
+        A summary has the primary goals alone, so that Redis counts few counters of any experiment.
         """
         if names is None:
             _, names = self.names(namespace)

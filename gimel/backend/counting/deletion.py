@@ -50,6 +50,7 @@ def delete(connection: Connection, namespace: str, found: Found, *, forget: bool
     last: list[Command] = [
         *(("SREM", keys.counters_of_namespace, key) for key in sorted(found.counters)),
         ("UNLINK", keys.changes),
+        ("UNLINK", keys.verdicts),
         ("SREM", DECLARED, declared_name((namespace, name))),
         ("SREM", keys.experiments, name),
         ("UNLINK", keys.counters),

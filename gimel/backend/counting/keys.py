@@ -22,6 +22,8 @@
     <ns>:<experiment>:changes                          list: changes of the definition, newest first
     <ns>:<experiment>:history                          hash: the counts by hour, see
                                                        `gimel.backend.experiment.history`
+    <ns>:<experiment>:verdicts                         hash: the counts of the final look, and the
+                                                       first verdict on each goal; written once
     <ns>:<experiment>:counter_keys                     set: the key of every counter's shard 0
     <ns>:counters:<experiment>:<goal>:<variant>        HyperLogLog: shard 0. For an exact counter: a
                                                        number carried over from lamed, if anything
@@ -155,6 +157,7 @@ class Keys:
         self.deleted_parts = "{}:{}:deleted".format(*escaped)
         self.changes = "{}:{}:changes".format(*escaped)
         self.history = "{}:{}:history".format(*escaped)
+        self.verdicts = "{}:{}:verdicts".format(*escaped)
         self._sets_prefix = "{}:counters:{}:".format(*escaped)
 
     def counter(self, goal: str, variant: str) -> str:

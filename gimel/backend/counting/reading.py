@@ -31,11 +31,15 @@ SAMPLES = 64
 
 
 class Found(NamedTuple):
-    """An experiment without its counts. `counters`: the keys of its counters' shards 0."""
+    """An experiment without its counts. `counters`: the keys of its counters' shards 0.
+
+    `records`: its final look and verdicts, see `results.record`.
+    """
 
     keys: Keys
     settings: dict[str, str]
     counters: set[str]
+    records: dict[str, str]
 
     @property
     def shards(self) -> int:
@@ -56,12 +60,13 @@ class Found(NamedTuple):
 def find(namespace: str, name: str) -> Conversation[Found]:
     """Find an experiment, in one round trip; an old experiment in two."""
     new, old = Keys(namespace, name), Keys(namespace, name, legacy=True)
-    new_counters, is_old, old_counters, settings = yield Query(
+    new_counters, is_old, old_counters, settings, records = yield Query(
         [
             ("SMEMBERS", new.counters),
             ("SISMEMBER", old.experiments, name),
             ("SMEMBERS", old.counters),
             ("HGETALL", new.settings),
+            ("HGETALL", new.verdicts),
         ]
     )
     if "shards" not in settings and (is_old or new_counters):
@@ -69,8 +74,8 @@ def find(namespace: str, name: str) -> Conversation[Found]:
         # servers reply in any order, so read the settings again.
         (settings,) = yield Query([("HGETALL", new.settings)])
     if is_old and old_counters and "shards" not in settings:
-        return Found(old, settings, old_counters)
-    return Found(new, settings, new_counters)
+        return Found(old, settings, old_counters, dict(records))
+    return Found(new, settings, new_counters, dict(records))
 
 
 class Selection(NamedTuple):
@@ -101,7 +106,7 @@ class Selection(NamedTuple):
 def select(found: Found, max_variants: int | None = None) -> Selection:
     """Select what to count of an experiment: of a declared one, what its owner declared.
 
-    `max_variants` makes it a summary: the primary goal alone, and of an undeclared experiment at
+    `max_variants` makes it a summary: the primary goals alone, and of an undeclared experiment at
     most this many variants. Those that the owner set come first, then the first by name.
     """
     # Imported here: it costs a cold start a millisecond, and events do not need it.
@@ -117,8 +122,9 @@ def select(found: Found, max_variants: int | None = None) -> Selection:
     left_out = 0
     if max_variants is not None:
         first = found.settings.get("first_goal")
-        primary = definition.primary_goal or first or min(goals, default=None)
-        goals = [goal for goal in goals if goal == primary]
+        # Several primary goals decide together.
+        primary = definition.primary_goals or (first or min(goals, default=None),)
+        goals = [goal for goal in goals if goal in primary]
         if not definition.is_declared:
             left_out = max(0, len(labels) - max_variants)
             intended = {definition.baseline, *(definition.weights or ())}
@@ -227,4 +233,5 @@ def _experiment(
         is_salted="salt" in found.settings,
         samples=counted.samples,
         above_cap=counted.above_cap,
+        records=found.records,
     )

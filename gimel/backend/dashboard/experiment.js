@@ -114,7 +114,8 @@ function goalPanel(experiment, goal) {
     h("div", { class: "verdict" },
       h("div", { class: "line" }, h("h2", { id: "goal" }, bdi(goal.goal)), verdictChip(goal.verdict.state),
         goal.kind === "total" && span("soft", "a visitor may reach it many times")),
-      h("p", { class: "reason" }, sentence(goal.verdict.reason, names))),
+      h("p", { class: "reason" }, sentence(goal.verdict.reason, names)),
+      h("p", { class: "next" }, h("strong", {}, sentence(goal.verdict.next_step, names)))),
     resultTable(experiment, goal),
     allFigures(goal));
 }

@@ -5,6 +5,7 @@ const VERDICTS = {
   winner: "Winner",
   loser: "Loser",
   no_difference: "No difference",
+  inconclusive: "Inconclusive",
   keep_collecting: "Keep collecting",
   do_not_trust: "Do not trust",
 };
@@ -16,7 +17,9 @@ const FILTERS = {
   archived: { label: "Archived", has: (state) => state === "archived" },
 };
 // Verdicts that need a decision come first.
-const URGENCY = ["do_not_trust", "winner", "loser", "no_difference", "keep_collecting", undefined];
+const URGENCY = [
+  "do_not_trust", "winner", "loser", "no_difference", "inconclusive", "keep_collecting", undefined,
+];
 
 const createdAt = (experiment) => (experiment.created_at ? Date.parse(experiment.created_at) : 0);
 const primaryGoal = (experiment) => experiment.goals.find((goal) => goal.goal === experiment.primary_goal);

@@ -6,7 +6,7 @@ fields of the experiment's settings, a hash in Redis. `counting.declaring` write
 `definition` reads them back from there.
 
 Once an hour, `snapshots` counts each running experiment and writes its counts into its `history`, a
-hash of its own. Whenever an experiment was counted, `observation` takes note of the counts.
+hash of its own. `results.record` takes note of verdicts then, even if nobody reads.
 
 Read `definition` first, then `history`.
 """

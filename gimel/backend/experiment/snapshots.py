@@ -41,11 +41,11 @@ from gimel.backend.experiment.history import (
     outdated,
     questions,
 )
-from gimel.backend.experiment.observation import observe
 from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.log import log
 from gimel.backend.redis.connection import Command, Connection
 from gimel.backend.redis.errors import is_about_one_key
+from gimel.backend.results.record import observe
 from gimel.backend.wire import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:

@@ -18,16 +18,21 @@ from gimel.backend.results.comparison import (
     Interval,
     holm,
 )
+from gimel.backend.results.decision import FinalLook
+from gimel.backend.results.design import Aim, Design
 from gimel.backend.results.posterior import (
     PosteriorSummary,
     chance_to_beat,
     posterior_of,
     summarise_posteriors,
 )
+from gimel.backend.results.roles import GuardrailState, guardrail_states
 from gimel.backend.results.sample_ratio import SampleRatio, sample_ratio
 from gimel.backend.results.verdict import Evidence, Verdict, judge
 
 _Key = TypeVar("_Key")
+
+_NO_DESIGN = Design()
 
 
 class VariantResult(TypedDict):
@@ -67,12 +72,16 @@ class GoalResult(TypedDict):
 
     A visitor reaches a goal of the kind `unique` at most once, and a `total` any number of times. A
     `value` measures amounts. `samples` is the number of samples of visitors between which the
-    variance is taken, if it is.
+    variance is taken, if it is. `guardrail` says of each variant whether it keeps within the
+    margin; None for other roles.
     """
 
     goal: str
     kind: GoalKind
     samples: int | None
+    role: str
+    better: str
+    guardrail: dict[str, GuardrailState] | None
     verdict: Verdict
     results: list[VariantResult]
 
@@ -118,6 +127,7 @@ def analyse(
     equivalence: float | None = None,
     measures: Mapping[str, Measure] | None = None,
     excluded: Collection[str] = (),
+    design: Design = _NO_DESIGN,
 ) -> Analysis:
     """Return the sample ratio of an experiment, and the results of each goal, sorted by name.
 
@@ -129,33 +139,68 @@ def analyse(
     no part in the sample-ratio test. A lift within ±`equivalence` is too small to matter.
     `measures` has the goals that a visitor may reach many times. A goal with clearly more
     conversions than visitors is one of them even if it is not named. `excluded` variants appear
-    with their counts and take no part in any test.
+    with their counts and take no part in any test. `design`: the plan, and the roles of the goals.
     """
     included = {label: count for label, count in trials.items() if label not in excluded}
     srm = sample_ratio(included, relative_error, weights)
-    goal_results: list[GoalResult] = []
+    found: dict[str, tuple[Measure, dict[str, Arm], Evidence]] = {}
     for goal, successes in sorted(goals.items()):
         measure = measure_of(goal, included, successes, relative_error, measures or {})
         arms = arms_of(trials, successes, relative_error, measure)
         included_arms = {label: arm for label, arm in arms.items() if label in included}
         comparisons = _compare_with_baseline(included_arms, baseline)
-        obstacle = obstacle_of(measure, comparisons)
         evidence = Evidence(
-            included_arms, baseline, comparisons, srm["alarm"], equivalence, obstacle
+            included_arms,
+            baseline,
+            comparisons,
+            srm["alarm"],
+            equivalence,
+            design.aims.get(goal, Aim()),
+            obstacle_of(measure, comparisons),
         )
-        results = _variant_results(arms, included_arms, baseline, comparisons)
-        for result in results if measure.kind == "value" else ():
-            result["above_cap"] = measure.above_cap.get(result["label"], 0)
-        goal_results.append(
-            {
-                "goal": goal,
-                "kind": measure.kind,
-                "samples": min((each.samples for each in measure.spreads.values()), default=None),
-                "verdict": judge(evidence),
-                "results": results,
-            }
-        )
-    return {"srm": srm, "goals": goal_results}
+        if (final := design.final) and goal in final.goals:
+            at_end = _arms_at_end(goal, final, design.final_measures, included, relative_error)
+            tests = _compare_with_baseline(at_end, baseline)
+            evidence = evidence._replace(final_arms=at_end, final_comparisons=tests)
+        found[goal] = measure, arms, evidence
+    verdicts = judge({goal: evidence for goal, (_, _, evidence) in found.items()}, design)
+    return {
+        "srm": srm,
+        "goals": [_goal_result(goal, *found[goal], verdicts[goal]) for goal in found],
+    }
+
+
+def _arms_at_end(
+    goal: str,
+    final: FinalLook,
+    measures: Mapping[str, Measure],
+    included: Collection[str],
+    relative_error: float,
+) -> dict[str, Arm]:
+    """Return a goal's arms as they were at the final look."""
+    trials = {label: count for label, count in final.trials.items() if label in included}
+    successes = final.goals[goal]
+    measure = measure_of(goal, trials, successes, relative_error, measures)
+    return arms_of(trials, successes, relative_error, measure)
+
+
+def _goal_result(
+    goal: str, measure: Measure, arms: dict[str, Arm], evidence: Evidence, verdict: Verdict
+) -> GoalResult:
+    aim = evidence.aim
+    results = _variant_results(arms, evidence.arms, evidence.baseline, evidence.comparisons)
+    for result in results if measure.kind == "value" else ():
+        result["above_cap"] = measure.above_cap.get(result["label"], 0)
+    return {
+        "goal": goal,
+        "kind": measure.kind,
+        "samples": min((each.samples for each in measure.spreads.values()), default=None),
+        "role": aim.role,
+        "better": aim.better,
+        "guardrail": guardrail_states(evidence) if aim.role == "guardrail" else None,
+        "verdict": verdict,
+        "results": results,
+    }
 
 
 def compare_all_pairs(

@@ -10,6 +10,7 @@ from gimel.backend.results.between import (
     compare_sampled,
 )
 from gimel.backend.results.comparison import Arm, Comparison, compare
+from gimel.backend.results.obstacles import FEW_REACHED
 
 # A rate may exceed 1 by this many standard errors of counting and still be a proportion.
 _PROPORTION_TOLERANCE = 4
@@ -20,9 +21,6 @@ _ABOVE_ONE = Measure(
     "visitor can reach this goal many times: then no interval would be right. To compare it, start "
     "a new experiment (`gimel create`) that declares it with the kind total, and send the field "
     "visitor with every event.",
-)
-_FEW_REACHED = (
-    "Too few visitors have reached this goal: an interval takes about 30 of them in each variant."
 )
 
 
@@ -72,4 +70,4 @@ def obstacle_of(measure: Measure, comparisons: Mapping[str, Comparison]) -> str 
     """Return a sentence that says why no variant can be compared on this goal."""
     sampled = [test for test in comparisons.values() if isinstance(test, SampledComparison)]
     is_too_early = sampled and not any(test.is_reached for test in sampled)
-    return measure.obstacle or (_FEW_REACHED if is_too_early else None)
+    return measure.obstacle or (FEW_REACHED if is_too_early else None)

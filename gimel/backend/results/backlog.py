@@ -1,11 +1,12 @@
 """The sentence of a verdict that events which are not counted yet can change."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import inf, log1p
 from typing import Any
 
 from gimel.backend.queue import Backlog
+from gimel.backend.results.record import IsPending
 from gimel.backend.wire import MAX_BATCH
 
 # n more events move the log of one rate by at most log(1 + n / conversions). The factor covers that
@@ -22,19 +23,36 @@ def note_backlog(experiment: dict[str, Any], namespace: str, backlog: Backlog) -
     events wait, each message may hold the most events that a message can.
     """
     messages = backlog.waiting.messages
+    events = _events(namespace, experiment["experiment"], backlog)
     if backlog.events is None:
-        events = messages * MAX_BATCH
         wait, end = _wait("message", messages), ". They may change this verdict."
     else:
-        events = backlog.events.get(_name_of(namespace, experiment["experiment"]), 0)
         experiment["waiting_events"] = events
         wait, end = _wait("event", events), ", enough to change this verdict."
     goals = (experiment["definition"] or {}).get("goals", [])
     caps = {goal["name"]: goal["cap"] for goal in goals if "cap" in goal}
     for goal in experiment["goals"]:
         cap = caps.get(goal["goal"], 1.0)
-        if events and may_change(goal, experiment["equivalence"], events, cap):
+        is_fixed = goal["verdict"].get("recorded") is not None
+        if events and not is_fixed and may_change(goal, experiment["equivalence"], events, cap):
             goal["verdict"]["reason"] += f" But {wait} to be counted{end}"
+
+
+def pending_in(namespace: str, backlog: Backlog) -> IsPending:
+    """Return a function that says whether waiting events can change the verdict on a goal."""
+
+    def is_pending(experiment: str, goal: Mapping[str, Any], equivalence: float | None) -> bool:
+        events = _events(namespace, experiment, backlog)
+        return events > 0 and may_change(goal, equivalence, events)
+
+    return is_pending
+
+
+def _events(namespace: str, experiment: str, backlog: Backlog) -> int:
+    """Return how many events of the experiment wait, or at most wait."""
+    if backlog.events is None:
+        return backlog.waiting.messages * MAX_BATCH
+    return backlog.events.get(_name_of(namespace, experiment), 0)
 
 
 def _wait(noun: str, number: int) -> str:
@@ -47,21 +65,22 @@ def _name_of(namespace: str, experiment: str) -> str:
 
 
 def may_change(
-    goal: dict[str, Any], equivalence: float | None, events: int, cap: float = 1.0
+    goal: Mapping[str, Any], equivalence: float | None, events: int, cap: float = 1.0
 ) -> bool:
     """Return whether so many more events can change the verdict on a goal, if it makes a claim.
 
-    `cap` is the most that one event can add: 1 conversion, or the largest amount.
+    `cap` is the most that one event can add: 1 conversion, or the largest amount. No event can
+    change the counts of the final look.
     """
     verdict = goal["verdict"]
-    if verdict["state"] not in ("winner", "loser", "no_difference"):
+    if verdict["look"] == "final" or verdict["state"] not in ("winner", "loser", "no_difference"):
         return False
     fewest = min(row["successes"] for row in goal["results"]) / cap
     shift = _SAFETY * log1p(events / fewest) if fewest else inf
     return shift >= min(_distances(goal, equivalence), default=0.0)
 
 
-def _distances(goal: dict[str, Any], equivalence: float | None) -> Iterator[float]:
+def _distances(goal: Mapping[str, Any], equivalence: float | None) -> Iterator[float]:
     """Yield by how much the log lifts may move before the verdict becomes another one."""
     rows, verdict = goal["results"], goal["verdict"]
     intervals = [row["lift_interval_always_valid"] for row in rows]

@@ -6,7 +6,7 @@ docs/statistics.md derives the formulas, names their sources and shows the simul
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import erfc, exp, expm1, log, log1p, sqrt
 from typing import Literal
@@ -22,7 +22,6 @@ Interval = tuple[float, float]
 Z = 1.959963984540054
 # The number of visitors, both variants together, at which the confidence sequence is tightest.
 _TIGHTEST_AT = 5000
-_RHO_SQUARED = (-2 * log(ALPHA) + log(1 - 2 * log(ALPHA))) / _TIGHTEST_AT
 # An interval that reaches further than a factor of 1000 in each direction says nothing.
 _MAX_HALF_WIDTH = log(1000)
 # No larger ratio of two rates is possible. Without the limit, a number could overflow.
@@ -34,6 +33,14 @@ LOG_RATIO_WEIGHT = 0.875
 _LOG_WEIGHTS = log(LOG_RATIO_WEIGHT), log(1 - LOG_RATIO_WEIGHT)
 # Newton's method needs two to six steps.
 _MAX_STEPS = 30
+
+
+def tuning(visitors: float, alpha: float = ALPHA) -> float:
+    """Return ρ² of the confidence sequence that is tightest at so many visitors."""
+    return (-2 * log(alpha) + log(1 - 2 * log(alpha))) / visitors
+
+
+_RHO_SQUARED = tuning(_TIGHTEST_AT)
 
 
 def counter_variance(count: float, relative_error: float) -> float:
@@ -114,14 +121,14 @@ class Arm:
         return observed**2 / (b + root), min(high, 1.0)
 
 
-def boundary(time: float, alpha: float = ALPHA) -> float:
+def boundary(time: float, alpha: float = ALPHA, rho_squared: float = _RHO_SQUARED) -> float:
     """Return the half-width of the always-valid confidence sequence, in standard errors.
 
     With probability 1 − `alpha`, no look ever finds the estimate further from the truth. `time` is
     the intrinsic time, in visitors of both variants. The formula is the Gaussian-mixture confidence
-    sequence (Waudby-Smith et al., arXiv 2103.06476, eq. 9).
+    sequence (Waudby-Smith et al., arXiv 2103.06476, eq. 9), and `rho_squared` its tuning.
     """
-    scaled_time = time * _RHO_SQUARED
+    scaled_time = time * rho_squared
     return sqrt(2 * (scaled_time + 1) / scaled_time * log(sqrt(scaled_time + 1) / alpha))
 
 
@@ -142,7 +149,8 @@ class Comparison:
     """The log of the ratio of two rates, with the variances of its two sources of error.
 
     `visitors` is the number of visitors of both variants together. `split` is how the conversions
-    divide between the two. Without it, the log ratio is all the evidence.
+    divide between the two. Without it, the log ratio is all the evidence. `rho_squared` tunes the
+    test for any number of looks.
     """
 
     log_ratio: float
@@ -150,6 +158,7 @@ class Comparison:
     counting_variance: float
     visitors: float
     split: ConversionSplit | None = None
+    rho_squared: float = _RHO_SQUARED
 
     @cached_property
     def standard_error(self) -> float:
@@ -192,13 +201,28 @@ class Comparison:
 
         It holds the lifts that `p_value_always_valid` does not reject.
         """
+        return self.interval_at_any_time(ALPHA)
+
+    def interval_at_any_time(self, alpha: float) -> Interval | None:
+        """Return the confidence sequence of the lift at 1 − `alpha`; None if it is too wide."""
         if self.split is None:
-            return self._lift_interval(boundary(self.time))
-        low, high = self._evidence_end(self.split, -1), self._evidence_end(self.split, 1)
+            return self._lift_interval(boundary(self.time, alpha, self.rho_squared))
+        low, high = (self._evidence_end(self.split, side, alpha) for side in (-1, 1))
         reach = max(self.log_ratio - low, high - self.log_ratio)
         if reach > _MAX_HALF_WIDTH and low <= 0 <= high:
             return None
         return expm1(low), expm1(min(high, _MAX_LOG_RATIO))
+
+    def interval_of(self, standard_errors: float) -> Interval | None:
+        """Return the interval of the lift of this half-width; None if it is too wide."""
+        return self._lift_interval(standard_errors)
+
+    def tuned(self, visitors: float, alpha: float) -> "Comparison":
+        """Return the comparison whose test for any number of looks is tightest at these visitors.
+
+        `visitors` are those of both variants. It is tightest for this `alpha`.
+        """
+        return replace(self, rho_squared=tuning(visitors, alpha))
 
     def grown(self, factor: float, counting_variance: float) -> "Comparison":
         """Return what the comparison would be with `factor` times as many visitors.
@@ -211,6 +235,7 @@ class Comparison:
             counting_variance,
             self.visitors * factor,
             self.split and self.split.grown(factor, counting_variance),
+            self.rho_squared,
         )
 
     def _log_ratio_evidence(self, distance: float) -> tuple[float, float]:
@@ -218,7 +243,7 @@ class Comparison:
 
         `distance` is in standard errors. `boundary` is where the e-value reaches 1/alpha.
         """
-        scaled_time = self.time * _RHO_SQUARED
+        scaled_time = self.time * self.rho_squared
         slope = distance * scaled_time / (scaled_time + 1)
         return (distance * slope - log1p(scaled_time)) / 2, slope
 
@@ -235,20 +260,20 @@ class Comparison:
         other_share = (share if other < value else 1.0) / (1 + share)
         return max(value, other) + log1p(share), slope + (other_slope - slope) * other_share
 
-    def _evidence_end(self, split: ConversionSplit, side: int) -> float:
-        """Return the end of the log ratios whose evidence is at most 1/ALPHA, on one side.
+    def _evidence_end(self, split: ConversionSplit, side: int, alpha: float) -> float:
+        """Return the end of the log ratios whose evidence is at most 1/`alpha`, on one side.
 
         Newton's method on a convex function approaches the end from outside, and never passes it.
         So the p-value and the interval always agree about a log ratio of 0.
         """
         # Here the log ratio's e-value alone is enough.
-        half_width = boundary(self.time, ALPHA * LOG_RATIO_WEIGHT) * self.standard_error
-        end = self.log_ratio + side * half_width
-        if self.log_ratio * side < 0 < end * side and self.p_value_always_valid < ALPHA:
+        half_width = boundary(self.time, alpha * LOG_RATIO_WEIGHT, self.rho_squared)
+        end = self.log_ratio + side * half_width * self.standard_error
+        if self.log_ratio * side < 0 < end * side and self.p_value_always_valid < alpha:
             end = 0.0
         for _ in range(_MAX_STEPS):
             evidence, slope = self._log_evidence(split, end)
-            excess = evidence + log(ALPHA)
+            excess = evidence + log(alpha)
             if excess <= 0 or slope * side <= 0:
                 break
             end -= excess / slope

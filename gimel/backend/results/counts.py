@@ -1,12 +1,18 @@
 """The counts of one experiment as read from Redis, and the answer of `GET /experiment`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from gimel.backend.counting.exact import EXACT
 from gimel.backend.counting.hyperloglog import HYPERLOGLOG, relative_error
 from gimel.backend.experiment.definition import Definition
+
+if TYPE_CHECKING:
+    from gimel.backend.results.analysis import Analysis
+    from gimel.backend.results.decision import FinalLook
+    from gimel.backend.results.design import Design
 
 # A variant with a smaller share of the largest variant's visitors is probably a typo or a prank.
 _NEGLIGIBLE_SHARE = 0.01
@@ -27,6 +33,7 @@ class ExperimentCounts:
     `counting.amounts`), and `above_cap` how many amounts were above the cap. `samples` has, of the
     declared goals that a visitor may reach many times and of participation, the counts in each
     sample of visitors. It is empty if there are no samples.
+    `records` holds its final look and its first verdicts, see `record`.
     """
 
     name: str
@@ -42,6 +49,7 @@ class ExperimentCounts:
     is_salted: bool = False
     samples: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     above_cap: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    records: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def exists(self) -> bool:
@@ -99,14 +107,39 @@ class ExperimentCounts:
             return None
         return {label: weight for label, weight in weights.items() if label not in left_out}
 
-    def describe(self) -> dict[str, Any]:
-        """Return the settings, counts and inference in the fields of `GET /experiment`."""
+    @property
+    def primary_goals(self) -> tuple[str, ...]:
+        """The goals that decide, together."""
+        if self.settings.is_declared:
+            return self.settings.primary_goals
+        return (self.primary_goal,) if self.primary_goal is not None else ()
+
+    @property
+    def visitors(self) -> int:
+        """The visitors of the variants that take part, all together."""
+        left_out = self.negligible_variants
+        return sum(count for label, count in self.trials.items() if label not in left_out)
+
+    @property
+    def planned_visitors(self) -> int | None:
+        """The plan, which only an experiment that was declared before its first event has."""
+        return None if self.settings.declared_late else self.settings.planned_visitors
+
+    @property
+    def final_look(self) -> "FinalLook | None":
+        """The counts that were frozen when the plan was fulfilled."""
+        from gimel.backend.results.record import final_look_of
+
+        return final_look_of(self)
+
+    def analyse(self, now: datetime | None = None) -> "Analysis":
+        """Return the inference from these counts. `now` and `created_at` give the pace."""
         # The import costs a cold start 7 ms, and events need no inference.
         from gimel.backend.results.analysis import analyse
         from gimel.backend.results.measures import measures_of
 
-        baseline, negligible = self.baseline, self.negligible_variants
-        analysis = analyse(
+        baseline = self.baseline
+        return analyse(
             self.trials,
             self.goals,
             baseline=baseline,
@@ -114,8 +147,57 @@ class ExperimentCounts:
             weights=self._weights,
             equivalence=self.settings.equivalence,
             measures=measures_of(self),
-            excluded=negligible - {baseline},
+            excluded=self.negligible_variants - {baseline},
+            design=self._design(now or datetime.now(UTC)),
         )
+
+    def _design(self, now: datetime) -> "Design":
+        from gimel.backend.results.design import Aim, Design
+        from gimel.backend.results.measures import measures_of
+        from gimel.backend.results.pace import pace_of
+
+        aims = {goal: Aim("secondary") for goal in self.goals}
+        if self.settings.is_declared:
+            aims |= {
+                goal.name: Aim(goal.role, goal.better, goal.margin) for goal in self.settings.goals
+            }
+        elif self.primary_goal is not None:
+            aims[self.primary_goal] = Aim()
+        final = self.final_look
+        return Design(
+            planned_visitors=self.planned_visitors,
+            aims=aims,
+            final=final,
+            final_measures=measures_of(self._at(final)) if final else {},
+            pace=pace_of([*self._begun(), (now, self.visitors)]),
+            is_running=self.settings.state == "running",
+        )
+
+    def _at(self, look: "FinalLook") -> "ExperimentCounts":
+        """Return the experiment with the counts of its final look."""
+        goals = {goal: dict(counts) for goal, counts in look.goals.items()}
+        return replace(self, trials=dict(look.trials), goals=goals, samples=look.samples)
+
+    def _begun(self) -> list[tuple[datetime, int]]:
+        """Return when the experiment began, without visitors, if that is known."""
+        try:
+            begun = datetime.fromisoformat(self.created_at or "")
+        except ValueError:
+            return []
+        return [(begun, 0)] if begun.tzinfo else []
+
+    def describe(self, analysis: "Analysis | None" = None) -> dict[str, Any]:
+        """Return the settings, counts and inference in the fields of `GET /experiment`.
+
+        `analysis` is what `analyse` returned. Nothing is recorded: `record.describe` does that.
+        """
+        from gimel.backend.results.record import show_record
+        from gimel.backend.results.roles import complete
+
+        analysis = analysis or self.analyse()
+        baseline, negligible, final = self.baseline, self.negligible_variants, self.final_look
+        goals = [goal | {"verdict": show_record(self, goal)} for goal in analysis["goals"]]
+        complete(goals, self.primary_goals)
         return {
             "experiment": self.name,
             "declared": self.settings.is_declared,
@@ -124,6 +206,11 @@ class ExperimentCounts:
             "baseline": baseline,
             "primary_goal": self.primary_goal,
             "equivalence": self.settings.equivalence,
+            "plan": self.planned_visitors
+            and {
+                "visitors": self.planned_visitors,
+                "final_look": final and {"at": final.at, "visitors": final.visitors},
+            },
             "variants": [
                 {"label": label, "trials": count, "stray": label in negligible}
                 for label, count in sorted(self.trials.items())
@@ -137,5 +224,6 @@ class ExperimentCounts:
             "ambiguous": self.ambiguous,
             "salted": self.is_salted,
             "definition": self.settings.describe() if self.settings.is_declared else None,
-            **analysis,
+            "srm": analysis["srm"],
+            "goals": goals,
         }

@@ -1,40 +1,81 @@
-"""The verdict on a goal: one of five states, and a sentence that gives the reason.
+"""The verdicts on an experiment's goals: one of six states each, with the reason and a next step.
 
-The sentences quote the names of variants as they are. The caller must escape them for its output.
+`decision` says which differences are found, and `sentences` has the words. The sentences quote the
+names of variants as they are. The caller must escape them for its output.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypedDict
 
-from gimel.backend.results.comparison import ALPHA, Arm, Comparison, holm
-from gimel.backend.results.lift import describe_range
+from gimel.backend.results import sentences
+from gimel.backend.results.comparison import (
+    ALPHA,
+    Arm,
+    Comparison,
+    Interval,
+)
+from gimel.backend.results.decision import (
+    FINAL_ALPHA,
+    Finding,
+    decide,
+    normal_quantile,
+)
+from gimel.backend.results.design import Aim, Design
+from gimel.backend.results.lift import MAX_SHOWN, describe_range
+from gimel.backend.results.obstacles import (
+    FEW_REACHED,
+    NONE_REACHED,
+    find_obstacle,
+    without_participation,
+)
+from gimel.backend.results.remaining import more_visitors
 from gimel.backend.results.sample_ratio import ALARM
 
-MAX_VISITORS_NEEDED = 10_000_000
+# With fewer conversions in an arm, nothing is said about how long a decision takes.
+MIN_CONVERSIONS = 25
 
-_MAX_GROWTH = 1e6
-
-State = Literal["winner", "loser", "no_difference", "keep_collecting", "do_not_trust"]
+State = Literal[
+    "winner", "loser", "no_difference", "inconclusive", "keep_collecting", "do_not_trust"
+]
+Look = Literal["any", "final"]
+DECISIVE: tuple[State, ...] = ("winner", "loser", "no_difference", "inconclusive")
 
 
 class Verdict(TypedDict):
     """The verdict on one goal.
 
-    `visitors_needed` is about how many more visitors a decision takes, all variants together. It is
-    None if that is unknown or more than `MAX_VISITORS_NEEDED`.
+    `variant` is the one that the lifts are about: the winner, or the best of the losers.
+    `interval` holds the lifts that the rule does not reject; without a `variant`, those of all
+    variants together. `lift_expected` is less than `lift`, which is exaggerated at this moment.
+    `look` says which part of the rule a decisive verdict follows: looks at any time, or the final
+    one.
+
+    `visitors_needed` is about how many more visitors a decision takes, all variants together: the
+    rest of the plan, or an estimate that `visitors_needed_range` surrounds. It is None if that is
+    unknown or more than `remaining.MAX_VISITORS_NEEDED`. `days_needed` is a range at the present
+    pace.
     """
 
     state: State
     winner: str | None
     reason: str
     visitors_needed: int | None
+    visitors_needed_range: tuple[int, int] | None
+    days_needed: tuple[int, int] | None
+    variant: str | None
+    interval: Interval | None
+    lift: float | None
+    lift_expected: float | None
+    look: Look | None
+    next_step: str
 
 
 class Evidence(NamedTuple):
     """The facts that the verdict on one goal depends on.
 
     `arms` and `comparisons` are by variant. Each comparison is with the baseline. `obstacle` is a
-    sentence that says why this goal has no comparison.
+    sentence that says why this goal has no comparison. `final_arms` and `final_comparisons` are
+    those of the final look.
     """
 
     arms: Mapping[str, Arm]
@@ -42,159 +83,297 @@ class Evidence(NamedTuple):
     comparisons: Mapping[str, Comparison]
     srm_alarm: bool
     equivalence: float | None
+    aim: Aim = Aim()
     obstacle: str | None = None
+    final_arms: Mapping[str, Arm] = {}
+    final_comparisons: Mapping[str, Comparison] = {}
 
 
-def judge(evidence: Evidence) -> Verdict:
-    """Return the verdict on one goal.
+def judge(evidence: Mapping[str, Evidence], design: Design) -> dict[str, Verdict]:
+    """Return the verdict on each goal.
 
-    It follows the always-valid p-values after Holm's correction over the variants.
+    Primary goals decide together, and all others are corrected together.
     """
-    if evidence.srm_alarm:
-        return _make_verdict("do_not_trust", ALARM)
-    obstacle = _find_obstacle(evidence)
-    if obstacle:
-        return _make_verdict("keep_collecting", obstacle)
-    if _is_equivalent(evidence):
-        return _make_verdict(
-            "no_difference",
-            f"The lift of every variant over {evidence.baseline} is within "
-            f"±{100 * (evidence.equivalence or 0):.3g}%, the range set as too small to matter.",
+    findings = _find(evidence, design)
+    verdicts = {}
+    for goal, each in evidence.items():
+        verdicts[goal] = _Goal(each, findings[goal], design).judge()
+    return verdicts
+
+
+def _find(evidence: Mapping[str, Evidence], design: Design) -> dict[str, dict[str, Finding]]:
+    found: dict[str, dict[str, Finding]] = {goal: {} for goal in evidence}
+    for is_primary in (True, False):
+        family = {
+            goal: each
+            for goal, each in evidence.items()
+            if (each.aim.role == "primary") == is_primary
+        }
+        variants = max((len(each.arms) for each in family.values()), default=2)
+        decided = decide(
+            _by_key({goal: each.comparisons for goal, each in family.items()}),
+            planned_visitors=design.planned_visitors,
+            variants=max(2, variants),
+            final=_by_key({goal: each.final_comparisons for goal, each in family.items()}),
+            size=sum(len(each.arms) - 1 for each in family.values()),
         )
-    significant = _significant_variants(evidence)
-    return _winner_or_loser(evidence, significant) or _keep_collecting(evidence, significant)
+        for (goal, label), finding in decided.items():
+            found[goal][label] = finding
+    return found
 
 
-def _make_verdict(
-    state: State, reason: str, winner: str | None = None, visitors_needed: int | None = None
+def _by_key(
+    comparisons: Mapping[str, Mapping[str, Comparison]],
+) -> dict[tuple[str, str], Comparison]:
+    return {
+        (goal, label): test for goal, tests in comparisons.items() for label, test in tests.items()
+    }
+
+
+class _Goal(NamedTuple):
+    """One goal that is judged."""
+
+    evidence: Evidence
+    findings: Mapping[str, Finding]
+    design: Design
+
+    def judge(self) -> Verdict:
+        evidence = self.evidence
+        if missing := without_participation(evidence.arms):
+            # It also explains an alarm.
+            state: State = "do_not_trust" if evidence.srm_alarm else "keep_collecting"
+            reason = sentences.no_participation(missing)
+            return _verdict(state, reason, sentences.SEND_PARTICIPATION)
+        if evidence.srm_alarm:
+            return _verdict("do_not_trust", ALARM, sentences.FIX_THE_SPLIT)
+        if obstacle := find_obstacle(evidence.arms, evidence.baseline, evidence.obstacle):
+            step = self._wait(None)
+            if obstacle == NONE_REACHED:
+                step = sentences.CHECK_GOAL
+            elif obstacle == evidence.obstacle != FEW_REACHED:
+                step = sentences.MEASURE_ANEW
+            return _verdict("keep_collecting", obstacle, step)
+        return (
+            self._no_difference()
+            or self._winner()
+            or self._loser()
+            or self._inconclusive()
+            or self._keep_collecting()
+        )
+
+    def _no_difference(self) -> Verdict | None:
+        """Return the verdict if every lift lies within the region of practical equivalence.
+
+        The claim is about all variants at once, so it needs no correction for their number (Berger
+        1982). The intervals are the always-valid ones, or those of the final look.
+        """
+        margin = self.evidence.equivalence
+        if margin is None:
+            return None
+        z = normal_quantile(FINAL_ALPHA / 2)
+        tests, final_tests = self.evidence.comparisons, self.evidence.final_comparisons
+        at_end = [test.interval_of(z) for test in final_tests.values()]
+        always_valid = [test.lift_interval_always_valid for test in tests.values()]
+        looks: tuple[tuple[Look, list[Interval | None]], ...]
+        looks = ("final", at_end), ("any", always_valid)
+        for look, intervals in looks:
+            known = [each for each in intervals if each]
+            hull = _hull(known) if known and len(known) == len(intervals) else None
+            if hull and -margin <= hull[0] and hull[1] <= margin:
+                reason = (
+                    f"The lift of every variant over {self.evidence.baseline} is within "
+                    f"±{100 * margin:.3g}%, the range set as too small to matter."
+                )
+                step = sentences.stop(self._baseline)
+                return _verdict("no_difference", reason, step, interval=hull, look=look)
+        return None
+
+    @property
+    def _baseline(self) -> str:
+        return self.evidence.baseline or ""
+
+    @property
+    def _significant(self) -> list[str]:
+        return [label for label, found in self.findings.items() if found.is_significant]
+
+    def _benefit(self, label: str) -> float:
+        """Return how much better than the baseline a variant is, on the log scale."""
+        return self.findings[label].log_ratio * self.evidence.aim.sign
+
+    def _winner(self) -> Verdict | None:
+        better = [label for label in self._significant if self._benefit(label) > 0]
+        if not better:
+            return None
+        best = max(better, key=self._benefit)
+        reason = f"{best} beats {self._baseline}{self._lift_clause('its lift is', best)}."
+        return self._about(best, "winner", reason, sentences.ship(best), winner=best)
+
+    def _loser(self) -> Verdict | None:
+        """Return the verdict if every variant is worse than the baseline."""
+        significant = self._significant
+        if not significant or len(significant) < len(self.findings):
+            return None
+        best = max(significant, key=self._benefit)
+        if len(significant) == 1:
+            clause = self._lift_clause("its lift is", best)
+            reason = f"{best} does worse than {self._baseline}{clause}."
+        else:
+            clause = self._lift_clause(f"the lift of the best of them, {best}, is", best)
+            reason = f"Every variant does worse than {self._baseline}{clause}."
+        return self._about(best, "loser", reason, sentences.keep(self._baseline))
+
+    def _about(
+        self, label: str, state: State, reason: str, step: str, winner: str | None = None
+    ) -> Verdict:
+        """Return a verdict that is about one variant's lift."""
+        finding = self.findings[label]
+        lift = self._lift(label)
+        if lift is not None:
+            # The estimate is around the ratio of smoothed rates, slightly nearer to 0.
+            expected = min(lift, finding.lift_expected, key=abs)
+            if winner and expected <= MAX_SHOWN:
+                reason += f" {sentences.expect_less(expected)}"
+            if self._is_surprising(label, lift):
+                step = f"{sentences.TWYMAN} {step}"
+        else:
+            expected = None
+        return _verdict(
+            state,
+            reason,
+            step,
+            winner=winner,
+            variant=label,
+            interval=finding.interval,
+            lift=lift,
+            lift_expected=expected,
+            look="final" if finding.is_final else "any",
+        )
+
+    def _lift(self, label: str) -> float | None:
+        """Return the observed lift at the look that the finding is from."""
+        is_final = self.findings[label].is_final
+        arms = self.evidence.final_arms if is_final else self.evidence.arms
+        rate, base = arms[label].rate, arms[self._baseline].rate
+        return None if rate is None or not base else rate / base - 1
+
+    def _is_surprising(self, label: str, lift: float) -> bool:
+        arms = self.evidence.arms[label], self.evidence.arms[self._baseline]
+        is_enough = min(arm.trials for arm in arms) >= sentences.ENOUGH_FOR_TWYMAN
+        return is_enough and abs(lift) > sentences.SURPRISING_LIFT
+
+    def _lift_clause(self, opening: str, label: str) -> str:
+        interval = self.findings[label].interval
+        return f": {opening} {describe_range(interval)}" if interval else ""
+
+    def _inconclusive(self) -> Verdict | None:
+        """Return the verdict if the plan is fulfilled and nothing was found."""
+        if not self.evidence.final_comparisons:
+            return None
+        at_end = [found for found in self.findings.values() if found.is_final]
+        known = [found.interval for found in at_end if found.interval]
+        hull = _hull(known) if known and len(known) == len(at_end) else None
+        reason = self._worse() + sentences.ruled_out(
+            hull, is_primary=self.evidence.aim.role == "primary"
+        )
+        step = sentences.stop_inconclusive(self._baseline)
+        return _verdict("inconclusive", reason, step, interval=hull, look="final")
+
+    def _worse(self) -> str:
+        """Return a sentence on the variants that do worse while others are undecided."""
+        names = sorted(self._significant)
+        if not names:
+            return ""
+        verb = "does" if len(names) == 1 else "do"
+        return f"{sentences.join_names(names)} {verb} worse than {self._baseline}. "
+
+    def _keep_collecting(self) -> Verdict:
+        """Return the verdict while some variants are undecided. The others are worse.
+
+        It names the undecided variant that is closest to a decision.
+        """
+        tests = self.evidence.comparisons
+        undecided = tests.keys() - set(self._significant)
+        closest = max(undecided or tests, key=lambda label: (abs(tests[label].z_score), label))
+        opening = (
+            f"{self._worse()}The difference between {closest} and {self._baseline} "
+            "may still be chance."
+        )
+        if self.design.planned_visitors is not None:
+            return self._until_the_plan(opening, self.design.planned_visitors)
+        return self._without_plan(opening, closest)
+
+    @property
+    def _visitors(self) -> float:
+        return sum(arm.trials for arm in self.evidence.arms.values())
+
+    def _wait(self, visitors: float | None) -> str:
+        if not self.design.is_running:
+            return sentences.RESUME
+        return sentences.wait(self.design.pace.date_of(visitors) if visitors is not None else None)
+
+    def _until_the_plan(self, opening: str, planned_visitors: int) -> Verdict:
+        more = int(planned_visitors - self._visitors)
+        if more <= 0:
+            return _verdict(
+                "keep_collecting", f"{opening} {sentences.PLAN_IS_PAST}", self._wait(None)
+            )
+        days = self.design.pace.days((more, more)) if self.design.is_running else None
+        reason = f"{opening} {sentences.plan_remains(planned_visitors, more, days)}"
+        found = _verdict("keep_collecting", reason, self._wait(more))
+        found["visitors_needed"], found["visitors_needed_range"] = more, (more, more)
+        found["days_needed"] = days
+        return found
+
+    def _without_plan(self, opening: str, closest: str) -> Verdict:
+        arms = self.evidence.arms
+        alpha = ALPHA / max(1, len(self.findings) - len(self._significant))
+        needed = more_visitors(
+            self.evidence.comparisons[closest], arms[closest].relative_error, alpha, self._visitors
+        )
+        if needed.is_too_many:
+            return _verdict("keep_collecting", f"{opening} {sentences.TOO_MANY}", self._wait(None))
+        conversions = min(arms[closest].successes, arms[self._baseline].successes)
+        if not needed.likely or not needed.range or conversions < MIN_CONVERSIONS:
+            return _verdict("keep_collecting", f"{opening} {sentences.TOO_EARLY}", self._wait(None))
+        days = self.design.pace.days(needed.range) if self.design.is_running else None
+        reason = f"{opening} {sentences.visitors_remain(needed.range, days)}"
+        found = _verdict("keep_collecting", reason, self._wait(needed.likely))
+        found["visitors_needed"], found["visitors_needed_range"] = needed.likely, needed.range
+        found["days_needed"] = days
+        return found
+
+
+def _verdict(
+    state: State,
+    reason: str,
+    next_step: str,
+    *,
+    winner: str | None = None,
+    variant: str | None = None,
+    interval: Interval | None = None,
+    lift: float | None = None,
+    lift_expected: float | None = None,
+    look: Look | None = None,
 ) -> Verdict:
     return {
         "state": state,
         "winner": winner,
         "reason": reason,
-        "visitors_needed": visitors_needed,
+        "visitors_needed": None,
+        "visitors_needed_range": None,
+        "days_needed": None,
+        "variant": variant,
+        "interval": interval and (_round(interval[0]), _round(interval[1])),
+        "lift": None if lift is None else _round(lift),
+        "lift_expected": None if lift_expected is None else _round(lift_expected),
+        "look": look,
+        "next_step": next_step,
     }
 
 
-def _find_obstacle(evidence: Evidence) -> str | None:
-    """Return a sentence that says why no comparison is possible, or None if one is."""
-    arms, baseline = evidence.arms, evidence.baseline
-    if len(arms) < 2:
-        return "There is nothing to compare: fewer than two variants have enough visitors."
-    if baseline is None or baseline not in arms:
-        return "There is no baseline to compare the variants with."
-    if not arms[baseline].trials:
-        return f"The baseline, {baseline}, has no visitors yet."
-    if evidence.obstacle:
-        return evidence.obstacle
-    if not evidence.comparisons:
-        return f"Only the baseline, {baseline}, has visitors yet."
-    if not any(arm.successes for arm in arms.values()):
-        return "No visitor has reached this goal yet."
-    return None
+def _round(value: float) -> float:
+    return float(f"{value:.5g}")
 
 
-def _is_equivalent(evidence: Evidence) -> bool:
-    """Return whether every lift lies within the region of practical equivalence.
-
-    The claim is about all variants at once, so it needs no correction for their number (Berger
-    1982).
-    """
-    margin = evidence.equivalence
-    if margin is None:
-        return False
-    intervals = [test.lift_interval_always_valid for test in evidence.comparisons.values()]
-    return all(
-        interval and -margin <= interval[0] and interval[1] <= margin for interval in intervals
-    )
-
-
-def _significant_variants(evidence: Evidence) -> list[str]:
-    """Return the variants whose difference from the baseline is significant."""
-    tests = evidence.comparisons
-    p_values = holm([test.p_value_always_valid for test in tests.values()])
-    return [label for label, p_value in zip(tests, p_values, strict=True) if p_value < ALPHA]
-
-
-def _winner_or_loser(evidence: Evidence, significant: Sequence[str]) -> Verdict | None:
-    """Return the verdict if a variant is better than the baseline, or all are worse; else None."""
-    tests, baseline = evidence.comparisons, evidence.baseline
-    better = [label for label in significant if tests[label].log_ratio > 0]
-    if better:
-        best = max(better, key=lambda label: tests[label].log_ratio)
-        lift = _lift_clause("its lift is", tests[best])
-        return _make_verdict("winner", f"{best} beats {baseline}{lift}.", best)
-    if len(significant) < len(tests):
-        return None
-    best = max(significant, key=lambda label: tests[label].log_ratio)
-    if len(significant) == 1:
-        lift = _lift_clause("its lift is", tests[best])
-        return _make_verdict("loser", f"{best} does worse than {baseline}{lift}.")
-    lift = _lift_clause(f"the lift of the best of them, {best}, is", tests[best])
-    return _make_verdict("loser", f"Every variant does worse than {baseline}{lift}.")
-
-
-def _lift_clause(opening: str, test: Comparison) -> str:
-    interval = test.lift_interval_always_valid
-    return f": {opening} {describe_range(interval)}" if interval else ""
-
-
-def _keep_collecting(evidence: Evidence, significant: Sequence[str]) -> Verdict:
-    """Return the verdict while some variants are undecided. The others do worse than the baseline.
-
-    It names the undecided variant that is closest to a decision, and the visitors still needed.
-    """
-    tests, baseline = evidence.comparisons, evidence.baseline
-    closest = max(tests.keys() - significant, key=lambda label: (abs(tests[label].z_score), label))
-    opening = f"The difference between {closest} and {baseline} may still be chance."
-    if significant:
-        verb = "does" if len(significant) == 1 else "do"
-        names = _join_names(sorted(significant))
-        opening = f"{names} {verb} worse than {baseline}. {opening}"
-    alpha = ALPHA / (len(tests) - len(significant))
-    growth = _growth_needed(tests[closest], evidence.arms[closest].relative_error, alpha)
-    visitors = sum(arm.trials for arm in evidence.arms.values())
-    needed = None if growth is None else _round_to_two_digits((growth - 1) * visitors)
-    if needed is None or needed > MAX_VISITORS_NEEDED:
-        return _make_verdict(
-            "keep_collecting",
-            f"{opening} To confirm a difference this small would take over "
-            f"{MAX_VISITORS_NEEDED // 1_000_000} million more visitors.",
-        )
-    return _make_verdict(
-        "keep_collecting",
-        f"{opening} If it stays this large, a decision takes about {needed:,} more visitors.",
-        visitors_needed=needed,
-    )
-
-
-def _join_names(names: Sequence[str]) -> str:
-    *others, last = names
-    return f"{', '.join(others)} and {last}" if others else last
-
-
-def _growth_needed(test: Comparison, relative_error: float, alpha: float) -> float | None:
-    """Return the factor by which the visitors must grow for the observed lift to be significant.
-
-    Return None if the factor is above `_MAX_GROWTH`, or if no number of visitors is enough because
-    the counters keep their error. That error is taken at its maximum, four full counters.
-    """
-    counting_variance = 4 * relative_error**2
-
-    def is_significant(growth: float) -> bool:
-        return test.grown(growth, counting_variance).p_value_always_valid < alpha
-
-    low, high = 1.0, 2.0
-    while not is_significant(high):
-        low, high = high, high * 2
-        if high > _MAX_GROWTH:
-            return None
-    for _ in range(8):
-        middle = (low + high) / 2
-        low, high = (low, middle) if is_significant(middle) else (middle, high)
-    return high
-
-
-def _round_to_two_digits(visitors: float) -> int:
-    """Round to two significant digits, since an estimate knows no more. Return at least 1."""
-    return max(1, int(float(f"{visitors:.2g}")))
+def _hull(intervals: Sequence[Interval]) -> Interval:
+    return min(low for low, _ in intervals), max(high for _, high in intervals)

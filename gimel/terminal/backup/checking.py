@@ -10,6 +10,7 @@ from typing import Any
 
 from gimel.backend.counting.keys import DECLARED, NAMESPACES, Keys, declared_name, is_generation
 from gimel.backend.experiment.history import is_valid
+from gimel.backend.results.record import is_valid as is_valid_record
 from gimel.terminal.backup.kinds import KINDS
 from gimel.terminal.backup.registers import registers_of
 from gimel.terminal.backup.section import Record, Section
@@ -56,6 +57,8 @@ def _is_valid(value: Any, kind: str) -> bool:
         return all(is_valid(*each) for each in value.items())
     if kind.endswith("<n>:<i>"):
         return all(_is_integer(each, -_HIGHEST - 1) for each in value)
+    if kind == "<ns>:<experiment>:verdicts":
+        return all(is_valid_record(*field) for field in value.items())
     if kind != SETTINGS:
         return True
     since = [value[field] for field in value if is_generation(field)]

@@ -165,6 +165,7 @@ class Reader:
         yield from self._values(section, [keys.settings], "hash")
         yield from self._values(section, [keys.changes], "list")
         yield from self._values(section, [keys.history], "hash")
+        yield from self._values(section, [keys.verdicts], "hash")
         if not (found.counters or keys.legacy or "shards" in found.settings):
             # It had no event yet. If it begins meanwhile, its names must not go without the
             # settings it gets then: a process would take it for an experiment of gimel 1.x.

@@ -230,8 +230,8 @@ def test_a_page_reads_its_own_experiments_only(backend: redis.Redis) -> None:
     with traffic(backend) as seen:
         read(limit=2, after="e3")
     assert seen.commands["pfcount"] == 2 * 2 * 64
-    # theirs, and the tally of ignored events
-    assert seen.commands["hgetall"] == 3
+    # their settings and records, and the tally of ignored events
+    assert seen.commands["hgetall"] == 5
 
 
 def test_a_summary_has_at_most_as_many_variants_as_the_limit(

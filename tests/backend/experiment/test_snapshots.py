@@ -20,7 +20,7 @@ from gimel.backend.experiment.snapshots import Round, SnapshotWriter
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from tests.support.counting import counters_of, event, events, track_1x
-from tests.support.handler_requests import call, post
+from tests.support.handler_requests import post
 from tests.support.servers import free_port, url_of
 from tests.support.valkey_cluster import cluster
 from tests.support.whole_life import put, send
@@ -342,22 +342,6 @@ def test_an_undeclared_experiment_of_usual_size_has_all_its_counts(store: redis.
     (found,) = history_of(store)
     assert found.trials == {"a": 5, "b": 5, "c": 5}
     assert found.goals == {goal: {"a": 2, "b": 2, "c": 2} for goal in sorted(goals)}
-
-
-def test_what_a_read_observes_a_snapshot_observes_too(
-    backend: redis.Redis, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen = []
-
-    def observe(connection: Connection, namespace: str, found: Any) -> None:
-        seen.append((namespace, found.name, sum(found.trials.values())))
-
-    monkeypatch.setattr("gimel.backend.experiment.observation.observe", observe)
-    monkeypatch.setattr(snapshots, "observe", observe)
-    send("e", 6, namespace="n")
-    assert call("GET", "/experiment", {"experiment": "e", "namespace": "n"}).status == 200
-    write(backend)
-    assert seen == [("n", "e", 6)] * 2
 
 
 def test_limits_of_the_stack_decide_what_is_short(limited: redis.Redis) -> None:

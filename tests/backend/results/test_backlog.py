@@ -33,6 +33,12 @@ def test_few_messages_change_no_clear_verdict() -> None:
     assert not may_change(goal({"a": 100, "b": 100}, {"a": 5, "b": 6}), None, 400)
 
 
+def test_nothing_that_waits_changes_the_final_look() -> None:
+    clear = goal(*CLEAR)
+    clear["verdict"]["look"] = "final"
+    assert not may_change(clear, None, 10**6)
+
+
 FEW = ({"a": 1000, "b": 1000}, {"a": 8, "b": 60})
 NONE = Pile(0, None)
 

@@ -1,10 +1,14 @@
 """What an experiment's counts say to do, and when they say nothing yet."""
 
+import random
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from gimel.backend.results.analysis import analyse
+from gimel.backend.results.design import Design
+from gimel.backend.results.pace import Pace
 from tests.support.inference import ONE_SHARD, SHARDS_64, row, verdict
 
 
@@ -12,7 +16,10 @@ class TestVerdict:
     def test_winner(self):
         found = verdict({"a": 50_000, "b": 50_000}, {"a": 5000, "b": 5600})
         assert (found["state"], found["winner"]) == ("winner", "b")
-        assert found["reason"] == "b beats a: its lift is between +5.3% and +19.2%."
+        assert found["reason"] == (
+            "b beats a: its lift is between +5.3% and +19.2%. Expect less: about +10.8%. A lift at "
+            "the moment when it is found is exaggerated."
+        )
 
     def test_the_best_of_several_winners(self):
         found = verdict(dict.fromkeys("abc", 50_000), {"a": 5000, "b": 5600, "c": 5900})
@@ -73,7 +80,7 @@ class TestVerdict:
         )
 
     def test_visitors_still_needed_reach_the_boundary(self):
-        trials, successes = {"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1050}
+        trials, successes = {"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1090}
         found = verdict(trials, successes, relative_error=SHARDS_64)
         times = 1 + found["visitors_needed"] / 20_000
         grown = [
@@ -85,15 +92,15 @@ class TestVerdict:
         assert verdict(*grown[2:], relative_error=SHARDS_64)["state"] == "winner"
 
     def test_visitors_needed_allow_for_several_variants(self):
-        two = verdict({"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1050})
-        three = verdict(dict.fromkeys("abc", 10_000), {"a": 1000, "b": 1050, "c": 1000})
+        two = verdict({"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1090})
+        three = verdict(dict.fromkeys("abc", 10_000), {"a": 1000, "b": 1090, "c": 1000})
         assert three["visitors_needed"] / 30_000 > 1.05 * two["visitors_needed"] / 20_000
 
     def test_visitors_needed_that_are_too_many_or_never_enough(self):
         small = {"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1001}
         assert verdict(*small)["visitors_needed"] is None
         assert "over 10 million" in verdict(*small)["reason"]
-        hidden = {"a": 100_000, "b": 100_000}, {"a": 50_000, "b": 50_400}
+        hidden = {"a": 100_000, "b": 100_000}, {"a": 50_000, "b": 50_500}
         assert verdict(*hidden)["visitors_needed"] is not None
         assert verdict(*hidden, relative_error=ONE_SHARD)["visitors_needed"] is None
 
@@ -139,3 +146,93 @@ def test_an_open_comparison_is_named_beside_the_decided_ones():
         "B does worse than A. The difference between C and A may still be chance"
     )
     assert found["visitors_needed"] is None
+
+
+class TestNextStep:
+    """Each verdict ends with what to do."""
+
+    @pytest.mark.parametrize(
+        ("successes", "settings", "step"),
+        [
+            ({"a": 5000, "b": 5600}, {}, "Ship b, and remove the experiment's code."),
+            ({"a": 5600, "b": 5000}, {}, "Keep a, and remove the experiment's code."),
+            ({"a": 25_000, "b": 25_010}, {"equivalence": 0.05},
+             "Stop: it makes no difference worth finding. Keep a, or choose the cheaper one."),
+            ({"a": 5000, "b": 5010}, {}, "Wait for more visitors."),
+            ({"a": 0, "b": 0}, {},
+             "Check that the page sends this goal, if visitors should have reached it by now."),
+            ({"a": 5000, "b": 5600}, {"weights": {"a": 9, "b": 1}},
+             "Fix the split first: the numbers of this experiment do not decide anything."),
+        ],
+    )  # fmt: skip
+    def test_it(self, successes, settings, step):
+        assert verdict({"a": 50_000, "b": 50_000}, successes, **settings)["next_step"] == step
+
+    def test_a_date_at_the_present_pace(self):
+        design = Design(40_000, pace=Pace(1000, datetime(2026, 11, 29, tzinfo=UTC)))
+        found = verdict({"a": 18_000, "b": 18_000}, {"a": 1800, "b": 1810}, design=design)
+        assert found["next_step"] == "Wait until about 3 December."
+        assert found["days_needed"] == (4, 5)
+        assert "takes 4,000 more (4 to 5 days at the present pace)" in found["reason"]
+
+    def test_a_stopped_experiment_waits_for_nothing(self):
+        design = Design(40_000, pace=Pace(1000), is_running=False)
+        found = verdict({"a": 18_000, "b": 18_000}, {"a": 1800, "b": 1810}, design=design)
+        assert "gimel resume" in found["next_step"]
+        assert found["days_needed"] is None
+
+    def test_a_surprising_lift(self):
+        found = verdict({"a": 5000, "b": 5000}, {"a": 300, "b": 600})
+        assert found["state"] == "winner"
+        assert found["next_step"].startswith("Check the set-up first: a lift beyond ±50% is")
+        assert found["next_step"].endswith("Ship b, and remove the experiment's code.")
+        few = verdict({"a": 500, "b": 500}, {"a": 40, "b": 120})
+        assert few["state"] == "winner"
+        assert "Check the set-up" not in few["next_step"]
+        loser = verdict({"a": 5000, "b": 5000}, {"a": 600, "b": 200})
+        assert "Check the set-up" in loser["next_step"]
+
+
+class TestPromises:
+    """How long a decision takes is said only if there is reason to believe in one."""
+
+    def test_a_range_with_days(self):
+        design = Design(pace=Pace(1000, datetime(2026, 11, 29, tzinfo=UTC)))
+        found = verdict({"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1100}, design=design)
+        low, high = found["visitors_needed_range"]
+        assert low < found["visitors_needed"] < high
+        fewest, most = found["days_needed"]
+        assert (
+            f"about {low:,} to {high:,} more visitors ({fewest} to {most} days" in found["reason"]
+        )
+
+    def test_nothing_below_25_conversions(self):
+        assert verdict({"a": 500, "b": 500}, {"a": 24, "b": 41})["visitors_needed"] is None
+        assert verdict({"a": 500, "b": 500}, {"a": 25, "b": 42})["visitors_needed"] is not None
+
+    def test_without_an_effect_it_is_rare(self):
+        rng, promised = random.Random(1), 0
+        for _ in range(400):
+            counts = {label: sum(rng.random() < 0.1 for _ in range(500)) for label in "ab"}
+            found = verdict({"a": 500, "b": 500}, counts)
+            promised += found["visitors_needed"] is not None
+        # A lift that is significant for one look, and no verdict yet
+        assert promised / 400 < 0.08
+
+    def test_a_plan_needs_no_effect_to_end(self):
+        found = verdict({"a": 10_000, "b": 10_000}, {"a": 9, "b": 9}, design=Design(40_000))
+        assert found["visitors_needed"] == 20_000
+
+
+@pytest.mark.parametrize("trials", [{"a": 0, "b": 0}, {"a": 100, "b": 0}])
+def test_a_goal_without_any_participation_is_named_as_that_mistake(trials):
+    found = verdict(trials, {"a": 10, "b": 12})
+    label = "a" if not trials["a"] else "b"
+    assert found["state"] == ("do_not_trust" if trials["a"] else "keep_collecting")
+    assert f"no participation of {label} has arrived" in found["reason"]
+    assert found["next_step"].startswith("Send the event participate")
+
+
+def test_a_lift_out_of_all_proportion_is_not_written_out():
+    found = verdict({"a": 100_000, "b": 100_000}, {"a": 3, "b": 5000})
+    assert "more than +1,000%" in found["reason"]

@@ -43,6 +43,11 @@ def counter_keys(*members: str) -> dict[str, Any]:
     return line("shop:y:counter_keys", "<ns>:<experiment>:counter_keys", list(members))
 
 
+def verdicts(**fields: str) -> dict[str, Any]:
+    named = {field.replace("_", " ", 1): text for field, text in fields.items()}
+    return line("shop:y:verdicts", "<ns>:<experiment>:verdicts", named)
+
+
 def parts(*members: str) -> dict[str, Any]:
     return line("shop:y:deleted", "<ns>:<experiment>:deleted", list(members))
 
@@ -148,6 +153,13 @@ def test_keys_of_any_name_are_its_own(path: Path, name: str, legacy: bool) -> No
 @pytest.mark.parametrize(
     "wrong",
     [
+        verdicts(final_now="{"),
+        verdicts(final_now="[" * 10**5),
+        verdicts(final_now="[]"),
+        verdicts(final_now='{"at": "now", "trials": {"a": -1}, "goals": {}}'),
+        verdicts(final_now='{"at": "now", "trials": {"a": 1}, "goals": {"g": {"a": "1"}}}'),
+        verdicts(verdict_g='{"at": "now", "state": "keep_collecting"}'),
+        verdicts(other_g="{}"),
         *[settings(shards=each) for each in ("-5", "0", "4097", "1e3", "", " 64", "٣", "9" * 5000)],
         *[settings(salt=each) for each in ("zz", "", "ab", "ab" * 17, "zz" * 16)],
         settings(**{f"grown 64 {COUNTER}": "soon"}),

@@ -1,0 +1,298 @@
+"""The record of an experiment: the counts of its plan's final look, and its first verdicts.
+
+The first decisive verdict on a goal is written once and stays. Later reads show it, and beside it
+what happened since. The routes call `describe`, and whatever else looks at counts calls `observe`.
+Both write only what is new. Of several processes that write at the same
+time, the first wins, and all show what it wrote.
+
+A field of the record names what was asked: the experiment's beginning, and for a verdict also the
+goal with its role, kind and direction, the baseline and the equivalence. If an owner changes one of
+these, the question is another one, and so is the record.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from redis.exceptions import ResponseError
+
+from gimel.backend.counting.keys import ExperimentName, Keys
+from gimel.backend.log import log
+from gimel.backend.redis.connection import Connection
+from gimel.backend.redis.errors import MOVED
+from gimel.backend.results import sentences
+from gimel.backend.results.decision import FinalLook
+from gimel.backend.results.verdict import DECISIVE
+
+if TYPE_CHECKING:
+    from gimel.backend.results.analysis import Analysis, GoalResult
+    from gimel.backend.results.counts import ExperimentCounts
+
+Fields = Mapping[str, str]
+# Says of a goal whether events that are not counted yet can change its verdict
+IsPending = Callable[[str, "GoalResult", float | None], bool]
+
+_FIGURES = ("winner", "variant", "interval", "lift", "lift_expected", "look")
+# No lift that a reader could use is above it.
+_MOST = 1e12
+_REMAINING = ("visitors_needed", "visitors_needed_range", "days_needed")
+_KEPT = ("state", "winner", "variant", "interval", "lift", "lift_expected", "look", "reason")
+
+
+class Observed(NamedTuple):
+    """An experiment that was looked at, with its record as it is in Redis now.
+
+    `withheld`: the states that are not shown, because Redis could not store their record.
+    """
+
+    found: "ExperimentCounts"
+    analysis: "Analysis"
+    withheld: Collection[str] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """Return the experiment in the fields of `GET /experiment`."""
+        described = self.found.describe(self.analysis)
+        for goal in described["goals"]:
+            verdict = goal["verdict"]
+            if verdict["recorded"] is None and verdict["state"] in self.withheld:
+                verdict |= dict.fromkeys((*_FIGURES, *_REMAINING))
+                verdict["state"] = "keep_collecting"
+                verdict["reason"] = sentences.NOT_RECORDED
+                verdict["next_step"] = sentences.LET_REDIS_RECORD
+        return described
+
+
+def describe(
+    connection: Connection,
+    namespace: str,
+    experiments: "Iterable[ExperimentCounts]",
+    is_pending: IsPending | None = None,
+    whole: "Callable[[str], ExperimentCounts] | None" = None,
+) -> list[dict[str, Any]]:
+    """Return each experiment in the fields of `GET /experiment`. Record what is new.
+
+    A verdict that waiting events can change is not recorded yet. If `experiments` are summaries,
+    `whole` reads one with all its goals, for a final look. Raises redis.RedisError.
+    """
+    now = datetime.now(UTC)
+    # A connection that streams counts writes nothing, so take them all first.
+    seen = [Observed(found, found.analyse(now)) for found in experiments]
+    return [
+        _observe(connection, namespace, each, now, is_pending, whole).describe() for each in seen
+    ]
+
+
+def observe(connection: Connection, namespace: str, found: "ExperimentCounts") -> Observed:
+    """Record what is new about an experiment, all of whose goals were counted.
+
+    Raises redis.RedisError.
+    """
+    now = datetime.now(UTC)
+    return _observe(connection, namespace, Observed(found, found.analyse(now)), now)
+
+
+def _observe(
+    connection: Connection,
+    namespace: str,
+    seen: Observed,
+    now: datetime,
+    is_pending: IsPending | None = None,
+    whole: "Callable[[str], ExperimentCounts] | None" = None,
+) -> Observed:
+    found, analysis, _ = seen
+    name = namespace, found.name
+    counts = found
+    if whole and is_final_look(found):
+        counts = whole(found.name)
+    # An experiment may be deleted between the two reads.
+    if is_final_look(counts):
+        records = _write(connection, name, {_final_field(found): _frozen(counts, now)})
+        if records is None:
+            return Observed(found, analysis, (*DECISIVE, "keep_collecting"))
+        found = replace(found, records=records)
+        analysis = found.analyse(now)
+    # A summary without some variants corrects for too few of them.
+    if not found.variants_left_out and (new := new_verdicts(found, analysis, now, is_pending)):
+        records = _write(connection, name, new)
+        if records is None:
+            return Observed(found, analysis, DECISIVE)
+        found = replace(found, records=records)
+    return Observed(found, analysis)
+
+
+def _write(connection: Connection, experiment: ExperimentName, fields: Fields) -> Fields | None:
+    """Write fields that are missing. Return the whole record; None if Redis refuses it."""
+    key = Keys(*experiment).verdicts
+    commands = [("HSETNX", key, *field) for field in fields.items()]
+    try:
+        *_, records = connection.execute([*commands, ("HGETALL", key)])
+    except MOVED:
+        raise
+    except ResponseError as error:
+        log("error", record=type(error).__name__)
+        return None
+    return dict(records)
+
+
+def _read(records: Fields, field: str) -> dict[str, Any] | None:
+    """Return what a field holds; None if there is no such field, or it cannot be read."""
+    text = records.get(field)
+    if text is None or not is_valid(field, text):
+        return None
+    value: dict[str, Any] = json.loads(text)
+    return value
+
+
+def is_valid(field: str, text: str) -> bool:
+    """Return whether a field of the record, and its value, are as this module writes them."""
+    kind, _, _ = field.partition(" ")
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    checks = _CHECKS.get(kind)
+    if checks is None or not isinstance(value, dict):
+        return False
+    return all(name in value and check(value[name]) for name, check in checks.items())
+
+
+def _is_counts(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        type(each) is int and 0 <= each < 2**63 for each in value.values()
+    )
+
+
+def _are_samples(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(each, list)
+        and all(type(one) in (int, float) and 0 <= one < _MOST for one in each)
+        for each in value.values()
+    )
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+def _is_lift(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and abs(value) < _MOST)
+
+
+def _is_interval(value: object) -> bool:
+    return value is None or (
+        isinstance(value, list) and len(value) == 2 and all(map(_is_lift, value))
+    )
+
+
+_CHECKS: dict[str, dict[str, Callable[[Any], bool]]] = {
+    "final": {
+        "at": lambda value: isinstance(value, str),
+        "trials": _is_counts,
+        "goals": lambda value: isinstance(value, dict) and all(map(_is_counts, value.values())),
+        "samples": lambda value: isinstance(value, dict) and all(map(_are_samples, value.values())),
+    },
+    "verdict": {
+        "at": lambda value: isinstance(value, str),
+        "visitors": lambda value: type(value) is int,
+        "state": lambda value: value in DECISIVE,
+        "reason": lambda value: isinstance(value, str),
+        "winner": _is_text_or_none,
+        "variant": _is_text_or_none,
+        "interval": _is_interval,
+        "lift": _is_lift,
+        "lift_expected": _is_lift,
+        "look": lambda value: value in ("any", "final"),
+    },
+}
+
+
+def is_final_look(found: "ExperimentCounts") -> bool:
+    """Return whether these are the first counts that fulfil the plan."""
+    plan = found.planned_visitors
+    return plan is not None and found.final_look is None and found.visitors >= plan
+
+
+def new_verdicts(
+    found: "ExperimentCounts",
+    analysis: "Analysis",
+    now: datetime,
+    is_pending: IsPending | None = None,
+) -> dict[str, str]:
+    """Return the fields that record the decisive verdicts which no field has yet."""
+    equivalence = found.settings.equivalence
+    return {
+        field: _recorded(found, goal, now)
+        for goal in analysis["goals"]
+        if goal["verdict"]["state"] in DECISIVE
+        and (field := _verdict_field(found, goal)) not in found.records
+        and not (is_pending and is_pending(found.name, goal, equivalence))
+    }
+
+
+def _final_field(found: "ExperimentCounts") -> str:
+    return f"final {found.created_at or ''}"
+
+
+def _verdict_field(found: "ExperimentCounts", goal: "GoalResult") -> str:
+    asked = [found.created_at, found.baseline, found.settings.equivalence]
+    asked += [goal[part] for part in ("role", "kind", "better", "goal")]
+    return f"verdict {json.dumps(asked)}"
+
+
+def _frozen(found: "ExperimentCounts", now: datetime) -> str:
+    counts = {"trials": found.trials, "goals": found.goals, "samples": found.samples}
+    return json.dumps({"at": _time(now)} | counts, separators=(",", ":"))
+
+
+def final_look_of(found: "ExperimentCounts") -> FinalLook | None:
+    """Return the recorded final look of an experiment."""
+    look = _read(found.records, _final_field(found))
+    if look is None:
+        return None
+    return FinalLook(look["at"], look["trials"], look["goals"], look["samples"])
+
+
+def _recorded(found: "ExperimentCounts", goal: "GoalResult", now: datetime) -> str:
+    """Return the record of a verdict. That of the final look is dated then."""
+    verdict: Mapping[str, Any] = goal["verdict"]
+    at, visitors = _time(now), found.visitors
+    if verdict["look"] == "final" and found.final_look:
+        at, visitors = found.final_look.at, found.final_look.visitors
+    kept = {field: verdict[field] for field in _KEPT}
+    return json.dumps({"at": at, "visitors": visitors} | kept)
+
+
+def _time(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def show_record(found: "ExperimentCounts", goal: "GoalResult") -> dict[str, Any]:
+    """Return the verdict on a goal as it is shown: the recorded one, with what happened since.
+
+    A sample-ratio alarm is shown in its place.
+    """
+    verdict: dict[str, Any] = dict(goal["verdict"])
+    verdict["recorded"] = record = _read(found.records, _verdict_field(found, goal))
+    if record is None or verdict["state"] == "do_not_trust":
+        return verdict
+    sentence = sentences.since(
+        record["at"], record["visitors"], found.visitors, _clause(record, goal)
+    )
+    is_same = all(verdict[field] == record[field] for field in ("state", "winner"))
+    step = verdict["next_step"] if is_same else sentences.step_after(record, found.baseline or "")
+    if not is_same and verdict["state"] in DECISIVE:
+        sentence += f" By now: {verdict['reason']}"
+        step = sentences.FIND_OUT
+    verdict |= {field: record[field] for field in _KEPT}
+    verdict |= dict.fromkeys(_REMAINING)
+    return verdict | {"reason": f"{record['reason']} {sentence}", "next_step": step}
+
+
+def _clause(record: Mapping[str, Any], goal: "GoalResult") -> str:
+    """Return what the lift of the recorded variant is now, as part of a sentence."""
+    row = next((each for each in goal["results"] if each["label"] == record["variant"]), None)
+    if row is None or row["lift"] is None:
+        return ""
+    return sentences.lift_since(row["label"], row["lift"], row["lift_interval_always_valid"])
