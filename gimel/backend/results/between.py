@@ -2,10 +2,10 @@
 
 Only counts are stored, so how much visitors differ cannot be seen in a count. It can be seen
 between the shards of an experiment: a secret hash of the visitor picks the shard, so the shards are
-independent samples of visitors. The ratio estimator (Cochran, Sampling Techniques, 1977, ch. 6)
-compares their rates. Chamandy et al. (Google, 2012, "Estimating uncertainty for massive data
-streams") take variances so. What the counters add to the error differs between shards too, so it is
-included. docs/statistics.md shows the simulations.
+independent samples of visitors. The jackknife (Tukey 1958) takes the variance of the rate from
+them. Chamandy et al. (Google, 2012, "Estimating uncertainty for massive data streams") estimate
+variances from such subsamples. What the counters add to the error differs between shards too, so it
+is included. docs/statistics.md shows the simulations.
 """
 
 from collections.abc import Mapping, Sequence

@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 
     `p_value`: by the part that speaks, corrected; significant below `alpha`.
     `is_final`: whether that part is the final look, with its frozen counts.
-    `interval`: the lifts that the part does not reject at its corrected level.
+    `interval`: the lifts that the part does not reject, at its corrected level if there is a plan.
     `z_score`: the log of the ratio of rates, in standard errors, at the look that the part uses.
     """
 
