@@ -50,16 +50,16 @@ def delete(connection: Connection, namespace: str, found: Found, *, forget: bool
     last: list[Command] = [
         *(("SREM", keys.counters_of_namespace, key) for key in sorted(found.counters)),
         ("UNLINK", keys.changes),
-        ("UNLINK", keys.verdicts),
         ("SREM", DECLARED, declared_name((namespace, name))),
         ("SREM", keys.experiments, name),
         ("UNLINK", keys.counters),
         ("UNLINK", keys.settings),
-        # After the counters: a snapshot that is written meanwhile looks whether they are there.
+        # After the counters: what writes these meanwhile looks afterwards whether they are there.
+        ("UNLINK", keys.verdicts),
         ("UNLINK", keys.history),
     ]
     last += [("SCARD", Keys(namespace, name, legacy=old).experiments) for old in (False, True)]
-    *_, removed, _, _, _, new_left, old_left = connection.query(last)
+    *_, removed, _, _, _, _, new_left, old_left = connection.query(last)
     if not new_left and not old_left:
         connection.execute([("SREM", NAMESPACES, namespace)])
     return bool(removed or exists or (forget and any(unmarked)))

@@ -20,6 +20,7 @@ from gimel.backend.counting.keys import (
     parts,
     shard_endings,
 )
+from gimel.backend.counting.salt import beginning
 from gimel.backend.redis.connection import Command, Series
 
 if TYPE_CHECKING:
@@ -40,6 +41,12 @@ class Found(NamedTuple):
     settings: dict[str, str]
     counters: set[str]
     records: dict[str, str]
+
+    @property
+    def began(self) -> str:
+        """What tells the experiment from others that had its name before."""
+        salt, created_at = (self.settings.get(each, "") for each in ("salt", "created_at"))
+        return beginning(salt.encode(), created_at.encode())
 
     @property
     def shards(self) -> int:
@@ -222,6 +229,7 @@ def _experiment(
     return ExperimentCounts(
         name=found.keys.name,
         shards=found.shards,
+        began=found.began,
         created_at=found.settings.get("created_at"),
         settings=Definition.from_hash(found.settings | counting),
         trials=trials,

@@ -20,6 +20,14 @@ def new_salt() -> str:
     return os.urandom(_SALT).hex()
 
 
+def beginning(salt: bytes | None, created_at: bytes | None) -> str:
+    """Return what tells an experiment from others that had its name before.
+
+    The salt: a server of a cluster that loses the settings gets that back, and no time.
+    """
+    return blake2b(salt, digest_size=8).hexdigest() if salt else (created_at or b"").decode()
+
+
 def digest(text: str, salt: bytes) -> bytes:
     """Return the 16 bytes that stand for a visitor or an event in an experiment with this salt."""
     return blake2b(text.encode(), digest_size=_DIGEST, key=salt).digest()

@@ -22,6 +22,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from gimel.backend.counting.keys import ExperimentName, Keys
+from gimel.backend.counting.salt import beginning
 from gimel.backend.redis.connection import Command, Connection
 
 BEGAN = "began"
@@ -88,14 +89,6 @@ def questions(keys: Keys) -> list[Command]:
     """Return the commands that read a history, and what it takes to know whose it is."""
     ask_settings = [("HGET", keys.settings, field) for field in ("salt", "created_at")]
     return [("HGETALL", keys.history), *ask_settings]
-
-
-def beginning(salt: bytes | None, created_at: bytes | None) -> str:
-    """Return what tells an experiment from others that had its name before.
-
-    The salt: a server of a cluster that loses the settings gets that back, and no time.
-    """
-    return blake2b(salt, digest_size=8).hexdigest() if salt else (created_at or b"").decode()
 
 
 def history(connection: Connection, experiment: ExperimentName) -> list[Snapshot]:

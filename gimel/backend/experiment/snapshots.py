@@ -33,10 +33,10 @@ from gimel.backend.counting.keys import (
     declared_name,
     experiments_keys,
 )
+from gimel.backend.counting.salt import beginning
 from gimel.backend.experiment.history import (
     BEGAN,
     Layout,
-    beginning,
     encode,
     outdated,
     questions,

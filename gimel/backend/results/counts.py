@@ -28,6 +28,7 @@ class ExperimentCounts:
     `goal:variant`, that can be read in more than one way. `has_events` is whether any event was
     counted, `variants_left_out` how many variants a summary leaves out. `first_goal` is the goal
     that an undeclared experiment saw first. `is_salted`: what it counts is hashed with a secret.
+    `began` tells the experiment from others that had its name before.
 
     Of a goal of the kind value, `goals` has the elements that its amounts added (see
     `counting.amounts`), and `above_cap` how many amounts were above the cap. `samples` has, of the
@@ -46,6 +47,7 @@ class ExperimentCounts:
     ambiguous: tuple[str, ...] = ()
     has_events: bool = False
     variants_left_out: int = 0
+    began: str = ""
     first_goal: str | None = None
     is_salted: bool = False
     samples: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)

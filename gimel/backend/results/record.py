@@ -133,7 +133,15 @@ def _write(connection: Connection, experiment: ExperimentName, fields: Fields) -
     except ResponseError as error:
         log("error", record=type(error).__name__)
         return None
+    _remove_if_deleted(connection, experiment)
     return dict(records)
+
+
+def _remove_if_deleted(connection: Connection, experiment: ExperimentName) -> None:
+    """Remove what was written after a delete, which removes the counters before the record."""
+    both = (Keys(*experiment, legacy=legacy) for legacy in (False, True))
+    if not any(connection.query([("EXISTS", each.counters) for each in both])):
+        connection.query([("UNLINK", Keys(*experiment).verdicts)])
 
 
 def _read(records: Fields, field: str) -> dict[str, Any] | None:
@@ -238,11 +246,11 @@ def _cap(found: "ExperimentCounts", goal: "GoalResult") -> float:
 
 
 def _final_field(found: "ExperimentCounts") -> str:
-    return f"final {found.created_at or ''}"
+    return f"final {found.began}"
 
 
 def _verdict_field(found: "ExperimentCounts", goal: "GoalResult") -> str:
-    asked = [found.created_at, found.baseline, found.settings.equivalence]
+    asked = [found.began, found.baseline, found.settings.equivalence]
     asked += [goal[part] for part in ("role", "kind", "better", "goal")]
     return f"verdict {json.dumps(asked)}"
 

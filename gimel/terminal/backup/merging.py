@@ -18,10 +18,11 @@ from redis.crc import key_slot
 
 from gimel.backend.counting.hyperloglog import is_hyperloglog
 from gimel.backend.counting.keys import Keys, deletion_marks, is_generation, keys_of
+from gimel.backend.counting.salt import beginning
 from gimel.backend.errors import GimelError
 from gimel.backend.experiment.changes import changes_between
 from gimel.backend.experiment.definition import Definition
-from gimel.backend.experiment.history import BEGAN, beginning, is_hour, questions, visitors_in
+from gimel.backend.experiment.history import BEGAN, is_hour, questions, visitors_in
 from gimel.backend.redis.connection import Command, Connection
 from gimel.terminal.backup.registers import is_covered
 from gimel.terminal.backup.section import BackupError, Record, Section
