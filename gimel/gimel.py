@@ -31,7 +31,7 @@ from gimel.backend.bots import comes_from_bot
 from gimel.backend.counting.admission import Ignored
 from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.log import log
-from gimel.backend.process import connection, counters, intake, queue
+from gimel.backend.process import ask_backlog, connection, counters, intake
 from gimel.backend.queue import Backlog, NotQueuedError, Queue
 from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
 
@@ -184,19 +184,9 @@ def all(event: ProxyEvent) -> Response:
         "total": len(names),
         "next": following,
     }
-    meta |= {"ignored": {"reasons": ignored}} | _fields_of(backlog := _backlog())
+    meta |= {"ignored": {"reasons": ignored}} | _fields_of(backlog := ask_backlog())
     described = _describe(found, namespace, backlog, is_summary=is_summary)
     return wire.fitted(event, respond([{"meta": meta}, *described]))
-
-
-def _backlog() -> Backlog | None:
-    """Return what is not counted yet. None if there is no queue, or no answer of it."""
-    kept = queue()
-    try:
-        return kept.backlog() if kept else None
-    except NotQueuedError as error:
-        log("error", backlog=str(error))
-        return None
 
 
 def _fields_of(backlog: Backlog | None) -> dict[str, Any]:
@@ -213,14 +203,14 @@ def _describe(
 ) -> list[dict[str, Any]]:
     """Describe experiments. Record new verdicts; say of others that waiting events change them."""
     from gimel.backend.results import record
-    from gimel.backend.results.backlog import note_backlog, pending_in
+    from gimel.backend.results.backlog import Waiting, note_backlog
 
     def whole(name: str) -> "ExperimentCounts":
         return counters().read(namespace, [name])[0]
 
-    is_pending = pending_in(namespace, backlog) if backlog else None
+    waiting = Waiting(namespace, backlog) if backlog else None
     described = record.describe(
-        connection(), namespace, found, is_pending, whole if is_summary else None
+        connection(), namespace, found, waiting, whole if is_summary else None
     )
     for each in described:
         each["waiting_events"] = None
@@ -258,7 +248,7 @@ def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
     from gimel.backend.counting.tally import read_tally
     from gimel.backend.experiment.history import history
 
-    backlog = _backlog()
+    backlog = ask_backlog()
     past = history(connection(), (namespace, name))
     counts = replace(_one(namespace, name), past=[(each.time, each.trials) for each in past])
     (found,) = _describe([counts], namespace, backlog)

@@ -14,7 +14,8 @@ from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.hyperloglog import DEFAULT_SHARDS, HYPERLOGLOG
 from gimel.backend.intake import Intake
 from gimel.backend.limits import Limits
-from gimel.backend.queue import EventQueue, Queue
+from gimel.backend.log import log
+from gimel.backend.queue import Backlog, EventQueue, NotQueuedError, Queue
 from gimel.backend.redis.connection import Connection
 
 if TYPE_CHECKING:
@@ -55,12 +56,23 @@ def intake() -> Intake:
     return Intake(counters(), queue())
 
 
+def ask_backlog() -> Backlog | None:
+    """Return what is not counted yet. None if there is no queue, or no answer of it."""
+    kept = queue()
+    try:
+        return kept.backlog() if kept else None
+    except NotQueuedError as error:
+        log("error", backlog=str(error))
+        return None
+
+
 def write_snapshots(seconds: float) -> "Round | None":
     """Write the snapshots of this hour: see `SnapshotWriter.write`."""
     # Imported here: events do not need it.
     from gimel.backend.experiment.snapshots import SnapshotWriter
 
-    return SnapshotWriter(connection(), counters()).write(time.time(), seconds)
+    writer = SnapshotWriter(connection(), counters(), backlog=ask_backlog)
+    return writer.write(time.time(), seconds)
 
 
 def reset() -> None:

@@ -9,7 +9,9 @@ import redis
 
 from gimel.backend.counting.counters import Counters
 from gimel.backend.experiment.snapshots import SnapshotWriter
+from gimel.backend.queue import Backlog, Pile
 from gimel.backend.redis.connection import Connection
+from gimel.backend.results.backlog import Waiting
 from tests.support.handler_requests import call, post
 from tests.support.servers import url_of
 
@@ -51,6 +53,12 @@ def order(visitors: range, **times: int) -> None:
         ]
         for start in range(0, len(sent), 500):
             assert post(sent[start : start + 500]).status == 200
+
+
+def waits(experiment: str, events: int, messages: int = 1) -> Waiting:
+    """Return a backlog in which so many events of an experiment wait."""
+    backlog = Backlog(Pile(messages, 5), Pile(0, None), {f'["alephbet","{experiment}"]': events})
+    return Waiting("alephbet", backlog)
 
 
 def read(experiment: str = "e") -> Any:

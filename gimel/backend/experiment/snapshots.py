@@ -43,8 +43,10 @@ from gimel.backend.experiment.history import (
 )
 from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.log import log
+from gimel.backend.queue import Backlog
 from gimel.backend.redis.connection import Command, Connection
 from gimel.backend.redis.errors import is_about_one_key
+from gimel.backend.results.backlog import Waiting
 from gimel.backend.results.record import observe
 from gimel.backend.wire import DEFAULT_NAMESPACE
 
@@ -68,17 +70,20 @@ class Round(NamedTuple):
 
 
 class SnapshotWriter:
-    """The writer of one Redis."""
+    """The writer of one Redis. `backlog` returns what is not counted yet, asked once a round."""
 
     def __init__(
         self,
         connection: Connection,
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
+        backlog: Callable[[], Backlog | None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._counters = counters
         self._clock = clock
+        self._ask_backlog = backlog
+        self._backlog: Backlog | None = None
 
     def write(self, now: float, seconds: float) -> Round | None:
         """Write the snapshots of this hour that are missing, for at most so many seconds.
@@ -104,6 +109,7 @@ class SnapshotWriter:
 
     def _round(self, now: float, until: float) -> Round:
         written = 0
+        self._backlog = self._ask_backlog()
         declared, undeclared = self._experiments()
         if self._counters.memory_is_short():
             undeclared = []
@@ -154,12 +160,13 @@ class SnapshotWriter:
     def _take_some(self, namespace: str, names: Sequence[str], now: float) -> int:
         written = 0
         due = self._due(namespace, names, now)
+        waiting = Waiting(namespace, self._backlog) if self._backlog else None
         for is_summary in (False, True):
             some = [name for name, is_large in due.items() if is_large is is_summary]
             if some:
                 found = list(self._counters.read_in_turn(namespace, some, is_summary=is_summary))
                 for each in found:
-                    observe(self._connection, namespace, each)
+                    observe(self._connection, namespace, each, waiting)
                 written += self._store(namespace, [each for each in found if each.trials], now)
         return written
 

@@ -1,12 +1,11 @@
-"""The sentence of a verdict that events which are not counted yet can change."""
+"""What events that are not counted yet mean for verdicts, and the sentence that says so."""
 
 import json
 from collections.abc import Iterator, Mapping
 from math import inf, log1p
-from typing import Any
+from typing import Any, NamedTuple
 
 from gimel.backend.queue import Backlog
-from gimel.backend.results.record import IsPending
 from gimel.backend.wire import MAX_BATCH
 
 # n more events move the log of one rate by at most log(1 + n / conversions). The factor covers that
@@ -38,16 +37,26 @@ def note_backlog(experiment: dict[str, Any], namespace: str, backlog: Backlog) -
             goal["verdict"]["reason"] += f" But {wait} to be counted{end}"
 
 
-def pending_in(namespace: str, backlog: Backlog) -> IsPending:
-    """Return a function that says whether waiting events can change the verdict on a goal."""
+class Waiting(NamedTuple):
+    """The events of a namespace that are not counted yet."""
 
-    def is_pending(
-        experiment: str, goal: Mapping[str, Any], equivalence: float | None, cap: float
+    namespace: str
+    backlog: Backlog
+
+    def may_change(
+        self, experiment: str, goal: Mapping[str, Any], equivalence: float | None, cap: float
     ) -> bool:
-        events = _events(namespace, experiment, backlog)
+        """Return whether waiting events can change the verdict on a goal."""
+        events = _events(self.namespace, experiment, self.backlog)
         return events > 0 and may_change(goal, equivalence, events, cap)
 
-    return is_pending
+    def describe(self, experiment: str) -> str:
+        """Return how many events of an experiment wait, or how many messages; "" if none."""
+        if self.backlog.events is None:
+            noun, number = "message", self.backlog.waiting.messages
+        else:
+            noun, number = "event", _events(self.namespace, experiment, self.backlog)
+        return f"{number:,} {noun}{'s'[: number != 1]}" if number else ""
 
 
 def _events(namespace: str, experiment: str, backlog: Backlog) -> int:

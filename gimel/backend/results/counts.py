@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # A variant with a smaller share of the largest variant's visitors is probably a typo or a prank.
 _NEGLIGIBLE_SHARE = 0.01
+# Standard errors of a count by which the visitors of a fulfilled plan may fall short of it
+_ERRORS = 3
 _CONVENTIONAL_BASELINES = ("control", "baseline", "original")
 
 
@@ -34,7 +36,8 @@ class ExperimentCounts:
     `counting.amounts`), and `above_cap` how many amounts were above the cap. `samples` has, of the
     declared goals that a visitor may reach many times and of participation, the counts in each
     sample of visitors. It is empty if there are no samples.
-    `records` holds its final look and its first verdicts, see `record`. `past` has visitors by
+    `records` holds its final look and its first verdicts, see `record`. `waits_for` says how many
+    events that are not counted yet put the final look off, or "". `past` has visitors by
     variant at past times, the oldest first, if the caller read the history.
     """
 
@@ -53,6 +56,7 @@ class ExperimentCounts:
     samples: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     above_cap: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     records: Mapping[str, str] = field(default_factory=dict)
+    waits_for: str = ""
     past: Sequence[tuple[datetime, Mapping[str, int]]] = ()
 
     @property
@@ -130,6 +134,15 @@ class ExperimentCounts:
         return None if self.settings.declared_late else self.settings.planned_visitors
 
     @property
+    def is_plan_fulfilled(self) -> bool:
+        """Whether there is a plan, and its visitors have come as far as counting can tell.
+
+        Exactly as many visitors as planned may be counted as fewer.
+        """
+        plan, fewest = self.planned_visitors, 1 - _ERRORS * self.relative_error
+        return plan is not None and self.visitors >= int(plan * fewest)
+
+    @property
     def final_look(self) -> "FinalLook | None":
         """The counts that were frozen when the plan was fulfilled."""
         from gimel.backend.results.record import final_look_of
@@ -172,6 +185,7 @@ class ExperimentCounts:
             planned_visitors=self.planned_visitors,
             aims=aims,
             final=final,
+            waits_for="" if final else self.waits_for,
             final_measures=measures_of(self._at(final)) if final else {},
             pace=pace_of([*self._seen_before(now), (now, self.visitors)]),
             is_running=self.settings.state == "running",

@@ -25,12 +25,14 @@ class Design(NamedTuple):
     """What was fixed before the data, and how the experiment goes on.
 
     `aims`: by goal; a goal without an aim is primary. `final`: the final look of the plan, if it
-    has been. `final_measures`: how goals are measured in it that a visitor may reach many times.
+    has been. `waits_for`: how many events that are not counted yet put it off. `final_measures`:
+    how goals are measured in it that a visitor may reach many times.
     """
 
     planned_visitors: int | None = None
     aims: Mapping[str, Aim] = {}
     final: FinalLook | None = None
+    waits_for: str = ""
     final_measures: Mapping[str, Measure] = {}
     pace: Pace = Pace()
     is_running: bool = True

@@ -13,7 +13,7 @@ these, the question is another one, and so is the record.
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import ResponseError
@@ -28,12 +28,12 @@ from gimel.backend.results.verdict import DECISIVE
 
 if TYPE_CHECKING:
     from gimel.backend.results.analysis import Analysis, GoalResult
+    from gimel.backend.results.backlog import Waiting
     from gimel.backend.results.counts import ExperimentCounts
 
 Fields = Mapping[str, str]
-# Says of a goal whether events that are not counted yet can change its verdict
-IsPending = Callable[[str, "GoalResult", float | None, float], bool]
-
+# Events that are not counted yet put a final look off for at most this long.
+_LONGEST_WAIT = timedelta(hours=24)
 _FIGURES = ("winner", "variant", "interval", "lift", "lift_expected", "look")
 # No lift that a reader could use is above it.
 _MOST = 1e12
@@ -68,29 +68,33 @@ def describe(
     connection: Connection,
     namespace: str,
     experiments: "Iterable[ExperimentCounts]",
-    is_pending: IsPending | None = None,
+    waiting: "Waiting | None" = None,
     whole: "Callable[[str], ExperimentCounts] | None" = None,
 ) -> list[dict[str, Any]]:
     """Return each experiment in the fields of `GET /experiment`. Record what is new.
 
-    A verdict that waiting events can change is not recorded yet. If `experiments` are summaries,
-    `whole` reads one with all its goals, for a final look. Raises redis.RedisError.
+    `waiting` events put a final look off, and a verdict that they can change is not recorded yet.
+    If `experiments` are summaries, `whole` reads one with all its goals, for a final look. Raises
+    redis.RedisError.
     """
     now = datetime.now(UTC)
     # A connection that streams counts writes nothing, so take them all first.
     seen = [Observed(found, found.analyse(now)) for found in experiments]
-    return [
-        _observe(connection, namespace, each, now, is_pending, whole).describe() for each in seen
-    ]
+    return [_observe(connection, namespace, each, now, waiting, whole).describe() for each in seen]
 
 
-def observe(connection: Connection, namespace: str, found: "ExperimentCounts") -> Observed:
+def observe(
+    connection: Connection,
+    namespace: str,
+    found: "ExperimentCounts",
+    waiting: "Waiting | None" = None,
+) -> Observed:
     """Record what is new about an experiment, all of whose goals were counted.
 
     Raises redis.RedisError.
     """
     now = datetime.now(UTC)
-    return _observe(connection, namespace, Observed(found, found.analyse(now)), now)
+    return _observe(connection, namespace, Observed(found, found.analyse(now)), now, waiting)
 
 
 def _observe(
@@ -98,28 +102,54 @@ def _observe(
     namespace: str,
     seen: Observed,
     now: datetime,
-    is_pending: IsPending | None = None,
+    waiting: "Waiting | None" = None,
     whole: "Callable[[str], ExperimentCounts] | None" = None,
 ) -> Observed:
     found, analysis, _ = seen
     name = namespace, found.name
-    counts = found
-    if whole and is_final_look(found):
-        counts = whole(found.name)
-    # An experiment may be deleted between the two reads.
-    if is_final_look(counts):
-        records = _write(connection, name, {_final_field(found): _frozen(counts, now)})
-        if records is None:
+    if is_final_look(found):
+        looked_at = _look(connection, name, found, now, waiting, whole)
+        if looked_at is None:
             return Observed(found, analysis, (*DECISIVE, "keep_collecting"))
-        found = replace(found, records=records)
+        found = looked_at
         analysis = found.analyse(now)
     # A summary without some variants corrects for too few of them.
-    if not found.variants_left_out and (new := new_verdicts(found, analysis, now, is_pending)):
+    if not found.variants_left_out and (new := new_verdicts(found, analysis, now, waiting)):
         records = _write(connection, name, new)
         if records is None:
             return Observed(found, analysis, DECISIVE)
         found = replace(found, records=records)
     return Observed(found, analysis)
+
+
+def _look(
+    connection: Connection,
+    name: ExperimentName,
+    found: "ExperimentCounts",
+    now: datetime,
+    waiting: "Waiting | None",
+    whole: "Callable[[str], ExperimentCounts] | None",
+) -> "ExperimentCounts | None":
+    """Take the final look, or put it off while events wait. None if Redis refuses the record.
+
+    It is put off until a day after the plan was first seen fulfilled: a queue may never be empty.
+    """
+    if waits_for := waiting.describe(found.name) if waiting else "":
+        field, records = f"fulfilled {found.began}", found.records
+        if field not in records:
+            written = _write(connection, name, {field: json.dumps({"at": _time(now)})})
+            if written is None:
+                return None
+            records = written
+        since = _read(records, field)
+        if since and _time(now - _LONGEST_WAIT) < since["at"]:
+            return replace(found, records=records, waits_for=waits_for)
+    counts = whole(found.name) if whole else found
+    if not is_final_look(counts):
+        # The experiment was deleted between the two reads.
+        return found
+    frozen = _write(connection, name, {_final_field(found): _frozen(counts, now)})
+    return None if frozen is None else replace(found, records=frozen)
 
 
 def _write(connection: Connection, experiment: ExperimentName, fields: Fields) -> Fields | None:
@@ -201,6 +231,7 @@ _CHECKS: dict[str, dict[str, Callable[[Any], bool]]] = {
         "goals": lambda value: isinstance(value, dict) and all(map(_is_counts, value.values())),
         "samples": lambda value: isinstance(value, dict) and all(map(_are_samples, value.values())),
     },
+    "fulfilled": {"at": lambda value: isinstance(value, str)},
     "verdict": {
         "at": lambda value: isinstance(value, str),
         "visitors": lambda value: type(value) is int,
@@ -218,15 +249,14 @@ _CHECKS: dict[str, dict[str, Callable[[Any], bool]]] = {
 
 def is_final_look(found: "ExperimentCounts") -> bool:
     """Return whether these are the first counts that fulfil the plan."""
-    plan = found.planned_visitors
-    return plan is not None and found.final_look is None and found.visitors >= plan
+    return found.is_plan_fulfilled and found.final_look is None
 
 
 def new_verdicts(
     found: "ExperimentCounts",
     analysis: "Analysis",
     now: datetime,
-    is_pending: IsPending | None = None,
+    waiting: "Waiting | None" = None,
 ) -> dict[str, str]:
     """Return the fields that record the decisive verdicts which no field has yet."""
     equivalence = found.settings.equivalence
@@ -235,7 +265,7 @@ def new_verdicts(
         for goal in analysis["goals"]
         if goal["verdict"]["state"] in DECISIVE
         and (field := _verdict_field(found, goal)) not in found.records
-        and not (is_pending and is_pending(found.name, goal, equivalence, _cap(found, goal)))
+        and not (waiting and waiting.may_change(found.name, goal, equivalence, _cap(found, goal)))
     }
 
 

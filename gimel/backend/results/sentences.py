@@ -24,6 +24,7 @@ TWYMAN = (
     "effect (Twyman's law)."
 )
 PLAN_IS_PAST = "It was not counted at the plan's final look, so only a clearer difference decides."
+WAIT_FOR_EVENTS = "Wait until these events are counted: `gimel status` says what holds them up."
 TOO_MANY = (
     "To confirm a difference this small would take over "
     f"{MAX_VISITORS_NEEDED // 1_000_000} million more visitors."
@@ -86,6 +87,13 @@ def guardrail(states: Mapping[str, str]) -> str:
 def plan_remains(planned_visitors: int, more: int, days: tuple[int, int] | None) -> str:
     """Return the sentence on how long the plan still takes."""
     return f"The plan of {planned_visitors:,} visitors takes {more:,} more{_in_days(days)}."
+
+
+def final_look_waits(waits_for: str) -> str:
+    """Return the sentence on what puts the final look off: so many events, or messages of them."""
+    verb = "is" if waits_for.startswith("1 ") else "are"
+    opening = "The plan is fulfilled. Its final look waits for"
+    return f"{opening} {waits_for} that {verb} not counted yet."
 
 
 def visitors_remain(visitors: tuple[int, int], days: tuple[int, int] | None) -> str:

@@ -312,8 +312,11 @@ class _Goal(NamedTuple):
         return sentences.wait(self.design.pace.date_of(visitors) if visitors is not None else None)
 
     def _until_the_plan(self, opening: str, planned_visitors: int) -> Verdict:
+        if waits_for := self.design.waits_for:
+            reason = f"{opening} {sentences.final_look_waits(waits_for)}"
+            return _verdict("keep_collecting", reason, sentences.WAIT_FOR_EVENTS)
         more = int(planned_visitors - self._visitors)
-        if more <= 0:
+        if more <= 0 or self.design.final:
             return _verdict(
                 "keep_collecting", f"{opening} {sentences.PLAN_IS_PAST}", self._wait(None)
             )

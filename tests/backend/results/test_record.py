@@ -10,7 +10,17 @@ import redis
 from gimel.backend import process
 from gimel.backend.results import record
 from tests.support.handler_requests import call
-from tests.support.planned import declare, full, order, read, send, snapshot, verdict, visit
+from tests.support.planned import (
+    declare,
+    full,
+    order,
+    read,
+    send,
+    snapshot,
+    verdict,
+    visit,
+    waits,
+)
 
 
 def test_the_pace_is_that_of_the_history_once_it_has_a_day(backend: redis.Redis) -> None:
@@ -175,9 +185,8 @@ class TestRecord:
         visit(0, 500, blue=20, red=70)
         found = process.counters().read("alephbet", ["e"])
         for is_pending in (True, False):
-            (shown,) = record.describe(
-                process.connection(), "alephbet", found, lambda *_, it=is_pending: it
-            )
+            waiting = waits("e", 60 if is_pending else 0)
+            (shown,) = record.describe(process.connection(), "alephbet", found, waiting)
             (goal,) = [each for each in shown["goals"] if each["goal"] == "signup"]
             assert goal["verdict"]["winner"] == "red"
             assert (goal["verdict"]["recorded"] is None) == is_pending
