@@ -142,7 +142,7 @@ def analyse(
     with their counts and take no part in any test. `design`: the plan, and the roles of the goals.
     """
     included = {label: count for label, count in trials.items() if label not in excluded}
-    srm = sample_ratio(included, relative_error, weights)
+    srm = _sample_ratio(included, design.final, relative_error, weights)
     found: dict[str, tuple[Measure, dict[str, Arm], Evidence]] = {}
     for goal, successes in sorted(goals.items()):
         measure = measure_of(goal, included, successes, relative_error, measures or {})
@@ -168,6 +168,24 @@ def analyse(
         "srm": srm,
         "goals": [_goal_result(goal, *found[goal], verdicts[goal]) for goal in found],
     }
+
+
+def _sample_ratio(
+    trials: Mapping[str, int],
+    final: FinalLook | None,
+    relative_error: float,
+    weights: Mapping[str, float] | None,
+) -> SampleRatio:
+    """Return the test of the present split, or that of the final look if only this one alarms.
+
+    Verdicts may rest on the frozen counts, and visitors that come later do not mend these.
+    """
+    found = sample_ratio(trials, relative_error, weights)
+    if final and not found["alarm"]:
+        at_end = {label: final.trials.get(label, 0) for label in trials}
+        frozen = sample_ratio(at_end, relative_error, weights)
+        return frozen if frozen["alarm"] else found
+    return found
 
 
 def _arms_at_end(

@@ -183,6 +183,12 @@ def _read(records: Fields, field: str) -> dict[str, Any] | None:
     return value
 
 
+def is_earlier(field: str, text: str, than: str) -> bool:
+    """Return whether a value of a field was recorded before another one, or only it is readable."""
+    one, other = (_read({field: each}, field) for each in (text, than))
+    return one is not None and (other is None or one["at"] < other["at"])
+
+
 def is_valid(field: str, text: str) -> bool:
     """Return whether a field of the record, and its value, are as this module writes them."""
     kind, _, _ = field.partition(" ")

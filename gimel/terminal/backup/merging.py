@@ -24,6 +24,7 @@ from gimel.backend.experiment.changes import changes_between
 from gimel.backend.experiment.definition import Definition
 from gimel.backend.experiment.history import BEGAN, is_hour, questions, visitors_in
 from gimel.backend.redis.connection import Command, Connection
+from gimel.backend.results.record import is_earlier
 from gimel.terminal.backup.registers import is_covered
 from gimel.terminal.backup.section import BackupError, Record, Section
 from gimel.terminal.text import plain
@@ -125,6 +126,8 @@ class Merger:
             self._add_settings(section, record, base)
         elif kind == "history":
             self._add_history(section, record)
+        elif kind == "verdicts":
+            self._add_verdicts(record)
         elif kind == "ignored":
             self._raise_numbers(record)
         else:
@@ -227,6 +230,18 @@ class Merger:
             elif is_hour(field) and visitors_in(record.value, field) > visitors_in(here, field):
                 commands.append(("HSET", record.key, field, text))
         self._ask(commands)
+
+    def _add_verdicts(self, record: Record) -> None:
+        """Write the fields that are missing. Of two records of one question, the earlier stays."""
+        self._add_fields(record)
+        (here,) = self._ask([("HGETALL", record.key)])
+        earlier = [
+            ("HSET", record.key, field, text)
+            for field, text in record.value.items()
+            if is_earlier(field, text, dict(here).get(field, text))
+        ]
+        self._ask(earlier)
+        self.new += len(earlier)
 
     def _raise_numbers(self, record: Record) -> None:
         """Raise each number to the higher one: the tallies say "at least"."""

@@ -251,6 +251,22 @@ class TestRecord:
         assert (found["state"], found["winner"]) == ("do_not_trust", None)
         assert found["recorded"]["winner"] == "red"
 
+    def test_an_alarm_at_the_final_look_is_not_forgotten(self, backend: redis.Redis) -> None:
+        declare()
+        visit(0, 500, blue=75, red=100)
+        send("blue", "participate", range(500, 800))
+        found = read()
+        assert (found["srm"]["alarm"], verdict()["state"]) == (True, "do_not_trust")
+        assert found["plan"]["final_look"]["visitors"] == 1300
+        # The split of all visitors together is as intended again.
+        send("blue", "participate", range(800, 3000))
+        send("red", "participate", range(500, 3000))
+        found = read()
+        assert [each["trials"] for each in found["variants"]] == [3000, 3000]
+        assert found["srm"]["alarm"]
+        assert found["srm"]["p_value"] < 0.001
+        assert (verdict()["state"], verdict()["recorded"]) == ("do_not_trust", None)
+
     def test_another_baseline_is_another_question(self, backend: redis.Redis) -> None:
         visit(0, 500, blue=20, red=70)
         assert verdict()["winner"] == "red"

@@ -1,0 +1,69 @@
+"""Of two records of one question, the earlier one stays, wherever it was."""
+
+import json
+from pathlib import Path
+
+import pytest
+import redis
+
+from gimel.backend.redis.connection import Connection
+from gimel.terminal.backup.file import File, write
+from gimel.terminal.backup.merging import Merger
+from gimel.terminal.backup.moving import Move
+from gimel.terminal.backup.reading import Reader
+from gimel.terminal.backup.restoring import restore
+from tests.support.planned import declare, read, visit
+from tests.support.servers import url_of, valkey
+
+KEY = "alephbet:e:verdicts"
+
+
+def copy(store: redis.Redis, other: redis.Redis, folder: Path, way: str) -> int:
+    if way == "move":
+        move = Move(Connection(url_of(store)), Connection(url_of(other)), lambda line: None)
+        move.begin()
+        new = move.copy()
+        assert move.copy() == 0
+        return new
+    path = folder / "x.jsonl.gz"
+    write(path, Reader(Connection(url_of(store))).sections())
+    merger = Merger(Connection(url_of(other)))
+    restore(File(path), merger, [], lambda line: None)
+    return merger.new
+
+
+def dated(record: dict[str, str], date: str) -> dict[str, str]:
+    """Return a record in which every time is of this date."""
+    return {
+        field: json.dumps(json.loads(text) | {"at": f"{date}T00:00:00Z"})
+        for field, text in record.items()
+    }
+
+
+@pytest.mark.parametrize("way", ["import", "move"])
+@pytest.mark.parametrize(
+    ("at_target", "stays"),
+    [
+        ("2026-01-02", "target"),
+        ("2026-01-03", "target"),
+        ("2026-01-04", "source"),
+        ("cannot be read", "source"),
+    ],
+)
+def test_the_earlier_one_stays(
+    backend: redis.Redis, tmp_path: Path, way: str, at_target: str, stays: str
+) -> None:
+    declare()
+    visit(0, 600, blue=20, red=120)
+    read()
+    ours = dated(backend.hgetall(KEY), "2026-01-03")
+    assert {field.split()[0] for field in ours} == {"final", "verdict"}
+    backend.hset(KEY, mapping=ours)
+    is_readable = at_target.startswith("2026")
+    theirs = dated(ours, at_target) if is_readable else dict.fromkeys(ours, "{")
+    with valkey() as other:
+        if way == "import":
+            copy(backend, other, tmp_path, way)
+        other.hset(KEY, mapping=theirs)
+        assert copy(backend, other, tmp_path, way) >= len(ours) * (stays == "source")
+        assert other.hgetall(KEY) == (ours if stays == "source" else theirs)
