@@ -31,7 +31,7 @@ from gimel.backend.bots import comes_from_bot
 from gimel.backend.counting.admission import Ignored
 from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.log import log
-from gimel.backend.process import ask_backlog, connection, counters, intake
+from gimel.backend.process import ask_backlog, connection, counters, intake, queue
 from gimel.backend.queue import Backlog, NotQueuedError, Queue
 from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
 
@@ -208,7 +208,7 @@ def _describe(
     def whole(name: str) -> "ExperimentCounts":
         return counters().read(namespace, [name])[0]
 
-    waiting = Waiting(namespace, backlog) if backlog else None
+    waiting = Waiting(namespace, backlog) if queue() else None
     described = record.describe(
         connection(), namespace, found, waiting, whole if is_summary else None
     )

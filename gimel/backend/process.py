@@ -71,7 +71,7 @@ def write_snapshots(seconds: float) -> "Round | None":
     # Imported here: events do not need it.
     from gimel.backend.experiment.snapshots import SnapshotWriter
 
-    writer = SnapshotWriter(connection(), counters(), backlog=ask_backlog)
+    writer = SnapshotWriter(connection(), counters(), backlog=ask_backlog if queue() else None)
     return writer.write(time.time(), seconds)
 
 

@@ -22,8 +22,9 @@
     <ns>:<experiment>:changes                          list: changes of the definition, newest first
     <ns>:<experiment>:history                          hash: the counts by hour, see
                                                        `gimel.backend.experiment.history`
-    <ns>:<experiment>:verdicts                         hash: the counts of the final look, and the
-                                                       first verdict on each goal; written once
+    <ns>:<experiment>:verdicts                         hash: the counts of the final look, when it
+                                                       began to wait for events, and the first
+                                                       verdict on each goal; written once
     <ns>:<experiment>:counter_keys                     set: the key of every counter's shard 0
     <ns>:counters:<experiment>:<goal>:<variant>        HyperLogLog: shard 0. For an exact counter: a
                                                        number carried over from lamed, if anything

@@ -70,14 +70,17 @@ class Round(NamedTuple):
 
 
 class SnapshotWriter:
-    """The writer of one Redis. `backlog` returns what is not counted yet, asked once a round."""
+    """The writer of one Redis.
+
+    `backlog` returns what is not counted yet, or None if that is unknown. It is asked once a round.
+    """
 
     def __init__(
         self,
         connection: Connection,
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
-        backlog: Callable[[], Backlog | None] = lambda: None,
+        backlog: Callable[[], Backlog | None] | None = None,
     ) -> None:
         self._connection = connection
         self._counters = counters
@@ -109,7 +112,7 @@ class SnapshotWriter:
 
     def _round(self, now: float, until: float) -> Round:
         written = 0
-        self._backlog = self._ask_backlog()
+        self._backlog = self._ask_backlog() if self._ask_backlog else None
         declared, undeclared = self._experiments()
         if self._counters.memory_is_short():
             undeclared = []
@@ -160,7 +163,7 @@ class SnapshotWriter:
     def _take_some(self, namespace: str, names: Sequence[str], now: float) -> int:
         written = 0
         due = self._due(namespace, names, now)
-        waiting = Waiting(namespace, self._backlog) if self._backlog else None
+        waiting = Waiting(namespace, self._backlog) if self._ask_backlog else None
         for is_summary in (False, True):
             some = [name for name, is_large in due.items() if is_large is is_summary]
             if some:

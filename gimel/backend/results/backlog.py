@@ -38,20 +38,24 @@ def note_backlog(experiment: dict[str, Any], namespace: str, backlog: Backlog) -
 
 
 class Waiting(NamedTuple):
-    """The events of a namespace that are not counted yet."""
+    """The events of a namespace that are not counted yet. `backlog`: None if it is unknown."""
 
     namespace: str
-    backlog: Backlog
+    backlog: Backlog | None
 
     def may_change(
         self, experiment: str, goal: Mapping[str, Any], equivalence: float | None, cap: float
     ) -> bool:
         """Return whether waiting events can change the verdict on a goal."""
+        if self.backlog is None:
+            return bool(goal["verdict"]["look"] != "final")
         events = _events(self.namespace, experiment, self.backlog)
         return events > 0 and may_change(goal, equivalence, events, cap)
 
     def describe(self, experiment: str) -> str:
         """Return how many events of an experiment wait, or how many messages; "" if none."""
+        if self.backlog is None:
+            return "an unknown number of events"
         if self.backlog.events is None:
             noun, number = "message", self.backlog.waiting.messages
         else:

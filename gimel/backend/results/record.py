@@ -5,6 +5,9 @@ what happened since. The routes call `describe`, and whatever else looks at coun
 Both write only what is new. Of several processes that write at the same
 time, the first wins, and all show what it wrote.
 
+While events wait to be counted, the final look waits as well, for at most a day. The field
+`fulfilled` says since when.
+
 A field of the record names what was asked: the experiment's beginning, and for a verdict also the
 goal with its role, kind and direction, the baseline and the equivalence. If an owner changes one of
 these, the question is another one, and so is the record.

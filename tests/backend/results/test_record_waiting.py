@@ -17,7 +17,7 @@ from gimel.backend.results.counts import ExperimentCounts
 from gimel.backend.spool import Spool
 from gimel.backend.wire import Event
 from tests.support.handler_requests import call
-from tests.support.planned import declare, full, read, verdict, visit
+from tests.support.planned import declare, full, read, send, verdict, visit
 
 KEY = "alephbet:e:verdicts"
 
@@ -38,6 +38,8 @@ def fulfil_the_plan() -> None:
     """Let the planned visitors come, and of red's 100 conversions only 20."""
     declare()
     visit(0, 600, blue=100, red=20)
+    for variant in ("blue", "red"):
+        send(variant, "share", range(60))
 
 
 def write_snapshots() -> None:
@@ -94,6 +96,19 @@ def test_a_queue_that_knows_no_experiments_counts_as_a_whole(
     seen = record.observe(process.connection(), "alephbet", found, waiting)
     assert seen.found.waits_for == ("1 message" if is_put_off else "")
     assert (seen.found.final_look is None) == is_put_off
+
+
+@LOOKS
+def test_a_spool_that_does_not_answer_may_hold_events(
+    backend: redis.Redis, spool: Spool, tmp_path: Path, look: Callable[[], object]
+) -> None:
+    fulfil_the_plan()
+    (tmp_path / "spool.sqlite").write_bytes(b"no database" * 1000)
+    look()
+    assert read()["plan"]["final_look"] is None
+    assert "waits for an unknown number of events" in verdict(goal="share")["reason"]
+    # Clear at any time, and what is not counted yet may change it.
+    assert (verdict()["state"], verdict()["recorded"]) == ("loser", None)
 
 
 @pytest.mark.parametrize(("hours", "is_put_off"), [(23.9, True), (24.1, False)])
