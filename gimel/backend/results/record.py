@@ -271,13 +271,14 @@ def _time(moment: datetime) -> str:
 def show_record(found: "ExperimentCounts", goal: "GoalResult") -> dict[str, Any]:
     """Return the verdict on a goal as it is shown: the recorded one, with what happened since.
 
-    A sample-ratio alarm is shown in its place.
+    A sample-ratio alarm is shown in its place. `since` is the sentence of the reason that says when
+    the verdict was recorded, and what happened since.
     """
-    verdict: dict[str, Any] = dict(goal["verdict"])
+    verdict: dict[str, Any] = {**goal["verdict"], "since": None}
     verdict["recorded"] = record = _read(found.records, _verdict_field(found, goal))
     if record is None or verdict["state"] == "do_not_trust":
         return verdict
-    sentence = sentences.since(
+    since = sentence = sentences.since(
         record["at"], record["visitors"], found.visitors, _clause(record, goal)
     )
     is_same = all(verdict[field] == record[field] for field in ("state", "winner"))
@@ -287,7 +288,8 @@ def show_record(found: "ExperimentCounts", goal: "GoalResult") -> dict[str, Any]
         step = sentences.FIND_OUT
     verdict |= {field: record[field] for field in _KEPT}
     verdict |= dict.fromkeys(_REMAINING)
-    return verdict | {"reason": f"{record['reason']} {sentence}", "next_step": step}
+    reason = f"{record['reason']} {sentence}"
+    return verdict | {"reason": reason, "since": since, "next_step": step}
 
 
 def _clause(record: Mapping[str, Any], goal: "GoalResult") -> str:
