@@ -13,6 +13,7 @@ from tests.support.gimel_local import LocalBackend
 
 WON, WAITING, NOTHING, BROKEN = "Won", "Waiting", "Nothing found", "Broken guardrail"
 AMOUNTS, REPEATED, SKEWED = "Amounts", "Repeated goal", "Skewed split"
+ALL = (WON, WAITING, NOTHING, BROKEN, AMOUNTS, REPEATED, SKEWED)
 
 _VARIANTS = [{"name": "blue"}, {"name": "red"}]
 _PRIMARY = {"name": "signup", "role": "primary"}
