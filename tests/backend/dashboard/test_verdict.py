@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.support import verdict_experiments as made
-from tests.support.dashboard_page import Opener, address, axe, row
+from tests.support.dashboard_page import Opener, address, axe, events, row, send
 from tests.support.gimel_local import LocalBackend
 
 NAMESPACE = "states"
@@ -111,8 +111,9 @@ def test_amounts_have_a_mean_a_sum_and_what_the_cap_cut(show: Opener, states: Lo
         cells = row(page, said["label"]).get_by_role("cell")
         above = f"{said['above_cap']:,} above the cap"
         expect(cells.nth(1)).to_have_text(f"{round(said['sum']):,}{above}")
-        low, high = (f"{end:.2f}" for end in said["rate_interval"])
-        expect(cells.nth(2)).to_have_text(re.compile(rf"{said['rate']:.2f}{low}\s?–\s?{high}"))
+        mean = re.findall(r"\d+\.\d\d", cells.nth(2).text_content() or "")
+        wanted = [said["rate"], *said["rate_interval"]]
+        assert [float(each) for each in mean] == pytest.approx(wanted, abs=0.0051)
     expect(page.get_by_role("columnheader", name="Mean per visitor")).to_be_visible()
 
 
@@ -146,6 +147,48 @@ def test_the_chance_to_be_best_explains_itself(show: Opener) -> None:
     assert axe(page) == []
     for narrow in (show(made.WAITING, size=(360, 700)), show(made.WAITING, has_touch=True)):
         expect(narrow.locator("#best-note")).to_be_visible()
+
+
+def test_a_later_alarm_leaves_the_record_in_sight(states: LocalBackend, visit: Opener) -> None:
+    winner = {"blue": (2000, {"signup": 200}), "red": (2010, {"signup": 290})}
+    send(states.url, events("later", "alarm", winner))
+    states.client.experiment("alarm", "later")
+    send(states.url, events("later", "alarm", {"blue": (2500, {})}))
+    page = visit(states.url, {"namespace": "later", "experiment": "alarm"})
+    expect(page.locator(".line .chip")).to_have_text("Do not trust")
+    expect(page.locator(".record")).to_contain_text(
+        re.compile(r"Decided on .* as winner[34],\d{3}")
+    )
+    expect(page.locator(".next")).to_contain_text("Fix the split first")
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_hostile_and_long_names_stay_text_and_widen_nothing(
+    states: LocalBackend, visit: Opener, width: int
+) -> None:
+    variants = ["$& `x`", "W" * 200, "\u202e<b>evil</b>\u2067"]
+    goals = [
+        {"name": "\u202eמטרה $`", "role": "primary"},
+        {"name": "<img src=x>" + "V" * 200, "role": "guardrail", "better": "lower"},
+    ]
+    body = {"variants": [{"name": name} for name in variants], "goals": goals}
+    states.client.declare("hostile", body, namespace="names")
+    primary, guardrail = (goal["name"] for goal in goals)
+    arms = {
+        name: (900, {primary: 90 + 80 * number, guardrail: 50 + 90 * number})
+        for number, name in enumerate(variants)
+    }
+    send(states.url, events("names", "hostile", arms))
+    said = states.client.experiment("hostile", "names")["goals"]
+    verdict = next(goal for goal in said if goal["role"] == "primary")["verdict"]
+    page = visit(states.url, {"namespace": "names", "experiment": "hostile"}, size=(width, 800))
+    shown = f"{verdict['recorded']['reason']} Guardrails: {guardrail} is broken."
+    expect(page.locator(".reason")).to_have_text(shown)
+    expect(page.locator(".record")).to_contain_text(f"lift of {verdict['variant']} +")
+    names = page.locator(".guardrail .chip bdi").all_text_contents()
+    assert names == variants[1:]
+    assert page.locator("img, b").count() == 0
+    assert page.evaluate("document.scrollingElement.scrollWidth") == width
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
