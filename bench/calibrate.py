@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -122,7 +122,7 @@ def naive_p_below_5(x_b: Floats, n_b: Floats, x_a: Floats, n_a: Floats) -> int:
 
 
 def one_look(bench: Bench) -> list[list[object]]:
-    """(a) False positives of one look, in A/A experiments."""
+    """False positives of one look, in A/A experiments."""
     table: list[list[object]] = [
         ["visitors a variant", "rate", "exact", "64 shards", "1 shard", "textbook test, 1 shard"]
     ]
@@ -139,7 +139,7 @@ def one_look(bench: Bench) -> list[list[object]]:
 
 
 def many_looks(bench: Bench) -> list[list[object]]:
-    """(b) The same with a look after every 1 % of the data: ever significant?"""
+    """A/A experiments with a look after every 1 % of the data: ever significant?"""
     table: list[list[object]] = [
         [
             *("visitors a variant", "rate", "exact", "64 shards", "1 shard"),
@@ -162,7 +162,7 @@ def many_looks(bench: Bench) -> list[list[object]]:
 
 
 def coverage(bench: Bench) -> list[list[object]]:
-    """(c) How often the 95 % intervals hold the truth, at five lifts."""
+    """How often the 95 % intervals hold the truth, at five lifts."""
     lifts = (-0.2, -0.05, 0.0, 0.05, 0.2)
     table: list[list[object]] = [
         [
@@ -196,7 +196,7 @@ def coverage(bench: Bench) -> list[list[object]]:
 
 
 def power(bench: Bench) -> list[list[object]]:
-    """(d) How often a true lift is found, against exact counts."""
+    """How often a true lift is found, against exact counts."""
     size = bench.sizes[-1]
     table: list[list[object]] = [
         [
@@ -314,6 +314,8 @@ def write(section: str, text: str) -> None:
     """Put the text between the section's markers in docs/statistics.md."""
     page = DOCS / "statistics.md"
     before, opening, rest = page.read_text("utf-8").partition(f"<!-- calibrate: {section} -->\n")
+    if not opening:
+        raise SystemExit(f"docs/statistics.md has no place for {section}: add its two markers")
     _, closing, after = rest.partition("<!-- end -->")
     page.write_text(f"{before}{opening}{text}\n{closing}{after}", "utf-8")
 
@@ -331,10 +333,15 @@ def quick() -> Bench:
     )
 
 
-def main() -> None:
+def all_sections() -> dict[str, Callable[[Bench], list[list[object]]]]:
+    """What computes each table, by the name in the page's markers."""
     from bench import calibrate_rule, sequential  # they import this module
 
-    sections = SECTIONS | sequential.SECTIONS | calibrate_rule.SECTIONS
+    return SECTIONS | sequential.SECTIONS | calibrate_rule.SECTIONS
+
+
+def main() -> None:
+    sections = all_sections()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("sections", nargs="*", metavar="SECTION", help=", ".join(sections))

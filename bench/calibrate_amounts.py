@@ -105,7 +105,9 @@ def _counter_variance(count: Floats, error: float) -> Floats:
 def _check(found: Found, variant: Arms, base: Arms, error: float) -> None:
     """Raise AssertionError unless the product says the same of the first run's last look."""
     arms = [
-        SampledArm(sum(done), sum(shown), error, "total", spread_of(done, shown))
+        SampledArm(
+            sum(done), sum(shown), error, "total", spread_of(done, shown), visitors_error=error
+        )
         for done, shown in (
             (arm[0][0, -1].tolist(), arm[1][0, -1].tolist()) for arm in (variant, base)
         )

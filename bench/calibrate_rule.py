@@ -137,7 +137,7 @@ def paths(bench: Bench, plan: int, rate: float, lift: float) -> Paths:
 
 
 def decision(bench: Bench) -> list[list[object]]:
-    """(j) Rules with a plan: power at the plan, A/A errors, and visitors to a verdict."""
+    """Rules with a plan: power at the plan, A/A errors, and visitors to a verdict."""
     table: list[list[object]] = [
         [
             *("N_f", "rule", "power at N_f", "of the fixed test's"),
@@ -170,7 +170,7 @@ def decision(bench: Bench) -> list[list[object]]:
 
 
 def expected_lift(bench: Bench) -> list[list[object]]:
-    """(k) The lift at the moment of winning, and the shrunken one, divided by the true lift."""
+    """The lift at the moment of winning, and the shrunken one, divided by the true lift."""
     table: list[list[object]] = [
         ["N_f", "true lift", "rule", "won", "lift shown", "lift to expect"]
     ]
@@ -198,7 +198,7 @@ def expected_lift(bench: Bench) -> list[list[object]]:
 
 
 def splits(bench: Bench) -> list[list[object]]:
-    """(l) A/A errors of the rule by the smaller arm's share of the visitors."""
+    """A/A errors of the rule by the smaller arm's share of the visitors."""
     shares = (0.5, 0.1, 0.01)
     table: list[list[object]] = [
         ["N_f", "rate", *(f"{1 - part:.0%}/{part:.0%}" for part in shares)]

@@ -251,12 +251,17 @@ def experiment(event: ProxyEvent) -> Response:
 
 
 def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
-    # Imported here: events need neither.
+    # Imported here: events need none of it.
+    from dataclasses import replace
+
     from gimel.backend.counting.declaring import recorded_changes
     from gimel.backend.counting.tally import read_tally
+    from gimel.backend.experiment.history import history
 
     backlog = _backlog()
-    (found,) = _describe([_one(namespace, name)], namespace, backlog)
+    past = history(connection(), (namespace, name))
+    counts = replace(_one(namespace, name), past=[(each.time, each.trials) for each in past])
+    (found,) = _describe([counts], namespace, backlog)
     found |= _fields_of(backlog)
     ignored = read_tally(connection(), namespace, name)
     changes = recorded_changes(connection(), (namespace, name))

@@ -17,7 +17,7 @@ A missing hour is a gap, and nothing is made up for it.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -130,22 +130,6 @@ def _decode_one(hour: int, text: str, layouts: Mapping[str, Layout]) -> Snapshot
     )
     time = datetime.fromtimestamp(3600 * hour + 60 * int(minute), UTC)
     return Snapshot(time, trials, dict(zip(layout.goals, goals, strict=True)))
-
-
-def pace(snapshots: Sequence[Snapshot], days: float = 7) -> float | None:
-    """Return the visitors a day over the last days of a history, all variants together.
-
-    None if less than a day is known. A history that begins later, or that has a gap where the days
-    begin, gives the pace since the snapshot before.
-    """
-    if not snapshots:
-        return None
-    last = snapshots[-1]
-    start = last.time - timedelta(days=days)
-    first = next((each for each in reversed(snapshots) if each.time <= start), snapshots[0])
-    passed = (last.time - first.time) / timedelta(days=1)
-    # A Redis that lost its last seconds has fewer visitors than before.
-    return max(0, last.visitors - first.visitors) / passed if passed >= 1 else None
 
 
 def is_valid(field: str, text: str) -> bool:

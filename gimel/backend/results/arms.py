@@ -56,7 +56,7 @@ def _arm(successes: float, trials: int, relative_error: float, measure: Measure,
     if spread is None:
         return Arm(amount, trials, relative_error, measure.kind)
     error = max(relative_error, measure.relative_error)
-    return SampledArm(amount, trials, error, measure.kind, spread, measure.unit)
+    return SampledArm(amount, trials, error, measure.kind, spread, measure.unit, relative_error)
 
 
 def compare_arms(arm: Arm, base: Arm) -> Comparison | None:

@@ -41,9 +41,11 @@ def note_backlog(experiment: dict[str, Any], namespace: str, backlog: Backlog) -
 def pending_in(namespace: str, backlog: Backlog) -> IsPending:
     """Return a function that says whether waiting events can change the verdict on a goal."""
 
-    def is_pending(experiment: str, goal: Mapping[str, Any], equivalence: float | None) -> bool:
+    def is_pending(
+        experiment: str, goal: Mapping[str, Any], equivalence: float | None, cap: float
+    ) -> bool:
         events = _events(namespace, experiment, backlog)
-        return events > 0 and may_change(goal, equivalence, events)
+        return events > 0 and may_change(goal, equivalence, events, cap)
 
     return is_pending
 
@@ -93,13 +95,24 @@ def _distances(goal: Mapping[str, Any], equivalence: float | None) -> Iterator[f
         return
     if equivalence is not None:
         yield max(0.0, *outside)
-    holm = _HOLM if len(logs) > 1 else 0.0
+    wider = _wider(rows, verdict) + (_HOLM if len(logs) > 1 else 0.0)
     for low, high in logs:
         if low > 0 or high < 0:
-            yield max(0.0, max(low, -high) - holm * (high - low) / 2)
+            yield max(0.0, max(low, -high) - wider * (high - low) / 2)
     lifts = {row["label"]: _log(row["lift"]) for row in rows if row["lift"] is not None}
     if best := lifts.pop(verdict["winner"], None):
         yield from (best - lift for lift in lifts.values())
+
+
+def _wider(rows: list[dict[str, Any]], verdict: Mapping[str, Any]) -> float:
+    """Return by what part of its half width the rule's interval is wider than a row's."""
+    of_row = next(
+        (r["lift_interval_always_valid"] for r in rows if r["label"] == verdict["variant"]), None
+    )
+    if not of_row or not verdict["interval"]:
+        return inf
+    row, rule = ([_log(lift) for lift in each] for each in (of_row, verdict["interval"]))
+    return max(0.0, (rule[1] - rule[0]) / (row[1] - row[0]) - 1)
 
 
 def _log(lift: float) -> float:

@@ -2,10 +2,10 @@
 
 Only counts are stored, so how much visitors differ cannot be seen in a count. It can be seen
 between the shards of an experiment: a secret hash of the visitor picks the shard, so the shards are
-independent samples of visitors. The ratio estimator (Cochran, Sampling Techniques, 1977, ch. 6)
-compares their rates. Chamandy et al. (Google, 2012, "Estimating uncertainty for massive data
-streams") take variances so. What the counters add to the error differs between shards too, so it is
-included. docs/statistics.md shows the simulations.
+independent samples of visitors. The jackknife (Tukey 1958) takes the variance of the rate from
+them. Chamandy et al. (Google, 2012, "Estimating uncertainty for massive data streams") estimate
+variances from such subsamples. What the counters add to the error differs between shards too, so it
+is included. docs/statistics.md shows the simulations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,9 +68,7 @@ def spread_of(conversions: Sequence[float], visitors: Sequence[float]) -> Spread
     reached = sum([each > 0 for each in conversions])
     if reached < MIN_REACHED or max(visitors) == shown:
         return Spread(1 / max(1, reached), samples, is_reached=False)
-    without = [
-        log1p(-y / total) - log1p(-x / shown) for y, x in zip(conversions, visitors, strict=True)
-    ]
+    without = [log((total - y) / (shown - x)) for y, x in zip(conversions, visitors, strict=True)]
     mean = sum(without) / samples
     squares = sum([(each - mean) ** 2 for each in without])
     variance = squares * (samples - 1) / samples
@@ -99,17 +97,18 @@ class SampledArm(Arm):
     """An arm whose variance was taken between samples of visitors.
 
     `successes` are conversions, or the sum of the amounts. `unit` is what one counted element adds
-    to them.
+    to them, and `relative_error` is that of their counter. `visitors_error` is the visitors'.
     """
 
     spread: Spread = UNKNOWN
     unit: float = 1.0
+    visitors_error: float = 0.0
 
     @property
     def sampling_share(self) -> float:
         """The share of the variance that is due to who happened to come, not to the counters."""
         counted = counter_variance(self.successes / self.unit, self.relative_error)
-        counted += counter_variance(self.trials, self.relative_error)
+        counted += counter_variance(self.trials, self.visitors_error)
         return max(1 - counted / self.spread.relative_variance, _MIN_SAMPLING_SHARE)
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from gimel.backend.counting.exact import EXACT
@@ -33,7 +33,8 @@ class ExperimentCounts:
     `counting.amounts`), and `above_cap` how many amounts were above the cap. `samples` has, of the
     declared goals that a visitor may reach many times and of participation, the counts in each
     sample of visitors. It is empty if there are no samples.
-    `records` holds its final look and its first verdicts, see `record`.
+    `records` holds its final look and its first verdicts, see `record`. `past` has visitors by
+    variant at past times, the oldest first, if the caller read the history.
     """
 
     name: str
@@ -50,6 +51,7 @@ class ExperimentCounts:
     samples: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     above_cap: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     records: Mapping[str, str] = field(default_factory=dict)
+    past: Sequence[tuple[datetime, Mapping[str, int]]] = ()
 
     @property
     def exists(self) -> bool:
@@ -169,7 +171,7 @@ class ExperimentCounts:
             aims=aims,
             final=final,
             final_measures=measures_of(self._at(final)) if final else {},
-            pace=pace_of([*self._begun(), (now, self.visitors)]),
+            pace=pace_of([*self._seen_before(now), (now, self.visitors)]),
             is_running=self.settings.state == "running",
         )
 
@@ -178,8 +180,14 @@ class ExperimentCounts:
         goals = {goal: dict(counts) for goal, counts in look.goals.items()}
         return replace(self, trials=dict(look.trials), goals=goals, samples=look.samples)
 
-    def _begun(self) -> list[tuple[datetime, int]]:
-        """Return when the experiment began, without visitors, if that is known."""
+    def _seen_before(self, now: datetime) -> list[tuple[datetime, int]]:
+        """Return past times with the visitors until then: a day of history, or the beginning."""
+        left_out = self.negligible_variants
+        if self.past and now - self.past[0][0] >= timedelta(days=1):
+            return [
+                (time, sum(count for label, count in trials.items() if label not in left_out))
+                for time, trials in self.past
+            ]
         try:
             begun = datetime.fromisoformat(self.created_at or "")
         except ValueError:

@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 
     `p_value`: by the part that speaks, corrected; significant below `alpha`.
     `is_final`: whether that part is the final look, with its frozen counts.
-    `interval`: the lifts that the part does not reject at its corrected level.
+    `interval`: the lifts that the part does not reject, at its corrected level.
     `z_score`: the log of the ratio of rates, in standard errors, at the look that the part uses.
     """
 
@@ -70,16 +70,17 @@ def decide(
 
     The final look speaks if it has been, unless only the other part finds a difference.
     """
-    if planned_visitors is None:
-        return _always_valid(tests, size)
+    alpha, tuned = ALPHA, dict(tests)
+    if planned_visitors is not None:
+        alpha = ANY_TIME_ALPHA
+        # A comparison of two variants has this many visitors at the plan.
+        both = planned_visitors * 2 / variants
+        tuned = {key: test.tuned(both, alpha) for key, test in tests.items()}
     found = {}
-    # A comparison of two variants has this many visitors at the plan.
-    both = planned_visitors * 2 / variants
-    tuned = {key: test.tuned(both, ANY_TIME_ALPHA) for key, test in tests.items()}
     p_values = {key: test.p_value_always_valid for key, test in tuned.items()}
-    for key, (p_value, steps) in _corrected(p_values, size, ANY_TIME_ALPHA).items():
-        interval = tuned[key].interval_at_any_time(ANY_TIME_ALPHA / steps)
-        found[key] = _finding(tests[key], p_value, ANY_TIME_ALPHA, interval)
+    for key, (p_value, steps) in _corrected(p_values, size, alpha).items():
+        interval = tuned[key].interval_at_any_time(alpha / steps)
+        found[key] = _finding(tests[key], p_value, alpha, interval)
     final = final or {}
     p_values = {key: test.p_value for key, test in final.items()}
     for key, (p_value, steps) in _corrected(p_values, size, FINAL_ALPHA).items():
@@ -88,14 +89,6 @@ def decide(
         if at_end.is_significant or key not in found or not found[key].is_significant:
             found[key] = at_end
     return found
-
-
-def _always_valid(tests: Mapping[Key, Comparison], size: int) -> dict[Key, Finding]:
-    p_values = {key: test.p_value_always_valid for key, test in tests.items()}
-    return {
-        key: _finding(tests[key], p_value, ALPHA, tests[key].lift_interval_always_valid)
-        for key, (p_value, _) in _corrected(p_values, size, ALPHA).items()
-    }
 
 
 def _finding(

@@ -57,7 +57,7 @@ class ConversionSplit:
         self._conversions, self._visitors = conversions, visitors
         total = conversions[0] + conversions[1]
         odds = visitors[0] / visitors[1]
-        # Var(log ratio) is at least 4/conversions, whatever the shares.
+        # The binomial variance of the log odds is at least 4/conversions, whatever the shares.
         divisor = 1 + counting_variance * total / 4
         # What `discount` and `log_mixture` return, in half the time.
         first, second = conversions[0] / divisor, conversions[1] / divisor

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 Fields = Mapping[str, str]
 # Says of a goal whether events that are not counted yet can change its verdict
-IsPending = Callable[[str, "GoalResult", float | None], bool]
+IsPending = Callable[[str, "GoalResult", float | None, float], bool]
 
 _FIGURES = ("winner", "variant", "interval", "lift", "lift_expected", "look")
 # No lift that a reader could use is above it.
@@ -227,8 +227,14 @@ def new_verdicts(
         for goal in analysis["goals"]
         if goal["verdict"]["state"] in DECISIVE
         and (field := _verdict_field(found, goal)) not in found.records
-        and not (is_pending and is_pending(found.name, goal, equivalence))
+        and not (is_pending and is_pending(found.name, goal, equivalence, _cap(found, goal)))
     }
+
+
+def _cap(found: "ExperimentCounts", goal: "GoalResult") -> float:
+    """Return the most that one event adds to a goal."""
+    declared = found.settings.goal(goal["goal"])
+    return (declared.cap if declared else None) or 1.0
 
 
 def _final_field(found: "ExperimentCounts") -> str:

@@ -1,7 +1,7 @@
-"""The history's format: what a hash says, what it keeps, and the pace of visitors."""
+"""The history's format: what a hash says and keeps."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -15,7 +15,6 @@ from gimel.backend.experiment.history import (
     encode,
     is_valid,
     outdated,
-    pace,
     visitors_in,
 )
 
@@ -124,34 +123,6 @@ def test_hours_in_the_future_are_bounded_too() -> None:
     forged = {str(HOUR + 1000 + number): f"{text}{number}" for number in range(3000)}
     held = written({HOUR: 1}) | forged
     assert len(held) - len(outdated(held)) <= MOST + 1
-
-
-def series(*visitors: int, hours_between: float = 24) -> list[Snapshot]:
-    start = datetime(2026, 11, 1, tzinfo=UTC)
-    return [
-        Snapshot(start + number * timedelta(hours=hours_between), {"a": count, "b": 0}, {})
-        for number, count in enumerate(visitors)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("snapshots", "expected"),
-    [
-        ([], None),
-        (series(5), None),
-        (series(0, 100, hours_between=23), None),
-        (series(0, 100), 100),
-        (series(0, 100, 400), 200),
-        # of ten days, the last seven
-        (series(*[0] * 4, *range(0, 701, 100)), 100),
-        # A gap of 20 days: the pace since before it
-        (series(0, 1000, hours_between=480), 50),
-        # A Redis that lost something
-        (series(1000, 900), 0),
-    ],
-)
-def test_the_pace_is_visitors_a_day(snapshots: list[Snapshot], expected: float | None) -> None:
-    assert pace(snapshots) == expected
 
 
 def test_a_layout_is_short() -> None:

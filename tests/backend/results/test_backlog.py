@@ -8,6 +8,7 @@ import pytest
 from gimel.backend.queue import Backlog, Pile
 from gimel.backend.results.analysis import analyse
 from gimel.backend.results.backlog import may_change, note_backlog
+from gimel.backend.results.design import Design
 
 CLEAR = ({"a": 10_000, "b": 10_000}, {"a": 500, "b": 900})
 
@@ -109,3 +110,18 @@ def test_no_change_of_a_verdict_goes_unannounced() -> None:
     assert changes > 1_000
     # It is not said of everything.
     assert announced < 0.7 * decided
+
+
+def test_the_plan_s_stricter_rule_is_what_waiting_events_are_measured_by() -> None:
+    """The row's interval at 95 % is far from 0, that of the rule at 99 % is not."""
+    counts = {"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1160}
+    planned = analyse(
+        counts[0],
+        {"g": counts[1]},
+        baseline="a",
+        relative_error=0.0,
+        design=Design(planned_visitors=20_001),
+    )["goals"][0]
+    assert planned["verdict"]["state"] == "winner"
+    assert may_change(planned, None, 3)
+    assert not may_change(goal(*counts), None, 1)

@@ -118,7 +118,9 @@ class TestComparison:
     def test_counting_error_makes_the_clock_faster_and_adds_nothing_twice(self):
         done, sample = drawn(6, 200_000)
         exact = arm_of(done, sample)
-        counted = SampledArm(exact.successes, exact.trials, SHARDS_64, "total", exact.spread)
+        counted = SampledArm(
+            exact.successes, exact.trials, SHARDS_64, "total", exact.spread, 1.0, SHARDS_64
+        )
         ours, theirs = compare_sampled(counted, counted), compare_sampled(exact, exact)
         assert ours.standard_error == pytest.approx(theirs.standard_error)
         assert ours.time > theirs.time == exact.trials * 2

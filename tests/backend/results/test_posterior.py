@@ -1,13 +1,19 @@
 """Chances and expected losses, against posteriors drawn at random."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from scipy import stats as scipy_stats
+from scipy.integrate import trapezoid
 
 from gimel.backend.results.analysis import analyse
 from gimel.backend.results.comparison import Arm
 from gimel.backend.results.design import Aim, Design
 from gimel.backend.results.posterior import chance_to_beat, posterior_of, summarise_posteriors
+
+SIZES = (5, 20, 50, 200, 1000, 5000)
+RATES = (0, 0.02, 0.1, 0.2, 0.5, 0.8, 0.98, 1)
 
 
 class TestAgainstStatsmodelsAndScipy:
@@ -27,6 +33,24 @@ class TestAgainstStatsmodelsAndScipy:
             assert standing.expected_loss == pytest.approx(losses[index], abs=0.05 * max(losses))
         chance = chance_to_beat(beliefs["b"], beliefs["a"])
         assert chance == pytest.approx((draws[1] > draws[0]).mean(), abs=0.012)
+
+    @pytest.mark.parametrize(("fewest", "error"), [(0, 0.03), (20, 0.006), (100, 0.003)])
+    def test_the_chance_to_beat_the_baseline_is_nearly_that_of_two_betas(self, fewest, error):
+        """`fewest`: conversions and failures of each arm. docs/statistics.md names the errors."""
+        angles = np.linspace(0, np.pi / 2, 10_001)[1:-1]
+        rates = np.sin(angles) ** 2
+        for size, rate, times, shift in product(SIZES, RATES, (0.2, 1, 5), (-2, -1, 0, 1, 2)):
+            spread = (rate * (1 - rate) / size * (1 + 1 / times)) ** 0.5
+            other_size = round(size * times)
+            successes = round(min(1, max(0, rate + shift * spread)) * other_size)
+            arms = (round(rate * size), size), (successes, other_size)
+            if min(min(x, n - x) for x, n in arms) < fewest:
+                continue
+            one, other = (scipy_stats.beta(1 + x, 1 + n - x) for x, n in arms)
+            density = one.pdf(rates) * np.sin(2 * angles)
+            exact = trapezoid(other.cdf(rates) * density, angles)
+            found = chance_to_beat(*(posterior_of(Arm(x, n)) for x, n in arms))
+            assert found == pytest.approx(exact, abs=error), arms
 
     @pytest.mark.parametrize("baseline", ["a", "b"])
     def test_of_two_the_best_is_who_beats_the_other_however_sure(self, baseline):

@@ -1,6 +1,7 @@
 """First verdicts and final looks: written once, on real counts in a real Valkey, and they stay."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -79,9 +80,22 @@ def full(store: redis.Redis) -> Iterator[None]:
         store.config_set("maxmemory", "0")
 
 
-def snapshot(store: redis.Redis) -> None:
+def snapshot(store: redis.Redis, now: float = 1.8e9) -> None:
     connection = Connection(url_of(store))
-    SnapshotWriter(connection, Counters(connection)).write(1.8e9, 20.0)
+    SnapshotWriter(connection, Counters(connection)).write(now, 20.0)
+
+
+def test_the_pace_is_that_of_the_history_once_it_has_a_day(backend: redis.Redis) -> None:
+    """An experiment may be declared long before it begins."""
+    declare(planned_visitors=2000)
+    visit(0, 250, blue=25, red=25)
+    backend.hset("alephbet:e:settings", "created_at", "2026-01-01T00:00:00Z")
+    assert verdict()["days_needed"][0] > 500, "since January"
+    for days_ago, first in ((2, 250), (1, 300)):
+        snapshot(backend, time.time() - days_ago * 86400)
+        visit(first, first + 50, blue=5, red=5)
+    # 200 more in two days, and 1,300 to go
+    assert verdict()["days_needed"] == [11, 17]
 
 
 class TestFinalLook:
