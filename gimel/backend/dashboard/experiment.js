@@ -85,9 +85,9 @@ function alarm(experiment) {
     icon("do_not_trust"),
     h("div", {},
       h("h2", {}, "The split is wrong: do not trust these numbers"),
-      h("p", {}, reason, ` The test at any look: p ${p < 0.0001 ? "" : "= "}${pValue(p)}.`),
       h("ul", { class: "split" }, experiment.variants.map(({ label, trials }) =>
-        h("li", {}, bdi(label), " ", span("number", shares(label, trials)))))));
+        h("li", {}, bdi(label), " ", span("number", shares(label, trials))))),
+      h("p", {}, reason, ` The test at any look: p ${p < 0.0001 ? "" : "= "}${pValue(p)}.`)));
 }
 
 function goalPanel(experiment, goal) {

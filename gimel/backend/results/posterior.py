@@ -80,7 +80,8 @@ def summarise_posteriors(
     expected loss = ∫ P(own below) − P(all below) d(rate),
     both by the trapezoid rule on the grid points of all posteriors together.
     """
-    posteriors = {label: each._replace(mean=sign * each.mean) for label, each in posteriors.items()}
+    if sign < 0:
+        posteriors = {label: each._replace(mean=-each.mean) for label, each in posteriors.items()}
     points = sorted(
         each.mean + each.standard_deviation * step for each in posteriors.values() for step in _GRID
     )
@@ -88,8 +89,11 @@ def summarise_posteriors(
     all_below = [1.0] * len(points)
     for own in below:
         all_below = list(map(mul, all_below, own))
-    rates = _rates([sign * point for point in points], is_share=is_share)
-    widths = _widths([sign * rate for rate in rates])
+    if sign < 0:
+        rates = [-rate for rate in _rates([-point for point in points], is_share=is_share)]
+    else:
+        rates = _rates(points, is_share=is_share)
+    widths = _widths(rates)
     all_below_integral = _integral(all_below, widths)
     chances = _chances_to_be_best(list(posteriors.values()), below, all_below)
     return {
