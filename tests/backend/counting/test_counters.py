@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.salt import beginning
 from gimel.backend.experiment.definition import Definition
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
@@ -76,12 +77,13 @@ def test_counts_are_distinct_visitors(store: redis.Redis) -> None:
     counters.add(events([1, 2, 3, 2, 1]))
     counters.add(events([1, 4], variant="b"))
     counters.add(events([2], goal="signup"))
+    salt = store.hget("alephbet:e:settings", "salt").encode()
     assert counters.read("alephbet") == [
         ExperimentCounts(
             "e", 64, store.hget("alephbet:e:settings", "created_at"),
             Definition(counting="hyperloglog"),
             trials={"a": 3, "b": 2}, goals={"signup": {"a": 1, "b": 0}},
-            has_events=True, first_goal="signup", is_salted=True,
+            has_events=True, first_goal="signup", is_salted=True, began=beginning(salt, None),
         )
     ]  # fmt: skip
 
