@@ -107,8 +107,8 @@ def test_a_spool_that_does_not_answer_may_hold_events(
     look()
     assert read()["plan"]["final_look"] is None
     assert "waits for an unknown number of events" in verdict(goal="share")["reason"]
-    # Clear at any time, and what is not counted yet may change it.
-    assert (verdict()["state"], verdict()["recorded"]) == ("loser", None)
+    # No time limits how long a look at any time would wait for an answer.
+    assert verdict()["recorded"]["state"] == "loser"
 
 
 @pytest.mark.parametrize(("hours", "is_put_off"), [(23.9, True), (24.1, False)])
