@@ -17,6 +17,7 @@ import redis
 import requests
 from playwright.sync_api import Browser, Page
 
+from tests.support import verdict_experiments
 from tests.support.chromium import chromium
 from tests.support.dashboard_page import events as made_up
 from tests.support.dashboard_page import send
@@ -29,6 +30,7 @@ IMAGES = ROOT / "docs" / "images"
 NAMESPACE = "shop"
 # Not in the namespace that the README shows
 DECLARED, BUTTON = "declared", "Button colour"
+STATES = "states"
 WIDTHS = {"phone": 360, "laptop": 1280, "large": 2560}
 IN_README = {"overview-light-laptop", "experiment-dark-laptop"}
 
@@ -131,6 +133,10 @@ def views() -> dict[str, str]:
         "alarm": f"namespace={NAMESPACE}&experiment={quote('Delivery promise')}",
         "declared": f"namespace={DECLARED}&experiment={quote(BUTTON)}",
         "empty": "namespace=new",
+        "states": f"namespace={STATES}",
+    } | {
+        name.lower().replace(" ", "-"): f"namespace={STATES}&experiment={quote(name)}"
+        for name in verdict_experiments.ALL
     }
 
 
@@ -181,6 +187,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as folder, LocalBackend(Path(folder)) as backend:
         fill(backend.url, Path(folder))
+        verdict_experiments.fill(backend, STATES)
         with chromium() as browser:
             for scheme in ("light", "dark"):
                 for size in WIDTHS:

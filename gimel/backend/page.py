@@ -19,6 +19,7 @@ _SCRIPTS = (
     "settings.js",
     "create.js",
     "overview.js",
+    "verdict.js",
     "experiment.js",
     "main.js",
 )

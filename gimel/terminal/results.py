@@ -18,19 +18,20 @@ from gimel.backend.results.lift import MAX_SHOWN
 from gimel.terminal.backlog import describe_backlog
 from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
 from gimel.terminal.text import plain, plural, print_line
+from gimel.terminal.verdicts import (
+    rank,
+    show_footnotes,
+    show_guardrails,
+    show_plan,
+    show_verdict,
+)
 
 # Characters
 _BAR_WIDTH = 17
-# As many as fit into 80 characters
-_PAIRS_PER_TABLE = 6
-_STATES = {
-    "winner": ("▲", "winner", "bold green"),
-    "loser": ("▼", "loser", "bold red"),
-    "no_difference": ("=", "no difference that matters", "bold"),
-    "inconclusive": ("○", "inconclusive", "bold"),
-    "keep_collecting": ("…", "keep collecting", "bold yellow"),
-    "do_not_trust": ("✗", "do not trust these numbers", "bold red"),
-}
+# What a narrower terminal leaves out: bars and margins, or intervals in numbers
+_WIDTH_FOR_BARS = 80
+_WIDTH_FOR_INTERVALS = 100
+_WIDTH_OF_NAMES, _WIDTH_OF_PAIR = 19, 10
 _CSV_FIELDS = (
     "trials",
     "successes",
@@ -52,11 +53,17 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def show(console: Console, experiments: Iterable[dict[str, Any]], goal: str | None = None) -> None:
-    """Print each experiment: its health, then a table for each goal."""
+    """Print each experiment: its health, then a table for each goal. Footnotes end it."""
+    has_chances = has_plan = False
     for number, experiment in enumerate(experiments):
         if number:
             console.print()
         _show_experiment(console, experiment, goal)
+        shown = [each for each in experiment["goals"] if goal in (None, each["goal"])]
+        rows = [row for each in shown for row in each["results"]]
+        has_chances |= any(row["chance_to_be_best"] is not None for row in rows)
+        has_plan |= bool(shown and experiment.get("plan"))
+    show_footnotes(console, has_chances=has_chances, has_plan=has_plan)
 
 
 def show_backlog(console: Console, backlog: Backlog) -> None:
@@ -74,11 +81,13 @@ def _show_experiment(console: Console, experiment: dict[str, Any], goal: str | N
     title = (plain(experiment["experiment"]), "bold underline")
     console.print(Text.assemble(title, (facts, "dim")))
     _show_health(console, experiment)
+    show_plan(console, experiment)
+    show_guardrails(console, experiment["goals"])
     goals = [each for each in experiment["goals"] if goal in (None, each["goal"])]
-    for each in goals:
+    for each in sorted(goals, key=rank):
         console.print()
-        _show_verdict(console, each)
-        console.print(_goal_table(each, experiment["baseline"]))
+        show_verdict(console, each, experiment["srm"].get("reason"))
+        console.print(_goal_table(each, experiment["baseline"], console.width))
     if not goals:
         console.print(_visitor_table(experiment))
 
@@ -89,9 +98,12 @@ def _show_health(console: Console, experiment: dict[str, Any]) -> None:
     error = experiment["counting"]["relative_error"]
     precision = f"counts within ±{2 * error:.2%}" if error else "counts exact"
     if srm["alarm"]:
-        shares = ", ".join(f"{plain(name)} {share:.0%}" for name, share in srm["weights"].items())
-        warning = f"✗ visitors are not split as intended ({shares}): {_p_value(srm['p_value'])}"
+        warning = f"✗ the split is wrong ({_p_value(srm['p_value'])}): do not trust these numbers"
         console.print(Text(warning, "bold red"))
+        for line in _describe_split(experiment):
+            console.print(Text(f"  {line}", "red"))
+        # An earlier version of the backend has no reason.
+        console.print(Text(srm.get("reason") or "", "red"))
         console.print(Text(f"  {precision}", "dim"))
     elif srm["p_value"] is None:
         console.print(Text(f"· too few visitors to check the split; {precision}", "dim"))
@@ -103,40 +115,41 @@ def _show_health(console: Console, experiment: dict[str, Any]) -> None:
         console.print(Text(f"! {plural(waiting, 'event')} of it {verb} to be counted", "yellow"))
 
 
+def _describe_split(experiment: dict[str, Any]) -> Iterator[str]:
+    """Yield each variant's share of the visitors, and the share that was intended."""
+    visitors = sum(variant["trials"] for variant in experiment["variants"]) or 1
+    for variant in experiment["variants"]:
+        share = variant["trials"] / visitors
+        intended = experiment["srm"]["weights"].get(variant["label"], 0)
+        yield f"{plain(variant['label'])} {share:.1%} of visitors, {intended:.1%} intended"
+
+
 def _p_value(p_value: float) -> str:
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
 
 
-def _show_verdict(console: Console, goal: dict[str, Any]) -> None:
-    verdict = goal["verdict"]
-    mark, words, style = _STATES.get(verdict["state"], ("·", plain(verdict["state"]), "bold"))
-    if verdict["winner"] is not None:
-        words = f"{words}: {plain(verdict['winner'])}"
-    name = plain(goal["goal"]) + ("" if goal["kind"] == "unique" else " (per visitor)")
-    console.print(Text.assemble((name, "bold"), "  ", (f"{mark} {words}", style)))
-    console.print(Text(plain(verdict["reason"])))
-    if above_cap := sum(row["above_cap"] or 0 for row in goal["results"]):
-        amounts = plural(above_cap, "amount")
-        console.print(Text(f"{amounts} above the cap counted as the cap", "dim"))
-    # An earlier version of the backend has no next step.
-    if step := verdict.get("next_step"):
-        console.print(Text(f"→ {plain(step)}", "bold"))
-
-
-def _goal_table(goal: dict[str, Any], baseline: str | None) -> Table:
-    reached = "≈ Sum" if goal["kind"] == "value" else "Conv."
-    table = _new_table("Variant", "Visitors", reached, "Rate", "Lift", "95 %, any time", "Best")
+def _goal_table(goal: dict[str, Any], baseline: str | None, width: int) -> Table:
+    """Return the table of a goal, with as much of the intervals as fits into the width."""
+    is_value = goal["kind"] == "value"
+    interval_heads = ["95 %, any time"] if width >= _WIDTH_FOR_BARS else []
+    interval_heads += ["Interval"] if width >= _WIDTH_FOR_INTERVALS else []
+    heads = "≈ Sum" if is_value else "Conv.", "Mean" if is_value else "Rate", "Lift"
+    table = _new_table("Variant", "Visitors", *heads, *interval_heads, "Best")
     scale = _bar_scale(goal["results"])
+    is_lower_better = goal.get("better") == "lower"
     for row in goal["results"]:
         is_baseline = row["label"] == baseline
+        interval = None if is_baseline else row["lift_interval_always_valid"]
+        bar = Text() if is_baseline else _bar(interval, row["lift"], scale, is_lower_better)
+        intervals: list[Text | str] = [bar, "" if is_baseline else _range(interval)]
         table.add_row(
             _name(row["label"]),
             f"{row['trials']:,}",
             f"{row['successes']:,}",
-            _rate(row, goal["kind"]),
+            _rate(row, goal["kind"], with_margin=width >= _WIDTH_FOR_BARS),
             "baseline" if is_baseline else _lift(row["lift"]),
-            Text() if is_baseline else _bar(row["lift_interval_always_valid"], row["lift"], scale),
-            _percent(row["chance_to_be_best"], digits=0),
+            *intervals[: len(interval_heads)],
+            _chance(row["chance_to_be_best"]),
             style="dim" if is_baseline else "",
         )
     return table
@@ -162,26 +175,36 @@ def _name(label: str) -> Text:
     return Text(plain(label), no_wrap=True, overflow="ellipsis")
 
 
-def _rate(row: dict[str, Any], kind: str) -> str:
-    """Return the rate, with the distance to the farther end of its interval."""
+def _rate(row: dict[str, Any], kind: str, *, with_margin: bool) -> str:
+    """Return the rate. Its margin is the distance to the farther end of its interval."""
     if row["rate"] is None:
         return "–"
     rate = f"{row['rate']:.2%}" if kind == "unique" else f"{row['rate']:.3f}"
-    if row["rate_interval"] is None:
+    if row["rate_interval"] is None or not with_margin:
         return rate
     low, high = row["rate_interval"]
     margin = max(row["rate"] - low, high - row["rate"])
     return f"{rate} ±{100 * margin:.2f}" if kind == "unique" else f"{rate} ±{margin:.3f}"
 
 
-def _percent(value: float | None, *, digits: int = 1) -> str:
-    return "–" if value is None else f"{value:.{digits}%}"
+def _chance(value: float | None) -> str:
+    """Return a chance. None is 0 % or 100 %."""
+    if value is None:
+        return "–"
+    return ">99%" if value > 0.995 else "<1%" if value < 0.005 else f"{value:.0%}"
 
 
 def _lift(value: float | None) -> str:
     if value is None:
         return "–"
     return f">{MAX_SHOWN:+,.0%}" if value > MAX_SHOWN else f"{value:+.1%}"
+
+
+def _range(interval: list[float] | None) -> str:
+    if interval is None:
+        return "–"
+    low, high = interval
+    return _lift(low) if low > MAX_SHOWN else f"{_lift(low)} to {_lift(high)}"
 
 
 def _bar_scale(rows: Iterable[dict[str, Any]]) -> float:
@@ -191,7 +214,9 @@ def _bar_scale(rows: Iterable[dict[str, Any]]) -> float:
     return min(MAX_SHOWN, max(ends, default=0.0))
 
 
-def _bar(interval: list[float] | None, lift: float | None, scale: float) -> Text:
+def _bar(
+    interval: list[float] | None, lift: float | None, scale: float, is_lower_better: bool
+) -> Text:
     """Draw the interval around zero: ─ is the interval, ● the lift, │ zero."""
     if interval is None or not scale:
         return Text("–")
@@ -204,7 +229,8 @@ def _bar(interval: list[float] | None, lift: float | None, scale: float) -> Text
     cells[_BAR_WIDTH // 2] = "│"
     if lift is not None and abs(lift) <= scale:
         cells[column(lift)] = "●"
-    style = "green" if interval[0] > 0 else "red" if interval[1] < 0 else ""
+    above, below = ("red", "green") if is_lower_better else ("green", "red")
+    style = above if interval[0] > 0 else below if interval[1] < 0 else ""
     return Text("".join(cells), style)
 
 
@@ -253,8 +279,9 @@ def _show_pairs(console: Console, experiment: str, goal: GoalMatrix) -> None:
     cells = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
     # Names would be too wide for column heads, so rows and columns are numbered.
     numbers = list(enumerate(labels, 1))
-    for start in range(0, len(labels), _PAIRS_PER_TABLE):
-        columns = numbers[start : start + _PAIRS_PER_TABLE]
+    pairs = max(1, (console.width - _WIDTH_OF_NAMES) // _WIDTH_OF_PAIR)
+    for start in range(0, len(labels), pairs):
+        columns = numbers[start : start + pairs]
         table = _new_table("", *(str(number) for number, _ in columns))
         for number, label in numbers:
             row = [_pair(cells.get((label, against))) for _, against in columns]

@@ -28,7 +28,10 @@ def event_of(number: int, *, broken: bool = False) -> Event:
 
 def body_of(events: list[Event]) -> bytes:
     names = {"goal": "event"}
-    fields = [{names.get(key, key): of for key, of in each._asdict().items()} for each in events]
+    fields = [
+        {names.get(key, key): of for key, of in each._asdict().items() if of is not None}
+        for each in events
+    ]
     return json.dumps(fields).encode()
 
 

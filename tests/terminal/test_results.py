@@ -107,7 +107,11 @@ def test_an_early_and_an_ill_divided_experiment(shop: str) -> None:
     early, odd = lines_of(text, "early"), "\n".join(lines_of(text, "odd"))
     assert early[1].startswith("· too few visitors to check the split")
     assert early[-1].split() == ["a", "10"]
-    assert "✗ visitors are not split as intended (a 50%, b 50%): p < 0.0001" in odd
+    assert "✗ the split is wrong (p < 0.0001): do not trust these numbers" in odd
+    assert re.search(r"\n  a (79|80)\.\d% of visitors, 50\.0% intended\n", odd)
+    # The causes are there once, and not for each goal again.
+    assert odd.count("The usual causes") == 1
+    assert "→ Fix the split first" in odd
     assert "✗ do not trust these numbers" in odd
 
 
@@ -255,15 +259,16 @@ SIZES = {
 }
 
 
+@pytest.mark.parametrize("width", [60, 80, 100, 120])
 @pytest.mark.parametrize("experiment", SIZES.values(), ids=SIZES.keys())
-def test_every_size_fits_into_80_columns(experiment: dict[str, Any]) -> None:
-    lines = shown(experiment)
-    assert all(cell_len(line) <= 80 for line in lines)
+def test_every_size_fits(experiment: dict[str, Any], width: int) -> None:
+    lines = shown(experiment, width=width)
+    assert all(cell_len(line) <= width for line in lines)
     assert not re.search(r"\b(nan|inf|None)\b", "\n".join(lines))
     rows = lines[next(n for n, line in enumerate(lines) if line.startswith("Variant ")) + 1 :]
     for row in experiment["variants"]:
         # Names may be cut, and never a number.
-        line = next(line for line in rows if line.startswith(row["label"][:8]))
+        line = next(line for line in rows if line.startswith(row["label"][:4]))
         assert f"{row['trials']:,}" in line.split()
         assert line.count("…") <= 1
 
@@ -380,5 +385,6 @@ def test_a_plan_that_found_nothing(url: str) -> None:
     requests.post(f"{url}/e", json=events, timeout=60).raise_for_status()
     text = " ".join(table("e", "--url", url).split())
     assert "signup ○ inconclusive" in text
+    assert re.search(r"✓ plan fulfilled on 20\d\d-\d\d-\d\d, at 400 of 400 visitors", text)
     assert "are ruled out. Recorded on" in text
     assert "→ Stop, and keep blue." in text

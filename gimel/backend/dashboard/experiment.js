@@ -1,6 +1,6 @@
 // The view of one experiment: its health, then one goal at a time.
 
-const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/statistics.md";
+const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/";
 
 function experimentView(experiment, view) {
   const wanted = experiment.goals.find((each) => each.goal === view.goal);
@@ -31,14 +31,13 @@ function facts(experiment) {
     since && `started ${since}, `, startedAgo(experiment));
 }
 
-/** Create what the owner declared: the hypothesis, then owner, link and plan. */
+/** Create what the owner declared: the hypothesis, then owner and link. */
 function about(experiment) {
-  const { hypothesis, owner, link: target, planned_visitors: plan } = experiment.definition ?? {};
+  const { hypothesis, owner, link: target } = experiment.definition ?? {};
   const facts = [
     owner && ["Owner ", bdi(owner)],
     /^https?:\/\//i.test(target) && h("a", { href: target, rel: "noopener noreferrer" },
       bdi(target, { class: "cut", title: target })),
-    plan && `Plan: ${count(visitors(experiment))} of ${plural(plan, "visitor")}`,
   ].filter(Boolean);
   return [
     hypothesis && h("p", { class: "hypothesis" }, bdi(hypothesis)),
@@ -78,7 +77,7 @@ function tools({ state }) {
 }
 
 function alarm(experiment) {
-  const { p_value: p, weights } = experiment.srm;
+  const { p_value: p, weights, reason } = experiment.srm;
   const all = visitors(experiment);
   const shares = (label, trials) =>
     `${percent(trials / all, 1)} of visitors, ${percent(weights[label] ?? 0, 1)} intended`;
@@ -86,68 +85,46 @@ function alarm(experiment) {
     icon("do_not_trust"),
     h("div", {},
       h("h2", {}, "The split is wrong: do not trust these numbers"),
-      h("p", {}, `Sample ratio test: p ${p < 0.0001 ? "" : "= "}${pValue(p)}. Something removes or adds `
-        + "visitors of one variant, for example a redirect, a bot or a failing script. Find the "
-        + "cause, then start a new experiment under another name. If you intended other shares, correct "
-        + "the weights in the settings."),
       h("ul", { class: "split" }, experiment.variants.map(({ label, trials }) =>
-        h("li", {}, bdi(label), " ", span("number", shares(label, trials)))))));
-}
-
-function goalSwitch(experiment, current) {
-  const first = experiment.primary_goal;
-  const goals = [...experiment.goals].sort((a, b) => (b.goal === first) - (a.goal === first));
-  return h("nav", { class: "goals", "aria-label": "Goal", "data-key": "goals" },
-    goals.map((goal) => goalLink(goal, goal === current, goal.goal === first)));
-}
-
-function goalLink({ goal, verdict }, isCurrent, isPrimary) {
-  const attributes = { href: link({ goal }), "aria-current": isCurrent && "true", "data-key": goal, title: goal };
-  return h("a", attributes,
-    span(verdict.state, icon(verdict.state), span("unseen", `${VERDICTS[verdict.state]}: `)),
-    bdi(goal, { class: "cut" }), isPrimary && span("soft", "primary"));
+        h("li", {}, bdi(label), " ", span("number", shares(label, trials))))),
+      h("p", {}, reason, ` The test at any look: p ${p < 0.0001 ? "" : "= "}${pValue(p)}.`)));
 }
 
 function goalPanel(experiment, goal) {
-  const names = experiment.variants.map(({ label }) => label);
   return h("section", { class: "card goal", "data-key": "goal", "aria-labelledby": "goal" },
-    h("div", { class: "verdict" },
-      h("div", { class: "line" }, h("h2", { id: "goal" }, bdi(goal.goal)), verdictChip(goal.verdict.state),
-        goal.kind === "total" && span("soft", "a visitor may reach it many times")),
-      h("p", { class: "reason" }, sentence(goal.verdict.reason, names)),
-      h("p", { class: "next" }, h("strong", {}, sentence(goal.verdict.next_step, names)))),
-    resultTable(experiment, goal),
+    verdictPart(experiment, goal),
+    h("div", { class: "tabled" }, resultTable(experiment, goal), bestNote()),
     allFigures(goal));
-}
-
-/** Create a sentence in which each quoted name is isolated from the direction of the rest. */
-function sentence(text, names) {
-  const longestFirst = [...names].sort((a, b) => b.length - a.length);
-  const quoted = longestFirst.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|");
-  const parts = text.split(new RegExp(`(?<![\\p{L}\\p{N}])(${quoted})(?![\\p{L}\\p{N}])`, "u"));
-  return parts.map((part, index) => (index % 2 ? bdi(part) : part));
 }
 
 function resultTable(experiment, goal) {
   const intervals = goal.results.map((row) => row.lift_interval_always_valid).filter(Boolean);
-  const rateName = goal.kind === "unique" ? "Rate" : "Per visitor";
+  const rateName = { unique: "Rate", total: "Per visitor", value: "Mean per visitor" }[goal.kind];
   const reachedName = goal.kind === "value" ? "Sum, about" : "Conversions";
-  const drawing = { scale: scaleOf(intervals), rate: rateFormat(goal), rateName, reachedName };
+  const why = whyNoInterval(experiment, goal, intervals);
+  const drawing = { scale: scaleOf(intervals), rate: rateFormat(goal), rateName, reachedName, why };
   const head = (label, kind) => h("th", { role: "columnheader", scope: "col", class: kind }, label);
-  const kind = `results ${experiment.srm.alarm ? "void" : ""}`;
+  const kind = `results ${goal.better} ${experiment.srm.alarm ? "void" : ""}`;
   return h("table", { class: kind, role: "table", "aria-label": "Results" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
       head("Variant"), head("Visitors", "number"), head(reachedName, "number"),
       head(rateName, "number"), head("Lift", "number"),
-      intervalHead(drawing.scale), head("Chance to be best", "number"))),
+      intervalHead(drawing.scale), head(explainedHead("Chance to be best"), "number"))),
     h("tbody", { role: "rowgroup" },
       goal.results.map((row) => resultRow(row, rank(row, experiment, goal), drawing))));
+}
+
+/** Return the function that says why a row has no interval. */
+function whyNoInterval({ variants }, { verdict }, intervals) {
+  const strays = new Set(variants.filter(({ stray }) => stray).map(({ label }) => label));
+  const isExplained = !intervals.length && verdict.state === "keep_collecting";
+  return (label) => strays.has(label) ? "takes no part" : isExplained ? "no interval: see above" : "too little data";
 }
 
 const rank = ({ label }, { baseline }, { verdict }) =>
   label === baseline ? "base" : label === verdict.winner ? "wins" : null;
 
-function resultRow(row, rank, { scale, rate, rateName, reachedName }) {
+function resultRow(row, rank, { scale, rate, rateName, reachedName, why }) {
   const interval = row.lift_interval_always_valid;
   const cell = (label, ...children) =>
     h("td", { role: "cell", class: "number", "data-label": label }, children);
@@ -156,13 +133,14 @@ function resultRow(row, rank, { scale, rate, rateName, reachedName }) {
       rank === "base" && span("sub", "baseline"),
       rank === "wins" && span("sub winner", icon("winner"), "winner")),
     cell("Visitors", count(row.trials)),
-    cell(reachedName, count(row.successes)),
+    cell(reachedName, row.sum == null ? count(row.successes) : amount(row.sum),
+      row.above_cap > 0 && span("sub", `${count(row.above_cap)} above the cap`)),
     cell(rateName, row.rate == null ? DASH : rate.format(row.rate),
       row.rate_interval && span("sub", rate.formatRange(...row.rate_interval))),
     cell("Lift", span(interval && sideOf(interval), lift(row.lift)),
       interval && span("sub", liftRange(interval))),
     h("td", { role: "cell", class: "drawn" }, plot(interval, row.lift, scale),
-      !interval && rank !== "base" && span("note", "too little data")),
+      !interval && rank !== "base" && span("note", why(row.label))),
     cell("Chance to be best", chance(row.chance_to_be_best), bar(row.chance_to_be_best)));
 }
 
@@ -195,7 +173,7 @@ function visitorPanel(experiment) {
       h("th", { role: "rowheader", scope: "row" }, span("name", bdi(label))),
       h("td", { role: "cell", class: "number" }, count(trials))));
   return h("section", { class: "card goal", "data-key": "goal" },
-    h("p", { class: "verdict soft" }, "No goal has been reached yet. Visitors so far:"),
+    h("div", { class: "verdict" }, planPart(experiment), h("p", { class: "soft" }, "No goal has been reached yet. Visitors so far:")),
     h("table", { class: "results", role: "table", "aria-label": "Visitors" },
       h("tbody", { role: "rowgroup" }, rows)));
 }
@@ -224,13 +202,17 @@ function footnote(experiment, goal) {
       + "Every interval includes this error."
     : "Counts are exact.";
   const looks = goal && ` Lift intervals have a confidence of ${percent(0.95)}, however often you look.`;
-  const several = goal && variants.length > 2
-    && " Each interval compares one variant with the baseline. "
-      + "The verdict corrects for the number of variants.";
+  const several = goal && (variants.length > 2 || primaryGoals(experiment).length > 1)
+    && " Each interval is about one variant and one goal. The verdict corrects for the number of both.";
+  const plan = goal && experiment.plan
+    && " With a plan, the verdict keeps most of the error that it may make for the final look. "
+      + "So it asks for more than these intervals before that look, and for less at it.";
   return h("div", { class: "foot", "data-key": "foot" },
     goal && baselineSwitch(experiment),
     !experiment.declared && strangersHint(),
-    h("p", {}, how, looks, several, " ", h("a", { href: DOCS, rel: "noreferrer" }, "How this is computed")));
+    h("p", {}, how, looks, several, plan),
+    h("p", {}, h("a", { href: `${DOCS}reading-results.md`, rel: "noreferrer" }, "How to read this"), " · ",
+      h("a", { href: `${DOCS}statistics.md`, rel: "noreferrer" }, "How this is computed")));
 }
 
 function notFoundView(view) {

@@ -2,6 +2,7 @@
 
 const wholeNumber = new Intl.NumberFormat();
 const dateOnly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+const longDate = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
 const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
 const ago = new Intl.RelativeTimeFormat("en");
 const DASH = "–";
@@ -48,7 +49,10 @@ function lift(value) {
   return number(Math.abs(value) < 1 ? 1 : 0, SIGNED).format(value);
 }
 
-const liftRange = ([low, high]) => `${lift(low)} to ${lift(high)}`;
+const liftRange = ([low, high]) => (low > MAX_LIFT ? lift(low) : `${lift(low)} to ${lift(high)}`);
+
+/** Format an amount. Its sum is approximate, so decimals matter only while it is small. */
+const amount = (value) => (Number.isInteger(value) || value >= 100 ? count(Math.round(value)) : number(2).format(value));
 
 /** Format a chance. None is shown as 0 % or 100 %. */
 function chance(value) {

@@ -316,7 +316,11 @@ function listen() {
     sessionStorage.setItem(KEY, byId("key").value.trim());
     refresh();
   });
+  // Escape hides a tooltip until the pointer or the focus comes back.
+  const tips = document.documentElement.dataset;
+  for (const kind of ["pointerout", "focusout"]) document.addEventListener(kind, () => delete tips.tips);
   document.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") tips.tips = "off";
     if (event.key !== "/" || event.target.closest("input, select, textarea, dialog") || !byId("find")) return;
     event.preventDefault();
     byId("find").focus();

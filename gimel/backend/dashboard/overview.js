@@ -7,6 +7,7 @@ const VERDICTS = {
   no_difference: "No difference",
   inconclusive: "Inconclusive",
   keep_collecting: "Keep collecting",
+  no_verdict: "No verdict",
   do_not_trust: "Do not trust",
 };
 const STATES = { running: "Running", stopped: "Stopped", archived: "Archived" };
@@ -18,20 +19,38 @@ const FILTERS = {
 };
 // Verdicts that need a decision come first.
 const URGENCY = [
-  "do_not_trust", "winner", "loser", "no_difference", "inconclusive", "keep_collecting", undefined,
+  "do_not_trust", "winner", "loser", "no_difference", "inconclusive", "no_verdict", "keep_collecting", undefined,
 ];
 
 const createdAt = (experiment) => (experiment.created_at ? Date.parse(experiment.created_at) : 0);
 const primaryGoal = (experiment) => experiment.goals.find((goal) => goal.goal === experiment.primary_goal);
+const primaryGoals = (experiment) => experiment.goals.filter((goal) => goal.role === "primary");
 const byChance = (a, b) => (b.chance_to_be_best ?? -1) - (a.chance_to_be_best ?? -1);
 const bestOf = (rows) => [...(rows ?? [])].sort(byChance)[0];
-const leaderOf = (goal) => bestOf(goal?.results.filter((row) => row.chance_to_be_best != null));
+const rowOf = (goal, label) => label != null && goal.results.find((row) => row.label === label);
 
-/** Return the row whose interval represents the goal: the best variant except the baseline. */
-const challenger = (goal) => bestOf(goal?.results.filter((row) => row.lift_interval_always_valid));
+/** Return the row that leads: the winner, or the best one. */
+const leaderOf = (goal) => goal
+  && (rowOf(goal, goal.verdict.winner) || bestOf(goal.results.filter((row) => row.chance_to_be_best != null)));
 
-const bestLift = (experiment) => challenger(primaryGoal(experiment))?.lift ?? -Infinity;
-const urgency = (experiment) => URGENCY.indexOf(primaryGoal(experiment)?.verdict.state);
+/** Return the row whose interval represents the goal: the verdict's, or the best except the baseline. */
+function challenger(goal) {
+  const drawn = goal?.results.filter((row) => row.lift_interval_always_valid);
+  return drawn?.find((row) => row.label === goal.verdict.variant) ?? bestOf(drawn);
+}
+
+/** Return the state of a goal's verdict. Without samples of visitors, a repeated goal has none. */
+const stateOfGoal = ({ kind, samples, verdict: { state } }) =>
+  state === "keep_collecting" && kind !== "unique" && samples == null ? "no_verdict" : state;
+
+const urgencyOf = (goal) => URGENCY.indexOf(goal && stateOfGoal(goal));
+
+/** Return the primary goal that a row is about: the one whose verdict comes first. */
+const decidingGoal = (experiment) =>
+  [primaryGoal(experiment), ...primaryGoals(experiment)].sort((a, b) => urgencyOf(a) - urgencyOf(b))[0];
+
+const bestLift = (experiment) => challenger(decidingGoal(experiment))?.lift ?? -Infinity;
+const urgency = (experiment) => urgencyOf(decidingGoal(experiment));
 
 const byName = new Intl.Collator(undefined, { numeric: true }).compare;
 const ORDERS = {
@@ -128,7 +147,7 @@ function toolbar(experiments, view) {
 
 function experimentTable(experiments, view) {
   const rows = selectExperiments(experiments, view);
-  const best = experiments.map((experiment) => challenger(primaryGoal(experiment))).filter(Boolean);
+  const best = experiments.map((experiment) => challenger(decidingGoal(experiment))).filter(Boolean);
   // The scale fits three of four intervals. One young experiment must not flatten all the others.
   const scale = scaleOf(best.map((row) => row.lift_interval_always_valid), 0.75);
   const nothing = "No experiment matches. Change the search, or choose another state.";
@@ -172,8 +191,10 @@ function sortLink(order, label, view) {
 }
 
 function listRow(experiment, scale) {
-  const goal = primaryGoal(experiment);
+  const goal = decidingGoal(experiment);
   const best = challenger(goal);
+  const others = primaryGoals(experiment).length - 1;
+  const hasGuardrails = experiment.definition?.goals?.some(({ role }) => role === "guardrail");
   const cell = (kind, label, ...children) => h("td", { role: "cell", class: kind, "data-label": label }, children);
   return h("tr", { role: "row", "data-key": experiment.experiment },
     h("th", { role: "rowheader", scope: "row" },
@@ -181,8 +202,8 @@ function listRow(experiment, scale) {
       span("sub", stateOf(experiment), " · ", startedAgo(experiment), leftOut(experiment))),
     cell("number", "Visitors", count(visitors(experiment))),
     cell(null, "Leading", leaderCell(goal, experiment.baseline)),
-    cell("drawn", null, plot(best?.lift_interval_always_valid, best?.lift, scale)),
-    cell("judged", null, goal ? verdictCell(goal) : span("soft", "No goal reached yet")));
+    cell(`drawn ${goal?.better} ${experiment.srm.alarm ? "void" : ""}`, null, plot(best?.lift_interval_always_valid, best?.lift, scale)),
+    cell("judged", null, goal ? verdictCell(goal, others, hasGuardrails) : span("soft", "No goal reached yet")));
 }
 
 const leftOut = ({ variants_left_out: number }) =>
@@ -191,16 +212,27 @@ const leftOut = ({ variants_left_out: number }) =>
 /** Create a name that may be cut. The view of the experiment shows it in full. */
 const shortName = (name) => bdi(name, { class: "short", title: name });
 
-const verdictCell = (goal) => [verdictChip(goal.verdict.state), span("sub", shortName(goal.goal))];
+// A summary has the primary goals alone.
+const verdictCell = (goal, others, hasGuardrails) => [verdictChip(goal), span("sub", shortName(goal.goal)),
+  others > 0 && span("sub", `and ${plural(others, "other primary goal")}`),
+  goal.verdict.state === "winner" && hasGuardrails && span("sub", "look at its guardrails")];
+
+// A leader would suggest a difference.
+const WITHOUT_LEADER = { no_difference: "too small to matter", inconclusive: "no difference found" };
 
 function leaderCell(goal, baseline) {
   const leader = leaderOf(goal);
   if (!leader) return span("soft", DASH);
+  const none = WITHOUT_LEADER[goal.verdict.state];
+  if (none) return [span("soft", "none"), span("sub", none)];
   const facts = leader.label === baseline ? "the baseline" : lift(leader.lift);
   return [span("name", shortName(leader.label)), span("sub", facts)];
 }
 
-const verdictChip = (state) => span(`chip ${state}`, icon(state), VERDICTS[state]);
+function verdictChip(goal) {
+  const state = stateOfGoal(goal);
+  return span(`chip ${state}`, icon(state), VERDICTS[state]);
+}
 
 const stateOf = ({ state }) => span(`state ${state}`, icon(state), STATES[state]);
 

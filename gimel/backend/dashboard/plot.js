@@ -6,6 +6,7 @@ const MAX_REACH = 1;
 /** Return a scale for these intervals: its reach to either side, and its ticks. */
 function scaleOf(intervals, share = 1) {
   const ends = intervals.map(([low, high]) => Math.max(Math.abs(low), Math.abs(high))).sort((a, b) => a - b);
+  if (!ends.length) return { reach: 1, ticks: [0], digits: 0 };
   const largest = ends[Math.ceil(ends.length * share) - 1] || 0.1;
   const reach = Math.min(MAX_REACH, largest) * 1.06;
   const step = roundDown(reach * 0.82);

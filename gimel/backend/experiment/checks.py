@@ -16,6 +16,8 @@ from gimel.backend.wire import HTTPError
 from gimel.backend.wire import name as wire_name
 
 Check = Callable[[object], str | None]
+# An amount is counted in hundredths of its goal's cap.
+_MIN_CAP = 0.01
 # The complaint about the value at each path
 Mistakes = dict[str, str]
 
@@ -142,8 +144,8 @@ GOAL_CHECKS: dict[str, Check] = {
     "better": _must_be_one_of(get_args(Better)),
     "margin": _check_lift,
     "cap": _must_be(
-        f"a number above 0, at most {MAX_AMOUNT:,}",
-        lambda value: is_number(value) and 0 < value <= MAX_AMOUNT,
+        f"a number from {_MIN_CAP} to {MAX_AMOUNT:,}",
+        lambda value: is_number(value) and _MIN_CAP <= value <= MAX_AMOUNT,
     ),
     "from": _must_be_one_of(get_args(Source)),
 }

@@ -142,7 +142,7 @@ class SnapshotWriter:
                 self._take_some(space, [name for _, name in of_space], now)
                 for space, of_space in groupby(names, key=lambda each: each[0])
             )
-        except (ResponseError, ValueError) as error:
+        except (ResponseError, ValueError, ArithmeticError) as error:
             # ValueError: the settings hold what nothing of Gimel's has written.
             if isinstance(error, ResponseError) and not is_about_one_key(error):
                 raise

@@ -193,7 +193,9 @@ def _goal_result(
     goal: str, measure: Measure, arms: dict[str, Arm], evidence: Evidence, verdict: Verdict
 ) -> GoalResult:
     aim = evidence.aim
-    results = _variant_results(arms, evidence.arms, evidence.baseline, evidence.comparisons)
+    results = _variant_results(
+        arms, evidence.arms, evidence.baseline, evidence.comparisons, aim.sign
+    )
     for result in results if measure.kind == "value" else ():
         result["above_cap"] = measure.above_cap.get(result["label"], 0)
     return {
@@ -260,15 +262,19 @@ def _variant_results(
     included_arms: Mapping[str, Arm],
     baseline: str | None,
     comparisons: Mapping[str, Comparison],
+    sign: int,
 ) -> list[VariantResult]:
-    """Return the result of each variant. Those that are not included have their counts only."""
+    """Return the result of each variant. Those that are not included have their counts only.
+
+    `sign` is -1 if the lowest rate is the best.
+    """
     shown = {label: arm for label, arm in included_arms.items() if arm.trials}
     found = {label: posterior_of(arm) for label, arm in shown.items()}
     posteriors = {label: posterior for label, posterior in found.items() if posterior}
     summaries: dict[str, PosteriorSummary] = {}
     if len(posteriors) == len(shown):
         is_share = all(arm.kind == "unique" for arm in shown.values())
-        summaries = summarise_posteriors(posteriors, is_share=is_share)
+        summaries = summarise_posteriors(posteriors, is_share=is_share, sign=sign)
     adjusted = _holm_by_key({label: test.p_value for label, test in comparisons.items()})
     adjusted_always_valid = _holm_by_key(
         {label: test.p_value_always_valid for label, test in comparisons.items()}
@@ -280,7 +286,7 @@ def _variant_results(
             _add_comparison(result, comparisons[label], arm, arms[baseline])
             if label in posteriors and baseline in posteriors:
                 chance = chance_to_beat(posteriors[label], posteriors[baseline])
-                result["chance_to_beat_baseline"] = _round(chance)
+                result["chance_to_beat_baseline"] = _round(chance if sign > 0 else 1 - chance)
             result["p_value_adjusted"] = _round(adjusted[label])
             result["p_value_always_valid_adjusted"] = _round(adjusted_always_valid[label])
         results.append(result)

@@ -14,6 +14,8 @@ from gimel.backend.results.obstacles import FEW_REACHED
 
 # A rate may exceed 1 by this many standard errors of counting and still be a proportion.
 _PROPORTION_TOLERANCE = 4
+# Nobody has more visitors. From 2^53 on, a float does not know a count from the next one.
+_MOST = 10**12
 _UNIQUE = Measure("unique")
 _ABOVE_ONE = Measure(
     "total",
@@ -51,6 +53,7 @@ def arms_of(
 
 
 def _arm(successes: float, trials: int, relative_error: float, measure: Measure, label: str) -> Arm:
+    successes, trials = min(successes, _MOST), min(trials, _MOST)
     amount = successes * measure.unit
     spread = measure.spreads.get(label)
     if spread is None:

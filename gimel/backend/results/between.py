@@ -11,7 +11,7 @@ is included. docs/statistics.md shows the simulations.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import exp, expm1, lgamma, log, log1p, sqrt
+from math import exp, expm1, inf, lgamma, log, log1p, sqrt
 from typing import NamedTuple
 
 from gimel.backend.results.comparison import (
@@ -37,6 +37,8 @@ _HEAVY_DISTANCE = 40
 _TENTH = 1.2816
 # The sampling variance is at least this share of the whole. It is a difference of two estimates.
 _MIN_SAMPLING_SHARE = 0.02
+# exp of more than some 709 is more than a float holds.
+_MAX_EXPONENT = 700
 # A rate that may be off by a factor of 1000 says nothing.
 _MAX_HALF_WIDTH = log(1000)
 # The terms of a quantile of Student's t at the normal's quantile Z, by the power of 1/freedom
@@ -272,8 +274,8 @@ def normal_distance(distance: float, degrees_of_freedom: float) -> float:
 
 def t_distance(distance: float, degrees_of_freedom: float) -> float:
     """Return the distance whose t tail is the normal tail of `distance`."""
-    scaled = distance / _wallace(degrees_of_freedom)
-    return sqrt(degrees_of_freedom * expm1(scaled**2 / degrees_of_freedom))
+    exponent = (distance / _wallace(degrees_of_freedom)) ** 2 / degrees_of_freedom
+    return sqrt(degrees_of_freedom * expm1(exponent)) if exponent < _MAX_EXPONENT else inf
 
 
 def _wallace(degrees_of_freedom: float) -> float:

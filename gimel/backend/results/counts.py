@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gimel.backend.counting.exact import EXACT
 from gimel.backend.counting.hyperloglog import HYPERLOGLOG, relative_error
 from gimel.backend.experiment.definition import Definition
+from gimel.backend.log import log
 
 if TYPE_CHECKING:
     from gimel.backend.results.analysis import Analysis
@@ -135,7 +136,18 @@ class ExperimentCounts:
         return final_look_of(self)
 
     def analyse(self, now: datetime | None = None) -> "Analysis":
-        """Return the inference from these counts. `now` and `created_at` give the pace."""
+        """Return the inference from these counts. `now` and `created_at` give the pace.
+
+        If counts that cannot be right make it fail, say so in the log and leave the goals out: the
+        other experiments of the same answer must not suffer.
+        """
+        try:
+            return self._analyse(now or datetime.now(UTC))
+        except ArithmeticError as error:
+            log("error", analysis=type(error).__name__)
+            return replace(self, goals={}, records={})._analyse(now or datetime.now(UTC))
+
+    def _analyse(self, now: datetime) -> "Analysis":
         # The import costs a cold start 7 ms, and events need no inference.
         from gimel.backend.results.analysis import analyse
         from gimel.backend.results.measures import measures_of
@@ -150,7 +162,7 @@ class ExperimentCounts:
             equivalence=self.settings.equivalence,
             measures=measures_of(self),
             excluded=self.negligible_variants - {baseline},
-            design=self._design(now or datetime.now(UTC)),
+            design=self._design(now),
         )
 
     def _design(self, now: datetime) -> "Design":

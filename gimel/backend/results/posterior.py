@@ -70,14 +70,18 @@ class PosteriorSummary(NamedTuple):
 
 
 def summarise_posteriors(
-    posteriors: Mapping[str, Posterior], *, is_share: bool
+    posteriors: Mapping[str, Posterior], *, is_share: bool, sign: int = 1
 ) -> dict[str, PosteriorSummary]:
     """Return the summary of each variant of one goal, by label. `is_share`: no rate exceeds 1.
+
+    `sign` is -1 where the lowest rate is the best: all angles and rates are negated then.
 
     P(best) = ∫ P(all others below) dP(own), and
     expected loss = ∫ P(own below) − P(all below) d(rate),
     both by the trapezoid rule on the grid points of all posteriors together.
     """
+    if sign < 0:
+        posteriors = {label: each._replace(mean=-each.mean) for label, each in posteriors.items()}
     points = sorted(
         each.mean + each.standard_deviation * step for each in posteriors.values() for step in _GRID
     )
@@ -85,7 +89,11 @@ def summarise_posteriors(
     all_below = [1.0] * len(points)
     for own in below:
         all_below = list(map(mul, all_below, own))
-    widths = _widths(_rates(points, is_share=is_share))
+    if sign < 0:
+        rates = [-rate for rate in _rates([-point for point in points], is_share=is_share)]
+    else:
+        rates = _rates(points, is_share=is_share)
+    widths = _widths(rates)
     all_below_integral = _integral(all_below, widths)
     chances = _chances_to_be_best(list(posteriors.values()), below, all_below)
     return {

@@ -11,6 +11,7 @@ these, the question is another one, and so is the record.
 """
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -35,8 +36,9 @@ Fields = Mapping[str, str]
 IsPending = Callable[[str, "GoalResult", float | None, float], bool]
 
 _FIGURES = ("winner", "variant", "interval", "lift", "lift_expected", "look")
-# No lift that a reader could use is above it.
-_MOST = 1e12
+# An interval on the log scale reaches as far as e^100.
+_MOST = 1e100
+_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 _REMAINING = ("visitors_needed", "visitors_needed_range", "days_needed")
 _KEPT = ("state", "winner", "variant", "interval", "lift", "lift_expected", "look", "reason")
 
@@ -155,7 +157,10 @@ def is_valid(field: str, text: str) -> bool:
     checks = _CHECKS.get(kind)
     if checks is None or not isinstance(value, dict):
         return False
-    return all(name in value and check(value[name]) for name, check in checks.items())
+    is_about_one = kind != "verdict" or not value.get("winner") or value.get("variant")
+    return bool(is_about_one) and all(
+        name in value and check(value[name]) for name, check in checks.items()
+    )
 
 
 def _is_counts(value: object) -> bool:
@@ -167,37 +172,50 @@ def _is_counts(value: object) -> bool:
 def _are_samples(value: object) -> bool:
     return isinstance(value, dict) and all(
         isinstance(each, list)
-        and all(type(one) in (int, float) and 0 <= one < _MOST for one in each)
+        and all(type(one) in (int, float) and (one == 0 or 0.5 < one < 2**63) for one in each)
         for each in value.values()
     )
 
 
+def _is_text(value: object) -> bool:
+    """Return whether a value is a text that JSON can carry: no half of a surrogate pair."""
+    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
+
+
 def _is_text_or_none(value: object) -> bool:
-    return value is None or isinstance(value, str)
+    return value is None or _is_text(value)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch(_TIME, value) is not None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) and abs(value) < _MOST  # type: ignore[arg-type]
 
 
 def _is_lift(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and abs(value) < _MOST)
+    return value is None or _is_number(value)
 
 
 def _is_interval(value: object) -> bool:
     return value is None or (
-        isinstance(value, list) and len(value) == 2 and all(map(_is_lift, value))
+        isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
     )
 
 
 _CHECKS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "final": {
-        "at": lambda value: isinstance(value, str),
+        "at": _is_time,
         "trials": _is_counts,
         "goals": lambda value: isinstance(value, dict) and all(map(_is_counts, value.values())),
         "samples": lambda value: isinstance(value, dict) and all(map(_are_samples, value.values())),
     },
     "verdict": {
-        "at": lambda value: isinstance(value, str),
-        "visitors": lambda value: type(value) is int,
+        "at": _is_time,
+        "visitors": lambda value: type(value) is int and 0 <= value < 2**63,
         "state": lambda value: value in DECISIVE,
-        "reason": lambda value: isinstance(value, str),
+        "reason": _is_text,
         "winner": _is_text_or_none,
         "variant": _is_text_or_none,
         "interval": _is_interval,
@@ -277,13 +295,14 @@ def _time(moment: datetime) -> str:
 def show_record(found: "ExperimentCounts", goal: "GoalResult") -> dict[str, Any]:
     """Return the verdict on a goal as it is shown: the recorded one, with what happened since.
 
-    A sample-ratio alarm is shown in its place.
+    A sample-ratio alarm is shown in its place. `since` is the sentence of the reason that says when
+    the verdict was recorded, and what happened since.
     """
-    verdict: dict[str, Any] = dict(goal["verdict"])
+    verdict: dict[str, Any] = {**goal["verdict"], "since": None}
     verdict["recorded"] = record = _read(found.records, _verdict_field(found, goal))
     if record is None or verdict["state"] == "do_not_trust":
         return verdict
-    sentence = sentences.since(
+    since = sentence = sentences.since(
         record["at"], record["visitors"], found.visitors, _clause(record, goal)
     )
     is_same = all(verdict[field] == record[field] for field in ("state", "winner"))
@@ -293,7 +312,8 @@ def show_record(found: "ExperimentCounts", goal: "GoalResult") -> dict[str, Any]
         step = sentences.FIND_OUT
     verdict |= {field: record[field] for field in _KEPT}
     verdict |= dict.fromkeys(_REMAINING)
-    return verdict | {"reason": f"{record['reason']} {sentence}", "next_step": step}
+    reason = f"{record['reason']} {sentence}"
+    return verdict | {"reason": reason, "since": since, "next_step": step}
 
 
 def _clause(record: Mapping[str, Any], goal: "GoalResult") -> str:

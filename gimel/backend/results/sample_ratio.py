@@ -37,11 +37,12 @@ class SampleRatio(TypedDict):
     """The test of whether visitors are split between the variants as intended.
 
     `p_value` is 1 over the evidence at this look, at most 1. It is valid for any number of looks.
-    `weights` are the intended shares and sum to 1.
+    `weights` are the intended shares and sum to 1. `reason` explains an alarm.
     """
 
     p_value: float | None
     alarm: bool
+    reason: str | None
     weights: dict[str, float]
 
 
@@ -61,9 +62,11 @@ def sample_ratio(
     p_value = None
     if len(shares) > 1 and sum(counts) * min(shares.values()) >= _MIN_EXPECTED:
         p_value = min(1.0, exp(-_log_e_value(counts, list(shares.values()), relative_error)))
+    is_alarm = p_value is not None and p_value < SRM_ALPHA
     return {
         "p_value": None if p_value is None else float(f"{p_value:.5g}"),
-        "alarm": p_value is not None and p_value < SRM_ALPHA,
+        "alarm": is_alarm,
+        "reason": ALARM if is_alarm else None,
         "weights": {label: round(share, 6) for label, share in shares.items()},
     }
 

@@ -14,6 +14,11 @@ from gimel.terminal import results
 from tests.support.dashboard_page import Opener, address, events, fragment_of, row, send
 from tests.support.gimel_local import LocalBackend
 
+ROOT = Path(__file__).parent.parent.parent.parent
+DOCUMENTS = {
+    "How to read this": "docs/reading-results.md",
+    "How this is computed": "docs/statistics.md",
+}
 FORMULA = "=HYPERLINK(0)"
 
 
@@ -21,7 +26,12 @@ def test_the_experiment_shows_what_the_backend_says(shop: LocalBackend, visit: O
     said = shop.client.experiment("Button 10", "shop")
     page = visit(shop.url, {"namespace": "shop", "experiment": "Button 10"}, locale="de-DE")
     goal = next(each for each in said["goals"] if each["goal"] == "signup")
-    expect(page.locator(".reason")).to_have_text(goal["verdict"]["reason"])
+    verdict = goal["verdict"]
+    # What happened since the record is beside it.
+    expect(page.locator(".reason")).to_have_text(
+        verdict["reason"].replace(f" {verdict['since']}", "")
+    )
+    expect(page.locator(".next")).to_have_text(f"Next step: {verdict['next_step']}")
     red = goal["results"][1]
     percent = f"{red['rate'] * 100:.1f}".replace(".", ",")
     expect(row(page, "red")).to_contain_text(f"{red['trials']:,}".replace(",", "."))
@@ -35,9 +45,10 @@ def test_the_experiment_shows_what_the_backend_says(shop: LocalBackend, visit: O
     expect(page.locator(".foot")).to_contain_text(
         re.compile(r"sum of 64 HyperLogLogs, with a standard error of 0,10\s%")
     )
-    expect(page.get_by_role("link", name="How this is computed")).to_have_attribute(
-        "href", re.compile("docs/statistics.md")
-    )
+    for name, document in DOCUMENTS.items():
+        link = page.get_by_role("link", name=name)
+        expect(link).to_have_attribute("href", re.compile(f"/{document}$"))
+        assert (ROOT / document).is_file()
 
 
 def test_all_intervals_of_a_goal_have_one_scale_around_zero(
@@ -71,12 +82,17 @@ def test_nobody_misses_the_sample_ratio_alarm(
     page = visit(shop.url, {"namespace": "shop", "experiment": "Lopsided"}, size=(width, 700))
     alarm = page.get_by_role("alert").filter(has_text="The split is wrong")
     expect(alarm).to_contain_text(
-        re.compile(r"p < 0.0001.*57\.\d% of visitors, 50.0% intended", re.S)
+        re.compile(r"57\.\d% of visitors, 50.0% intended.*p < 0.0001", re.S)
     )
     box = alarm.bounding_box()
     assert box
     assert box["y"] < 400
     assert box["width"] > 0.65 * width
+    said = shop.client.experiment("Lopsided", "shop")
+    expect(alarm).to_contain_text(said["srm"]["reason"])
+    # The goal repeats none of it.
+    expect(page.locator(".reason")).to_have_count(0)
+    expect(page.locator(".next")).to_contain_text(said["goals"][0]["verdict"]["next_step"])
     page.goto(address(shop.url, namespace="shop", experiment="Button 9"))
     expect(page.get_by_role("heading", name="Button 9")).to_be_visible()
     expect(page.locator(".alarm")).to_have_count(0)

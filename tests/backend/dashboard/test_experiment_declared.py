@@ -23,7 +23,7 @@ def test_the_page_shows_what_was_declared_and_ignored(
     title = page.locator(".title")
     expect(title).to_contain_text("Red draws the eye")
     expect(title).to_contain_text("Owner ana")
-    expect(title).to_contain_text("Plan: 61 of 40,000 visitors")
+    expect(page.locator(".plan")).to_have_text("Plan61 of 40,000 visitors")
     expect(title.get_by_role("link")).to_have_attribute("href", DEFINITION["link"])
     expect(title.get_by_role("link")).to_have_attribute("rel", "noopener noreferrer")
     expect(title).to_contain_text("At least 31 events ignored: undeclared variant (last: Blue)")

@@ -104,7 +104,7 @@ def valid_goals(draw: st.DrawFn) -> list[dict[str, Any]]:
         goal = {"name": name, "role": role, "kind": kind}
         goal |= draw(st.fixed_dictionaries({}, optional=optional))
         if kind == "value":
-            goal["cap"] = draw(st.integers(1, 10**12) | st.floats(1e-9, 1e12))
+            goal["cap"] = draw(st.integers(1, 10**12) | st.floats(0.01, 1e12))
         goals.append(goal)
     return draw(st.permutations(goals))
 

@@ -129,7 +129,7 @@ def test_values_of_each_type(values: list[Any]) -> None:
 
 LIFT = "must be a lift between 0 and 1, e.g. 0.01 for 1 %"
 WEIGHT = "must be a number from 0 to 1,000,000,000"
-AMOUNT = "must be a number above 0, at most 1,000,000,000,000"
+AMOUNT = "must be a number from 0.01 to 1,000,000,000,000"
 VARIANTS = "must be a list of 2 to 100 objects"
 ADDRESS = "must start with https:// or http://"
 NAN = float("nan")

@@ -9,6 +9,7 @@ from scipy.integrate import trapezoid
 
 from gimel.backend.results.analysis import analyse
 from gimel.backend.results.comparison import Arm
+from gimel.backend.results.design import Aim, Design
 from gimel.backend.results.posterior import chance_to_beat, posterior_of, summarise_posteriors
 
 SIZES = (5, 20, 50, 200, 1000, 5000)
@@ -57,3 +58,28 @@ class TestAgainstStatsmodelsAndScipy:
         (goal,) = analyse(trials, goals, baseline=baseline, relative_error=0)["goals"]
         (other,) = [each for each in goal["results"] if each["label"] != baseline]
         assert other["chance_to_be_best"] == other["chance_to_beat_baseline"] > 0
+
+
+class TestLowerIsBetter:
+    @pytest.mark.parametrize("labels", ["ab", "abc"])
+    def test_of_the_opposite_outcome_the_chances_are_the_same(self, labels):
+        """The fewest refunds are the most visitors without a refund."""
+        arms = {label: Arm(120 + 15 * number, 1000) for number, label in enumerate(labels)}
+        kept = {label: Arm(1000 - arm.successes, 1000) for label, arm in arms.items()}
+        lowest, highest = (
+            summarise_posteriors(
+                {label: posterior_of(arm) for label, arm in each.items()}, is_share=True, sign=sign
+            )
+            for each, sign in ((arms, -1), (kept, 1))
+        )
+        assert lowest["a"].chance_to_be_best > 0.5
+        for label in labels:
+            assert lowest[label] == pytest.approx(highest[label], rel=1e-3, abs=1e-6)
+
+    def test_the_fewest_are_the_best_in_the_answer(self):
+        design = Design(aims={"refund": Aim(better="lower")})
+        trials, goals = {"a": 1000, "b": 1000}, {"refund": {"a": 120, "b": 90}}
+        found = analyse(trials, goals, baseline="a", relative_error=0, design=design)
+        a, b = found["goals"][0]["results"]
+        assert b["chance_to_be_best"] == b["chance_to_beat_baseline"] > 0.95
+        assert a["expected_loss"] > b["expected_loss"] > 0

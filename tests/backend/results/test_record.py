@@ -174,7 +174,8 @@ class TestFinalLook:
         later = verdict()
         assert (later["state"], later["winner"]) == ("winner", "red")
         assert later["recorded"] == found["recorded"]
-        assert "400 more came: the lift of red is now" in later["reason"]
+        assert "400 more came: the lift of red is now" in later["since"]
+        assert f"{later['recorded']['reason']} {later['since']}" == later["reason"]
 
     def test_looks_at_any_time_go_on_after_it(self, backend: redis.Redis) -> None:
         declare()
@@ -184,6 +185,7 @@ class TestFinalLook:
         found = verdict()
         assert found["state"] == "inconclusive"
         assert "By now: red beats blue" in found["reason"]
+        assert "By now" not in found["since"]
 
     def test_a_summary_freezes_all_goals(self, backend: redis.Redis) -> None:
         declare()

@@ -92,7 +92,8 @@ class TestCountingError:
 class TestEdges:
     def test_a_variant_without_weight_stays_out(self):
         found = sample_ratio({"a": 500, "b": 510, "c": 90_000}, 0.0, {"a": 1, "b": 1})
-        assert found == {"p_value": 1, "alarm": False, "weights": {"a": 0.5, "b": 0.5}}
+        weights = {"a": 0.5, "b": 0.5}
+        assert found == {"p_value": 1, "alarm": False, "reason": None, "weights": weights}
 
     def test_a_weighted_variant_that_never_came_is_a_mismatch(self):
         assert sample_ratio({"a": 500, "b": 510}, 0.0, {"a": 1, "b": 1, "c": 1})["alarm"]
