@@ -15,7 +15,11 @@ from scipy.special import stdtr
 
 from bench.registers import Floats
 from bench.repeated import Cell, Goal, amounts, arm_of_visitors
+from gimel.backend.counting.amounts import ELEMENTS_AT_CAP
 from gimel.backend.results.between import (
+    _HEAVY_DISTANCE,
+    _HEAVY_SHARE,
+    _TENTH,
     MIN_REACHED,
     SampledArm,
     compare_sampled,
@@ -60,16 +64,38 @@ def _spreads(
     return np.maximum(variance, 1 / np.maximum(shown[..., 0], 1) ** 2), is_reached
 
 
+def _heavy(done: Floats, at_once: float) -> NDArray[np.bool_]:
+    """`between._has_heavy_visitors` for many arms at once."""
+    ranked, samples = np.sort(done, axis=-1), done.shape[-1]
+    last = np.maximum((done > 0).sum(-1, keepdims=True) - 1, 0)
+    median, lowest_tenth = (
+        np.take_along_axis(ranked, samples - 1 - last + last // part, -1)[..., 0]
+        for part in (2, 10)
+    )
+    typical = np.maximum(median - lowest_tenth, _TENTH * np.sqrt(np.maximum(median, 1) * at_once))
+    stands_out = ranked[..., -1] - median > _HEAVY_DISTANCE * typical
+    return np.asarray(stands_out & (ranked[..., -1] > _HEAVY_SHARE * done.sum(-1)))
+
+
 def _compared(
-    variant: Arms, base: Arms, error: float, *, is_linear: bool = False, shares: bool = True
+    variant: Arms,
+    base: Arms,
+    error: float,
+    *,
+    is_linear: bool = False,
+    shares: bool = True,
+    at_once: float | None = 1.0,
 ) -> Found:
     """`between.compare_sampled` for many experiments at once. `_check` compares the two.
 
     `shares`: the variance is at least that at a variance per visitor which both arms share.
+    `at_once` is that of `spread_of`; None: heavy visitors are not looked for.
     """
     arms = []
     for done, visitors in (variant, base):
         variance, is_reached = _spreads(done, visitors, is_linear=is_linear)
+        if at_once is not None:
+            is_reached &= ~_heavy(done, at_once)
         total, shown = done.sum(-1), np.maximum(visitors.sum(-1), 1)
         counting = _counter_variance(total, error) + _counter_variance(shown, error)
         with np.errstate(invalid="ignore"):
@@ -102,11 +128,12 @@ def _counter_variance(count: Floats, error: float) -> Floats:
     return np.asarray(error**2 * (1 - 0.53 * np.exp(-count * error**2 / 4.3)))
 
 
-def _check(found: Found, variant: Arms, base: Arms, error: float) -> None:
+def _check(found: Found, variant: Arms, base: Arms, error: float, at_once: float) -> None:
     """Raise AssertionError unless the product says the same of the first run's last look."""
     arms = [
         SampledArm(
-            sum(done), sum(shown), error, "total", spread_of(done, shown), visitors_error=error
+            *(sum(done), sum(shown), error, "total", spread_of(done, shown, at_once)),
+            visitors_error=error,
         )
         for done, shown in (
             (arm[0][0, -1].tolist(), arm[1][0, -1].tolist()) for arm in (variant, base)
@@ -120,13 +147,14 @@ def _check(found: Found, variant: Arms, base: Arms, error: float) -> None:
 def comparisons(bench: Bench, cell: Cell, runs: int) -> Iterator[Found]:
     """The comparisons of so many runs, a chunk at a time."""
     error = 0.0081 / cell.shards**0.5 if cell.shards else 0.0
+    at_once = 1.0 if cell.goal.amount == "times" else float(ELEMENTS_AT_CAP)
     most = max(1, _CHUNK // cell.looks)
     for start in range(0, runs, most):
         chunk = min(most, runs - start)
         base = arm_of_visitors(bench, cell, cell.base, 0.0, chunk)
         variant = arm_of_visitors(bench, cell, cell.variant, cell.lift, chunk)
-        found = _compared(variant, base, error)
-        _check(found, variant, base, error)
+        found = _compared(variant, base, error, at_once=at_once)
+        _check(found, variant, base, error, at_once)
         yield found
 
 
@@ -276,7 +304,7 @@ def amounts_alternatives(bench: Bench) -> list[list[object]]:
         for _ in range(0, runs, _CHUNK):
             arms = [arm_of_visitors(bench, cell, size, 0.0, _CHUNK) for size in (variant, base)]
             for way, options in enumerate(ways):
-                found = _compared(arms[0], arms[1], 0.0081 / 8, **options)
+                found = _compared(arms[0], arms[1], 0.0081 / 8, at_once=None, **options)
                 hits[way] += int((found.p_value < 0.05).sum())
         shares = [share(each, runs) for each in hits]
         table.append([f"{base:,} / {variant:,}", str(cell.goal), *shares])
@@ -303,7 +331,65 @@ def amounts_unnamed(bench: Bench) -> list[list[object]]:
     return table
 
 
+# The share of visitors who reach the goal once, and of those who reach it many times, and how often
+HEAVY = (
+    *((0.2, 0.0005, 1000), (0.2, 0.0002, 1000), (0.02, 0.0005, 1000), (1.0, 0.0005, 1000)),
+    *((0.2, 0.0005, 300), (0.2, 0.0002, 300), (0.2, 0.001, 100)),
+)
+
+
+def _heavy_arm(
+    bench: Bench, kind: tuple[float, float, int], size: int, looks: int, runs: int
+) -> Arms:
+    reach, heavy, times = kind
+    visitors = bench.rng.poisson(size / looks / 64, (runs, looks, 64))
+    done = bench.rng.binomial(visitors, reach) + times * bench.rng.binomial(visitors, heavy)
+    return done.cumsum(axis=1).astype(float), visitors.cumsum(axis=1).astype(float)
+
+
+def amounts_heavy(bench: Bench) -> list[list[object]]:
+    """False positives where a few visitors do most, without and with the check, exact counts."""
+    table: list[list[object]] = [
+        [
+            *("who reaches it", "visitors a variant", "one look, without the check", "one look"),
+            *("any of 100 looks, without the check", "any of 100 looks", "withheld at the end"),
+        ]
+    ]
+    runs, looks = bench.looked, 100
+    for kind in HEAVY:
+        reach, heavy, times = kind
+        for size in (3_000, 10_000, 30_000):
+            variant, base = (_heavy_arm(bench, kind, size, looks, runs) for _ in "ab")
+            name = f"{reach:.0%} once, and {heavy:.2%} {times} times"
+            row: list[object] = [name, f"{size:,}"]
+            found = [_compared(variant, base, 0.0, at_once=each) for each in (None, 1.0)]
+            row += [share(int((each.p_value[:, -1] < 0.05).sum()), runs) for each in found]
+            peeked = [(each.p_value_always_valid < 0.05).any(axis=1) for each in found]
+            row += [share(int(each.sum()), runs) for each in peeked]
+            withheld = [_heavy(arm[0][:, -1], 1.0) for arm in (variant, base)]
+            row.append(share(int((withheld[0] | withheld[1]).sum()), runs))
+            table.append(row)
+    chunks = [min(_CHUNK, bench.runs // 2)] * max(1, bench.runs // 2 // _CHUNK)
+    sizes = (1_000, 3_000, 10_000)
+    for goal in (*GOALS, Goal(0.02, amount="gamma")):
+        hits = sum(_withheld(bench, goal, size, chunk) for size in sizes for chunk in chunks)
+        said = f"{hits} of {len(sizes) * sum(chunks):,}"
+        table.append([str(goal), "1,000, 3,000, 10,000", *[""] * 4, said])
+    return table
+
+
+def _withheld(bench: Bench, goal: Goal, size: int, runs: int) -> int:
+    """Return in how many experiments with ordinary visitors an arm seems to have heavy ones."""
+    at_once = 1.0 if goal.amount == "times" else float(ELEMENTS_AT_CAP)
+    is_withheld = np.zeros(runs, bool)
+    for _ in "ab":
+        done, visitors = arm_of_visitors(bench, Cell(goal, size, size), size, 0.0, runs)
+        is_withheld |= (_heavy(done, at_once) & _spreads(done, visitors)[1])[:, 0]
+    return int(is_withheld.sum())
+
+
 SECTIONS = {
+    "amounts-heavy": amounts_heavy,
     "amounts-one-look": amounts_one_look,
     "amounts-one-look-other": amounts_one_look_other,
     "amounts-many-looks": amounts_many_looks,

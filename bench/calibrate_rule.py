@@ -18,12 +18,15 @@ from scipy.special import gammaln
 
 from bench.calibrate import LOOKS, Bench, relative_error, share
 from bench.registers import Floats
-from gimel.backend.results.comparison import ALPHA, LOG_RATIO_WEIGHT, tuning
+from gimel.backend.results.comparison import ALPHA, LOG_RATIO_WEIGHT, Arm, tuning
+from gimel.backend.results.comparison import compare as product_compare
 from gimel.backend.results.decision import (
     ANY_TIME_ALPHA,
     FINAL_ALPHA,
     shrinkage,
 )
+from gimel.backend.results.remaining import more_visitors
+from gimel.backend.results.verdict import MIN_CONVERSIONS
 from gimel.terminal.sample_size import power
 
 SHARDS = 64
@@ -218,4 +221,90 @@ def splits(bench: Bench) -> list[list[object]]:
     return table
 
 
-SECTIONS = {"decision": decision, "expected-lift": expected_lift, "decision-splits": splits}
+def small_lifts(bench: Bench) -> list[list[object]]:
+    """Winners whose true lifts come from N(0, 5 %): as shown, as expected and as they are."""
+    table: list[list[object]] = [["rule", "winners", "lift shown", "lift to expect", "true lift"]]
+    runs, looks, rate = bench.looked * 20, 40, 0.1
+    for rule, visitors in ((TODAY, 60_000), (RULE, 20_000)):
+        marks = np.geomspace(100, visitors / 2, looks).astype(int)
+        steps = np.diff(marks, prepend=0)
+        lifts = bench.rng.normal(0, 0.05, runs)
+        a = bench.rng.binomial(steps, rate, (runs, looks)).cumsum(axis=1)
+        b = bench.rng.binomial(steps, rate * (1 + lifts[:, None])).cumsum(axis=1)
+        size = np.broadcast_to(marks.astype(float), a.shape)
+        found = compare((b.astype(float), size), (a.astype(float), size), 0.0)
+        first = rule.first(found, visitors, final_at=looks - 1)
+        won = np.flatnonzero(first < looks)
+        won = won[found.log_ratio[won, first[won]] > 0]
+        ratios = found.log_ratio[won, first[won]]
+        errors = found.standard_error[won, first[won]]
+        factors = [shrinkage(z) for z in (ratios / errors).tolist()]
+        name = f"plan of {visitors:,}" if rule.final else f"no plan, {visitors:,} visitors"
+        of_winners = np.expm1(ratios), np.expm1(ratios * factors), lifts[won]
+        table += [
+            [f"{name}, {word}", len(won), *(f"{part(each):+.1%}" for each in of_winners)]
+            for word, part in (("mean", np.mean), ("median", np.median))
+        ]
+    return table
+
+
+def visitors_needed(bench: Bench) -> list[list[object]]:
+    """The first range of visitors that an experiment without a plan shows, under 100 looks."""
+    table: list[list[object]] = [
+        [
+            *("rate", "true lift", "visitors at most", "show a range before a verdict"),
+            *("real number below it", "inside", "above", "said / real, median"),
+        ]
+    ]
+    runs = bench.looked // 2
+    for rate, lift, visitors in (
+        *((0.1, 0.0, 300_000), (0.02, 0.0, 300_000), (0.3, 0.0, 2_000_000)),
+        *((0.1, 0.2, 300_000), (0.1, 0.1, 300_000), (0.05, 0.1, 600_000)),
+        *((0.3, 0.05, 300_000), (0.1, 0.03, 2_000_000)),
+    ):
+        marks = np.unique(np.geomspace(100, visitors / 2, LOOKS).astype(int))
+        steps = np.diff(marks, prepend=0)
+        a, b = (
+            bench.rng.binomial(steps, each, (runs, len(steps))).cumsum(axis=1).astype(float)
+            for each in (rate, rate * (1 + lift))
+        )
+        size = np.broadcast_to(marks.astype(float), a.shape)
+        stops = TODAY.first(compare((b, size), (a, size), 0.0), visitors)
+        said = [
+            each
+            for run in zip(a, b, stops, strict=True)
+            if (each := _first_range(*run, marks.tolist())) is not None
+        ]
+        real, low, likely, high = np.array(said).reshape(-1, 4).T
+        shares = ["", "", "", ""]
+        if lift:
+            below, above = (real < low).mean(), (real > high).mean()
+            shares = [f"{each:.0%}" for each in (below, 1 - below - above, above)]
+            shares.append(f"{np.median(likely / real):.2f}")
+        table.append(
+            [f"{rate:.0%}", f"{lift:+.0%}", f"{visitors:,}", share(len(said), runs), *shares]
+        )
+    return table
+
+
+def _first_range(
+    a: Floats, b: Floats, stop: int, marks: list[int]
+) -> tuple[float, float, float, float] | None:
+    """Return the visitors that a decision really took, and those said by the first range."""
+    for look, size in enumerate(marks[:stop]):
+        if min(a[look], b[look]) >= MIN_CONVERSIONS:
+            test = product_compare(Arm(b[look], size), Arm(a[look], size))
+            said = more_visitors(test, 0.0, ALPHA, 2 * size)
+            if said.likely is not None and said.range is not None:
+                end = marks[stop] if stop < len(marks) else np.inf
+                return 2 * (end - size), said.range[0], said.likely, said.range[1]
+    return None
+
+
+SECTIONS = {
+    "decision": decision,
+    "expected-lift": expected_lift,
+    "decision-splits": splits,
+    "small-lifts": small_lifts,
+    "visitors-needed": visitors_needed,
+}

@@ -6,7 +6,7 @@ The full form's tables stand in docs/statistics.md.
 import pytest
 
 from bench import calibrate
-from bench.calibrate_amounts import EVEN, OTHER, amounts_unnamed, ever, once
+from bench.calibrate_amounts import EVEN, HEAVY, OTHER, amounts_heavy, amounts_unnamed, ever, once
 from bench.repeated import Cell, Goal
 
 pytestmark = pytest.mark.slow
@@ -60,3 +60,17 @@ def test_what_nobody_named_looks_like_a_proportion(bench):
     for row in rows:
         assert percent(row[2]) > 0.2
         assert percent(row[3]) > 0.35
+
+
+def test_a_few_heavy_visitors_raise_no_false_alarm_and_ordinary_ones_are_not_taken_for_them(bench):
+    bench.looked = 300
+    _, *rows = amounts_heavy(bench)
+    heavy, ordinary = rows[: 3 * len(HEAVY)], rows[3 * len(HEAVY) :]
+    for _, _, once_without, once_with, ever_without, ever_with, withheld in heavy[:6]:
+        assert max(percent(once_without), percent(ever_without)) > 0.03
+        assert percent(withheld) > 0.5
+        assert max(percent(once_with), percent(ever_with)) <= 0.05
+    for row in heavy:
+        assert max(map(percent, (row[3], row[5]))) <= within(0.055, bench.looked)
+    assert len(ordinary) > 5
+    assert all(row[-1].startswith("0 of ") for row in ordinary)

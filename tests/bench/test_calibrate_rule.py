@@ -49,6 +49,29 @@ def test_what_to_expect_of_a_winner_is_nearer_to_the_truth(bench, monkeypatch):
         assert abs(expected - 1) < abs(shown - 1), row
 
 
+@pytest.mark.slow
+def test_a_range_of_visitors_is_rare_without_an_effect_and_seldom_too_low_with_one(bench):
+    bench.looked = 600
+    _, *rows = calibrate_rule.visitors_needed(bench)
+    for _, lift, _, shown, below, inside, above, ratio in rows:
+        if lift == "+0%":
+            assert percent(shown) <= within(0.05, 300)
+        else:
+            assert percent(shown) > 0.4
+            assert percent(inside) > 0.4
+            assert percent(above) < 0.35
+            assert percent(below) < 0.45
+            assert 0.6 < float(ratio) < 1.5
+
+
+@pytest.mark.slow
+def test_small_lifts_are_smaller_than_expected_and_that_is_smaller_than_shown(bench):
+    _, *rows = calibrate_rule.small_lifts(bench)
+    for row in rows:
+        shown, expected, true = map(percent, row[2:])
+        assert 0 < true < expected < shown
+
+
 def ever_found(rng, runs, looks, size, rate):
     """Return in how many experiments with two primary goals and three variants a lift is found.
 

@@ -161,7 +161,12 @@ def analyse(
         if (final := design.final) and goal in final.goals:
             at_end = _arms_at_end(goal, final, design.final_measures, included, relative_error)
             tests = _compare_with_baseline(at_end, baseline)
-            evidence = evidence._replace(final_arms=at_end, final_comparisons=tests)
+            at_final = design.final_measures.get(goal)
+            evidence = evidence._replace(
+                final_arms=at_end,
+                final_comparisons=tests,
+                obstacle=(at_final and at_final.obstacle) or evidence.obstacle,
+            )
         found[goal] = measure, arms, evidence
     verdicts = judge({goal: evidence for goal, (_, _, evidence) in found.items()}, design)
     return {

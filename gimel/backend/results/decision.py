@@ -50,7 +50,7 @@ class Finding(NamedTuple):
 
     @property
     def lift_expected(self) -> float:
-        """The lift to expect from now on: the observed one, shrunken."""
+        """The lift to expect at most from now on: the observed one, shrunken."""
         return expm1(self.log_ratio * shrinkage(self.z_score))
 
 
@@ -138,14 +138,45 @@ def shrinkage(z_score: float) -> float:
     factor is the posterior mean of the signal-to-noise ratio, divided by `z_score`, where the prior
     is the mixture of normal distributions in `_SIGNALS`.
     """
-    density = weighted = 0.0
+    return sum([weight * factor for weight, factor in _posterior(z_score)])
+
+
+def likely_signal(z_score: float, probability: float) -> float:
+    """Return the signal-to-noise ratio that the true one is below with this probability.
+
+    It is a quantile of the posterior whose mean `shrinkage` gives.
+    """
+    parts = _posterior(z_score)
+    low, high = min(0.0, z_score) - 10, max(0.0, z_score) + 10
+    for _ in range(40):
+        middle = (low + high) / 2
+        below = sum(
+            [
+                weight * erfc((z_score * factor - middle) / sqrt(2 * factor)) / 2
+                for weight, factor in parts
+            ]
+        )
+        low, high = (middle, high) if below < probability else (low, middle)
+    return high
+
+
+def _posterior(z_score: float) -> list[tuple[float, float]]:
+    """Return the parts of the posterior of the signal-to-noise ratio: each weight and factor.
+
+    A part is a normal distribution with the mean `z_score` × factor and the variance factor.
+    """
+    parts = []
     for weight, deviation in _SIGNALS:
         variance = deviation**2
-        likelihood = weight * exp(-(z_score**2) / (2 * (variance + 1))) / sqrt(variance + 1)
-        density += likelihood
-        weighted += likelihood * variance / (variance + 1)
+        likelihood = exp(-(z_score**2) / (2 * (variance + 1))) / sqrt(variance + 1)
+        parts.append((weight * likelihood, variance / (variance + 1)))
+    density = sum([weight for weight, _ in parts])
     # So far out that every density is 0, the widest part of the mixture is all that is left.
-    return weighted / density if density else variance / (variance + 1)
+    return (
+        [(weight / density, factor) for weight, factor in parts]
+        if density
+        else [(1.0, parts[-1][1])]
+    )
 
 
 class FinalLook(NamedTuple):

@@ -26,6 +26,11 @@ _FEW_SHARDS = (
     'its counters have {shards} shards. To compare it, set "shards": 64 in config.json, deploy, '
     f"and {_ANEW}."
 )
+_HEAVY = (
+    "A few visitors reach this goal so often that they decide it, so no interval would be right. "
+    f"They may be bots. To compare it, {_ANEW} that counts a visitor once (the kind unique), or "
+    "one amount a visitor (the kind value, with a cap)."
+)
 
 
 def measures_of(counts: "ExperimentCounts") -> dict[str, Measure]:
@@ -38,7 +43,7 @@ def measures_of(counts: "ExperimentCounts") -> dict[str, Measure]:
 
 
 def _measure(counts: "ExperimentCounts", goal: "Goal") -> Measure:
-    spreads = _spreads(counts, goal.name)
+    spreads = _spreads(counts, goal.name, 1.0 if goal.cap is None else ELEMENTS_AT_CAP)
     obstacle = None
     if counts.has_events and not counts.is_salted:
         obstacle = _UNSALTED
@@ -48,6 +53,10 @@ def _measure(counts: "ExperimentCounts", goal: "Goal") -> Measure:
         for each in counts.samples.get(name, {}).values()
     ):
         obstacle = _FEW_SHARDS.format(shards=counts.shards)
+    elif any(each.is_heavy for each in spreads.values()):
+        obstacle = _HEAVY
+        # The other arms may lack such visitors by chance.
+        spreads = {label: each._replace(is_reached=False) for label, each in spreads.items()}
     if goal.cap is None:
         return Measure("total", spreads=spreads, obstacle=obstacle)
     return Measure(
@@ -60,11 +69,11 @@ def _measure(counts: "ExperimentCounts", goal: "Goal") -> Measure:
     )
 
 
-def _spreads(counts: "ExperimentCounts", goal: str) -> dict[str, Spread]:
+def _spreads(counts: "ExperimentCounts", goal: str, at_once: float) -> dict[str, Spread]:
     """Return each variant's spread, empty if there are fewer than `MIN_SAMPLES` samples."""
     visitors, reached = counts.samples.get(PARTICIPATE, {}), counts.samples.get(goal, {})
     return {
-        label: spread_of(reached.get(label, [0.0] * len(shown)), shown)
+        label: spread_of(reached.get(label, [0.0] * len(shown)), shown, at_once)
         for label, shown in visitors.items()
         if len(shown) == len(reached.get(label, shown)) >= MIN_SAMPLES
     }

@@ -1,23 +1,25 @@
-"""How many more visitors a decision takes without a plan, if the lift is as large as it looks."""
+"""How many more visitors a decision probably takes without a plan."""
 
 from dataclasses import replace
 from typing import NamedTuple
 
 from gimel.backend.results.comparison import LOG_RATIO_WEIGHT, Comparison
+from gimel.backend.results.decision import likely_signal
 
 MAX_VISITORS_NEEDED = 10_000_000
 
-# The quartiles of a normal distribution: the range holds half of the lifts that are likely.
-_QUARTILE = 0.6745
-# A difference below this many standard errors may well be none. Nothing is promised about it.
-_PROMISING = 1.96
+# Nothing is promised unless the always-valid p-value is below alpha times this. Then there may well
+# be no difference: docs/statistics.md has the share of experiments without one that see a promise.
+_PROMISING = 2
+# A range whose ends differ by a larger factor says nothing.
+_WIDEST = 10
 
 
 class Remaining(NamedTuple):
-    """More visitors, all variants together: at the observed lift, and at its two quartiles.
+    """More visitors, all variants together: at the median of the lift, and at its quartiles.
 
     `is_too_many`: the observed lift takes more than `MAX_VISITORS_NEEDED`. The numbers are None
-    then, and where there may be no effect at all.
+    then, where there may be no effect at all, and where the range is too wide to be useful.
     """
 
     is_too_many: bool
@@ -30,41 +32,56 @@ def more_visitors(
 ) -> Remaining:
     """Return how many more visitors the always-valid test takes at `alpha`.
 
-    `visitors` have come so far, to all variants together.
+    `visitors` have come so far, to all variants together. Their counts stay as they are. Later
+    visitors follow the true lift, which is probably smaller than the observed one: the numbers are
+    those at the median and the quartiles of its posterior.
     """
     most_growth = 1 + MAX_VISITORS_NEEDED / visitors
     if not _is_significant(test, most_growth, relative_error, alpha):
         return Remaining(is_too_many=True)
-    if abs(test.z_score) < _PROMISING:
+    if test.p_value_always_valid >= _PROMISING * alpha:
         return Remaining(is_too_many=False)
-    likely = _more(test, relative_error, alpha, visitors)
-    # What the log ratio alone takes, because its quartiles are known.
-    lift, shift = abs(test.log_ratio), _QUARTILE * test.standard_error
-    low, high = (replace(test, log_ratio=each, split=None) for each in (lift - shift, lift + shift))
-    alpha *= LOG_RATIO_WEIGHT
-    if not _is_significant(low, most_growth, relative_error, alpha):
+    # The lifts are those of the log ratio, so it is all the evidence that is taken.
+    seen = replace(test, log_ratio=abs(test.log_ratio), split=None)
+    numbers = []
+    for probability in (0.75, 0.5, 0.25):
+        lift = likely_signal(seen.z_score, probability) * seen.standard_error
+        more = _more(seen, lift, relative_error, alpha * LOG_RATIO_WEIGHT, visitors)
+        if more is None:
+            return Remaining(is_too_many=False)
+        numbers.append(more)
+    fewest, likely, most = numbers
+    if most > _WIDEST * fewest:
         return Remaining(is_too_many=False)
-    fewest, most = (_more(each, relative_error, alpha, visitors) for each in (high, low))
-    return Remaining(False, likely, (min(fewest, likely), max(most, likely)))
+    return Remaining(False, likely, (fewest, most))
 
 
-def _is_significant(test: Comparison, growth: float, relative_error: float, alpha: float) -> bool:
-    """Return whether the observed lift is significant with `growth` times as many visitors.
+def _is_significant(
+    test: Comparison, growth: float, relative_error: float, alpha: float, lift: float | None = None
+) -> bool:
+    """Return whether a lift is significant with `growth` times as many visitors.
 
-    The counters' error is taken at its maximum, four full counters.
+    `lift` is the log ratio of the visitors to come: the observed one unless given. The counters'
+    error is taken at its maximum, four full counters.
     """
+    if lift is not None:
+        test = replace(test, log_ratio=(test.log_ratio + (growth - 1) * lift) / growth)
     return test.grown(growth, 4 * relative_error**2).p_value_always_valid < alpha
 
 
-def _more(test: Comparison, relative_error: float, alpha: float, visitors: float) -> int:
-    """Return the visitors that are missing: at most `MAX_VISITORS_NEEDED`, which are enough."""
+def _more(
+    test: Comparison, lift: float, relative_error: float, alpha: float, visitors: float
+) -> int | None:
+    """Return the visitors that are missing, or None if `MAX_VISITORS_NEEDED` are not enough."""
     most_growth = 1 + MAX_VISITORS_NEEDED / visitors
     low, high = 1.0, min(2.0, most_growth)
-    while high < most_growth and not _is_significant(test, high, relative_error, alpha):
+    while not _is_significant(test, high, relative_error, alpha, lift):
+        if high == most_growth:
+            return None
         low, high = high, min(high * 2, most_growth)
     for _ in range(8):
         middle = (low + high) / 2
-        if _is_significant(test, middle, relative_error, alpha):
+        if _is_significant(test, middle, relative_error, alpha, lift):
             high = middle
         else:
             low = middle

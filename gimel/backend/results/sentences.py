@@ -40,7 +40,7 @@ def join_names(names: Sequence[str]) -> str:
 
 def expect_less(lift_expected: float) -> str:
     """Return the sentence that a lift which was just found is exaggerated."""
-    less = f"Expect less: about {describe_lift(lift_expected)}."
+    less = f"Expect less: at most about {describe_lift(lift_expected)}."
     return f"{less} A lift at the moment when it is found is exaggerated."
 
 
@@ -101,7 +101,7 @@ def visitors_remain(visitors: tuple[int, int], days: tuple[int, int] | None) -> 
     low, high = visitors
     number = f"{low:,} to {high:,}" if low != high else f"{high:,}"
     return (
-        f"If the lift is as large as it looks, a decision takes about {number} more visitors"
+        f"If there is a difference, a decision probably takes {number} more visitors"
         f"{_in_days(days)}."
     )
 

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gimel.backend.results.analysis import analyse, compare_all_pairs
-from gimel.backend.results.between import Measure
+from gimel.backend.results.between import Measure, Spread
+from gimel.backend.results.decision import FinalLook
+from gimel.backend.results.design import Design
 from tests.support.inference import ONE_SHARD, SHARDS_64, row
 
 
@@ -86,6 +88,24 @@ class TestEdges:
         )["goals"][0]
         assert found["kind"] == "total"
         assert_undecided(found, "Nobody knows")
+
+    def test_what_kept_the_final_look_from_a_verdict_does_so_later(self):
+        counts = {"a": 1000, "b": 1000}, {"g": {"a": 200, "b": 550}}
+        spreads = {label: Spread(0.01, 64, is_reached=True) for label in "ab"}
+        now = Measure("total", spreads=spreads)
+        unknown = {label: Spread(0.01, 64, is_reached=False) for label in "ab"}
+        then = Measure("total", spreads=unknown, obstacle="A few decide it.")
+        for at_end, state in ((then, "keep_collecting"), (now, "winner")):
+            design = Design(
+                planned_visitors=1800,
+                final=FinalLook("2026-11-29T00:00:00Z", *counts),
+                final_measures={"g": at_end},
+            )
+            (found,) = analyse(
+                *counts, baseline="a", relative_error=0, measures={"g": now}, design=design
+            )["goals"]
+            assert found["verdict"]["state"] == state
+            assert ("A few decide it." in found["verdict"]["reason"]) == (at_end is then)
 
     def test_counting_error_makes_no_total(self):
         found = analyse(

@@ -167,7 +167,7 @@ class TestOddSamples:
 
     def test_without_any_difference_are_not_sure_for_ever(self):
         spread = spread_of([5.0] * 64, [5.0] * 64)
-        assert spread == (1 / 320**2, 64, True)
+        assert spread == (1 / 320**2, 64, True, False)
 
     @given(
         st.lists(st.tuples(*[st.integers(0, 10**7)] * 4), min_size=64, max_size=64),
@@ -189,6 +189,40 @@ class TestOddSamples:
                 assert row[field] is None or row[field][0] <= row[field][1]
             for field in ("p_value", "p_value_always_valid", "chance_to_be_best"):
                 assert row[field] is None or 0 <= row[field] <= 1
+
+
+class TestHeavyVisitors:
+    """A goal that a few visitors decide has no interval."""
+
+    def samples(self, reach=0.2, visitors=10_000, heavy=()):
+        rng = np.random.default_rng(5)
+        shown = rng.multinomial(visitors, [1 / SAMPLES] * SAMPLES)
+        reached = rng.binomial(shown, reach).astype(float)
+        for sample, times in enumerate(heavy):
+            reached[sample] += times
+        return reached, shown.astype(float)
+
+    @pytest.mark.parametrize("heavy", [[1000], [1000, 2000], [1000] * 5, [10**6]])
+    @pytest.mark.parametrize("reach", [0.02, 0.2])
+    def test_a_few_who_do_most_are_seen(self, reach, heavy):
+        spread = spread_of(*self.samples(reach, heavy=heavy))
+        assert (spread.is_heavy, spread.is_reached) == (True, False)
+
+    @pytest.mark.parametrize(
+        "heavy", [[], [100], [1000] * 20, [1000] * 64], ids=["none", "one", "twenty", "in each"]
+    )
+    def test_many_or_moderate_ones_have_a_variance(self, heavy):
+        spread = spread_of(*self.samples(heavy=heavy))
+        assert (spread.is_heavy, spread.is_reached) == (False, True)
+
+    def test_one_amount_at_the_cap_is_not_heavy_and_hundreds_of_one_visitor_are(self):
+        """Amounts of 3 elements each; the cap is 100 elements."""
+        reached, shown = self.samples(0.005)
+        for orders, is_heavy in ((1, False), (3, False), (200, True)):
+            amounts = 3 * reached
+            amounts[0] += 100 * orders
+            assert amounts[0] > 0.1 * amounts.sum()
+            assert spread_of(amounts, shown, 100).is_heavy == is_heavy
 
 
 def test_chances_follow_the_variance_between_the_samples():

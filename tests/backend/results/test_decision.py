@@ -3,6 +3,7 @@
 from itertools import pairwise
 from math import exp, log, sqrt
 
+import numpy as np
 import pytest
 from scipy import integrate, stats
 from statsmodels.stats.multitest import multipletests
@@ -12,6 +13,7 @@ from gimel.backend.results.decision import (
     ANY_TIME_ALPHA,
     FINAL_ALPHA,
     decide,
+    likely_signal,
     normal_quantile,
     shrinkage,
 )
@@ -156,6 +158,16 @@ class TestShrinkage:
         mean = integrate.quad(lambda signal: signal * joint(signal), -60, 60, points=[z])[0]
         total = integrate.quad(joint, -60, 60, points=[z])[0]
         assert shrinkage(z) == pytest.approx(mean / total / z, rel=1e-6)
+
+    @pytest.mark.parametrize("z", [-3.0, 0.0, 1.96, 3.3, 60.0])
+    def test_the_quantiles_are_those_of_the_same_posterior(self, z):
+        signals = np.linspace(-80, 80, 400_001)
+        parts = zip((0.32, 0.31, 0.30, 0.07), (0.61, 1.42, 2.16, 5.64), strict=True)
+        prior = sum(weight * stats.norm.pdf(signals, 0, deviation) for weight, deviation in parts)
+        cumulated = np.cumsum(prior * stats.norm.pdf(z - signals))
+        for probability in (0.25, 0.5, 0.75):
+            found = signals[np.searchsorted(cumulated, probability * cumulated[-1])]
+            assert likely_signal(z, probability) == pytest.approx(found, abs=0.001)
 
     def test_a_result_that_is_just_significant_exaggerates_by_the_published_factor(self):
         # "we would expect it to overestimate the true effect by a factor of 1.7"

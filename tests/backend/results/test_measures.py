@@ -214,6 +214,31 @@ def test_without_samples_there_is_no_verdict(
         assert row["p_value"] in (None, 1)
 
 
+@pytest.mark.parametrize("goal", ["click", "revenue"])
+def test_a_goal_that_a_few_visitors_decide_has_no_verdict(backend: redis.Redis, goal: str) -> None:
+    """One visitor of b, a bot perhaps, clicks 4,000 times, or buys 1,000 times at the cap."""
+    declare(counting="exact")
+    for variant, seed in (("a", 1), ("b", 2)):
+        times, orders = did(seed, amount=2.0)
+        if variant == "b" and goal == "click":
+            times[0] = 4000
+        elif variant == "b":
+            orders[0] = [CAP] * 1000
+        send(events_of(variant, (times, orders)))
+    found = goals_of()
+    other = "revenue" if goal == "click" else "click"
+    assert found[other]["results"][1]["lift_interval"] is not None
+    verdict = found[goal]["verdict"]
+    assert (verdict["state"], verdict["visitors_needed"]) == ("keep_collecting", None)
+    assert verdict["reason"].startswith("A few visitors reach this goal so often that they decide")
+    assert verdict["next_step"] == "Decide by signup."
+    for row in found[goal]["results"]:
+        assert row["rate"] > 0
+        assert row["rate_interval"] is row["lift_interval"] is row["chance_to_be_best"] is None
+        assert row["lift_interval_always_valid"] is row["relative_variance"] is None
+        assert row["p_value"] in (None, 1)
+
+
 def test_an_experiment_without_a_salt_says_so(backend: redis.Redis) -> None:
     backend.sadd("gimel:namespaces", "alephbet")
     backend.sadd("alephbet:experiments", "e")

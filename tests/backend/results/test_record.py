@@ -105,7 +105,7 @@ class TestFinalLook:
         assert (found["state"], found["winner"]) == ("winner", "red")
         assert found["interval"][0] > 0
         assert 0 < found["lift_expected"] < found["lift"]
-        assert f"Expect less: about +{found['lift_expected']:.1%}" in found["reason"]
+        assert f"Expect less: at most about +{found['lift_expected']:.1%}" in found["reason"]
         assert found["next_step"] == "Ship red, and remove the experiment's code."
         # Visitors that come later change the lift, and not the verdict.
         visit(600, 800, blue=60, red=20)

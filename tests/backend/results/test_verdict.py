@@ -1,15 +1,18 @@
 """What an experiment's counts say to do, and when they say nothing yet."""
 
-import random
 import re
 from datetime import UTC, datetime
+from math import exp
 
+import numpy as np
 import pytest
 
 from gimel.backend.results.analysis import analyse
+from gimel.backend.results.comparison import Arm, compare
+from gimel.backend.results.decision import likely_signal
 from gimel.backend.results.design import Design
 from gimel.backend.results.pace import Pace
-from tests.support.inference import ONE_SHARD, SHARDS_64, row, verdict
+from tests.support.inference import ONE_SHARD, row, verdict
 
 
 class TestVerdict:
@@ -17,8 +20,8 @@ class TestVerdict:
         found = verdict({"a": 50_000, "b": 50_000}, {"a": 5000, "b": 5600})
         assert (found["state"], found["winner"]) == ("winner", "b")
         assert found["reason"] == (
-            "b beats a: its lift is between +5.3% and +19.2%. Expect less: about +10.8%. A lift at "
-            "the moment when it is found is exaggerated."
+            "b beats a: its lift is between +5.3% and +19.2%. Expect less: at most about +10.8%. "
+            "A lift at the moment when it is found is exaggerated."
         )
 
     def test_the_best_of_several_winners(self):
@@ -80,27 +83,29 @@ class TestVerdict:
         )
 
     def test_visitors_still_needed_reach_the_boundary(self):
-        trials, successes = {"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1090}
-        found = verdict(trials, successes, relative_error=SHARDS_64)
-        times = 1 + found["visitors_needed"] / 20_000
-        grown = [
-            {v: round(n * times * k) for v, n in counts.items()}
-            for k in (0.93, 1.05)
-            for counts in (trials, successes)
-        ]
-        assert verdict(*grown[:2], relative_error=SHARDS_64)["state"] == "keep_collecting"
-        assert verdict(*grown[2:], relative_error=SHARDS_64)["state"] == "winner"
+        """Those who have come stay, and those to come differ by the median of the likely lifts."""
+        trials, successes = {"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1130}
+        needed = verdict(trials, successes)["visitors_needed"]
+        test = compare(Arm(1130, 10_000), Arm(1000, 10_000))
+        ratio = exp(likely_signal(test.z_score, 0.5) * test.standard_error)
+        assert 1 < ratio < 1.13
+        for part, state in ((0.8, "keep_collecting"), (1.05, "winner")):
+            more = round(needed / 2 * part)
+            later = {"a": 1000 + round(0.1 * more), "b": 1130 + round(0.1 * ratio * more)}
+            assert verdict(dict.fromkeys("ab", 10_000 + more), later)["state"] == state
 
     def test_visitors_needed_allow_for_several_variants(self):
-        two = verdict({"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1090})
-        three = verdict(dict.fromkeys("abc", 10_000), {"a": 1000, "b": 1090, "c": 1000})
-        assert three["visitors_needed"] / 30_000 > 1.05 * two["visitors_needed"] / 20_000
+        two = {"a": 2000, "b": 2000}, {"a": 200, "b": 266}
+        assert verdict(*two)["state"] == "winner"
+        three = verdict(dict.fromkeys("abc", 2000), {"a": 200, "b": 266, "c": 200})
+        assert three["state"] == "keep_collecting"
+        assert three["visitors_needed"] > 0
 
     def test_visitors_needed_that_are_too_many_or_never_enough(self):
         small = {"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1001}
         assert verdict(*small)["visitors_needed"] is None
         assert "over 10 million" in verdict(*small)["reason"]
-        hidden = {"a": 100_000, "b": 100_000}, {"a": 50_000, "b": 50_500}
+        hidden = {"a": 100_000, "b": 100_000}, {"a": 50_000, "b": 50_760}
         assert verdict(*hidden)["visitors_needed"] is not None
         assert verdict(*hidden, relative_error=ONE_SHARD)["visitors_needed"] is None
 
@@ -198,26 +203,43 @@ class TestPromises:
 
     def test_a_range_with_days(self):
         design = Design(pace=Pace(1000, datetime(2026, 11, 29, tzinfo=UTC)))
-        found = verdict({"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1100}, design=design)
+        found = verdict({"a": 10_000, "b": 10_000}, {"a": 1000, "b": 1130}, design=design)
         low, high = found["visitors_needed_range"]
         assert low < found["visitors_needed"] < high
         fewest, most = found["days_needed"]
         assert (
-            f"about {low:,} to {high:,} more visitors ({fewest} to {most} days" in found["reason"]
+            f"takes {low:,} to {high:,} more visitors ({fewest} to {most} days" in found["reason"]
         )
 
     def test_nothing_below_25_conversions(self):
-        assert verdict({"a": 500, "b": 500}, {"a": 24, "b": 41})["visitors_needed"] is None
-        assert verdict({"a": 500, "b": 500}, {"a": 25, "b": 42})["visitors_needed"] is not None
+        assert verdict({"a": 500, "b": 500}, {"a": 24, "b": 51})["visitors_needed"] is None
+        assert verdict({"a": 500, "b": 500}, {"a": 25, "b": 52})["visitors_needed"] is not None
 
-    def test_without_an_effect_it_is_rare(self):
-        rng, promised = random.Random(1), 0
-        for _ in range(400):
-            counts = {label: sum(rng.random() < 0.1 for _ in range(500)) for label in "ab"}
-            found = verdict({"a": 500, "b": 500}, counts)
-            promised += found["visitors_needed"] is not None
-        # A lift that is significant for one look, and no verdict yet
-        assert promised / 400 < 0.08
+    @pytest.mark.parametrize(("reached", "is_shown"), [(1127, False), (1130, True), (1138, False)])
+    def test_a_range_needs_evidence_and_ends_within_a_factor_of_ten(self, reached, is_shown):
+        found = verdict({"a": 10_000, "b": 10_000}, {"a": 1000, "b": reached})
+        evidence = row(1000, 10_000, reached, 10_000)["p_value_always_valid"]
+        # At 1138, the range would be 310 to 4,900.
+        assert (evidence < 0.1) == (reached >= 1130)
+        if is_shown:
+            low, high = found["visitors_needed_range"]
+            assert low < found["visitors_needed"] < high <= 10 * low
+        else:
+            assert found["visitors_needed_range"] is found["visitors_needed"] is None
+            assert "too early to say" in found["reason"]
+
+    def test_without_an_effect_it_is_rare_however_often_one_looks(self):
+        rng, runs, promised = np.random.default_rng(1), 300, 0
+        for _ in range(runs):
+            looks = rng.binomial(200, 0.1, (50, 2)).cumsum(axis=0).tolist()
+            seen = dict.fromkeys("ab", 0)
+            for a, b in looks:
+                seen = {label: count + 200 for label, count in seen.items()}
+                found = verdict(seen, {"a": a, "b": b})
+                if found["visitors_needed"] is not None:
+                    promised += 1
+                    break
+        assert 0 < promised / runs < 0.07
 
     def test_a_plan_needs_no_effect_to_end(self):
         found = verdict({"a": 10_000, "b": 10_000}, {"a": 9, "b": 9}, design=Design(40_000))
