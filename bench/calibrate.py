@@ -162,7 +162,7 @@ def many_looks(bench: Bench) -> list[list[object]]:
 
 
 def coverage(bench: Bench) -> list[list[object]]:
-    """How often the 95 % intervals hold the truth, at five lifts."""
+    """Coverage of the 95 % intervals, at five lifts."""
     lifts = (-0.2, -0.05, 0.0, 0.05, 0.2)
     table: list[list[object]] = [
         [
@@ -196,7 +196,7 @@ def coverage(bench: Bench) -> list[list[object]]:
 
 
 def power(bench: Bench) -> list[list[object]]:
-    """How often a true lift is found, against exact counts."""
+    """Power, compared with that of exact counts."""
     size = bench.sizes[-1]
     table: list[list[object]] = [
         [
@@ -334,7 +334,7 @@ def quick() -> Bench:
 
 
 def all_sections() -> dict[str, Callable[[Bench], list[list[object]]]]:
-    """What computes each table, by the name in the page's markers."""
+    """The function for each table, by the table's name in the page's markers."""
     from bench import calibrate_rule, sequential  # they import this module
 
     return SECTIONS | sequential.SECTIONS | calibrate_rule.SECTIONS

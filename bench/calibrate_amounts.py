@@ -163,13 +163,13 @@ def share(hits: int, runs: int) -> str:
 
 
 def once(bench: Bench, cell: Cell, runs: int) -> str:
-    """How often the last look's p-value is below 0.05."""
+    """Share of runs whose p-value is below 0.05 at the last look."""
     hits = sum(int((each.p_value[:, -1] < 0.05).sum()) for each in comparisons(bench, cell, runs))
     return share(hits, runs)
 
 
 def ever(bench: Bench, cell: Cell, runs: int) -> str:
-    """How often the always-valid p-value is below 0.05 at any look."""
+    """Share of runs whose always-valid p-value is below 0.05 at any look."""
     found = comparisons(bench, cell, runs)
     hits = sum(int((each.p_value_always_valid < 0.05).any(axis=1).sum()) for each in found)
     return share(hits, runs)
@@ -250,7 +250,7 @@ def amounts_many_looks_other(bench: Bench) -> list[list[object]]:
 
 
 def amounts_power(bench: Bench) -> list[list[object]]:
-    """How often a lift is found that a test which knows each visitor finds in about 80 %."""
+    """Power, where a test that knows each visitor has a power of about 80 %."""
     table: list[list[object]] = [
         [
             *("visitors a variant", "who reaches it", "lift", "each visitor known"),

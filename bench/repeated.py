@@ -28,7 +28,7 @@ _SUMMED_BY_ONE = 500
 
 
 class Goal(NamedTuple):
-    """What visitors do: the share who reach the goal, and how often on average, or the amounts."""
+    """A goal: the share of visitors who reach it, and how often on average, or the amounts."""
 
     reach: float
     times: float = 1.0
@@ -75,7 +75,7 @@ def _sums(rng: np.random.Generator, kind: Amount, numbers: NDArray[np.int64]) ->
 
 
 def _done(bench: Bench, cell: Cell, visitors: NDArray[np.int64], lift: float) -> Floats:
-    """What is counted of each sample's visitors: conversions, or elements of amounts."""
+    """The counts of each sample of visitors: conversions, or elements of amounts."""
     goal, rng = cell.goal, bench.rng
     if goal.amount == "times":
         reached = rng.binomial(visitors, min(1.0, goal.reach * (1 + lift)))
@@ -102,7 +102,7 @@ def _counted(bench: Bench, counts: Floats, each: float, is_exact: bool) -> Float
 def arm_of_visitors(
     bench: Bench, cell: Cell, size: int, lift: float, runs: int
 ) -> tuple[Floats, Floats]:
-    """What was done, and by how many visitors, as counted: [runs, looks, samples] each."""
+    """Counted conversions and counted visitors: [runs, looks, samples] each."""
     samples, goal = max(64, cell.shards), cell.goal
     shape = runs, cell.looks, samples
     visitors = bench.rng.poisson(size / cell.looks / samples, shape)

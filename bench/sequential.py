@@ -75,7 +75,7 @@ def _alarms(
     shards: int,
     runs: int,
 ) -> int:
-    """How many of the runs raise an alarm at any look."""
+    """Number of runs that raise an alarm at any look."""
     steps = np.diff(totals, prepend=0)
     visitors = bench.rng.multinomial(steps, truth, (runs, len(totals))).cumsum(axis=1)
     counted = np.empty(visitors.shape)
@@ -95,7 +95,7 @@ def _alarms(
 
 
 def _may_alarm(counted: Floats, intended: Sequence[float], error: float) -> NDArray[np.bool_]:
-    """Whether the largest likelihood ratio is enough: no mixture of them is larger."""
+    """Whether the largest likelihood ratio reaches the boundary. No mixture of ratios is larger."""
     total = counted.sum(axis=-1)
     expected = total[..., None] * np.array(intended)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -12,7 +12,7 @@ from gimel.backend.wire import Event
 
 
 class Method(Protocol):
-    """How a counter counts: `HyperLogLogs`, `IntegerSets` or `Amounts`."""
+    """The counting method of a counter: `HyperLogLogs`, `IntegerSets` or `Amounts`."""
 
     def additions(self, target: str, event: Event, /) -> list[Addition]:
         """Return the commands that count an event. `target`: the counter's key or prefix."""

@@ -44,7 +44,7 @@ class Found(NamedTuple):
 
     @property
     def began(self) -> str:
-        """What tells the experiment from others that had its name before."""
+        """A text that differs between this experiment and earlier ones of the same name."""
         salt, created_at = (self.settings.get(each, "") for each in ("salt", "created_at"))
         return beginning(salt.encode(), created_at.encode())
 
@@ -180,7 +180,7 @@ def count(
 
 
 class _Counted(NamedTuple):
-    """What the replies say, by goal and variant: see `ExperimentCounts`."""
+    """The counts in the replies, by goal and variant: see `ExperimentCounts`."""
 
     totals: dict[str, dict[str, int]]
     samples: dict[str, dict[str, tuple[float, ...]]]

@@ -63,7 +63,7 @@ _NUMBERS, _VARIANTS, _NAMES = 64, 16, 1100
 
 
 class Round(NamedTuple):
-    """What a round did: snapshots written, and whether it went through all experiments."""
+    """The result of a round: snapshots written, and whether it reached every experiment."""
 
     written: int
     is_complete: bool

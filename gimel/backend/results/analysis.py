@@ -16,6 +16,7 @@ from gimel.backend.results.comparison import (
     Comparison,
     GoalKind,
     Interval,
+    five_digits,
     holm,
 )
 from gimel.backend.results.decision import FinalLook
@@ -158,15 +159,7 @@ def analyse(
             design.aims.get(goal, Aim()),
             obstacle_of(measure, comparisons),
         )
-        if (final := design.final) and goal in final.goals:
-            at_end = _arms_at_end(goal, final, design.final_measures, included, relative_error)
-            tests = _compare_with_baseline(at_end, baseline)
-            at_final = design.final_measures.get(goal)
-            evidence = evidence._replace(
-                final_arms=at_end,
-                final_comparisons=tests,
-                obstacle=(at_final and at_final.obstacle) or evidence.obstacle,
-            )
+        evidence = _with_final_look(evidence, goal, design, relative_error)
         found[goal] = measure, arms, evidence
     verdicts = judge({goal: evidence for goal, (_, _, evidence) in found.items()}, design)
     return {
@@ -193,18 +186,23 @@ def _sample_ratio(
     return found
 
 
-def _arms_at_end(
-    goal: str,
-    final: FinalLook,
-    measures: Mapping[str, Measure],
-    included: Collection[str],
-    relative_error: float,
-) -> dict[str, Arm]:
-    """Return a goal's arms as they were at the final look."""
-    trials = {label: count for label, count in final.trials.items() if label in included}
+def _with_final_look(
+    evidence: Evidence, goal: str, design: Design, relative_error: float
+) -> Evidence:
+    """Return the evidence with the counts of the goal at the final look, if that has been."""
+    final = design.final
+    if final is None or goal not in final.goals:
+        return evidence
+    trials = {label: count for label, count in final.trials.items() if label in evidence.arms}
     successes = final.goals[goal]
-    measure = measure_of(goal, trials, successes, relative_error, measures)
-    return arms_of(trials, successes, relative_error, measure)
+    measure = measure_of(goal, trials, successes, relative_error, design.final_measures)
+    arms = arms_of(trials, successes, relative_error, measure)
+    frozen = design.final_measures.get(goal)
+    return evidence._replace(
+        final_arms=arms,
+        final_comparisons=_compare_with_baseline(arms, evidence.baseline),
+        obstacle=(frozen and frozen.obstacle) or evidence.obstacle,
+    )
 
 
 def _goal_result(
@@ -374,8 +372,7 @@ def _holm_by_key(p_values: Mapping[_Key, float]) -> dict[_Key, float]:
 
 
 def _round(value: float | None) -> float | None:
-    """Round to five significant digits. The counts do not support more."""
-    return None if value is None else float(f"{value:.5g}")
+    return None if value is None else five_digits(value)
 
 
 def _extend_to_lift(interval: Interval | None, lift: float | None) -> Interval | None:
@@ -391,4 +388,4 @@ def _extend_to_lift(interval: Interval | None, lift: float | None) -> Interval |
 
 
 def _round_interval(interval: Interval | None) -> Interval | None:
-    return None if interval is None else (float(f"{interval[0]:.5g}"), float(f"{interval[1]:.5g}"))
+    return None if interval is None else (five_digits(interval[0]), five_digits(interval[1]))

@@ -1,4 +1,4 @@
-"""What events that are not counted yet mean for verdicts, and the sentence that says so."""
+"""Verdicts that events which wait to be counted may change, and the sentence about it."""
 
 import json
 from collections.abc import Iterator, Mapping

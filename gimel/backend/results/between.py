@@ -51,7 +51,7 @@ _EXPANSION = (
 
 
 class Spread(NamedTuple):
-    """What the samples of one arm say about its rate.
+    """The uncertainty of one arm's rate, taken between its samples.
 
     `relative_variance` is the variance of the log of the rate, `samples` their number.
     `is_reached`: enough visitors reached the goal for an interval. `is_heavy`: a few visitors reach

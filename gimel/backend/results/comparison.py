@@ -320,6 +320,11 @@ def compare(arm: Arm, base: Arm) -> Comparison:
     )
 
 
+def five_digits(value: float) -> float:
+    """Round to five significant digits. The counts do not support more."""
+    return float(f"{value:.5g}")
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Return the p-values after Holm's step-down correction (1979), in the order given.
 

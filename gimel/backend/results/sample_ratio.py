@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from math import exp, log, log1p
 from typing import TypedDict
 
-from gimel.backend.results.comparison import counter_variance
+from gimel.backend.results.comparison import counter_variance, five_digits
 from gimel.backend.results.e_values import discount, log_mixture
 
 # Sample ratio mismatch (SRM): an alarm is raised below this p-value.
@@ -64,7 +64,7 @@ def sample_ratio(
         p_value = min(1.0, exp(-_log_e_value(counts, list(shares.values()), relative_error)))
     is_alarm = p_value is not None and p_value < SRM_ALPHA
     return {
-        "p_value": None if p_value is None else float(f"{p_value:.5g}"),
+        "p_value": None if p_value is None else five_digits(p_value),
         "alarm": is_alarm,
         "reason": ALARM if is_alarm else None,
         "weights": {label: round(share, 6) for label, share in shares.items()},

@@ -13,6 +13,7 @@ from gimel.backend.results.comparison import (
     Arm,
     Comparison,
     Interval,
+    five_digits,
 )
 from gimel.backend.results.decision import (
     FINAL_ALPHA,
@@ -366,16 +367,12 @@ def _verdict(
         "visitors_needed_range": None,
         "days_needed": None,
         "variant": variant,
-        "interval": interval and (_round(interval[0]), _round(interval[1])),
-        "lift": None if lift is None else _round(lift),
-        "lift_expected": None if lift_expected is None else _round(lift_expected),
+        "interval": interval and (five_digits(interval[0]), five_digits(interval[1])),
+        "lift": None if lift is None else five_digits(lift),
+        "lift_expected": None if lift_expected is None else five_digits(lift_expected),
         "look": look,
         "next_step": next_step,
     }
-
-
-def _round(value: float) -> float:
-    return float(f"{value:.5g}")
 
 
 def _hull(intervals: Sequence[Interval]) -> Interval:
