@@ -102,8 +102,8 @@ def answer_history(event: ProxyEvent, namespace: str, name: str, goal: str | Non
         raise HTTPError(404, "there is no such goal in this experiment", "goal")
     (described,) = describe([found], namespace, ask_backlog())
     points = describe_past(found, past, goal, datetime.now(UTC))
-    verdicts = {each["goal"]: each["verdict"]["recorded"] for each in described["goals"]}
-    fields = ("experiment", "baseline", "plan")
-    answer = {field: described[field] for field in fields}
-    answer |= {"goal": goal, "recorded": verdicts.get(goal), "snapshots": points}
+    result = next((each for each in described["goals"] if each["goal"] == goal), None)
+    answer = {field: described[field] for field in ("experiment", "baseline", "plan")}
+    answer |= {field: result and result[field] for field in ("goal", "kind", "better")}
+    answer |= {"recorded": result and result["verdict"]["recorded"], "snapshots": points}
     return wire.fitted(event, respond(answer))
