@@ -1,40 +1,53 @@
+// @ts-check
 // Requests to the backend. The key stays in this tab's session storage and is sent only in a
 // header.
 
-const KEY = "gimel key";
+export const KEY = "gimel key";
 const TIMEOUT_MS = 20000;
 
 /** Move the key from the address bar, where `gimel dashboard` puts it, to the session storage. */
-function takeKey() {
+export function takeKey() {
   const fragment = new URLSearchParams(location.hash.slice(1));
   if (!fragment.has("key")) return;
-  sessionStorage.setItem(KEY, fragment.get("key"));
+  sessionStorage.setItem(KEY, fragment.get("key") ?? "");
   fragment.delete("key");
   history.replaceState(null, "", `#${fragment}`);
 }
 
 /** An error that the backend answered, or no answer (status 0). */
-class BackendError extends Error {
+export class BackendError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   * @param {string} [field]
+   */
   constructor(status, message, field) {
     super(message);
-    Object.assign(this, { status, field });
+    this.status = status;
+    this.field = field;
   }
   get needsKey() {
     return this.status === 403 && this.field === "x-api-key";
   }
 }
 
-/** Send a request and return the text of the answer. Throws BackendError, or AbortError on `signal`. */
-async function ask(method, path, fields, { body, signal } = {}) {
+/**
+ * Send a request and return the text of the answer. Throws BackendError, or AbortError on `signal`.
+ * @param {string} method
+ * @param {string} path
+ * @param {Record<string, any>} fields
+ * @param {{ body?: unknown, signal?: AbortSignal }} [given]
+ */
+export async function ask(method, path, fields, { body, signal } = {}) {
   const key = sessionStorage.getItem(KEY);
   // A header cannot carry other characters, and no key has any.
   if (/[^\x20-\x7e]/.test(key ?? "")) throw new BackendError(403, "This is not a key.", "x-api-key");
-  const headers = { ...(key && { "x-api-key": key }), ...(body && { "content-type": "application/json" }) };
+  const headers = { ...(key && { "x-api-key": key }), ...(body !== undefined && { "content-type": "application/json" }) };
   const stop = AbortSignal.any([AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])]);
   let answer, text;
   try {
     const address = `${path}?${new URLSearchParams(fields)}`;
-    answer = await fetch(address, { method, headers, body: body && JSON.stringify(body), signal: stop });
+    answer = await fetch(address, { method, headers, body: JSON.stringify(body), signal: stop });
     text = await answer.text();
   } catch (error) {
     if (signal?.aborted) throw error;
@@ -44,6 +57,10 @@ async function ask(method, path, fields, { body, signal } = {}) {
   throw errorFrom(answer.status, text);
 }
 
+/**
+ * @param {number} status
+ * @param {string} text
+ */
 function errorFrom(status, text) {
   try {
     const { error, field } = JSON.parse(text);
