@@ -30,18 +30,23 @@ def page(events_url: str = "e") -> Response:
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
+    body = (
+        html.replace("/*events_url*/", escape(events_url))
+        .replace("/*style.css*/", style)
+        .replace("/*script*/", script)
+    )
     return {
         "statusCode": 200,
         "headers": {
+            # A weak one, because the page travels with and without compression.
+            "etag": f'W/"{hashlib.sha256(body.encode()).hexdigest()[:32]}"',
             "content-type": "text/html; charset=utf-8",
             "cache-control": "no-cache",
             "content-security-policy": policy,
             "referrer-policy": "no-referrer",
             "x-content-type-options": "nosniff",
         },
-        "body": html.replace("/*events_url*/", escape(events_url))
-        .replace("/*style.css*/", style)
-        .replace("/*script*/", script),
+        "body": body,
     }
 
 

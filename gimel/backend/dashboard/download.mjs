@@ -36,7 +36,8 @@ function csvOf(experiment) {
       lines.push([...names, ...figures]);
     }
   }
-  return lines.map((line) => `${line.join(",")}\r\n`).join("");
+  // Without a byte order mark, Excel takes the text for one of its own code pages.
+  return `\ufeff${lines.map((line) => `${line.join(",")}\r\n`).join("")}`;
 }
 
 /**
