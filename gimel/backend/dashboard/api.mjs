@@ -1,5 +1,5 @@
 // @ts-check
-// Requests to the backend. The key stays in this tab's session storage and is sent only in a
+// Requests to the backend. The key stays in the session storage of open tabs and is sent only in a
 // header.
 
 export const KEY = "gimel key";
@@ -11,7 +11,32 @@ export function takeKey() {
   if (!fragment.has("key")) return;
   sessionStorage.setItem(KEY, fragment.get("key") ?? "");
   fragment.delete("key");
-  history.replaceState(null, "", `#${fragment}`);
+  history.replaceState(history.state, "", `#${fragment}`);
+}
+
+/**
+ * Share the key with other tabs of this page: ask them for it, tell them, and forget it with them.
+ * Nothing is stored, so the key is gone when the last tab is closed.
+ * @param {() => boolean} isRight whether the backend took the key of this tab
+ * @param {() => void} changed
+ * @returns {() => void} what forgets the key in all tabs
+ */
+export function shareKey(isRight, changed) {
+  const tabs = new BroadcastChannel(`gimel ${location.pathname}`);
+  tabs.addEventListener("message", ({ data }) => {
+    const key = sessionStorage.getItem(KEY);
+    if (data.isWanted && key && isRight()) return tabs.postMessage({ key });
+    if (data.key && !key) sessionStorage.setItem(KEY, data.key);
+    else if (data.isForgotten && key) sessionStorage.removeItem(KEY);
+    else return;
+    changed();
+  });
+  if (!sessionStorage.getItem(KEY)) tabs.postMessage({ isWanted: true });
+  return () => {
+    sessionStorage.removeItem(KEY);
+    tabs.postMessage({ isForgotten: true });
+    changed();
+  };
 }
 
 /** An error that the backend answered, or no answer (status 0). */

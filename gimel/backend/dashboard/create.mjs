@@ -18,7 +18,7 @@ export function openCreate(declare) {
     entry("Name", h("input", { name: "experiment", ...UNASSISTED })),
     rowList("variants", "The first is the baseline, which the others are compared with.", 2, 2),
     rowList("goals", "The primary goal decides. A guardrail must not get worse.", 0, 1),
-    entry("Hypothesis (optional)", h("textarea", { name: "hypothesis", rows: 2 })),
+    entry("Hypothesis (optional)", h("textarea", { name: "hypothesis", rows: 2, dir: "auto" })),
     entry("Planned visitors (optional)", numberField({ name: "planned_visitors", step: 1 }),
       h("small", {}, h("code", {}, "gimel sample-size"), " computes how many are needed")));
   // The backend says that a blank name is empty.
@@ -27,7 +27,7 @@ export function openCreate(declare) {
   form.elements.experiment.focus();
 }
 
-const UNASSISTED = { autocomplete: "off", spellcheck: "false", autocapitalize: "off" };
+const UNASSISTED = { autocomplete: "off", spellcheck: "false", autocapitalize: "off", dir: "auto" };
 
 /**
  * Create a labelled field that has room for an error, and for a hint.

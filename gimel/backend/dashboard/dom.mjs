@@ -50,7 +50,7 @@ export const span = (kind, ...children) => h("span", { class: kind }, ...childre
  * @param {string | null} current
  */
 export const options = (all, current) =>
-  all.map((name) => h("option", { value: name, selected: name === current }, name));
+  all.map((name) => h("option", { value: name, dir: "auto", selected: name === current }, name));
 
 /** @param {string} text */
 export const capitalized = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;

@@ -3,10 +3,14 @@
 
 /** @import { Goal, Interval } from "./types.d.ts" */
 
-const wholeNumber = new Intl.NumberFormat();
-export const dateOnly = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
-export const longDate = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
-export const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+// Arabic digits and Hebrew dates run from right to left. Amid English words, their signs and ranges
+// would change places, so readers of such scripts get English figures.
+const RIGHT_TO_LEFT = /^(ar|ckb|dv|fa|he|iw|ks|ps|sd|ug|ur|yi)\b/;
+const LOCALE = RIGHT_TO_LEFT.test(new Intl.NumberFormat().resolvedOptions().locale) ? "en" : undefined;
+const wholeNumber = new Intl.NumberFormat(LOCALE);
+export const dateOnly = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium" });
+export const longDate = new Intl.DateTimeFormat(LOCALE, { dateStyle: "long" });
+export const clock = new Intl.DateTimeFormat(LOCALE, { timeStyle: "short" });
 const ago = new Intl.RelativeTimeFormat("en");
 export const DASH = "–";
 /** @type {[Intl.RelativeTimeFormatUnit & string, number][]} */
@@ -45,7 +49,7 @@ export function number(digits, options) {
   const name = `${digits} ${JSON.stringify(options)}`;
   if (!numberFormats.has(name)) {
     const fixed = { minimumFractionDigits: digits, maximumFractionDigits: digits };
-    numberFormats.set(name, new Intl.NumberFormat(undefined, { ...fixed, ...options }));
+    numberFormats.set(name, new Intl.NumberFormat(LOCALE, { ...fixed, ...options }));
   }
   return numberFormats.get(name);
 }

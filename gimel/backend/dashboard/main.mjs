@@ -1,7 +1,7 @@
 // @ts-check
 // The controls of the page, and its start.
 
-import { ask, BackendError, KEY, takeKey } from "./api.mjs";
+import { ask, BackendError, KEY, shareKey, takeKey } from "./api.mjs";
 import { eventsUrl, openCreate, showSnippet } from "./create.mjs";
 import { dialog } from "./dialog.mjs";
 import { byId, find } from "./dom.mjs";
@@ -9,24 +9,35 @@ import { downloadFile } from "./download.mjs";
 import { draw, refresh, schedule, storeAnswer } from "./refresh.mjs";
 import { confirmDelete, confirmStop, openSettings } from "./settings.mjs";
 import {
-  app, currentExperiment, DEFAULTS, link, PAGES_AT_ONCE, queryOf, readView, viewKey,
+  app, currentExperiment, DEFAULTS, isOn, link, PAGES_AT_ONCE, queryOf, readView, viewKey,
 } from "./view.mjs";
 /** @import { Definition, Field } from "./types.d.ts" */
+
+// Scroll positions by the number that each entry of the history carries
+const tops = new Map();
+let entry = 0;
 
 function showView() {
   takeKey();
   const before = app.view;
   app.view = readView();
   const isOtherView = before && viewKey(before) !== viewKey(app.view);
+  tops.set(entry, scrollY);
+  entry = history.state?.entry ?? Math.random();
+  const top = tops.get(entry) ?? history.state?.top ?? 0;
+  history.replaceState({ entry }, "");
   if (before?.namespace !== app.view.namespace) app.pages = PAGES_AT_ONCE;
   if (isOtherView) dialog().close();
-  if (!before || isOtherView) refresh();
-  draw();
-  if (isOtherView) {
-    scrollTo(0, 0);
-    document.querySelector("h1")?.focus({ preventScroll: true });
+  if (!before || isOtherView) {
+    app.top = top;
+    refresh();
   }
+  if (isOtherView) scrollTo(0, 0);
+  draw();
+  if (isOtherView) focusTitle();
 }
+
+const focusTitle = () => find(document, "h1")?.focus({ preventScroll: true });
 
 let toastTimer = 0;
 
@@ -132,12 +143,7 @@ const ACTIONS = {
   close: () => dialog().close(),
   copy: copySnippet,
   create: openNewExperiment,
-  lock: () => {
-    sessionStorage.removeItem(KEY);
-    app.answers.clear();
-    refresh();
-    draw();
-  },
+  lock: () => forgetKey(),
   more: () => {
     app.pages += PAGES_AT_ONCE;
     refresh();
@@ -160,7 +166,7 @@ const ACTIONS = {
  * @param {string} address
  */
 function replaceView(address) {
-  history.replaceState(null, "", address);
+  history.replaceState(history.state, "", address);
   showView();
 }
 
@@ -172,6 +178,11 @@ const FIELD_HANDLERS = {
     field.value = currentExperiment().baseline;
   },
   find: (field) => replaceView(link({ find: field.value })),
+  option: (field) => {
+    localStorage.setItem(`gimel ${field.name}`, field.checked ? "on" : "off");
+    refresh();
+    draw();
+  },
 };
 
 const THEME = "gimel theme";
@@ -192,7 +203,10 @@ function listen() {
   addEventListener("hashchange", showView);
   // Clear the dialog when it closes, unless it was opened again with another form.
   dialog().addEventListener("close", () => dialog().open || dialog().replaceChildren());
-  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(app.timer) : refresh()));
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(app.timer);
+    if (!document.hidden && isOn("refresh")) refresh();
+  });
   document.addEventListener("click", (event) => {
     const target = elementOf(event).closest("[data-action], a[data-replace]");
     if (!target) return;
@@ -208,14 +222,14 @@ function listen() {
     if (elementOf(event).id !== "unlock") return;
     event.preventDefault();
     sessionStorage.setItem(KEY, byId("key").value.trim());
-    refresh();
+    refresh().then(() => app.locked || focusTitle());
   });
   // Escape hides a tooltip until the pointer or the focus comes back.
   const tips = document.documentElement.dataset;
   for (const kind of ["pointerout", "focusout"]) document.addEventListener(kind, () => delete tips.tips);
   document.addEventListener("keydown", (event) => {
     if (event.key === "Escape") tips.tips = "off";
-    if (event.key !== "/" || elementOf(event).closest("input, select, textarea, dialog") || !byId("find")) return;
+    if (event.key !== "/" || !isOn("shortcut") || elementOf(event).closest("input, select, textarea, dialog") || !byId("find")) return;
     event.preventDefault();
     byId("find").focus();
   });
@@ -225,5 +239,16 @@ function listen() {
 const theme = localStorage.getItem(THEME) ?? "system";
 document.documentElement.dataset.theme = theme;
 find(document, `#theme [value="${CSS.escape(theme)}"]`)?.click();
+for (const field of document.querySelectorAll("[data-change=option]")) {
+  /** @type {any} */ (field).checked = isOn(/** @type {any} */ (field).name);
+}
+// The browser would scroll before the data are drawn.
+history.scrollRestoration = "manual";
+addEventListener("pagehide", () => history.replaceState({ entry, top: scrollY }, ""));
 listen();
 showView();
+const forgetKey = shareKey(() => app.answers.size > 0, () => {
+  if (!sessionStorage.getItem(KEY)) app.answers.clear();
+  refresh();
+  draw();
+});

@@ -11,7 +11,7 @@ import { count, DASH, lift, plural } from "./format.mjs";
 import { backlogNote, shortName, startedAgo, stateOf, verdictChip } from "./parts.mjs";
 import { intervalHead, plot, scaleOf } from "./plot.mjs";
 import { snippet } from "./snippet.mjs";
-import { app, link, PAGE_SIZE } from "./view.mjs";
+import { app, isOn, link, PAGE_SIZE } from "./view.mjs";
 /** @import { Child, Experiment, Goal, Meta, Scale, VerdictState, View } from "./types.d.ts" */
 
 /**
@@ -65,9 +65,9 @@ function toolbar(experiments, view) {
     h("label", { class: "search" }, icon("search"), span("unseen", "Search experiments"),
       h("input", {
         type: "search", id: "find", value: view.find, placeholder: "Search", "data-input": "find",
-        autocomplete: "off", spellcheck: "false", "aria-keyshortcuts": "/",
+        autocomplete: "off", spellcheck: "false", dir: "auto", "aria-keyshortcuts": isOn("shortcut") && "/",
       }),
-      h("kbd", { "aria-hidden": "true" }, "/")),
+      isOn("shortcut") && h("kbd", { "aria-hidden": "true" }, "/")),
     h("nav", { class: "tabs", "aria-label": "State" }, tabs));
 }
 

@@ -2,12 +2,13 @@
 // The control flow: request the data of the view, draw them, and repeat.
 
 import { ask, BackendError, KEY } from "./api.mjs";
+import { dialog } from "./dialog.mjs";
 import { byId, h, patch, span } from "./dom.mjs";
 import { experimentView } from "./experiment.mjs";
 import { age, clock } from "./format.mjs";
 import { overview } from "./overview.mjs";
 import { loadingView, notFoundView } from "./parts.mjs";
-import { answerFor, app, DEFAULTS, isExperimentView, link, PAGE_SIZE, queryOf, viewKey } from "./view.mjs";
+import { answerFor, app, DEFAULTS, isExperimentView, isOn, link, PAGE_SIZE, queryOf, viewKey } from "./view.mjs";
 /** @import { Answer, View } from "./types.d.ts" */
 
 const REFRESH_MS = 15000;
@@ -18,7 +19,7 @@ export async function refresh() {
   app.request?.abort();
   const request = new AbortController();
   app.request = request;
-  const view = app.view;
+  const { view, locked } = app;
   try {
     await (isExperimentView(view) ? loadExperiment : loadOverview)(view, request.signal);
   } catch (error) {
@@ -28,6 +29,7 @@ export async function refresh() {
   }
   if (app.request !== request) return;
   draw();
+  if (app.locked && !locked) byId("key").focus();
   schedule();
 }
 
@@ -80,12 +82,15 @@ function storeError(view, error) {
   app.trouble = isMissing || error.needsKey ? null : error.message;
   if (isMissing) app.missing.add(viewKey(view));
   if (isMissing) app.answers.delete(viewKey(view));
-  if (error.needsKey) app.answers.clear();
+  if (!error.needsKey) return;
+  // Nobody without a key shall see figures.
+  app.answers.clear();
+  dialog().close();
 }
 
 export function schedule() {
   clearTimeout(app.timer);
-  if (!document.hidden && !app.locked) app.timer = setTimeout(refresh, app.trouble ? RETRY_MS : REFRESH_MS);
+  if (!document.hidden && !app.locked && isOn("refresh")) app.timer = setTimeout(refresh, app.trouble ? RETRY_MS : REFRESH_MS);
 }
 
 export function draw() {
@@ -96,6 +101,9 @@ export function draw() {
   patch(byId("view"), h("main", { id: "view", tabindex: -1, "aria-busy": busy }, content(answer)));
   document.title = `${app.view.experiment || "Experiments"} · Gimel`;
   drawFreshness(answer);
+  if (!answer || !app.top) return;
+  scrollTo(0, app.top);
+  app.top = 0;
 }
 
 /** @param {Answer | undefined} answer */
@@ -113,11 +121,13 @@ function content(answer) {
 function drawFreshness(answer) {
   const time = answer && clock.format(answer.at);
   const off = app.locked ? "Locked" : app.trouble ? "Not updated" : null;
-  const text = off ?? (answer ? span("", span("long", "Updated "), time) : "Loading");
-  patch(byId("live"), h("p", { class: `live ${off ? "off" : ""}`, id: "live" },
+  const isPaused = !off && answer && !isOn("refresh");
+  const text = off ?? (answer ? span("", isPaused ? "Paused " : span("long", "Updated "), time) : "Loading");
+  patch(byId("live"), h("p", { class: `live ${off || isPaused ? "off" : ""}`, id: "live" },
     h("span", { class: "dot", "aria-hidden": "true" }), text));
   const old = answer ? ` These figures are from ${time}, ${age(answer.at)}.` : "";
-  const trouble = app.trouble ? `${app.trouble}${old} Trying again every few seconds.` : "";
+  const next = isOn("refresh") ? " Trying again every few seconds." : "";
+  const trouble = app.trouble ? `${app.trouble}${old}${next}` : "";
   if (byId("trouble").textContent !== trouble) byId("trouble").textContent = trouble;
 }
 
@@ -125,7 +135,7 @@ function unlockForm() {
   return h("form", { class: "card unlock", id: "unlock", novalidate: true },
     h("h1", { tabindex: -1 }, "Enter the key of this backend"),
     h("p", { class: "soft" }, h("code", {}, "gimel dashboard"),
-      " opens this page with the key. The key stays in this tab until you close it."),
+      " opens this page with the key. Other tabs of this page use it too, until you close the last one."),
     h("label", { class: "field" }, h("span", {}, "Key"),
       h("input", {
         type: "password", id: "key", autocomplete: "off", spellcheck: "false",

@@ -56,7 +56,7 @@ const TEXTS = { hypothesis: "Hypothesis", owner: "Owner", link: "Link" };
 /** @param {any} texts */
 const textFields = (texts) => Object.entries(TEXTS).map(([name, label]) =>
   h("label", { class: "field" }, h("span", {}, label),
-    name === "hypothesis" ? h("textarea", { name, rows: 2 }, texts[name]) : h("input", { name, value: texts[name] })));
+    name === "hypothesis" ? h("textarea", { name, rows: 2, dir: "auto" }, texts[name]) : h("input", { name, value: texts[name], dir: "auto" })));
 
 /**
  * @param {Experiment} experiment
@@ -157,7 +157,7 @@ export function confirmDelete({ experiment: name }, deleteIt) {
     h("p", {}, "This deletes its counts and settings for everyone, and cannot be undone. Late events from "
       + "old pages are not counted. To use the name again, run ", h("code", {}, "gimel delete --forget"), "."),
     h("label", { class: "field" }, h("span", {}, "To confirm, type ", h("strong", {}, bdi(word))),
-      h("input", { name: "confirm", autocomplete: "off", spellcheck: "false", autocapitalize: "off" })),
+      h("input", { name: "confirm", autocomplete: "off", spellcheck: "false", autocapitalize: "off", dir: "auto" })),
   ];
   const form = openForm(["Delete ", bdi(name), "?"], content, "Delete", deleteIt, { danger: true, disabled: true });
   const field = form.elements.confirm;

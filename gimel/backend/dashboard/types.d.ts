@@ -147,6 +147,7 @@ export interface App {
   trouble: string | null;
   locked: "missing" | "wrong" | null;
   timer: number;
+  top: number;
   request: AbortController | null;
 }
 

@@ -21,6 +21,7 @@ export const app = {
   trouble: null, // the last error of the backend
   locked: null, // why the page asks for the key: missing or wrong
   timer: 0,
+  top: 0, // where to scroll to once the data are here
   request: null,
 };
 
@@ -43,6 +44,12 @@ export function link(changes) {
   const isNeeded = ([name, value]) => name === "namespace" || value !== DEFAULTS[name];
   return `#${new URLSearchParams(Object.entries({ ...app.view, ...changes }).filter(isNeeded))}`;
 }
+
+/**
+ * Return whether an option is on. All are, until the reader turns them off.
+ * @param {string} option
+ */
+export const isOn = (option) => localStorage.getItem(`gimel ${option}`) !== "off";
 
 export const overviewLink = () => link({ experiment: "", goal: "" });
 
