@@ -2,7 +2,7 @@
 // Functions that build and update elements. Text becomes text nodes and values become attributes.
 // Nothing is parsed as markup, so a hostile name stays text.
 
-/** @import { Attributes, Child, Field } from "./types.d.ts" */
+/** @import { Attributes, Child } from "./types.d.ts" */
 
 const SVG = "http://www.w3.org/2000/svg";
 const SVG_TAGS = new Set(["svg", "use", "line", "rect", "circle", "path", "text"]);
@@ -74,6 +74,37 @@ export const byId = (id) => document.getElementById(id);
  */
 export const find = (root, selector) => root.querySelector(selector);
 
+// What elements that `later` made are built from
+const builders = new WeakMap();
+
+/**
+ * Create an element that is built only when the page does not have it yet, or has it with another
+ * content. Most rows of a long table do not change from one answer to the next.
+ * @param {string} tag
+ * @param {string} key
+ * @param {string} content what the element shows, as a text to compare
+ * @param {() => HTMLElement} build
+ */
+export function later(tag, key, content, build) {
+  const stub = h(tag, { "data-key": key, "data-later": true });
+  builders.set(stub, { content, build });
+  return stub;
+}
+
+/**
+ * Return the element that a stub stands for, or the element with all stubs inside it replaced.
+ * @param {any} element
+ * @returns {any}
+ */
+function built(element) {
+  for (const stub of element.querySelectorAll?.("[data-later]") ?? []) stub.replaceWith(built(stub));
+  const { content, build } = builders.get(element) ?? {};
+  if (!build) return element;
+  const fresh = build();
+  builders.set(fresh, { content });
+  return fresh;
+}
+
 /**
  * Update `old` in place to match `fresh`. Focus, scroll position and open details stay.
  * @param {Element} old
@@ -87,9 +118,13 @@ export function patch(old, fresh) {
 
 /**
  * @param {Element} old
- * @param {Element} fresh
+ * @param {Element} wanted
  */
-function patchElement(old, fresh) {
+function patchElement(old, wanted) {
+  const content = builders.get(wanted)?.content;
+  if (content !== undefined && content === builders.get(old)?.content) return;
+  const fresh = built(wanted);
+  if (content !== undefined) builders.set(old, { content });
   for (const { name } of [...old.attributes]) {
     if (name !== "open" && !fresh.hasAttribute(name)) old.removeAttribute(name);
   }
@@ -98,7 +133,7 @@ function patchElement(old, fresh) {
   }
   patchChildren(old, fresh);
   const isField = old instanceof HTMLSelectElement || old instanceof HTMLInputElement;
-  if (isField && old !== document.activeElement) old.value = /** @type {Field} */ (fresh).value;
+  if (isField && old !== document.activeElement) old.value = fresh.value;
 }
 
 /** @param {Node} node */
@@ -122,7 +157,7 @@ function patchChildren(old, fresh) {
     /** @type {any} */
     const match = key === undefined ? current : keyed.get(key);
     if (!isSameNode(match, wanted)) {
-      old.insertBefore(wanted, current);
+      old.insertBefore(built(wanted), current);
       continue;
     }
     if (match === current) current = current.nextSibling;

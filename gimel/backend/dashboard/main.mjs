@@ -15,17 +15,17 @@ import {
 
 // Scroll positions by the number that each entry of the history carries
 const tops = new Map();
-let entry = 0;
+let position = 0;
 
 function showView() {
   takeKey();
   const before = app.view;
   app.view = readView();
   const isOtherView = before && viewKey(before) !== viewKey(app.view);
-  tops.set(entry, scrollY);
-  entry = history.state?.entry ?? Math.random();
-  const top = tops.get(entry) ?? history.state?.top ?? 0;
-  history.replaceState({ entry }, "");
+  tops.set(position, scrollY);
+  position = history.state?.position ?? Math.random();
+  const top = tops.get(position) ?? history.state?.top ?? 0;
+  history.replaceState({ position }, "");
   if (before?.namespace !== app.view.namespace) app.pages = PAGES_AT_ONCE;
   if (isOtherView) dialog().close();
   if (!before || isOtherView) {
@@ -244,7 +244,7 @@ for (const field of document.querySelectorAll("[data-change=option]")) {
 }
 // The browser would scroll before the data are drawn.
 history.scrollRestoration = "manual";
-addEventListener("pagehide", () => history.replaceState({ entry, top: scrollY }, ""));
+addEventListener("pagehide", () => history.replaceState({ position, top: scrollY }, ""));
 listen();
 showView();
 const forgetKey = shareKey(() => app.answers.size > 0, () => {

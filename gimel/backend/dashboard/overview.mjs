@@ -3,11 +3,11 @@
 // address.
 
 import { eventsUrl, snippetBox } from "./create.mjs";
-import { bdi, h, icon, options, span } from "./dom.mjs";
+import { bdi, h, icon, later, options, span } from "./dom.mjs";
 import {
   byName, challenger, decidingGoal, FILTERS, isDescending, leaderOf, orderOf, primaryGoals, selectExperiments, visitors,
 } from "./experiments.mjs";
-import { count, DASH, lift, plural } from "./format.mjs";
+import { age, count, DASH, lift, plural } from "./format.mjs";
 import { backlogNote, shortName, startedAgo, stateOf, verdictChip } from "./parts.mjs";
 import { intervalHead, plot, scaleOf } from "./plot.mjs";
 import { snippet } from "./snippet.mjs";
@@ -84,7 +84,7 @@ function experimentTable(experiments, view) {
   return h("div", { class: "card" },
     h("table", { class: "list", role: "table", "aria-label": "Experiments" },
       h("thead", { role: "rowgroup" }, listHead(scale, view)),
-      h("tbody", { role: "rowgroup" }, rows.map((experiment) => listRow(experiment, scale)))),
+      h("tbody", { role: "rowgroup" }, rows.map((experiment) => listRow(experiment, scale, view)))),
     h("p", { class: rows.length ? "unseen" : "nothing", role: "status" },
       rows.length ? plural(rows.length, "experiment") : nothing));
 }
@@ -135,8 +135,19 @@ function sortLink(order, label, view) {
 /**
  * @param {Experiment} experiment
  * @param {Scale} scale
+ * @param {View} view
  */
-function listRow(experiment, scale) {
+function listRow(experiment, scale, view) {
+  const { created_at: created } = experiment;
+  const content = JSON.stringify([experiment, scale, view, created && age(Date.parse(created))]);
+  return later("tr", experiment.experiment, content, () => buildRow(experiment, scale));
+}
+
+/**
+ * @param {Experiment} experiment
+ * @param {Scale} scale
+ */
+function buildRow(experiment, scale) {
   const goal = decidingGoal(experiment);
   const best = challenger(goal);
   const others = primaryGoals(experiment).length - 1;
