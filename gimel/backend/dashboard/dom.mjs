@@ -92,12 +92,11 @@ export function later(tag, key, content, build) {
 }
 
 /**
- * Return the element that a stub stands for, or the element with all stubs inside it replaced.
+ * Return the element that a stub stands for. Another element stands for itself.
  * @param {any} element
  * @returns {any}
  */
 function built(element) {
-  for (const stub of element.querySelectorAll?.("[data-later]") ?? []) stub.replaceWith(built(stub));
   const { content, build } = builders.get(element) ?? {};
   if (!build) return element;
   const fresh = build();
@@ -157,6 +156,7 @@ function patchChildren(old, fresh) {
     /** @type {any} */
     const match = key === undefined ? current : keyed.get(key);
     if (!isSameNode(match, wanted)) {
+      for (const stub of wanted.querySelectorAll?.("[data-later]") ?? []) stub.replaceWith(built(stub));
       old.insertBefore(built(wanted), current);
       continue;
     }
