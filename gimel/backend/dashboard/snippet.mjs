@@ -1,17 +1,29 @@
+// @ts-check
 // The HTML that `gimel snippet` prints. A test compares it with gimel/snippet.py.
+
+/** @import { Definition } from "./types.d.ts" */
 
 const ALEPHBET = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js";
 const INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha";
 
-/** Return the text as a JavaScript string that is safe inside an HTML script element. */
+/**
+ * Return the text as a JavaScript string that is safe inside an HTML script element.
+ * @param {string} text
+ */
 function quoted(text) {
-  const escape = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(text).replace(/[<>&]|[^\x00-\x7f]/g, escape);
+  /** @param {string} character */
+  const escaped = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are part of the range
+  return JSON.stringify(text).replace(/[<>&]|[^\x00-\x7f]/g, escaped);
 }
 
-/** Return the lines for the variants. AlephBet needs whole numbers as weights. */
+/**
+ * Return the lines for the variants. AlephBet needs whole numbers as weights.
+ * @param {Definition["variants"]} variants
+ */
 function variantLines(variants) {
   const factor = variants.every(({ weight }) => weight == null || Number.isInteger(weight)) ? 1 : 1000;
+  /** @param {number | null} [weight] */
   const share = (weight) => (weight == null ? "" : `weight: ${Math.round(weight * factor)}, `);
   return variants.map(({ name, weight }) =>
     `        ${quoted(name)}: { ${share(weight)}activate: function () { show(${quoted(name)}); } }`).join(",\n");
@@ -19,7 +31,12 @@ function variantLines(variants) {
 
 const SAMPLE = { experiment: "my experiment", variants: [{ name: "A" }, { name: "B" }], goals: ["signup"] };
 
-const snippet = (url, namespace, { experiment, variants, goals } = SAMPLE) => `<script src="${ALEPHBET}"
+/**
+ * @param {string} url
+ * @param {string} namespace
+ * @param {{ experiment: string, variants: Definition["variants"], goals: string[] }} [given]
+ */
+export const snippet = (url, namespace, { experiment, variants, goals } = SAMPLE) => `<script src="${ALEPHBET}"
         integrity="${INTEGRITY}" crossorigin="anonymous"><\/script>
 <script>
   (function () {
