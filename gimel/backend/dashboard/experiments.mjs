@@ -14,6 +14,37 @@ export const primaryGoal = (experiment) => experiment.goals.find((goal) => goal.
 
 /** @param {Experiment} experiment */
 export const primaryGoals = (experiment) => experiment.goals.filter((goal) => goal.role === "primary");
+
+/**
+ * Return the goal that the view shows in detail.
+ * @param {Experiment} experiment
+ * @param {View} view
+ * @returns {Goal | undefined}
+ */
+export const chosenGoal = (experiment, view) =>
+  experiment.goals.find(({ goal }) => goal === view.goal) ?? primaryGoal(experiment) ?? sortedGoals(experiment)[0];
+
+const ROLE_ORDER = ["primary", "guardrail", "secondary"];
+
+/**
+ * Return all goals: primary, guardrail, then secondary. The first primary goal leads.
+ * @param {Experiment} experiment
+ */
+export function sortedGoals({ goals, primary_goal: first }) {
+  /** @param {Goal} goal */
+  const place = ({ role, goal }) => 2 * ROLE_ORDER.indexOf(role) - Number(goal === first);
+  return [...goals].sort((a, b) => place(a) - place(b) || byName(a.goal, b.goal));
+}
+
+/**
+ * Return rows of variants in their order: the baseline, then by name.
+ * @template {{ label: string }} T
+ * @param {Pick<Experiment, "baseline">} experiment
+ * @param {T[]} rows
+ */
+export const inOrder = ({ baseline }, rows) => [...rows].sort((a, b) =>
+  Number(b.label === baseline) - Number(a.label === baseline) || byName(a.label, b.label));
+
 /**
  * @param {Row} a
  * @param {Row} b
