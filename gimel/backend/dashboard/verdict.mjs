@@ -2,7 +2,7 @@
 // What is said of one goal above its table: the verdict, the next step, and what they rest on.
 
 import { bdi, h, icon, span } from "./dom.mjs";
-import { counted, declaredGoal } from "./experiments.mjs";
+import { counted, declaredGoal, inOrder, leaderOf } from "./experiments.mjs";
 import { amount, count, lift, liftRange, longDate, percent, plural } from "./format.mjs";
 import { verdictChip, VERDICTS } from "./parts.mjs";
 import { bar } from "./plot.mjs";
@@ -115,10 +115,14 @@ function guardrailPart(experiment, goal) {
   const guardrails = shown.filter((each) => Object.keys(each.guardrail ?? {}).length);
   return guardrails.map((each) => {
     const { margin } = declaredGoal(experiment, each) ?? {};
+    const all = inOrder(experiment, Object.entries(each.guardrail ?? {}).map(([label, state]) => ({ label, state })));
+    // Of many variants, those that matter
+    const named = all.filter(({ label, state }) => all.length <= 6 || state === "broken" || label === leaderOf(goal)?.label);
+    const rest = all.length - named.length;
     return h("div", { class: "guardrail", "data-key": `guardrail ${each.goal}` }, span("soft", "Guardrail"),
       each !== goal && h("a", { href: link({ goal: each.goal }) }, bdi(each.goal, { class: "cut", title: each.goal })),
       span("soft", margin ? `at most ${percent(margin, margin < 0.1 ? 1 : 0)} worse` : "no worse"),
-      Object.entries(each.guardrail ?? {}).map(([label, state]) =>
-        span(`chip ${state}`, icon(state), bdi(label, { class: "cut", title: label }), state)));
+      named.map(({ label, state }) => span(`chip ${state}`, icon(state), bdi(label, { class: "cut", title: label }), state)),
+      rest > 0 && span("soft", `${plural(rest, "other")} not broken`));
   });
 }
