@@ -68,9 +68,7 @@ def names_in(scope: str) -> list[str]:
     return [wire.name({"scope": part}, "scope") for part in scope.split(",") if part]
 
 
-def answer_one(
-    event: ProxyEvent, namespace: str, name: str, matrix: str | None = None
-) -> Response:
+def answer_one(event: ProxyEvent, namespace: str, name: str, matrix: str | None = None) -> Response:
     """Answer with one experiment, its definition and what happened to that.
 
     With a goal as `matrix`, compare every variant with every other on it. Raises HTTPError 404.

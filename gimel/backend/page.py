@@ -12,7 +12,7 @@ from gimel.backend.wire import Response
 _FOLDER = Path(__file__).parent / "dashboard"
 # The modules import each other in this form only. A test checks that.
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.mjs";\n', re.M)
-# What a browser does not need: the word `export`, comments, and the indentation outside of templates
+# What a browser does not need: the word `export`, comments, and the indentation outside templates
 _NEEDLESS = re.compile(r"^(?:export | *//.*\n| */\*\*(?s:.*?)\*/\n)", re.M)
 _INDENTATION = re.compile(r"(`[^`]*`)|\n\s+")
 # In a style sheet: comments, and the spaces around punctuation

@@ -1,7 +1,6 @@
 """Experiments with a past: counted by a backend's Redis, with snapshots at past hours."""
 
 import time
-from pathlib import Path
 from typing import Any
 
 from gimel.backend.counting import declaring
@@ -12,7 +11,6 @@ from gimel.backend.experiment.definition import parse_definition
 from gimel.backend.experiment.snapshots import SnapshotWriter
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import MAX_BATCH, Event
-from tests.support.waiting import wait
 
 # Visitors of a variant so far, and how many of them reached each goal
 Counts = dict[str, tuple[int, dict[str, int]]]
@@ -20,7 +18,7 @@ HOUR = 3600.0
 
 
 def write_past(
-    data_dir: Path,
+    redis_url: str,
     experiment: tuple[str, str],
     definition: dict[str, Any],
     past: dict[int, Counts],
@@ -28,9 +26,9 @@ def write_past(
     """Declare an experiment, count it, and take snapshots so many hours ago.
 
     `past` maps hours ago, the most first, to the counts until then. It began an hour before the
-    first of them. `data_dir` is that of a `gimel local`.
+    first of them.
     """
-    connection = Connection(f"unix://{data_dir}/valkey.sock")
+    connection = Connection(redis_url)
     counters = Counters(connection)
     namespace, name = experiment
     (found,) = counters.read(namespace, [name])
@@ -40,7 +38,7 @@ def write_past(
     declaring.change(connection, experiment, changes, "owner")
     declaring.begin(connection, experiment, counters.shards, "exact")
     now = time.time()
-    began = declaring.time_text(now - (max(past) + 1) * HOUR)
+    began = declaring.time_text(now - (max(past, default=0) + 1) * HOUR)
     connection.execute([("HSET", Keys(*experiment).settings, "created_at", began)])
     writer = SnapshotWriter(connection, counters)
     for age, counts in past.items():
@@ -52,5 +50,4 @@ def write_past(
         ]
         for start in range(0, len(events), MAX_BATCH):
             counters.add(events[start : start + MAX_BATCH])
-        # The backend may be at its own snapshots.
-        wait(lambda age=age: writer.write(now - age * HOUR, 60.0) is not None)
+        assert writer.write(now - age * HOUR, 60.0)

@@ -62,6 +62,7 @@ export function rangeOf(series, hasZero) {
   const ends = series.flatMap(({ values, hasBand }) => values.slice(values.length >> 1)
     .flatMap(({ value, interval }) => (interval && hasBand ? [...interval, value] : [value])))
     .filter((end) => end != null);
+  if (!ends.length) return [0, 1];
   const low = Math.min(...ends, ...(hasZero ? [0] : []));
   const high = Math.max(...ends, ...(hasZero ? [0] : []));
   const room = (high - low) * 0.08 || Math.abs(high) * 0.5 || 1;

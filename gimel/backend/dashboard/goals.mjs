@@ -64,7 +64,7 @@ function goalRow(experiment, goal, isCurrent, shown, hasLeader) {
   const leader = leaderOf(goal);
   const row = challenger(goal);
   const interval = row?.lift_interval_always_valid;
-  const attributes = { class: "go", href: link({ goal: name }), "aria-current": isCurrent && "true", "data-replace": true };
+  const attributes = { class: "go", href: link({ goal: name }), "aria-current": isCurrent && "true" };
   return h("tr", { role: "row", "data-key": name, class: `${better} ${experiment.srm.alarm ? "void" : ""} ${isCurrent ? "chosen" : ""}` },
     h("th", { role: "rowheader", scope: "row" }, h("a", attributes, bdi(name)),
       span("sub", role, better === "lower" && ", lower is better")),

@@ -164,7 +164,7 @@ function historyParts(history, experiment, goal, all) {
   return [
     legend(all),
     goal && liftChart(goal, lines.filter(({ style }) => style !== "base"), frame),
-    h("div", { class: "pair" }, goal && rateChart(goal, lines, frame), dayChart(points, lines, frame)),
+    lines.length > 0 && h("div", { class: "pair" }, goal && rateChart(goal, lines, frame), dayChart(points, lines, frame)),
     historyTable(points, lines, goal, frame.marks),
     h("p", { class: "soft" }, `${plural(snapshots, "snapshot")}. All times are UTC. Where a snapshot is missing, a line has a gap.`),
   ];

@@ -1,7 +1,7 @@
 // @ts-check
 // Plots of lift intervals around zero. All rows of a table share one scale.
 
-import { h } from "./dom.mjs";
+import { h, span } from "./dom.mjs";
 import { lift, number, percent, SIGNED } from "./format.mjs";
 import { explained } from "./tips.mjs";
 /** @import { Interval, Scale } from "./types.d.ts" */
@@ -119,4 +119,4 @@ export function bar(share) {
 /** @param {Scale} scale */
 export const intervalHead = (scale) =>
   h("th", { role: "columnheader", scope: "col", class: "wide" },
-    h("button", { class: "tip", type: "button", "aria-label": "Lift interval", ...explained("Lift interval") }, axis(scale)));
+    h("button", { class: "tip", type: "button", ...explained("Lift interval") }, span("unseen", "Lift interval"), axis(scale)));

@@ -102,7 +102,7 @@ def test_a_link_reopens_the_very_view(shop: LocalBackend, visit: Opener) -> None
     page = visit(shop.url, {"namespace": "shop"})
     page.get_by_role("link", name="Button 10").click()
     expect(page.get_by_role("heading", level=1)).to_be_focused()
-    page.get_by_role("navigation", name="Goal").get_by_role("link", name="paid").click()
+    page.get_by_role("table", name="Goals").get_by_role("link", name="paid").click()
     expect(page.get_by_role("heading", level=2)).to_have_text("paid")
     assert fragment_of(page) == {"namespace": "shop", "experiment": "Button 10", "goal": "paid"}
     again = visit(shop.url, fragment_of(page))
