@@ -9,6 +9,7 @@ import {
   amount, count, DASH, lift, liftRange, longUtcDay, number, plural, RATE_NAMES, rateFormat, SIGNED, utcTime,
 } from "./format.mjs";
 import { VERDICTS } from "./parts.mjs";
+import { explainedHead } from "./tips.mjs";
 import { viewKey } from "./view.mjs";
 /** @import { Child, Experiment, Goal, History, HistoryRow, Line, Mark, Moment, Point, View } from "./types.d.ts" */
 
@@ -285,6 +286,6 @@ function historyTable(points, lines, goal, marks) {
   return h("details", { class: "more" }, h("summary", {}, "History as a table"),
     h("div", { class: "scroll tall", tabindex: 0, role: "region", "aria-label": "History as a table" },
       h("table", {},
-        h("thead", {}, h("tr", {}, heads.map((head, index) => h("th", { scope: "col", class: index > 1 && "number" }, head)))),
+        h("thead", {}, h("tr", {}, heads.map((head, index) => h("th", { scope: "col", class: index > 1 && "number" }, index > 1 ? explainedHead(head) : head)))),
         h("tbody", {}, body))));
 }

@@ -26,8 +26,8 @@ def test_a_head_explains_itself_on_hover_and_focus(shop: LocalBackend, visit: Op
     expect(tip).to_contain_text("The lifts that the counts allow")
     page.keyboard.press("Tab")
     expect(term).to_be_focused()
-    expect(term).to_have_accessible_description(re.compile("how likely this variant is the best"))
-    expect(tip).to_contain_text("how likely")
+    expect(term).to_have_accessible_description(re.compile("How likely this variant is the best"))
+    expect(tip).to_contain_text("How likely")
     assert axe(page) == []
     page.mouse.wheel(0, 50)
     expect(tip).to_be_hidden()
@@ -42,8 +42,10 @@ def test_every_head_with_figures_is_explained(shop: LocalBackend, visit: Opener)
         expect(head).to_have_accessible_description(re.compile(r"\w+.*\."))
     page = visit(shop.url, BUTTON)
     page.get_by_text("All figures").click()
-    heads = page.locator("thead th.number, thead th.wide").filter(has_not=page.locator("bdi"))
-    assert heads.count() == 6 + 6 + 1
+    heads = page.locator(":is(.goal, .goals) thead :is(.number, .wide)")
+    heads = heads.filter(has_not=page.locator("bdi"))
+    # Of all goals, of the chosen one, and of all its figures
+    assert heads.count() == 1 + 6 + 6
     for head in heads.all():
         expect(head.get_by_role("button")).to_have_accessible_description(re.compile(r"\w+.*\."))
 
@@ -64,5 +66,7 @@ def test_a_narrow_screen_lists_what_the_figures_mean(shop: LocalBackend, visit: 
     page = visit(shop.url, BUTTON, size=(360, 700))
     expect(page.get_by_role("button", name="Chance to be best")).to_have_count(0)
     page.get_by_text("What the figures mean").last.click()
-    expect(page.get_by_text("How likely this variant is the best one")).to_be_visible()
+    expect(
+        page.get_by_role("definition").filter(has_text="How likely this variant is the best")
+    ).to_be_visible()
     assert axe(page) == []
