@@ -66,7 +66,7 @@ export function rangeOf(series, hasZero) {
   const low = Math.min(...ends, ...(hasZero ? [0] : []));
   const high = Math.max(...ends, ...(hasZero ? [0] : []));
   const room = (high - low) * 0.08 || Math.abs(high) * 0.5 || 1;
-  return [hasZero && low === 0 ? 0 : low - room, hasZero && high === 0 && low < 0 ? 0 : high + room];
+  return [low - room, high + room];
 }
 
 /**
@@ -157,7 +157,7 @@ function markLine({ at, text }, chart) {
   const x = xAt(at, chart);
   const [anchor, dx] = x > 0.5 ? ["end", "-.5em"] : ["start", ".5em"];
   return [h("line", { class: "decided", x1: share(x), x2: share(x), y1: 0, y2: "100%" }),
-    h("text", { class: "decided", x: share(x), y: "1em", dx, "text-anchor": anchor }, text)];
+    text && h("text", { class: "decided", x: share(x), y: "1em", dx, "text-anchor": anchor }, text)];
 }
 
 /**

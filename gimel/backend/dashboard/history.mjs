@@ -239,6 +239,7 @@ function rateChart(goal, lines, frame) {
   const write = rateFormat(goal);
   return lineChart({
     id: "rate", title: RATE_NAMES[goal.kind], series, low: Math.max(0, low), high, ...frame, time: utcTime, write,
+    marks: frame.marks.map(({ at }) => ({ at, text: "" })),
     describe: ({ value }) => (value == null ? DASH : write.format(value)),
   });
 }
