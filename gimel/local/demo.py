@@ -7,11 +7,11 @@ from itertools import islice
 from typing import NamedTuple
 
 from gimel import wsgi
+from gimel.alephbet import alephbet_snippet
 from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import DEMO_NAMESPACE as NAMESPACE
 from gimel.backend.wire import MAX_BATCH, Event, ProxyEvent, Response
-from gimel.snippet import snippet
 
 EXPERIMENT = "button colour"
 VARIANTS = ("blue", "green")
@@ -73,7 +73,7 @@ def answer(event: ProxyEvent) -> Response:
 
 def page(url: str) -> str:
     """Return the HTML of the page, with the snippet as `gimel snippet` prints it."""
-    script = snippet(
+    script = alephbet_snippet(
         url, namespace=NAMESPACE, experiment=EXPERIMENT, variants=VARIANTS, goals=GOALS
     )
     return (
