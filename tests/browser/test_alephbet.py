@@ -18,6 +18,7 @@ from gimel.alephbet import ALEPHBET_URL
 from gimel.client import Client
 from tests.support.gimel_local import LocalBackend
 from tests.support.shop import NO_LOCAL_STORAGE, Shop, counts, serve_alephbet, wait_for_queue
+from tests.support.waiting import wait
 
 
 class Backend(Protocol):
@@ -187,7 +188,8 @@ def test_a_late_flush_sends_many_times_what_counts_once(
                 with page.expect_event("requestfailed"):
                     complete(page, "page view", unique=False)
             wait_for_queue(page, 7)
-        offline = len(sent)
+        offline = 1 + 2 + 3 + 4 + 5 + 6 + 7
+        wait(lambda: page.title() == "Shop" and len(sent) == offline)
         # In one turn of the page's loop: no answer can come in between.
         page.evaluate("() => { for (var i = 0; i < 5; i++) complete('buy', {unique: false}); }")
         wait_for_queue(page, 0)

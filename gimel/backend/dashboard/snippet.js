@@ -67,7 +67,7 @@ ${variantLines(variants)}
         if (pause && !isRetry) return;
         // Ten events with the longest names fit into the 64 KB that keepalive allows.
         var keys = waiting().slice(0, 10);
-        if (!keys.length) return pause = 0;
+        if (!keys.length) { pause = 0; return; }
         keys.forEach(function (key) { sending[key] = true; });
         fetch(url, {
           method: "POST", keepalive: true, credentials: "omit",
