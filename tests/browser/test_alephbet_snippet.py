@@ -167,10 +167,11 @@ def test_two_tabs_lose_nothing(local: LocalBackend, page: Page, shop: Shop) -> N
         page.get_by_text("signup").click()
         other.get_by_text("signup").click()
         page.get_by_text("page view").click()
-        wait_for_queue(page, 5)
+        wait_for_queue(other, 5)
+        page.close()
     wait_for_queue(other, 0)
     other.get_by_text("page view").click()
-    wait_for_queue(page, 0)
+    wait_for_queue(other, 0)
     for experiment in ("first", "second"):
         assert counts(local.client, experiment) == (1, {"signup": 1, "page view": 1})
 
