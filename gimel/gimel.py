@@ -276,10 +276,7 @@ def settings(event: ProxyEvent) -> Response:
     seen = sorted(found.trials), sorted(found.goals)
     changed = parse_changes(body, found.settings, *seen, has_events=found.has_events)
     if decision := changed.get("decision"):
-        from gimel.backend.results.record import freeze
-
-        (described,) = _describe([found], namespace, ask_backlog())
-        freeze(connection(), (namespace, name), found, described, decision)
+        answers.freeze(found, namespace, decision)
     declaring.change(connection(), (namespace, name), changed, scope_of(event))
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):

@@ -1,12 +1,17 @@
 """The HTML to paste into a page: a pinned AlephBet that sends its events to a backend."""
 
 import json
+import re
 from collections.abc import Sequence
 
 from gimel.backend.wire import DEFAULT_NAMESPACE, MAX_NAME
 
 ALEPHBET_URL = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js"
 ALEPHBET_INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha"
+
+# The letters and digits that both `Element.setAttribute` and a CSS selector take. JavaScript
+# replaces each half of a character above U+FFFF, which makes one "-" of them as well.
+_NOT_IN_ATTRIBUTES = re.compile("[^a-z0-9\xdf-\xf6\xf8-\u037d\u037f-\u1fff\u3001-\ud7ff]+")
 
 _TEMPLATE = """\
 <script src="{alephbet}"
@@ -50,6 +55,11 @@ def script_string(text: str) -> str:
     for character in "<>&":
         quoted = quoted.replace(character, f"\\u{ord(character):04x}")
     return quoted
+
+
+def attribute_name(experiment: str) -> str:
+    """Return the attribute of `<html>` that holds the visitor's variant of the experiment."""
+    return f"data-gimel-{_NOT_IN_ATTRIBUTES.sub('-', experiment.lower())}"
 
 
 def _check(url: str, names: Sequence[str], variants: Sequence[str]) -> None:

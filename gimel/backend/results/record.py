@@ -296,7 +296,7 @@ def _clause(record: Mapping[str, Any], goal: "GoalResult") -> str:
 
 def freeze(
     connection: Connection,
-    experiment: ExperimentName,
+    namespace: str,
     found: "ExperimentCounts",
     described: Mapping[str, Any],
     decision: str,
@@ -317,7 +317,7 @@ def freeze(
     figures = {"at": at, "goals": goals, "goals_left_out": left_out}
     text = json.dumps(figures, separators=(",", ":"))
     field = _figures_field(found, at)
-    connection.execute([("HSETNX", Keys(*experiment).verdicts, field, text)])
+    connection.execute([("HSETNX", Keys(namespace, found.name).verdicts, field, text)])
 
 
 def _figures_field(found: "ExperimentCounts", frozen_at: str) -> str:
