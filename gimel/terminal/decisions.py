@@ -32,7 +32,7 @@ def show_next_steps(console: Console, experiment: Mapping[str, Any]) -> None:
         console.print(Text(f"! {plural(waiting, 'event')} waited and will not count", "yellow"))
     console.print(Text("Now delete from your code:", "bold"))
     for step in _steps(experiment):
-        console.print(Padding(Text(f"- {step}"), (0, 0, 0, 2)))
+        console.print(_indented(f"- {step}", 2))
 
 
 def _steps(experiment: Mapping[str, Any]) -> Iterator[str]:
@@ -61,14 +61,14 @@ def show_decisions(console: Console, decided: Sequence[Mapping[str, Any]]) -> No
         parts = f"{each['at'][:10]}  ", (name, "bold"), f": {winner}"
         console.print(Text.assemble(*parts, overflow="fold"))
         for line in (*map(_lift_line, each["lifts"]), _lines(each["reason"])):
-            console.print(Padding(Text(line, overflow="fold"), (0, 0, 0, 12)))
+            console.print(_indented(line, 12))
 
 
 def decisions_in(experiments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the decisions on experiments, the newest first, as `gimel decisions --json` has them.
 
-    `lifts`: the winner's lift of each primary goal when it was decided; that of the baseline is
-    None.
+    `lifts`: of each primary goal when it was decided, that of the winner. If this is the baseline,
+    those of the others.
     """
     decided = [
         {
@@ -88,18 +88,21 @@ def decisions_in(experiments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any
 def _lifts(decision: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     goals = (decision["figures"] or {"goals": []})["goals"]
     for goal in (each for each in goals if each["role"] == "primary"):
-        for row in goal["variants"]:
-            if row["label"] == decision["winner"]:
-                figures = {each: row[each] for each in ("lift", "lift_interval_always_valid")}
-                yield {"goal": goal["goal"], "state": goal["state"], **figures}
+        rows = [row for row in goal["variants"] if row["lift"] is not None]
+        for row in [row for row in rows if row["label"] == decision["winner"]] or rows:
+            figures = {each: row[each] for each in ("lift", "lift_interval_always_valid")}
+            yield {"goal": goal["goal"], "variant": row["label"], **figures}
 
 
-def _lift_line(goal: Mapping[str, Any]) -> str:
-    if goal["lift"] is None:
-        return f"{plain(goal['goal'])}: no lift"
-    interval = goal["lift_interval_always_valid"]
+def _lift_line(lift: Mapping[str, Any]) -> str:
+    interval = lift["lift_interval_always_valid"]
     between = f" ({interval_text(interval)})" if interval else ""
-    return f"{plain(goal['goal'])}: {lift_text(goal['lift'])}{between}"
+    name, variant = plain(lift["goal"]), plain(lift["variant"])
+    return f"{name}: {variant} {lift_text(lift['lift'])}{between}"
+
+
+def _indented(text: str, by: int) -> Padding:
+    return Padding(Text(text, overflow="fold"), (0, 0, 0, by), expand=False)
 
 
 def _lines(text: str) -> str:

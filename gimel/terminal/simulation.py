@@ -1,6 +1,7 @@
 """The command simulate: made-up visitors, played against a backend in a namespace of their own."""
 
 import random
+import shlex
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -96,7 +97,9 @@ def simulate(
     if backlog := backlog_in(found):
         results.show_backlog(console, backlog)
     results.show(console, [found])
-    click.echo(f"Delete it: gimel delete NAME --namespace {NAMESPACE} --forget")
+    backend = [] if url is None else ["--url", url]
+    command = ["gimel", "delete", experiment, "--namespace", NAMESPACE, "--forget", *backend]
+    click.echo(f"Delete it:\n  {plain(shlex.join(command))}")
 
 
 def _ask_twice(url: str, simulation: _Simulation) -> None:

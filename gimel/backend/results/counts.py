@@ -229,11 +229,18 @@ class ExperimentCounts:
         """
         from gimel.backend.results.record import show_decision, show_record
         from gimel.backend.results.roles import complete
+        from gimel.backend.results.sentences import decided
 
         analysis = analysis or self.analyse()
         baseline, negligible, final = self.baseline, self.negligible_variants, self.final_look
-        goals = [goal | {"verdict": show_record(self, goal)} for goal in analysis["goals"]]
+        goals: list[dict[str, Any]] = [
+            goal | {"verdict": show_record(self, goal)} for goal in analysis["goals"]
+        ]
         complete(goals, self.primary_goals)
+        if self.settings.decision:
+            step = decided(self.settings.decision.winner)
+            for goal in goals:
+                goal["verdict"]["next_step"] = step
         return {
             "experiment": self.name,
             "declared": self.settings.is_declared,

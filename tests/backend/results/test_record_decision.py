@@ -139,6 +139,12 @@ def _put_back(store: redis.Redis, at: str, to: str) -> None:
     store.hdel(verdicts, field)
 
 
+def test_the_next_step_follows_the_decision(experiment: redis.Redis) -> None:
+    found = tell(decision=WON | {"winner": "blue"}).body
+    step = "The experiment is decided: keep blue, and remove the experiment's code."
+    assert {goal["verdict"]["next_step"] for goal in found["goals"]} == {step}
+
+
 def test_archived_ones_keep_everything(experiment: redis.Redis) -> None:
     decided = tell(decision=WON).body
     archived = tell(state="archived").body
