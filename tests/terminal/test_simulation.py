@@ -10,6 +10,7 @@ from gimel.cli import main
 from gimel.client import Client
 from gimel.terminal import simulation
 from tests.support.commands import complaint, run, said
+from tests.support.deployments import Deployment
 from tests.support.gimel_local import LocalBackend
 from tests.support.terminal import run_in_terminal
 
@@ -95,6 +96,21 @@ def test_a_backend_elsewhere_is_asked_about_twice(backend: redis.Redis, elsewher
     assert found.exit_code == 0
     assert "Send it about 660 events of made-up visitors?" in found.stdout
     assert read(elsewhere)["variants"]
+
+
+def test_a_deployed_stack_is_played_against_and_decided(deployed: Deployment) -> None:
+    """Without a URL, the backend is the deployed one. Its functions keep the decision."""
+    config = "--config", str(deployed.config_file)
+    arguments = *config, *ARGUMENTS, "--visitors", "1200"
+    refused = CliRunner().invoke(main, arguments, input="y\nyes\n")
+    assert "that is another name: nothing was sent" in refused.stderr
+    found = CliRunner().invoke(main, arguments, input="y\nit's a test\n")
+    assert found.exit_code == 0, found.output
+    assert "Sent 1,3" in found.stdout
+    options = "--winner", "B", "--reason", "It won", "--namespace", simulation.NAMESPACE
+    assert "decided on" in said(run(*config, "decide", "it's a test", *options))
+    listed = said(run(*config, "decisions", "--namespace", simulation.NAMESPACE))
+    assert "it's a test: B" in listed
 
 
 @pytest.mark.slow
