@@ -5,8 +5,9 @@ migrate old experiments, and run a backend on this machine. `terminal.configure`
 configuration. The commands that deploy and operate a stack are in `terminal.stack_commands`, those
 of its keys in `terminal.key_commands`, those that back up and move counts in
 `terminal.backup_commands`, those of an experiment in `terminal.experiment_commands`,
-those that declare one in `terminal.definition_commands`. A command calls one function and prints
-the result.
+those that declare one in `terminal.definition_commands`, those that decide one in
+`terminal.decision_commands`, and that which makes up visitors in `terminal.simulation`. A command
+calls one function and prints the result.
 """
 
 import sys
@@ -26,11 +27,13 @@ from gimel.config.file import ConfigError, load
 from gimel.terminal import (
     backup_commands,
     configure,
+    decision_commands,
     definition_commands,
     experiment_commands,
     key_commands,
     report,
     results,
+    simulation,
     stack_commands,
 )
 from gimel.terminal.backend_options import (
@@ -68,9 +71,11 @@ def main(ctx: click.Context, config_file: Path | None, debug: bool) -> None:
 _ROOMS = (
     backup_commands,
     configure,
+    decision_commands,
     definition_commands,
     experiment_commands,
     key_commands,
+    simulation,
     stack_commands,
 )
 for _command in (command for room in _ROOMS for command in room.COMMANDS):
