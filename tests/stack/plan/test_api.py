@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gimel.backend.wire import FLAGS_PATH
 from gimel.gimel import ROUTES
 from gimel.stack.observed import (
     ObservedLegacy,
@@ -45,6 +46,8 @@ def test_routes_go_where_they_are_served() -> None:
     routes = dict(wanted().routes)
     assert set(routes) == set(ROUTES)
     for route in ("GET /e", "POST /e", "GET /track", "POST /track"):
+        assert routes.pop(route) == "gimel-track"
+    for route in (f"POST {FLAGS_PATH}", f"POST {FLAGS_PATH}/{{proxy+}}"):
         assert routes.pop(route) == "gimel-track"
     assert routes.pop("DELETE /delete") == "gimel-delete-experiment"
     assert set(routes.values()) == {"gimel-all-experiments"}
