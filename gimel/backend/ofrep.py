@@ -100,4 +100,6 @@ def _evaluation(flag: Flag, visitor: str) -> dict[str, Any]:
         "value": flag.values[variant],
         "variant": variant,
         "reason": reason,
+        # The web provider replaces the reason by CACHED, and keeps this.
+        "metadata": {"takes_part": reason == "SPLIT"},
     }

@@ -49,14 +49,14 @@ def _event_of(fields: Any, is_vouched: bool) -> Event | Ignored:
 def _assigned_variant(fields: Any, missing: HTTPError) -> str:
     """Return the variant that a flag assigns to the visitor: a server may not know it days later.
 
-    Return why the event is ignored, if the flag assigns none. Raises `missing` if there is no flag.
+    Return why the event is ignored, if the flag assigns none. Raises HTTPError if the visitor is
+    missing, and `missing` if there is no flag.
     """
-    namespace, experiment = wire.namespace(fields), wire.name(fields, "experiment")
-    visitor = wire.name(fields, "visitor" if fields.get("visitor") else "uuid")
-    flag = flags().of(namespace).get(experiment)
+    flag = flags().of(wire.namespace(fields)).get(wire.name(fields, "experiment"))
     if flag is None:
         raise missing
-    variant, reason = flag.assign(visitor)
+    # The uuid cannot stand for the visitor here: a random one would count for a random variant.
+    variant, reason = flag.assign(wire.name(fields, "visitor"))
     return {"SPLIT": variant, "DEFAULT": NOT_IN_TRAFFIC, "DISABLED": STOPPED}[reason]
 
 

@@ -31,6 +31,7 @@ def test_one_flag_for_a_visitor(backend: redis.Redis, values: list[Any]) -> None
         assert answer.body.pop("key") == "button color"
         assert answer.body.pop("reason") == "SPLIT"
         seen[answer.body["variant"]] = answer.body.pop("value")
+        assert answer.body.pop("metadata") == {"takes_part": True}
         assert answer.body.keys() == {"variant"}
     assert seen == {f"v{index}": value for index, value in enumerate(values)}
 
@@ -57,7 +58,13 @@ def test_a_stopped_flag_is_its_baseline(backend: redis.Redis, state: str) -> Non
     call("POST", "/settings", {"experiment": "a"}, body=json.dumps({"state": state}))
     for number in range(50):
         answer = evaluate("a", f"{number}").body
-        assert answer == {"key": "a", "value": "#f00", "variant": "red", "reason": "DISABLED"}
+        assert answer == {
+            "key": "a",
+            "value": "#f00",
+            "variant": "red",
+            "reason": "DISABLED",
+            "metadata": {"takes_part": False},
+        }
     call("POST", "/settings", {"experiment": "a"}, body=json.dumps({"state": "running"}))
     assert evaluate("a").body["reason"] == "SPLIT"
 
@@ -66,6 +73,7 @@ def test_outside_of_the_traffic_it_is_the_baseline(backend: redis.Redis) -> None
     declare("a", traffic=0.2)
     found = [evaluate("a", f"{number}").body for number in range(200)]
     outside = [each["variant"] for each in found if each["reason"] == "DEFAULT"]
+    assert all(each["metadata"]["takes_part"] is (each["reason"] == "SPLIT") for each in found)
     assert set(outside) == {"blue"}
     assert 130 < len(outside) < 190
 
