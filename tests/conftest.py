@@ -181,6 +181,7 @@ def deployed_flags(deployed: Deployment) -> Iterator[Backend]:
     backends = [Backend(deployed.url, deployed.key, f"openfeature-{n}") for n in range(8)]
     for backend in backends:
         backend.declare()
+        backend.declare("a/b c")
     return iter(backends)
 
 

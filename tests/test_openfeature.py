@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
@@ -127,6 +128,25 @@ def test_the_default_on_every_error(local: LocalBackend, on_this_machine: Backen
     # What could not be sent is sent once the backend is back.
     sent()
     assert sum(on_this_machine.counted("signup").values()) == 1
+
+
+def test_the_deployed_routes(deployed_flags: Iterator[Backend]) -> None:
+    backend = next(deployed_flags)
+    asked: Any = {
+        "json": {"context": {"targetingKey": "user 7"}},
+        "headers": {"x-gimel-namespace": backend.namespace},
+        "timeout": 60,
+    }
+    routes = f"{backend.url}/ofrep/v1/evaluate/flags"
+    # A provider sends a slash as it is.
+    for key in ("a%2Fb%20c", "a/b c"):
+        assert requests.post(f"{routes}/{key}", **asked).json()["key"] == "a/b c"
+    assert requests.post(f"{routes}/none", **asked).status_code == 404
+    whole = requests.post(routes, **asked)
+    assert [each["key"] for each in whole.json()["flags"]] == ["a/b c", NAME]
+    asked["headers"]["if-none-match"] = whole.headers["etag"]
+    unchanged = requests.post(routes, **asked)
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
 
 
 @pytest.mark.parametrize(
