@@ -74,10 +74,15 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# AlephBet and axe-core as npm serves them, and a browser to run them in.
+# What npm serves, and a browser to run it in: AlephBet, axe-core, OpenFeature's SDKs and providers,
+# and esbuild, which bundles the latter for a page.
+NPM := alephbet@0.27.0 axe-core@4.14.1 esbuild@0.28.2 \
+	@openfeature/server-sdk@1.23.0 @openfeature/ofrep-provider@0.1.3 \
+	@openfeature/web-sdk@1.10.0 @openfeature/ofrep-web-provider@0.4.3
+
 build/browser: Makefile
 	@command -v chromium > /dev/null || tests/apt-install chromium
 	@command -v redis-server > /dev/null || tests/apt-install redis-server
-	@echo "Installing into build/: alephbet 0.27.0 and axe-core 4.14.1, from npm"
-	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build alephbet@0.27.0 axe-core@4.14.1
+	@echo "Installing into build/, from npm: $(NPM)"
+	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build $(NPM)
 	@touch $@
