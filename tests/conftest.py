@@ -35,6 +35,7 @@ from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Deployment, s
 from tests.support.gimel_local import LocalBackend
 from tests.support.handler_requests import point_handlers_at
 from tests.support.old_handlers import OldHandlers
+from tests.support.openfeature import Backend
 from tests.support.servers import free_port, shared_valkey_url, url_of
 
 hypothesis_settings.settings.load_profile("gimel")
@@ -43,7 +44,7 @@ hypothesis_settings.settings.load_profile("gimel")
 background._SNAPSHOT_PERIOD = 1e6
 
 # These start Chromium, deploy a stack, or make an environment with packages from PyPI.
-SLOW_FIXTURES = {"browser", "deployed", "first_deploy", "root", "run_old"}
+SLOW_FIXTURES = {"browser", "deployed", "first_deploy", "flagged", "root", "run_old"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -168,6 +169,31 @@ def deployed(
     assert done.returncode == 0, done.stdout
     backend = find(settings)
     return Deployment(backend.url, backend.key, redis_url, settings, done.stdout, path)
+
+
+@pytest.fixture(scope="session")
+def deployed_flags(deployed: Deployment) -> Iterator[Backend]:
+    """The flag of docs/openfeature.md on the default stack, in one namespace after the other.
+
+    A process of the tracking function sees a new flag only after a minute. So all are declared
+    before the first is evaluated.
+    """
+    backends = [Backend(deployed.url, deployed.key, f"openfeature-{n}") for n in range(8)]
+    for backend in backends:
+        backend.declare()
+        backend.declare("a/b c")
+    return iter(backends)
+
+
+@pytest.fixture(params=["local", "deployed_flags"])
+def flagged(request: pytest.FixtureRequest) -> Backend:
+    """A backend with the flag of docs/openfeature.md: `gimel local`, and the deployed zip."""
+    found = request.getfixturevalue(request.param)
+    if isinstance(found, LocalBackend):
+        backend = Backend(found.url, found.key)
+        backend.declare()
+        return backend
+    return next(found)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import requests
 from playwright.sync_api import Browser, expect
 
 from gimel import deploy
+from gimel.backend.wire import FLAGS_PATH
 from gimel.client import BackendError, Client
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
@@ -20,6 +21,7 @@ from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, new_stack, stack_config
 from tests.support.commands import run
 from tests.support.deployments import again, end_state, is_as_wanted, silent
+from tests.support.openfeature import Backend
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.slow
@@ -72,6 +74,21 @@ def test_events_count(deployed: Deployed) -> None:
     Client(deployed.url, deployed.key).track("e", "a", "participate", "7", "url")
     (found,) = client.experiments("url")
     assert [variant["trials"] for variant in found["variants"]] == [7]
+
+
+def test_flags_are_evaluated(deployed: Deployed) -> None:
+    backend = Backend(deployed.url, deployed.key, "flags")
+    backend.declare("a/b c")
+    routes = f"{deployed.function_url}{FLAGS_PATH}"
+    asked: Any = {
+        "json": {"context": {"targetingKey": "user 7"}},
+        "headers": {"x-gimel-namespace": "flags"},
+        "timeout": 60,
+    }
+    for key in ("/a%2Fb%20c", "/a/b c"):
+        assert requests.post(routes + key, **asked).json()["key"] == "a/b c"
+    assert len(requests.post(routes, **asked).json()["flags"]) == 1
+    assert requests.get(routes, timeout=60).status_code == 405
 
 
 def test_the_commands_name_the_url(deployed: Deployed, settings: Config, tmp_path: Path) -> None:
