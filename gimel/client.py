@@ -64,7 +64,7 @@ class Backend:
         return f"{self.page_url}/dashboard"
 
 
-class Client:
+class BackendClient:
     """A client of the backend at a URL. All methods raise BackendError.
 
     Events go through the function URL, if it is given.
@@ -73,7 +73,7 @@ class Client:
     def __init__(self, url: str, key: str | None = None, function_url: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._headers = {"x-api-key": key} if key else {}
-        self._for_events = Client(function_url, key) if function_url else self
+        self._for_events = BackendClient(function_url, key) if function_url else self
 
     def track(
         self,

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis
 
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from tests.support.documented_examples import examples, for_backend, successes
 from tests.support.gimel_local import LocalBackend
 from tests.support.handler_requests import KEY
@@ -115,10 +115,10 @@ def test_self_hosting(store: redis.Redis, tmp_path: Path) -> None:
         for body in (fields, batch, batch):
             with urllib.request.urlopen(f"{url}/e", json.dumps(body).encode()) as answer:
                 assert answer.status == 200
-        Client(url).track("e", "a", "participate", "ü")
-        assert visitors(Client(url, KEY).experiment("e")) == {"a": 21}
+        BackendClient(url).track("e", "a", "participate", "ü")
+        assert visitors(BackendClient(url, KEY).experiment("e")) == {"a": 21}
         with pytest.raises(BackendError, match="403"):
-            Client(url).experiments()
+            BackendClient(url).experiments()
     log = (tmp_path / "log").read_text()
     assert log.count("Traceback") == 0
     assert "rror" not in log

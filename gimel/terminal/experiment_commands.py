@@ -11,7 +11,7 @@ import click
 
 from gimel.backend.experiment.changes import RESETTABLE_FIELDS
 from gimel.backend.experiment.checks import METHODS
-from gimel.client import Client, backlog_in
+from gimel.client import BackendClient, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
 from gimel.terminal.text import console, plain, plural
@@ -214,7 +214,7 @@ def delete(
 
 
 def _matching_names(
-    client: Client, namespace: str, pattern: str | None, *, only_undeclared: bool
+    client: BackendClient, namespace: str, pattern: str | None, *, only_undeclared: bool
 ) -> list[str]:
     """Return the names of the experiments that match. Raise ClickException if there is none."""
     names = [
@@ -232,7 +232,7 @@ def _matching_names(
 
 
 def _delete_all(
-    client: Client, names: list[str], namespace: str, *, yes: bool, forget: bool
+    client: BackendClient, names: list[str], namespace: str, *, yes: bool, forget: bool
 ) -> None:
     """Delete these experiments, after a question that shows the first names."""
     more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""

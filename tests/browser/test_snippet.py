@@ -8,7 +8,7 @@ import pytest
 import redis
 from playwright.sync_api import Page
 
-from gimel.client import Client
+from gimel.client import BackendClient
 from tests.support.gimel_local import LocalBackend
 from tests.support.handler_requests import point_handlers_at
 from tests.support.proxy import proxy_of
@@ -23,7 +23,7 @@ def snippet(url: str, experiment: str) -> str:
     return subprocess.run([*command, *names], check=True, capture_output=True, text=True).stdout
 
 
-def counts(client: Client, experiment: str) -> tuple[int, int]:
+def counts(client: BackendClient, experiment: str) -> tuple[int, int]:
     """Visitors and signups over all variants."""
     found = client.experiment(experiment)
     trials = sum(variant["trials"] for variant in found["variants"])
@@ -42,7 +42,7 @@ def test_events_arrive_once_and_leave_the_queue(
     backend = request.getfixturevalue(where)
     experiment = f"button: colour / 100% #1 {adapter}"
     shop.show(snippet(backend.url, experiment).replace("GimelAdapter", adapter))
-    client = Client(backend.url, backend.key)
+    client = BackendClient(backend.url, backend.key)
 
     page.goto(shop.url)
     wait_for_queue(page, 0)
@@ -93,7 +93,7 @@ def test_events_wait_while_redis_is_away(deployed: Any, page: Page, shop: Shop) 
         with page.expect_response(accepted):
             page.goto(shop.url)
         wait_for_queue(page, 0)
-    client = Client(deployed.url, deployed.key)
+    client = BackendClient(deployed.url, deployed.key)
     wait(lambda: bool(client.experiments(scope="redis away")[0]["variants"]), 180)
     assert counts(client, "redis away") == (1, 0)
 
@@ -112,4 +112,4 @@ def test_the_browser_keeps_an_event_that_nobody_took(
         proxy.budget = None
         page.reload()
         wait_for_queue(page, 0)
-        assert counts(Client(url), "kept") == (1, 0)
+        assert counts(BackendClient(url), "kept") == (1, 0)

@@ -4,7 +4,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from tests.support.waiting import wait
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -22,12 +22,12 @@ def for_backend(code: str, url: str) -> str:
     return code.replace(ADDRESS, url)
 
 
-def successes(client: Client, goal: str, experiment: str = "button color") -> int:
+def successes(client: BackendClient, goal: str, experiment: str = "button color") -> int:
     found = {each["goal"]: each for each in client.experiment(experiment)["goals"]}
     return sum(row["successes"] for row in found[goal]["results"])
 
 
-def wait_for(client: Client, goal: str, count: int) -> None:
+def wait_for(client: BackendClient, goal: str, count: int) -> None:
     """Wait until the goal was counted so often."""
 
     def is_counted() -> bool:
