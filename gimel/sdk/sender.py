@@ -64,7 +64,7 @@ class Sender:
             return True
         with self._changed:
             has_room = not self._is_closed and len(self._waiting) < self._room
-            is_first_dropped = not has_room and not self._is_full
+            is_first_dropped = not (has_room or self._is_full or self._is_closed)
             if has_room:
                 self._add(event)
             else:
@@ -145,18 +145,17 @@ class Sender:
                 # A redirect would take the key to another server.
                 allow_redirects=False,
             )
-            is_json = "json" in answer.headers.get("content-type", "")
-            content = answer.json() if is_json else {}
-            # Of a list, Gimel judges each event, whatever the status is.
-            if "rejected" in content:
-                self._note_judgement(content)
-            elif answer.status_code in (400, 413):
-                self._drop(len(batch), f"{self._url} answered {answer.status_code}")
-            else:
-                reason = content.get("error", "")
-                return self._note_failure(f"answers {answer.status_code} {reason}".rstrip())
         except Exception as error:
             return self._note_failure(f"cannot be reached ({type(error).__name__})")
+        status, content = answer.status_code, _json_object(answer)
+        # Of a list, Gimel judges each event, whatever the status is.
+        if isinstance(content.get("rejected"), list):
+            self._note_judgement(content)
+        elif status in (400, 413):
+            self._drop(len(batch), f"{self._url} answered {status}")
+        else:
+            reason = content.get("error", "which is no answer of Gimel's")
+            return self._note_failure(f"answers {status}: {reason}")
         return True
 
     def _note_failure(self, failure: str) -> bool:
@@ -172,15 +171,24 @@ class Sender:
         if self._is_away:
             _log.warning("%s takes events again", self._url)
         self._is_away = False
-        for reason in answer["reasons"]:
+        for reason in answer.get("reasons") or ():
             warn(f"events are ignored: {reason}. `gimel show EXPERIMENT` lists them")
         for refused in answer["rejected"]:
-            self._drop(1, refused["error"])
+            self._drop(1, refused["error"] if isinstance(refused, dict) else "")
 
     def _drop(self, number: int, reason: str) -> None:
         warn(f"events are dropped: {reason}")
         with self._changed:
             self.dropped += number
+
+
+def _json_object(answer: requests.Response) -> dict[str, Any]:
+    """Return the JSON object that was answered, {} if it was something else."""
+    try:
+        content = answer.json()
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
 
 
 _senders: "weakref.WeakSet[Sender]" = weakref.WeakSet()
