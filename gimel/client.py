@@ -150,6 +150,20 @@ class BackendClient:
         )
         return experiment
 
+    def history(
+        self, name: str, namespace: str = DEFAULT_NAMESPACE, goal: str | None = None
+    ) -> dict[str, Any]:
+        """Return the results of a goal at past times: the primary goal, if none is named."""
+        history: dict[str, Any] = self._request(
+            "GET",
+            "/history",
+            expected_key="snapshots",
+            namespace=namespace,
+            experiment=name,
+            goal=goal,
+        )
+        return history
+
     def read(self, name: str | None, namespace: str = DEFAULT_NAMESPACE) -> list[dict[str, Any]]:
         """Return the named experiment, or all experiments of the namespace."""
         return self.experiments(namespace) if name is None else [self.experiment(name, namespace)]

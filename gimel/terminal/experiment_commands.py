@@ -14,6 +14,7 @@ from gimel.backend.experiment.checks import METHODS
 from gimel.client import BackendClient, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
+from gimel.terminal.history import show_history
 from gimel.terminal.text import console, plain, plural
 
 # Names that the question before deleting many experiments shows
@@ -26,6 +27,7 @@ _NAMES_SHOWN = 5
 @url_option
 @click.option("--goal", help="Show only this goal.")
 @click.option("--matrix", is_flag=True, help="Also compare every variant with every other one.")
+@click.option("--history", is_flag=True, help="Show how one EXPERIMENT came here, over time.")
 @click.option(
     "--json", "output_format", flag_value="json", help="Print the backend's answer as JSON."
 )
@@ -43,6 +45,7 @@ def results_command(
     url: str | None,
     goal: str | None,
     matrix: bool,
+    history: bool,
     output_format: str | None,
 ) -> None:
     """Show which variant wins, and how certain that is.
@@ -50,6 +53,9 @@ def results_command(
     Shows one EXPERIMENT, or all experiments of the namespace.
     """
     client = connect_client(config_file, url)
+    if history:
+        _show_history(client, experiment, namespace, goal, output_format)
+        return
     experiments = client.read(experiment, namespace)
     goals = {each["goal"] for one in experiments for each in one["goals"]}
     if goal is not None and goal not in goals:
@@ -72,6 +78,24 @@ def results_command(
         results.show(console, experiments, goal)
         if matrix:
             results.show_matrix(console, experiments, goal)
+
+
+def _show_history(
+    client: Client,
+    experiment: str | None,
+    namespace: str,
+    goal: str | None,
+    output_format: str | None,
+) -> None:
+    if experiment is None:
+        raise click.UsageError("--history needs an EXPERIMENT")
+    if output_format == "csv":
+        raise click.UsageError("--history prints a table, or JSON with --json")
+    found = client.history(experiment, namespace, goal)
+    if output_format == "json":
+        click.echo(json.dumps(found, indent=2, ensure_ascii=sys.stdout.isatty()))
+    else:
+        show_history(console, found)
 
 
 def _parse_weights(

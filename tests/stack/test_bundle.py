@@ -101,11 +101,10 @@ for path in sorted(pathlib.Path("redis").rglob("*.py")):
 # Declaring, deleting, `gimel migrate`, snapshots, the look at Redis, the page, a cluster's client,
 # a login without a password in the URL, the spool.
 ONLY_WHEN_NEEDED = {
-    "gimel.backend.counting.declaring",
     "gimel.backend.counting.deletion",
     "gimel.backend.counting.migration",
+    "gimel.backend.experiment.assignment",
     "gimel.backend.experiment.changes",
-    "gimel.backend.experiment.history",
     "gimel.backend.experiment.snapshots",
     "gimel.backend.inspection",
     "gimel.backend.page",
