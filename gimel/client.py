@@ -84,13 +84,14 @@ class BackendClient:
         namespace: str = DEFAULT_NAMESPACE,
         visitor: str | None = None,
         value: float | None = None,
-    ) -> bool:
-        """Send one event, as AlephBet does. Returns whether it is queued until Redis answers.
+    ) -> dict[str, Any]:
+        """Send one event, as AlephBet does. Return the answer.
 
+        In it, `queued` says that the event waits for Redis, and `reasons` why it does not count.
         `visitor` names whose event it is; without it, the uuid stands for the visitor.
         `value` is the amount, for a goal that measures one.
         """
-        answer = self._for_events._request(
+        answer: dict[str, Any] = self._for_events._request(
             "GET",
             "/e",
             expected_key="accepted",
@@ -102,7 +103,7 @@ class BackendClient:
             visitor=visitor,
             value=None if value is None else repr(float(value)),
         )
-        return "queued" in answer
+        return answer
 
     def experiments(
         self,

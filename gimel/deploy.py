@@ -226,7 +226,7 @@ def _redis_trouble(inspect: Callable[[], dict[str, Any]]) -> str | None:
 
 
 def _probe_once(client: BackendClient, name: str) -> None:
-    if client.track(name, "probe", PARTICIPATE, name, PROBE_NAMESPACE):
+    if "queued" in client.track(name, "probe", PARTICIPATE, name, PROBE_NAMESPACE):
         raise BackendError("the probe event was queued, not counted", 503)
     try:
         found = client.experiment(name, PROBE_NAMESPACE)

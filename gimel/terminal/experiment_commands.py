@@ -81,7 +81,7 @@ def results_command(
 
 
 def _show_history(
-    client: Client,
+    client: BackendClient,
     experiment: str | None,
     namespace: str,
     goal: str | None,
@@ -273,7 +273,9 @@ def _delete_all(
 @click.option("--experiment", required=True, help="Name of the experiment.")
 @click.option("--variant", required=True, help="Variant that the visitor was shown.")
 @click.option("--event", required=True, help="Goal that the visitor reached, or participate.")
-@click.option("--uuid", help="Id of the visitor. An id counts once. Default: a random id.")
+@click.option("--uuid", help="Id of the event. An id counts once. Default: a random id.")
+@click.option("--visitor", help="Id of the visitor. Default: the uuid.")
+@click.option("--value", type=float, help="Amount, for a goal that measures one.")
 @namespace_option
 @url_option
 @click.pass_obj
@@ -283,13 +285,19 @@ def track(
     variant: str,
     event: str,
     uuid: str | None,
+    visitor: str | None,
+    value: float | None,
     namespace: str,
     url: str | None,
 ) -> None:
     """Send one event, as a page does."""
     client = connect_client(config_file, url)
-    is_queued = client.track(experiment, variant, event, uuid or str(uuid4()), namespace)
-    click.echo("Queued until Redis answers again." if is_queued else "Counted.")
+    uuid = uuid or str(uuid4())
+    answer = client.track(experiment, variant, event, uuid, namespace, visitor, value)
+    if answer.get("ignored"):
+        click.echo(f"Ignored: {plain(', '.join(answer['reasons']))}.")
+    else:
+        click.echo("Queued until Redis answers again." if "queued" in answer else "Counted.")
 
 
 COMMANDS = (results_command, settings_command, stop, resume, delete, track)
