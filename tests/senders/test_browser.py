@@ -54,10 +54,8 @@ def test_an_own_script(page: Page, shop: Shop, local: LocalBackend) -> None:
     user = next(f"user-{n}" for n in range(100) if takes_part("headline", f"user-{n}", 0.5))
     end = "</script>\n"
     own = f"{end}<script>{OWN}</script>"
-    tag = for_backend(HTML, local.url).replace(
-        "data-experiment", f"data-user={user} data-experiment"
-    )
-    shop.html = tag.replace(end, own)
+    html = HTML.replace("data-experiment", f"data-user={user} data-experiment").replace(end, own)
+    shop.html = for_backend(html, local.url)
     page.goto(shop.url)
     wait_for(local.client, "read", 1, "headline")
     assert sum(visitors(local.client, "headline").values()) == 1
@@ -67,9 +65,8 @@ def test_an_own_script(page: Page, shop: Shop, local: LocalBackend) -> None:
 
 def test_fetch(page: Page, shop: Shop, local: LocalBackend) -> None:
     assert FETCH.startswith("// fetch\n")
-    shop.html = (
-        f"<!doctype html><title>Shop</title><script>{for_backend(FETCH, local.url)}</script>"
-    )
+    script = for_backend(FETCH, local.url)
+    shop.html = f"<!doctype html><title>Shop</title><script>{script}</script>"
     preflights = []
     page.on("request", lambda each: preflights.append(each) if each.method == "OPTIONS" else None)
     page.goto(shop.url)
