@@ -121,13 +121,14 @@ def test_a_visitor_takes_part_once(url: str, gimel: Client) -> None:
 
 
 def test_outside_of_traffic_the_baseline_is_shown_and_nothing_is_sent(
-    url: str, gimel: Client
+    url: str, gimel: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
     color = gimel.experiment("button color", {"blue": 0, "red": 1}, traffic=0.3)
     shown = [color.variant(visitor) for visitor in range(1000)]
     for visitor in range(1000):
         color.goal("signup", visitor)
     assert gimel.flush()
+    assert not caplog.records
     taking_part = shown.count("red")
     assert 230 < taking_part < 370
     assert counted(url, "button color") == {"red": pytest.approx(taking_part, abs=3)}

@@ -153,9 +153,10 @@ def test_events_are_sent_once_the_backend_is_back(
     assert not gimel.flush(0.05)
     proxy.budget = None
     assert gimel.flush(60)
-    gimel.close()
+    gimel.variant("e", TWO, "one more")
+    assert gimel.close(60)
     proxy.close()
-    assert visitors(url) == 50
+    assert visitors(url) == 51
     away, back = messages(caplog)
     assert away.endswith("cannot be reached (ConnectionError): events wait in memory")
     assert back.endswith("takes events again")
@@ -223,6 +224,18 @@ def test_flush_and_close_are_bounded_in_time() -> None:
         assert time.monotonic() - started < 60
 
 
+def test_flush_tries_once_more_and_then_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sender, "_FIRST_WAIT", 600.0)
+    monkeypatch.setattr(sender, "_LONGEST_WAIT", 600.0)
+    with impostor(503) as server:
+        gimel = Client(server.url)
+        gimel.variant("e", TWO, "visitor 1")
+        for _ in range(3):
+            assert not gimel.flush(0.5)
+        assert 1 <= len(server.came) <= 4
+        gimel.close(0)
+
+
 # Events that do not count
 
 
@@ -285,6 +298,23 @@ def test_a_full_queue_drops_the_newest_and_says_so_once(
     assert len(gimel._remembered) == 10
     gimel.close(0)
     assert messages(caplog).count("10 events wait already: more are dropped") == 1
+
+
+@pytest.mark.usefixtures("hasty")
+def test_each_time_that_the_queue_is_full_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    with impostor(503) as server:
+        gimel = Client(server.url, max_waiting=1)
+        for _ in range(2):
+            server.answer = 503, b"", JSON
+            gimel.variant("e", TWO, "visitor 1")
+            gimel.goal("g", "visitor 1")
+            gimel.goal("g", "visitor 1")
+            gimel._remembered.clear()
+            server.answer = 200, COUNTED, JSON
+            assert gimel.flush(60)
+        gimel.close()
+    assert gimel.dropped == 4
+    assert messages(caplog).count("1 events wait already: more are dropped") == 2
 
 
 def test_a_closed_client_still_assigns(url: str, caplog: pytest.LogCaptureFixture) -> None:
