@@ -11,7 +11,14 @@ import pytest
 import requests
 
 from gimel import Client
-from tests.support.documented_examples import examples, successes, visitors, wait_for, write
+from tests.support.documented_examples import (
+    examples,
+    for_backend,
+    successes,
+    visitors,
+    wait_for,
+    write,
+)
 from tests.support.gimel_local import LocalBackend
 from tests.support.http_server import serving
 from tests.support.servers import free_port
@@ -27,7 +34,8 @@ VARIANTS = ["one step", "two steps"]
 def served(folder: Path, backend: str) -> Iterator[str]:
     """Serve the application of the page. Yields its address."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    subprocess.run(["sh", "-ec", COPY], cwd=folder, env=os.environ | {"PATH": path}, check=True)
+    code = for_backend(COPY, backend)
+    subprocess.run(["sh", "-ec", code], cwd=folder, env=os.environ | {"PATH": path}, check=True)
     write(SENDER, folder, backend)
     server = write(SERVER, folder, backend)
     port = free_port()

@@ -13,7 +13,7 @@ import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from gimel import Client
-from tests.support.documented_examples import examples, visitors, wait_for, write
+from tests.support.documented_examples import examples, for_backend, visitors, wait_for, write
 from tests.support.gimel_local import LocalBackend
 from tests.support.http_server import serving
 from tests.support.servers import free_port
@@ -33,9 +33,9 @@ def project(tmp_path: Path, local: LocalBackend) -> Path:
     folder.mkdir()
     (folder / "node_modules").symlink_to(MODULES)
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    for code in examples(PAGE, "sh"):
-        environ = os.environ | {"PATH": path}
-        subprocess.run(["sh", "-ec", code], cwd=folder, env=environ, check=True)
+    (code,) = examples(PAGE, "sh")
+    command = ["sh", "-ec", for_backend(code, local.url)]
+    subprocess.run(command, cwd=folder, env=os.environ | {"PATH": path}, check=True)
     for code in (*examples(PAGE, "jsx"), *examples(PAGE, "js")):
         write(code, folder, local.url)
     return folder
@@ -108,13 +108,13 @@ def test_next(browser: Browser, local: LocalBackend, project: Path) -> None:
     with next_server(project) as site:
         for number in range(6):
             # A visitor who has been here, and one who is new.
-            cookies = {"gimel": f"visitor-{number}"} if number % 2 else {}
+            cookies = {"gimel_id": f"visitor-{number}"} if number % 2 else {}
             answer = requests.get(site, cookies=cookies, timeout=60)
-            visitor = answer.cookies.get("gimel") or cookies["gimel"]
+            visitor = answer.cookies.get("gimel_id") or cookies["gimel_id"]
             color = expected.variant(visitor)
             assert f'style="color:{color}"' in answer.text
             context = browser.new_context()
-            context.add_cookies([{"name": "gimel", "value": visitor, "url": site}])
+            context.add_cookies([{"name": "gimel_id", "value": visitor, "url": site}])
             page = context.new_page()
             fail_at_errors(page, errors)
             page.goto(site)
@@ -123,7 +123,7 @@ def test_next(browser: Browser, local: LocalBackend, project: Path) -> None:
             shown.append(color)
             wait_for(local.client, "signup", number + 1)
             context.close()
-        opted_out = requests.get(site, cookies={"gimel": "opted out"}, timeout=60)
+        opted_out = requests.get(site, cookies={"gimel_id": "opted out"}, timeout=60)
         assert 'style="color:blue"' in opted_out.text
     assert visitors(local.client) == {each: shown.count(each) for each in set(shown)}
     assert errors == []
