@@ -14,7 +14,7 @@ from gimel.sdk.sender import EXIT_SECONDS, Sender, warn
 
 Id = str | int | UUID
 
-# Participations that a process remembers, in about 5 MB
+# Participations that a process remembers, in about 4 MB
 _MAX_REMEMBERED = 50_000
 
 

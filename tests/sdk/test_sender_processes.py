@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from gimel import Client
 from gimel.client import BackendClient
+from tests.support.deployments import Deployment
 from tests.support.http_server import serving
 from tests.support.proxy import Proxy, black_hole
 from tests.support.servers import free_port
@@ -153,3 +155,19 @@ def test_no_request_waits_for_a_backend_that_is_down(url: str, tmp_path: Path) -
         assert longest(address, [str(visitor) for visitor in range(400)]) < TIMEOUT
     # Its processes ended although nobody took their events.
     assert visitors(url) == 0
+
+
+# A deployed backend
+
+
+def test_a_deployed_backend_counts(deployed: Deployment) -> None:
+    gimel = Client(f"{deployed.url}/e", key=deployed.key, namespace="library")
+    shop = gimel.experiment("checkout", ["one step", "two steps"])
+    for visitor in range(20):
+        shop.variant(visitor)
+        shop.goal("order", visitor)
+    assert gimel.close(60)
+    assert gimel.dropped == 0
+    found = BackendClient(deployed.url, deployed.key).experiment("checkout", "library")
+    assert sum(each["trials"] for each in found["variants"]) == 20
+    assert sum(row["successes"] for row in found["goals"][0]["results"]) == 20
