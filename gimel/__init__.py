@@ -14,8 +14,8 @@ library with which Python servers send events: `from gimel import Client`.
 
 This file, `gimel.py`, `aws_lambda.py` and `backend/` ship to Lambda. They import redis and the
 standard library only. An import goes down this list, never up: cli, terminal and local, deploy,
-stack, config, client and snippet and rsgi and sdk, wsgi, background, aws_lambda, gimel, backend.
-pyproject.toml holds both rules, and `make check` checks them.
+stack, config, alephbet, client and snippet and rsgi and sdk, wsgi, background, aws_lambda, gimel,
+backend. pyproject.toml holds both rules, and `make check` checks them.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,6 +1,6 @@
 """The client of a backend, deployed or local: each route is a method."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +104,18 @@ class BackendClient:
             value=None if value is None else repr(float(value)),
         )
         return answer
+
+    def send(self, events: Sequence[Mapping[str, Any]]) -> int:
+        """Send up to 500 events in one request. Return how many of them are ignored.
+
+        Raises BackendError if any is rejected.
+        """
+        answer = self._for_events._request("POST", "/e", events, expected_key="accepted")
+        if answer["rejected"]:
+            first = answer["rejected"][0]["error"]
+            raise BackendError(f"the backend rejected {len(answer['rejected'])} events: {first}")
+        ignored: int = answer["ignored"]
+        return ignored
 
     def experiments(
         self,

@@ -275,6 +275,8 @@ def settings(event: ProxyEvent) -> Response:
         raise answers.NO_EXPERIMENT
     seen = sorted(found.trials), sorted(found.goals)
     changed = parse_changes(body, found.settings, *seen, has_events=found.has_events)
+    if decision := changed.get("decision"):
+        answers.freeze(found, namespace, decision)
     declaring.change(connection(), (namespace, name), changed, scope_of(event))
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):

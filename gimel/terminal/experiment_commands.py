@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,17 @@ import click
 
 from gimel.backend.experiment.changes import RESETTABLE_FIELDS
 from gimel.backend.experiment.checks import METHODS
+from gimel.backend.queue import Backlog
 from gimel.client import BackendClient, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
+from gimel.terminal.conditions import (
+    CONDITIONS,
+    EXIT_CONDITION,
+    conditions_met,
+    parse_conditions,
+)
+from gimel.terminal.group import CommandError
 from gimel.terminal.history import show_history
 from gimel.terminal.text import console, plain, plural
 
@@ -37,6 +46,14 @@ _NAMES_SHOWN = 5
     flag_value="csv",
     help="Print CSV: one row for each variant of each goal.",
 )
+@click.option(
+    "--fail-on",
+    "conditions",
+    metavar="CONDITION,…",
+    callback=parse_conditions,
+    help=f"End with exit code {EXIT_CONDITION} if an experiment that is neither decided nor "
+    f"archived meets a condition: {', '.join(CONDITIONS)}.",
+)
 @click.pass_obj
 def results_command(
     config_file: Path | None,
@@ -47,6 +64,7 @@ def results_command(
     matrix: bool,
     history: bool,
     output_format: str | None,
+    conditions: Sequence[str],
 ) -> None:
     """Show which variant wins, and how certain that is.
 
@@ -54,7 +72,7 @@ def results_command(
     """
     client = connect_client(config_file, url)
     if history:
-        _show_history(client, experiment, namespace, goal, output_format)
+        _show_history(client, experiment, namespace, goal, output_format, conditions)
         return
     experiments = client.read(experiment, namespace)
     goals = {each["goal"] for one in experiments for each in one["goals"]}
@@ -67,17 +85,33 @@ def results_command(
         click.echo(json.dumps(experiments, indent=2, ensure_ascii=sys.stdout.isatty()))
     elif output_format == "csv":
         results.write_csv(sys.stdout, experiments, goal)
-    elif not experiments:
-        click.echo(f"There is no experiment in namespace {plain(namespace)} yet.")
-        in_use = ", ".join(map(plain, client.namespaces()))
-        click.echo(f"Namespaces in use: {in_use or 'none'}")
-    else:
+    elif experiments:
         backlog = backlog_in(experiments[0]) if experiment else client.backlog()
-        if backlog:
-            results.show_backlog(console, backlog)
-        results.show(console, experiments, goal)
-        if matrix:
-            results.show_matrix(console, experiments, goal)
+        _show_results(experiments, backlog, goal, with_matrix=matrix)
+    else:
+        _show_no_experiment(client, namespace)
+    if found := conditions_met(experiments, conditions, goal):
+        raise CommandError("; ".join(found), EXIT_CONDITION)
+
+
+def _show_results(
+    experiments: list[dict[str, Any]],
+    backlog: Backlog | None,
+    goal: str | None,
+    *,
+    with_matrix: bool,
+) -> None:
+    if backlog:
+        results.show_backlog(console, backlog)
+    results.show(console, experiments, goal)
+    if with_matrix:
+        results.show_matrix(console, experiments, goal)
+
+
+def _show_no_experiment(client: BackendClient, namespace: str) -> None:
+    click.echo(f"There is no experiment in namespace {plain(namespace)} yet.")
+    in_use = ", ".join(map(plain, client.namespaces()))
+    click.echo(f"Namespaces in use: {in_use or 'none'}")
 
 
 def _show_history(
@@ -86,7 +120,10 @@ def _show_history(
     namespace: str,
     goal: str | None,
     output_format: str | None,
+    conditions: Sequence[str],
 ) -> None:
+    if conditions:
+        raise click.UsageError("--fail-on looks at the results of now: leave out --history")
     if experiment is None:
         raise click.UsageError("--history needs an EXPERIMENT")
     if output_format == "csv":
