@@ -210,7 +210,7 @@ def test_without_local_storage_alephbet_stops_and_the_page_goes_on(
         assert said == "localStorage is not available"
         assert page.locator("h1").is_visible()
         assert sent == []
-        # What docs/clients.md advises: a storage that lasts as long as the page.
+        # What docs/senders/alephbet.md advises: a storage that lasts as long as the page.
         chosen = page.evaluate("options => start(options, memory())", PLAIN)
         complete(page, "signup")
         page.wait_for_function("() => waiting() === 0")

@@ -1,9 +1,6 @@
 """docs/senders/browser.md: its page and scripts, in Chromium."""
 
-from collections.abc import Iterator
-
-import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from gimel.backend.experiment.assignment import assigned_variant, takes_part
 from tests.support.documented_examples import examples, for_backend, successes, visitors, wait_for
@@ -12,17 +9,6 @@ from tests.support.shop import Shop
 
 (HTML,) = examples("senders/browser.md", "html")
 OWN, FETCH = examples("senders/browser.md", "js")
-
-
-@pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A page whose errors fail the test."""
-    page = browser.new_context().new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    page.context.close()
-    assert errors == []
 
 
 def test_the_page(page: Page, shop: Shop, local: LocalBackend) -> None:
