@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gimel.client import Client
+from gimel.client import BackendClient
 from tests.support.commands import process
 from tests.support.documented_examples import ADDRESS, examples
 
@@ -27,8 +27,8 @@ class Backend(NamedTuple):
     namespace: str = "alephbet"
 
     @property
-    def client(self) -> Client:
-        return Client(self.url, self.key)
+    def client(self) -> BackendClient:
+        return BackendClient(self.url, self.key)
 
     def declare(self, name: str = NAME, **changes: Any) -> None:
         self.client.declare(name, {**DEFINITION, "experiment": name, **changes}, self.namespace)
