@@ -76,6 +76,20 @@ def test_a_stopped_flag_is_its_baseline(backend: redis.Redis, state: str) -> Non
     assert evaluate("a").body["reason"] == "SPLIT"
 
 
+@pytest.mark.parametrize("state", ["stopped", "archived"])
+def test_a_decided_flag_is_its_winner(backend: redis.Redis, state: str) -> None:
+    declare("a", traffic=0.5)
+    decision = {"winner": "red", "reason": "It won"}
+    settings = {"decision": decision, "state": state}
+    call("POST", "/settings", {"experiment": "a"}, body=json.dumps(settings))
+    for number in range(50):
+        answer = evaluate("a", f"{number}").body
+        assert (answer["variant"], answer["value"], answer["reason"]) == ("red", "#f00", "STATIC")
+        assert answer["metadata"] == {"takes_part": False}
+    call("POST", "/settings", {"experiment": "a"}, body=json.dumps({"decision": None}))
+    assert evaluate("a").body["reason"] == "DISABLED"
+
+
 def test_outside_of_the_traffic_it_is_the_baseline(backend: redis.Redis) -> None:
     declare("a", traffic=0.2)
     found = [evaluate("a", f"{number}").body for number in range(200)]
