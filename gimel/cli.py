@@ -19,10 +19,10 @@ from urllib.parse import urlencode
 import click
 
 from gimel import __version__
+from gimel.alephbet import alephbet_snippet
 from gimel.backend.counting.hyperloglog import relative_error
 from gimel.backend.counting.migration import migrate
 from gimel.config.file import ConfigError, load
-from gimel.snippet import snippet
 from gimel.terminal import (
     backup_commands,
     configure,
@@ -113,6 +113,7 @@ def preflight_command(config_file: Path | None) -> None:
     show_default=True,
     help="Name of a goal. Repeat for each goal.",
 )
+@click.option("--alephbet", is_flag=True, expose_value=False, help="Print the HTML for AlephBet.")
 @namespace_option
 @url_option
 @click.pass_obj
@@ -127,7 +128,7 @@ def snippet_command(
     """Print the HTML to paste into a page."""
     backend = find_backend(config_file, url)
     try:
-        html = snippet(
+        html = alephbet_snippet(
             backend.events_base,
             event_path=backend.event_path,
             namespace=namespace,
