@@ -74,10 +74,11 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# AlephBet and axe-core as npm serves them, and a browser to run them in.
+# AlephBet and axe-core as npm serves them, a browser to run them in, and what makes gimel.js.
 build/browser: Makefile
 	@command -v chromium > /dev/null || tests/apt-install chromium
 	@command -v redis-server > /dev/null || tests/apt-install redis-server
-	@echo "Installing into build/: alephbet 0.27.0 and axe-core 4.14.1, from npm"
-	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build alephbet@0.27.0 axe-core@4.14.1
+	@echo "Installing into build/, from npm: alephbet, axe-core, esbuild and terser"
+	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build \
+	  alephbet@0.27.0 axe-core@4.14.1 esbuild@0.28.2 terser@5.51.4
 	@touch $@

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page
 
-from gimel.snippet import ALEPHBET_URL
+from gimel.alephbet import ALEPHBET_URL
 from tests.support.shop import Shop, serve_alephbet
 
 
