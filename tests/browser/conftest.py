@@ -19,8 +19,7 @@ def page(browser: Browser) -> Iterator[Page]:
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page
     context.close()
-    # AlephBet leaves a failed fetch unhandled.
-    assert set(errors) <= {"Failed to fetch"}
+    assert errors == []
 
 
 @pytest.fixture

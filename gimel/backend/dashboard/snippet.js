@@ -63,32 +63,36 @@ ${variantLines(variants)}
           return key.indexOf(prefix) === 0 && !sending[key];
         });
       }
-      function retry() { clearTimeout(timer); timer = 0; send(); }
-      function send() {
+      function send(isRetry) {
+        if (pause && !isRetry) return;
         // Ten events with the longest names fit into the 64 KB that keepalive allows.
         var keys = waiting().slice(0, 10);
-        if (timer || !keys.length) return;
+        if (!keys.length) return pause = 0;
         keys.forEach(function (key) { sending[key] = true; });
         fetch(url, {
           method: "POST", keepalive: true, credentials: "omit",
           body: "[" + keys.map(function (key) { return store[key]; }) + "]"
-        }).then(function (answer) {
-          if (answer.status !== 200) throw answer;
-          keys.forEach(function (key) { delete store[key]; });
+        }).then(function (answer) { return answer.json(); }).then(function (answer) {
+          // Of the rejected events, those that name no field may be counted later.
+          var full = answer.rejected.filter(function (each) { return !each.field; });
+          full = full.map(function (each) { return keys[each.index]; });
+          keys.forEach(function (key) { if (full.indexOf(key) < 0) delete store[key]; });
+          if (full.length) throw full;
           pause = 0;
-          retry();
+          send();
         }).catch(function () {
           keys.forEach(function (key) { delete sending[key]; });
+          if (timer) return;
           pause = Math.min(2 * pause || 5, 600);
-          clearTimeout(timer);
-          timer = setTimeout(retry, 1000 * pause);
+          timer = setTimeout(function () { timer = 0; send(true); }, 1000 * pause);
         });
       }
-      window.addEventListener("online", retry);
+      window.addEventListener("online", send);
       send();
       return function (id, event) {
         if (waiting().length < 500) write(prefix + id, JSON.stringify(event));
-        send();
+        // Events of the same moment leave together.
+        Promise.resolve().then(send);
       };
     })();
 
