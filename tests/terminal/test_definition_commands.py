@@ -60,7 +60,7 @@ def test_it_says_what_it_did_and_what_comes_next(url: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", *shlex.split(command)], capture_output=True, text=True, check=True
     )
-    assert 'data-experiment="button color" data-variants=\'{"blue":50,"red":50}\'' in done.stdout
+    assert 'data-experiment="button color" data-variants=\'{"blue":50,"red":50.5}\'' in done.stdout
     assert 'data-gimel-goal="signup" -->' in done.stdout
     again = create(url, *BUTTON, "--goal", "order:server")
     assert again.splitlines()[0] == "button color: unchanged"
