@@ -22,7 +22,7 @@ const MOST = 2e4;
 const FLUSH_AFTER = 1e3, FIRST_WAIT = 5e3, LONGEST_WAIT = 6e5;
 
 /** Return what the action returns, or nothing if it throws. Report the error if told to. */
-const attempt = (action, report) => {
+export const attempt = (action, report) => {
   try {
     return action();
   } catch (error) {
@@ -56,11 +56,11 @@ function start() {
   const log = (...words) => modes.includes("debug") && console.log(PREFIX, ...words);
 
   // The cookie and localStorage restore each other.
-  const storedId = () => attempt(() => document.cookie.match(/(^| )gimel=([^;]+)/)[2]) || storage[ID];
+  const storedId = () => attempt(() => document.cookie.match(/gimel_id=([^;]+)/)[1]) || storage[ID];
   const keep = (id, seconds) => {
     id && write(ID, id);
     attempt(() => (document.cookie =
-      `gimel=${id};max-age=${seconds};path=/;samesite=lax;${isSecureContext && "secure"}`));
+      `gimel_id=${id};max-age=${seconds};path=/;samesite=lax;${isSecureContext && "secure"}`));
   };
   const forget = (id, seconds) => {
     keysWith(PREFIX).forEach(remove);
@@ -69,7 +69,7 @@ function start() {
 
   /** Return why nothing may be stored or sent, or something false. */
   const silence = () => {
-    const isRefused = (gimel.gpc ?? false) !== false && navigator.globalPrivacyControl;
+    const isRefused = gimel.gpc != null && navigator.globalPrivacyControl;
     isRefused && forget("", 0);
     const reason = isForced ? "forced" : isRefused ? "GPC" : storedId() == OPTED_OUT && OPTED_OUT;
     reason && log("not sent:", reason);
@@ -89,7 +89,7 @@ function start() {
   const add = (common, event, uuid, value) => {
     const queued = keysWith(EVENT);
     if (queued.join()[MOST] || silence()) return;
-    write(EVENT.slice(0, -1) + JSON.stringify({ ...common, event, uuid, value }), 1);
+    write(PREFIX + JSON.stringify({ ...common, event, uuid, value }), 1);
     queued[0] || flushIn(FLUSH_AFTER);
     return true;
   };
@@ -136,8 +136,10 @@ function start() {
         const weights = Object.fromEntries(names.map((name) => [name, names == variants ? 1 : +variants[name]]));
         const id = !silence() && "" + (gimel.user || storedId() || randomId());
         const isIn = !id || takesPart(experiment, id, traffic);
-        variant = names.find((name) => modes.includes(experiment + ":" + name))
-          || (id && isIn && assignedVariant(experiment, id, weights)) || variant;
+        const assigned = names.find((name) => modes.includes(experiment + ":" + name))
+          || (id && isIn ? assignedVariant(experiment, id, weights) : variant);
+        if (!assigned) throw "no variants: " + experiment;
+        variant = assigned;
         document.documentElement.setAttribute(attributeOf(experiment), variant);
         const common = { namespace: gimel.namespace, experiment, variant, visitor: id };
         if (isIn) running[experiment] = common;
@@ -165,19 +167,20 @@ function start() {
   };
 
   // While events are captured, no other script has stopped them yet.
-  for (const type of ["click", "submit"]) addEventListener(type, ({ target }) => {
-    const element = target.closest?.("[data-gimel-goal]");
+  for (const type of ["click", "submit", "visibilitychange", "pagehide"]) addEventListener(type, ({ target }) => {
+    // The last two types have the document as their target.
+    if (!target.closest) return flush();
+    const element = target.closest("[data-gimel-goal]");
     if (element && element.matches("form") == (type == "submit")) {
       gimel.goal(element.dataset.gimelGoal, { value: element.dataset.gimelValue });
     }
   }, true);
-  for (const type of ["visibilitychange", "pagehide"]) addEventListener(type, flush);
   flushIn(FLUSH_AFTER);
 
   if (isForced) {
     const badge = document.createElement("p");
     badge.textContent = `Gimel: ${modes}, not counted`;
-    badge.style.cssText = "position:fixed;bottom:0;z-index:9999;background:#ff0;color:#000";
+    badge.style = "position:fixed;bottom:0;z-index:9999;background:#ff0;color:#000";
     document.documentElement.append(badge);
   }
   return gimel;
