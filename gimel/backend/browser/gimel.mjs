@@ -20,6 +20,8 @@ const OPTED_OUT = "opted out";
 const MOST = 2e4;
 // Milliseconds
 const FLUSH_AFTER = 1e3, FIRST_WAIT = 5e3, LONGEST_WAIT = 6e5;
+// Seconds
+const YEAR = 31536000;
 
 /** Return what the action returns, or nothing if it throws. Report the error if told to. */
 export const attempt = (action, report) => {
@@ -79,7 +81,7 @@ function start() {
   // What the events of an experiment on this page have in common, by experiment
   const running = {};
   const inFlight = {};
-  let timer;
+  let timer, keptId;
   const flushIn = (milliseconds) => {
     clearTimeout(timer);
     timer = setTimeout(flush, milliseconds);
@@ -102,7 +104,8 @@ function start() {
     // A longer wait means that the clock was set back.
     if (left > 0 && left <= LONGEST_WAIT) {
       log("waits", left);
-      return flushIn(left);
+      // Of several tabs, one tries first, and the others see that.
+      return flushIn(left + FIRST_WAIT * Math.random());
     }
     // Written before the attempt: a page that is left learns of no failure. An answer removes it.
     write(RETRY, Date.now() + (wait | 0) + "," + (Math.min(2 * wait, LONGEST_WAIT) || FIRST_WAIT));
@@ -145,8 +148,9 @@ function start() {
         if (isIn) running[experiment] = common;
         const mark = PREFIX + JSON.stringify([common]);
         const day = Date().slice(0, 15);
-        if (!id || storage[mark] == day) return;
-        gimel.user || keep(id, 31536000);
+        if (!id) return;
+        gimel.user || id == keptId || keep((keptId = id), YEAR);
+        if (storage[mark] == day) return;
         // The id: a visitor who takes part twice counts once.
         if (!isIn || add(common, "participate", id)) write(mark, day);
       }, 1);
@@ -162,7 +166,7 @@ function start() {
 
     /** Forget the visitor. From now on, show the first variant, and store and send nothing. */
     optOut() {
-      forget(OPTED_OUT, 31536000);
+      forget(OPTED_OUT, YEAR);
     },
   };
 
