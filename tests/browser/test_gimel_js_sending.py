@@ -173,7 +173,8 @@ def test_the_queue_is_bounded_and_fits_into_one_request(
         leave(page)
     assert 20 < unsent(page) < 200
     body = sent[-1].post_data_buffer
-    assert body and 30_000 < len(body) < 61_000
+    assert body is not None
+    assert 30_000 < len(body) < 61_000
     page.context.unroute(f"{local.url}/e")
     wait_until_sent(page)
     assert counts(local.client, long) == (1, {long: 1})
