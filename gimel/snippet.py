@@ -73,7 +73,7 @@ def snippet(
         "data-namespace": namespace if namespace != DEFAULT_NAMESPACE else None,
         "data-experiment": experiment,
         "data-variants": _weights(variants),
-        "data-traffic": f"{traffic:g}" if traffic != 1 else None,
+        "data-traffic": str(traffic) if traffic != 1 else None,
     }
     usage = _USAGE.format(
         attribute=attribute_name(experiment),

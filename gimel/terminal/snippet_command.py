@@ -7,7 +7,7 @@ import click
 
 from gimel import snippet as html
 from gimel.alephbet import alephbet_snippet
-from gimel.client import Client
+from gimel.client import BackendError, Client
 from gimel.terminal.backend_options import find_backend, namespace_option, url_option
 from gimel.terminal.definition_commands import variants_option
 from gimel.terminal.definitions import goals_of_page
@@ -77,8 +77,12 @@ def _declared(
     client: Client, experiment: str, namespace: str, *, is_alephbet: bool
 ) -> dict[str, Any]:
     """Return what the definition of an experiment says about a page, the baseline first."""
-    found = client.experiment(experiment, namespace)
-    definition = found["definition"]
+    try:
+        definition = client.experiment(experiment, namespace)["definition"]
+    except BackendError as error:
+        if error.status != 404:
+            raise
+        definition = None
     if definition is None:
         raise click.ClickException(
             f"{plain(experiment)} is not declared: name its variants, with --variant"

@@ -1,7 +1,6 @@
 """`gimel.js` in Chromium: who is not counted, what testers see, and pages with a strict policy."""
 
 import json
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,7 +11,6 @@ from tests.support.gimel_local import LocalBackend
 from tests.support.gimel_page import GOAL, html, posts, shown, unsent, wait_until_sent
 from tests.support.shop import Shop, counts
 
-SCREENSHOT = Path(__file__).parents[2] / "build/screenshots/badge.png"
 STORED = "[document.cookie, {...localStorage}]"
 
 
@@ -92,8 +90,6 @@ def test_a_forced_visit_is_not_counted_and_says_so(
         page.evaluate("dispatchEvent(new Event('pagehide'))")
         page.goto(shop.url)
     assert page.evaluate(STORED) == ["", {}]
-    SCREENSHOT.parent.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SCREENSHOT)
     page.goto(at(shop, ""))
     assert shown(page, name) == "blue"
     assert page.get_by_text("not counted").count() == 0
