@@ -142,8 +142,8 @@ function start() {
         const assigned = names.find((name) => modes.includes(experiment + ":" + name))
           || (id && isIn ? assignedVariant(experiment, id, weights) : variant);
         if (!assigned) throw "no variants: " + experiment;
+        document.documentElement.setAttribute(attributeOf(experiment), assigned);
         variant = assigned;
-        document.documentElement.setAttribute(attributeOf(experiment), variant);
         const common = { namespace: gimel.namespace, experiment, variant, visitor: id };
         if (isIn) running[experiment] = common;
         const mark = PREFIX + JSON.stringify([common]);
@@ -182,9 +182,10 @@ function start() {
   flushIn(FLUSH_AFTER);
 
   if (isForced) {
-    const badge = document.createElement("p");
+    const badge = document.createElement("dialog");
     badge.textContent = `Gimel: ${modes}, not counted`;
-    badge.style = "position:fixed;bottom:0;z-index:9999;background:#ff0;color:#000";
+    badge.style = "position:fixed;bottom:0;z-index:9999";
+    badge.open = true;
     document.documentElement.append(badge);
   }
   return gimel;

@@ -6,6 +6,6 @@ const tag = document.currentScript;
 attempt(() => {
   const { dataset } = tag;
   Object.assign(gimel, dataset);
-  gimel.url = gimel.url || tag.src.replace(/gimel\.js.*/, "e");
+  gimel.url = gimel.url || new URL("e", tag.src).href;
   dataset.experiment && gimel.variant(dataset.experiment, JSON.parse(dataset.variants), dataset);
 }, true);

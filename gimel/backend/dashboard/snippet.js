@@ -33,7 +33,7 @@ function snippet(url, namespace, { experiment, variants, goals, traffic } = SAMP
   const attributes = {
     src,
     // By default, events go to where the script comes from.
-    "data-url": url === src.replace(/gimel\.js.*/, "e") ? null : url,
+    "data-url": url === new URL("e", src).href ? null : url,
     "data-namespace": namespace === "alephbet" ? null : namespace,
     "data-experiment": experiment,
     "data-variants": weightsIn(variants),
