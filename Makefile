@@ -74,15 +74,19 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# AlephBet and axe-core as npm serves them, what makes gimel.js, AdGuard's rules, and a browser to run
-# them in. Of AdGuard's package only two lists of rules are used, and none of its dependencies.
+# What npm serves, and a browser to run it in: AlephBet, axe-core, what makes gimel.js, OpenFeature's
+# SDKs and providers, which esbuild bundles for a page. Of AdGuard's package only two lists of rules
+# are used, and none of its dependencies.
+NPM := alephbet@0.27.0 axe-core@4.14.1 esbuild@0.28.2 terser@5.51.4 \
+	@openfeature/server-sdk@1.23.0 @openfeature/ofrep-provider@0.1.3 \
+	@openfeature/web-sdk@1.10.0 @openfeature/ofrep-web-provider@0.4.3
 ADGUARD := dnr-rulesets@3.3.20260320140136
-PACKAGES := alephbet@0.27.0 axe-core@4.14.1 esbuild@0.28.2 terser@5.51.4
+
 build/browser: Makefile
 	@command -v chromium > /dev/null || tests/apt-install chromium
 	@command -v redis-server > /dev/null || tests/apt-install redis-server
-	@echo "Installing into build/, from npm: $(PACKAGES) and AdGuard's $(ADGUARD)"
-	@mkdir -p build/adguard && npm install --silent --no-save --no-package-lock --prefix build $(PACKAGES)
+	@echo "Installing into build/, from npm: $(NPM) @adguard/$(ADGUARD)"
+	@mkdir -p build/adguard && npm install --silent --no-save --no-package-lock --prefix build $(NPM)
 	@npm pack --silent --pack-destination build @adguard/$(ADGUARD) > /dev/null
 	@tar -xzf build/adguard-$(subst @,-,$(ADGUARD)).tgz -C build/adguard --strip-components=4 package/dist/filters/declarative/ruleset_2 package/dist/filters/declarative/ruleset_3
 	@touch $@

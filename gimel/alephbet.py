@@ -55,7 +55,7 @@ _TEMPLATE = """\
         if (pause && !isRetry) return;
         // Ten events with the longest names fit into the 64 KB that keepalive allows.
         var keys = waiting().slice(0, 10);
-        if (!keys.length) return pause = 0;
+        if (!keys.length) {{ pause = 0; return; }}
         keys.forEach(function (key) {{ sending[key] = true; }});
         fetch(url, {{
           method: "POST", keepalive: true, credentials: "omit",
@@ -160,10 +160,12 @@ def alephbet_snippet(
 ) -> str:
     """Return the HTML for one experiment. `url` is the address of the backend, without a route.
 
-    Raises ValueError if an experiment cannot have these names.
+    Raises ValueError if an experiment cannot have these names and weights.
     """
     check_names(url, [experiment, namespace, *variants, *goals], variants)
     weights = variants if isinstance(variants, Mapping) else dict.fromkeys(variants)
+    if 0 < list(weights.values()).count(None) < len(weights):
+        raise ValueError("either every variant has a weight or none has")
     return _TEMPLATE.format(
         alephbet=ALEPHBET_URL,
         integrity=ALEPHBET_INTEGRITY,

@@ -5,8 +5,9 @@ and run a backend on this machine. `terminal.configure` writes the configuration
 deploy and operate a stack are in `terminal.stack_commands`, those of its keys in
 `terminal.key_commands`, those that back up and move counts in `terminal.backup_commands`, those of
 an experiment in `terminal.experiment_commands`, those that declare one in
-`terminal.definition_commands`, and what a page needs in `terminal.snippet_command`. A command calls
-one function and prints the result.
+`terminal.definition_commands`, those that decide one in `terminal.decision_commands`, that which
+makes up visitors in `terminal.simulation`, and what a page needs in `terminal.snippet_command`. A
+command calls one function and prints the result.
 """
 
 import sys
@@ -25,11 +26,13 @@ from gimel.config.file import ConfigError, load
 from gimel.terminal import (
     backup_commands,
     configure,
+    decision_commands,
     definition_commands,
     experiment_commands,
     key_commands,
     report,
     results,
+    simulation,
     snippet_command,
     stack_commands,
 )
@@ -68,9 +71,11 @@ def main(ctx: click.Context, config_file: Path | None, debug: bool) -> None:
 _ROOMS = (
     backup_commands,
     configure,
+    decision_commands,
     definition_commands,
     experiment_commands,
     key_commands,
+    simulation,
     snippet_command,
     stack_commands,
 )

@@ -112,7 +112,7 @@ def module(url: str, *, namespace: str = DEFAULT_NAMESPACE, event_path: str = "e
     settings = {"url": f"{url}/{event_path}", "namespace": namespace}
     return "\n".join(
         [
-            re.sub(r"^export ", "", assignment, flags=re.M),
+            assignment,
             re.sub(r"^import .*\n", "", client, flags=re.M),
             *(f"gimel.{name} = {script_string(value)};" for name, value in settings.items()),
             "",

@@ -68,7 +68,8 @@ def run_in_node(html: str, *goals: str) -> dict[str, object]:
     """What the snippet's own script tells AlephBet, and which of the goals it knows."""
     _, (_, script) = Scripts(html).found
     reach = f"{json.dumps(goals)}.forEach(goal => gimelGoal(goal))"
-    program = f"{STAND_IN}\n{script}\n{reach}\nconsole.log(JSON.stringify(told))"
+    tell = "setTimeout(() => console.log(JSON.stringify(told)))"
+    program = f"{STAND_IN}\n{script}\n{reach}\n{tell}"
     done = subprocess.run(
         ["node", "-"], input=program, capture_output=True, text=True, check=True, timeout=60
     )
@@ -155,9 +156,10 @@ def test_without_names_it_is_an_example_that_runs() -> None:
         {"variants": ["A", "A"]},
         {"variants": ["A", " "]},
         {"variants": ["A", "__proto__"]},
+        {"variants": {"A": 1, "B": None}},
         {"goals": [""]},
     ],
 )
 def test_what_could_not_work_is_refused(names: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"name|variants|address"):
+    with pytest.raises(ValueError, match=r"name|variant|address"):
         alephbet_snippet(**{"url": "https://backend.example/prod"} | names)

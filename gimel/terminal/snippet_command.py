@@ -7,7 +7,7 @@ import click
 
 from gimel import snippet as html
 from gimel.alephbet import alephbet_snippet
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.terminal.backend_options import find_backend, namespace_option, url_option
 from gimel.terminal.definition_commands import variants_option
 from gimel.terminal.definitions import goals_of_page
@@ -52,7 +52,7 @@ def snippet(
     fields: dict[str, Any] = {"variants": variants, "traffic": traffic, "goals": goals}
     if experiment is not None and not is_module:
         if not variants:
-            client = Client(backend.url, backend.key)
+            client = BackendClient(backend.url, backend.key)
             fields = _declared(client, experiment, namespace, is_alephbet=is_alephbet) | {
                 name: value for name, value in fields.items() if value not in (None, (), [])
             }
@@ -74,7 +74,7 @@ def snippet(
 
 
 def _declared(
-    client: Client, experiment: str, namespace: str, *, is_alephbet: bool
+    client: BackendClient, experiment: str, namespace: str, *, is_alephbet: bool
 ) -> dict[str, Any]:
     """Return what the definition of an experiment says about a page, the baseline first."""
     try:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.config.file import load
 from gimel.snippet import snippet
 from gimel.terminal import report
@@ -163,7 +163,7 @@ def _delete_experiments(settings: "Config", aws: "Aws") -> None:
         click.echo("The API no longer exists, so the counts cannot be deleted: they stay in Redis.")
         return
     try:
-        deleted = destruction.delete_all_experiments(Client(backend.url, backend.key))
+        deleted = destruction.delete_all_experiments(BackendClient(backend.url, backend.key))
     except BackendError as error:
         raise DeployError(
             f"cannot delete the counts: {error}. Run the command without --data to keep them"

@@ -15,9 +15,10 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request
 
 from gimel.alephbet import ALEPHBET_URL
-from gimel.client import Client
+from gimel.client import BackendClient
 from tests.support.gimel_local import LocalBackend
 from tests.support.shop import NO_LOCAL_STORAGE, Shop, counts, serve_alephbet, wait_for_queue
+from tests.support.waiting import wait
 
 
 class Backend(Protocol):
@@ -98,7 +99,7 @@ def test_events_arrive_once_and_leave_the_queue(
 ) -> None:
     backend = request.getfixturevalue(where)
     name = f"button: colour / 100% #1 {adapter}"
-    client = Client(backend.url, backend.key)
+    client = BackendClient(backend.url, backend.key)
     with visit(browser, shop, backend) as (page, _):
         start(page, name=name, adapter=adapter)
         wait_for_queue(page, 0)
@@ -187,7 +188,8 @@ def test_a_late_flush_sends_many_times_what_counts_once(
                 with page.expect_event("requestfailed"):
                     complete(page, "page view", unique=False)
             wait_for_queue(page, 7)
-        offline = len(sent)
+        offline = 1 + 2 + 3 + 4 + 5 + 6 + 7
+        wait(lambda: page.title() == "Shop" and len(sent) == offline)
         # In one turn of the page's loop: no answer can come in between.
         page.evaluate("() => { for (var i = 0; i < 5; i++) complete('buy', {unique: false}); }")
         wait_for_queue(page, 0)
@@ -208,7 +210,7 @@ def test_without_local_storage_alephbet_stops_and_the_page_goes_on(
         assert said == "localStorage is not available"
         assert page.locator("h1").is_visible()
         assert sent == []
-        # What docs/clients.md advises: a storage that lasts as long as the page.
+        # What docs/senders/alephbet.md advises: a storage that lasts as long as the page.
         chosen = page.evaluate("options => start(options, memory())", PLAIN)
         complete(page, "signup")
         page.wait_for_function("() => waiting() === 0")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from gimel.backend.experiment.assignment import assigned_variant, takes_part
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.snippet import attribute_name
 from tests.support.commands import run, said
 from tests.support.gimel_local import LocalBackend
@@ -28,7 +28,7 @@ def test_a_visitor_counts_once_for_each_experiment(
         page.goto(shop.url)
         page.get_by_text("Sign up").click()
         wait_until_sent(page)
-    client = Client(backend.url, backend.key)
+    client = BackendClient(backend.url, backend.key)
     for name in names:
         assert shown(page, name) in ("blue", "red")
         assert counts(client, name) == (1, {"signup": 1})
