@@ -74,10 +74,10 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# What npm serves, and a browser to run it in: AlephBet, axe-core, OpenFeature's SDKs and providers,
-# React and Next.js, and esbuild, which bundles them for a page. Of AdGuard's package only two lists of rules are
-# used, and none of its dependencies.
-NPM := alephbet@0.27.0 axe-core@4.14.1 esbuild@0.28.2 \
+# What npm serves, and a browser to run it in: AlephBet, axe-core, what makes gimel.js, OpenFeature's
+# SDKs and providers, React and Next.js. esbuild bundles them for a page. Of AdGuard's package only
+# two lists of rules are used, and none of its dependencies.
+NPM := alephbet@0.27.0 axe-core@4.14.1 esbuild@0.28.2 terser@5.51.4 \
 	@openfeature/server-sdk@1.23.0 @openfeature/ofrep-provider@0.1.3 \
 	@openfeature/web-sdk@1.10.0 @openfeature/ofrep-web-provider@0.4.3 \
 	next@16.4.6 react@19.3.1 react-dom@19.3.1

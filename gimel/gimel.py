@@ -267,6 +267,15 @@ def dashboard(event: ProxyEvent) -> Response:
     return wire.fitted(event, page(variables.get(wire.EVENTS_VARIABLE, "e")))
 
 
+@_endpoint()
+def browser_client(event: ProxyEvent) -> Response:
+    """Return the browser client: GET /gimel.js. It is code only, the same for everybody."""
+    from gimel.backend.browser import script_response
+
+    response = script_response(event.get("rawQueryString") or "")
+    return wire.fitted(event, response, len(response["body"]))
+
+
 ROUTES: dict[str, LambdaHandler] = {
     "GET /e": track,
     "POST /e": track,
@@ -282,6 +291,7 @@ ROUTES: dict[str, LambdaHandler] = {
     "POST /settings": settings,
     "DELETE /delete": delete,
     "GET /dashboard": dashboard,
+    "GET /gimel.js": browser_client,
 }
 # What the tracking function serves
 BY_TRACK = (track, evaluate_flag, evaluate_flags)

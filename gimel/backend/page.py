@@ -6,6 +6,7 @@ import hashlib
 from html import escape
 from pathlib import Path
 
+from gimel.backend.browser import script_path
 from gimel.backend.wire import Response
 
 # The scripts, in the order in which they are joined
@@ -51,6 +52,7 @@ def page(events_url: str = "e") -> Response:
             "x-content-type-options": "nosniff",
         },
         "body": html.replace("/*events_url*/", escape(events_url))
+        .replace("/*script_path*/", script_path())
         .replace("/*style.css*/", style)
         .replace("/*script*/", script),
     }

@@ -106,16 +106,15 @@ function valueOf(field) {
 
 /** Show the snippet for a new experiment. `done` leads to its page. */
 function showSnippet(url, namespace, name, { variants, goals }, done) {
-  const isInSnippet = ({ from, kind }) => !from && kind === "unique";
-  const others = goals.filter((goal) => !isInSnippet(goal));
-  const names = { experiment: name, variants, goals: goals.filter(isInSnippet).map((goal) => goal.name) };
+  const others = goals.filter(({ from }) => from);
+  const names = { experiment: name, variants, goals: goals.filter(({ from }) => !from).map((goal) => goal.name) };
   const content = [
     h("p", {}, "Paste this into your page. A click on an element with the attribute ",
-      h("code", {}, "data-goal=\"…\""), " counts as reaching that goal."),
+      h("code", {}, "data-gimel-goal=\"…\""), " counts as reaching that goal, and so does the submission of a form."),
     snippetBox(snippet(url, namespace, names)),
     others.length > 0 && h("p", { class: "soft" }, "The snippet does not send ",
       others.map((goal, index) => [index > 0 && ", ", bdi(goal.name)]),
-      ": such events need a key, or the field ", h("code", {}, "visitor"), ". Send them from your server."),
+      ": such events need a key. Send them from your server."),
   ];
   openForm([bdi(name), " is ready"], content, "Done", done, { isLast: true })
     .querySelector("[data-action=copy]").focus();
