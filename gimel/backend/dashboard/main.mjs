@@ -13,8 +13,9 @@ import {
 } from "./view.mjs";
 /** @import { Definition, Field } from "./types.d.ts" */
 
-// Scroll positions by the number that each entry of the history carries
-const tops = new Map();
+// Scroll positions by the number that each entry of the history carries. A reload keeps them.
+const TOPS = "gimel tops";
+const tops = new Map(JSON.parse(sessionStorage.getItem(TOPS) ?? "[]"));
 let position = 0;
 
 function showView() {
@@ -24,7 +25,7 @@ function showView() {
   const isOtherView = before && viewKey(before) !== viewKey(app.view);
   tops.set(position, scrollY);
   position = history.state?.position ?? Math.random();
-  const top = tops.get(position) ?? history.state?.top ?? 0;
+  const top = tops.get(position) ?? 0;
   history.replaceState({ position }, "");
   if (before?.namespace !== app.view.namespace) app.pages = PAGES_AT_ONCE;
   if (isOtherView) dialog().close();
@@ -244,7 +245,10 @@ for (const field of document.querySelectorAll("[data-change=option]")) {
 }
 // The browser would scroll before the data are drawn.
 history.scrollRestoration = "manual";
-addEventListener("pagehide", () => history.replaceState({ position, top: scrollY }, ""));
+addEventListener("pagehide", () => {
+  tops.set(position, scrollY);
+  sessionStorage.setItem(TOPS, JSON.stringify([...tops]));
+});
 listen();
 showView();
 const forgetKey = shareKey(() => app.answers.size > 0, () => {
