@@ -17,6 +17,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -169,7 +170,8 @@ class SnapshotWriter:
             if some:
                 found = list(self._counters.read_in_turn(namespace, some, is_summary=is_summary))
                 for each in found:
-                    observe(self._connection, namespace, each, waiting)
+                    time_now = datetime.fromtimestamp(now, UTC)
+                    observe(self._connection, namespace, each, time_now, waiting)
                 written += self._store(namespace, [each for each in found if each.trials], now)
         return written
 

@@ -92,13 +92,13 @@ def observe(
     connection: Connection,
     namespace: str,
     found: "ExperimentCounts",
+    now: datetime,
     waiting: "Waiting | None" = None,
 ) -> Observed:
     """Record what is new about an experiment, all of whose goals were counted.
 
     Raises redis.RedisError.
     """
-    now = datetime.now(UTC)
     return _observe(connection, namespace, Observed(found, found.analyse(now)), now, waiting)
 
 

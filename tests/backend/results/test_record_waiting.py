@@ -93,7 +93,8 @@ def test_a_queue_that_knows_no_experiments_counts_as_a_whole(
     fulfil_the_plan()
     (found,) = process.counters().read("alephbet", ["e"])
     waiting = Waiting("alephbet", Backlog(Pile(messages, None), Pile(0, None)))
-    seen = record.observe(process.connection(), "alephbet", found, waiting)
+    now = datetime.now(UTC)
+    seen = record.observe(process.connection(), "alephbet", found, now, waiting)
     assert seen.found.waits_for == ("1 message" if is_put_off else "")
     assert (seen.found.final_look is None) == is_put_off
 
