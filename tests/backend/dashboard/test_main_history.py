@@ -41,6 +41,7 @@ def test_going_back_finds_the_place_again(long: LocalBackend, visit: Opener) -> 
     page.get_by_role("link", name="test 20").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("test 20")
     assert page.evaluate("scrollY") == 0
+    expect(page.locator(".results")).to_be_visible()
     scroll_to(page, 40)
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Experiments")
