@@ -1,7 +1,7 @@
 """`python -m tests.screenshots`: every view of the dashboard into build/screenshots/.
 
-Light and dark, at the width of a phone, a tablet, a laptop and a large screen, of made-up experiments that a
-real backend counted. Those that the README shows go to docs/images/ too.
+Light and dark, at the width of a phone, a tablet, a laptop and a large screen. The experiments are
+made up, and a real backend counted them. Those that the README shows go to docs/images/ too.
 """
 
 import random

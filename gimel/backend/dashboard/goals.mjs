@@ -7,7 +7,7 @@ import { DASH, lift, liftRange, rateFormat } from "./format.mjs";
 import { VERDICTS } from "./parts.mjs";
 import { intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
 import { link } from "./view.mjs";
-/** @import { Experiment, Goal, GuardrailState, Row, Scale } from "./types.d.ts" */
+/** @import { Child, Experiment, Goal, GuardrailState, Row, Scale } from "./types.d.ts" */
 
 // The worst state first
 /** @type {GuardrailState[]} */
@@ -50,7 +50,7 @@ function goalRow(experiment, goal, isCurrent, scale) {
   const rate = (each) => (each && each.rate != null ? format.format(each.rate) : DASH);
   /**
    * @param {string} label
-   * @param {...import("./types.d.ts").Child} children
+   * @param {...Child} children
    */
   const cell = (label, ...children) => h("td", { role: "cell", class: "number", "data-label": label }, children);
   return h("tr", { role: "row", "data-key": name, class: isCurrent ? "current" : "" },
