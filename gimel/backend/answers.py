@@ -82,6 +82,12 @@ def answer_one(event: ProxyEvent, namespace: str, name: str) -> Response:
     return wire.fitted(event, answer)
 
 
+def freeze(found: ExperimentCounts, namespace: str, decision: str) -> None:
+    """Record the figures of a decision that is about to be stored."""
+    (described,) = describe([found], namespace, ask_backlog())
+    record.freeze(connection(), namespace, found, described, decision)
+
+
 def _read_one(namespace: str, name: str) -> ExperimentCounts:
     """Return one experiment's counts. Raises HTTPError 404."""
     (found,) = counters().read(namespace, [name])

@@ -25,7 +25,7 @@ def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
     with LocalBackend(tmp_path, *arguments) as again:
         assert trials(again.client, "demo") == once
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert "AlephBet.GimelAdapter" in page.text
+    assert "new AlephBet.Experiment" in page.text
     meant = {name: sum(arm.visitors for arm in made.arms) for name, made in EXPERIMENTS.items()}
     assert once == {name: pytest.approx(visitors, rel=0.005) for name, visitors in meant.items()}
 
