@@ -75,11 +75,12 @@ clean:
 	@touch $@
 
 # What npm serves, and a browser to run it in: AlephBet, axe-core, what makes gimel.js, OpenFeature's
-# SDKs and providers, which esbuild bundles for a page. Of AdGuard's package only two lists of rules
-# are used, and none of its dependencies.
+# SDKs and providers, React and Next.js. esbuild bundles them for a page. Of AdGuard's package only
+# two lists of rules are used, and none of its dependencies.
 NPM := alephbet@0.27.0 axe-core@4.14.1 esbuild@0.28.2 terser@5.51.4 \
 	@openfeature/server-sdk@1.23.0 @openfeature/ofrep-provider@0.1.3 \
-	@openfeature/web-sdk@1.10.0 @openfeature/ofrep-web-provider@0.4.3
+	@openfeature/web-sdk@1.10.0 @openfeature/ofrep-web-provider@0.4.3 \
+	next@16.4.6 react@19.3.1 react-dom@19.3.1
 ADGUARD := dnr-rulesets@3.3.20260320140136
 
 build/browser: Makefile

@@ -101,6 +101,8 @@ def evaluate_flag(event: ProxyEvent) -> Response:
     """
     from gimel.backend.ofrep import evaluate
 
+    # A wrong key is refused on every route.
+    scope_of(event)
     return evaluate(event, flags())
 
 
@@ -109,6 +111,7 @@ def evaluate_flags(event: ProxyEvent) -> Response:
     """Evaluate all flags of a namespace for a visitor: POST /ofrep/v1/evaluate/flags."""
     from gimel.backend.ofrep import evaluate_all
 
+    scope_of(event)
     return evaluate_all(event, flags())
 
 

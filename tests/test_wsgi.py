@@ -19,6 +19,7 @@ from gimel.backend.wire import FLAGS_PATH, MAX_BODY
 from gimel.gimel import ROUTES
 from gimel.wsgi import OPEN_PATHS, app, is_loopback, is_open
 from tests.support.commands import count
+from tests.support.flags import declare
 from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
 from tests.support.hypothesis_settings import on_one_server
 from tests.support.servers import url_of
@@ -182,6 +183,17 @@ def test_chunks_behind_a_server_that_does_not_read_them_are_refused(backend: red
     chunked = {"wsgi.input": io.BytesIO(b"4\r\n"), "HTTP_TRANSFER_ENCODING": "chunked"}
     status, answer = ask_app(**chunked)
     assert (status, answer["field"]) == ("411", "body")
+
+
+@pytest.mark.parametrize("name", ["a", "button color", "a/b", "ü 你好", "100 %", "%41"])
+def test_a_flag_of_any_name_behind_a_server_of_wsgi(backend: redis.Redis, name: str) -> None:
+    declare(name)
+    body = b'{"context": {"targetingKey": "u"}}'
+    # WSGI's text of the decoded path: each character stands for a byte.
+    path = f"{FLAGS_PATH}/{name}".encode().decode("latin-1")
+    sent = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    status, answer = ask_app(PATH_INFO=path, **sent)
+    assert (status, answer["key"]) == ("200", name)
 
 
 REQUESTS = st.tuples(
