@@ -16,6 +16,8 @@ GIMEL_LIMITS        JSON: see `gimel.backend.limits`
 GIMEL_EVENT_ROUTES  behind a function URL: further routes for events, e.g. `GET /hi,POST /hi`
 GIMEL_QUEUE         the ARN of an SQS queue for events that Redis does not take
 GIMEL_SPOOL         a folder for these events, where there is no queue
+GIMEL_NOTIFY        the https URL of a webhook, or the ARN of an SNS topic: see `gimel.backend.news`
+GIMEL_NOTIFY_FORM   `slack` sends Slack's form to the webhook
 """
 
 import functools
@@ -183,6 +185,7 @@ def all(event: ProxyEvent) -> Response:
         "namespaces": namespaces,
         "total": len(names),
         "next": following,
+        "key_scope": scope_of(event) or "owner",
     }
     meta |= {"ignored": {"reasons": ignored}} | _fields_of(backlog := ask_backlog())
     described = _describe(found, namespace, backlog, is_summary=is_summary)
@@ -243,15 +246,21 @@ def experiment(event: ProxyEvent) -> Response:
 def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
     # Imported here: events need none of it.
     from dataclasses import replace
+    from datetime import UTC, datetime
 
     from gimel.backend.counting.declaring import recorded_changes
     from gimel.backend.counting.tally import read_tally
     from gimel.backend.experiment.history import history
+    from gimel.backend.news.traffic import stopped_since
 
     backlog = ask_backlog()
     past = history(connection(), (namespace, name))
     counts = replace(_one(namespace, name), past=[(each.time, each.trials) for each in past])
     (found,) = _describe([counts], namespace, backlog)
+    seen = [(each.time, each.visitors) for each in past]
+    seen.append((now := datetime.now(UTC), sum(counts.trials.values())))
+    stopped = stopped_since(seen, now) if found["state"] == "running" else None
+    found["traffic_stopped_since"] = stopped and stopped.isoformat()
     found |= _fields_of(backlog)
     ignored = read_tally(connection(), namespace, name)
     changes = recorded_changes(connection(), (namespace, name))
