@@ -246,21 +246,17 @@ def experiment(event: ProxyEvent) -> Response:
 def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
     # Imported here: events need none of it.
     from dataclasses import replace
-    from datetime import UTC, datetime
 
     from gimel.backend.counting.declaring import recorded_changes
     from gimel.backend.counting.tally import read_tally
     from gimel.backend.experiment.history import history
-    from gimel.backend.news.traffic import stopped_since
+    from gimel.backend.news.traffic import traffic_stopped_since
 
     backlog = ask_backlog()
     past = history(connection(), (namespace, name))
     counts = replace(_one(namespace, name), past=[(each.time, each.trials) for each in past])
     (found,) = _describe([counts], namespace, backlog)
-    seen = [(each.time, each.visitors) for each in past]
-    seen.append((now := datetime.now(UTC), sum(counts.trials.values())))
-    stopped = stopped_since(seen, now) if found["state"] == "running" else None
-    found["traffic_stopped_since"] = stopped and stopped.isoformat()
+    found["traffic_stopped_since"] = traffic_stopped_since(found, past)
     found |= _fields_of(backlog)
     ignored = read_tally(connection(), namespace, name)
     changes = recorded_changes(connection(), (namespace, name))

@@ -215,7 +215,7 @@ class SnapshotWriter:
             old, new = _fields(each.found, dict(held), beginning(*settings), now)
             commands += _commands(of_one.history, old, new, is_foreign=bool(held and not old))
             if self._outbox:
-                self._outbox.look_at(namespace, each, old | new)
+                self._outbox.look_at(namespace, each, old | new, now)
         self._connection.query(commands)
         return len(seen) - self._remove_deleted(namespace, keys)
 

@@ -28,7 +28,7 @@ from gimel.backend.news.messages import (
     about_experiment,
     piles_since,
 )
-from gimel.backend.news.traffic import stopped_since
+from gimel.backend.news.traffic import traffic_stopped_since
 from gimel.backend.queue import Backlog
 from gimel.backend.redis.connection import Command, Connection
 
@@ -59,15 +59,16 @@ class Outbox:
         self._send = send
         self._found: list[Message] = []
 
-    def look_at(self, namespace: str, seen: "Observed", history: Mapping[str, str]) -> None:
-        """Find the news about a running experiment, given the hash with its history."""
+    def look_at(
+        self, namespace: str, seen: "Observed", history: Mapping[str, str], now: float
+    ) -> None:
+        """Find the news about an experiment, given the hash with its history."""
         if not seen.found.settings.is_declared:
             return
-        now = datetime.now(UTC)
-        past = [(each.time, each.visitors) for each in decode(history)]
-        since = stopped_since(past, past[-1][0]) if past else None
-        stopped = {"traffic_stopped_since": since and since.isoformat()}
-        self._found += about_experiment(namespace, seen.describe() | stopped, now)
+        moment, found = datetime.fromtimestamp(now, UTC), seen.describe()
+        stopped = traffic_stopped_since(found, decode(history), moment)
+        found["traffic_stopped_since"] = stopped
+        self._found += about_experiment(namespace, found, moment)
 
     def tell(self, backlog: Backlog | None, seconds: float) -> None:
         """Keep what is new, and send what waits, for at most so many seconds.

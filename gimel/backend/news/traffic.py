@@ -5,14 +5,33 @@ poorest of these days counts. A day on which snapshots are missing counts as poo
 then. docs/alarms.md says how often the rule errs and how long it takes.
 """
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gimel.backend.experiment.history import Snapshot
 
 # Visitors in the same hours of every earlier day. If a fifth of them can be expected on a very
 # quiet day, none come with a probability below e^-10. Before there is a week of history, the
 # weekend may be still unknown, and a fiftieth be expected.
 _FEWEST, _FEWEST_IN_FIRST_WEEK = 50, 500
 _DAY, _DAYS = timedelta(days=1), 7
+
+
+def traffic_stopped_since(
+    experiment: Mapping[str, Any], past: "Sequence[Snapshot]", now: datetime | None = None
+) -> str | None:
+    """Return the field of this name of `GET /experiment`, given its other fields and its history.
+
+    It is None as long as visitors come, and while the experiment does not run.
+    """
+    if experiment["state"] != "running":
+        return None
+    now = now or datetime.now(UTC)
+    visitors = sum(each["trials"] for each in experiment["variants"])
+    since = stopped_since([*((each.time, each.visitors) for each in past), (now, visitors)], now)
+    return since.isoformat() if since else None
 
 
 def stopped_since(past: Sequence[tuple[datetime, int]], now: datetime) -> datetime | None:
