@@ -33,9 +33,10 @@ class Hours:
 
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self._patch = patch
-        self.now = datetime.now(UTC).timestamp()
+        # The first rounds are in the past, so that a read is not before them.
+        self.now = int(datetime.now(UTC).timestamp()) - 3 * 3600
 
-    def round(self, seconds: float = 20.0, later: float = 3600.0) -> None:
+    def round(self, seconds: float = 20.0, later: int = 3600) -> None:
         self.now += later
         self._patch.setattr("time.time", lambda: self.now)
         process.write_snapshots(seconds)
@@ -208,7 +209,7 @@ def test_events_that_wait_are_told_once_for_each_time(
         monkeypatch.setattr(Spool, "backlog", lambda _, backlog=backlog: backlog)
         hours.round()
     assert [(body["kind"], body["namespace"]) for body in hook.bodies] == [("waiting", None)] * 2
-    assert backend.hget(NEWS, "waiting") == f"{hours.now - 3600:.0f}"
+    assert backend.hget(NEWS, "waiting") == str(int(hours.now) - 3600)
 
 
 def test_ids_are_forgotten_after_more_than_a_year(
