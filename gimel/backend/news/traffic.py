@@ -1,7 +1,7 @@
 """The rule for stopped traffic: no visitor, though many came in the same hours of earlier days.
 
-Compared with the same hours of each of the last seven days, a night or a weekend is no stop. The
-poorest of these days counts. A day on which snapshots are missing counts as poor: nothing is told
+Compared with the same hours of each of the six days before, a night or a weekend is no stop: there
+is a day of a weekend among them. The poorest of these days counts. A day on which snapshots are missing counts as poor: nothing is told
 then. docs/alarms.md says how often the rule errs and how long it takes.
 """
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 # quiet day, none come with a probability below e^-10. Before there is a week of history, the
 # weekend may be still unknown, and a fiftieth be expected.
 _FEWEST, _FEWEST_IN_FIRST_WEEK = 50, 500
-_DAY, _DAYS = timedelta(days=1), 7
+_DAY, _DAYS = timedelta(days=1), 6
+# The history has every hour of so many days.
+_HOURLY = timedelta(days=7)
 
 
 def traffic_stopped_since(
@@ -44,9 +46,10 @@ def stopped_since(past: Sequence[tuple[datetime, int]], now: datetime) -> dateti
     visitors = past[-1][1]
     since = next(time for time, number in past if number == visitors)
     shifts = [day * _DAY for day in range(1, _DAYS + 1) if day * _DAY >= now - since]
-    known = [shift for shift in shifts if past[0][0] <= since - shift]
+    begin = max(past[0][0], now - _HOURLY)
+    known = [shift for shift in shifts if begin <= since - shift]
     earlier = [_visitors_between(past, since - shift, now - shift) for shift in known]
-    fewest = _FEWEST if past[0][0] <= since - _DAYS * _DAY else _FEWEST_IN_FIRST_WEEK
+    fewest = _FEWEST if past[0][0] <= now - _HOURLY else _FEWEST_IN_FIRST_WEEK
     return since if earlier and min(earlier) >= fewest else None
 
 
