@@ -9,6 +9,7 @@ import redis
 from gimel.backend.news.messages import Message, about_backlog, about_experiment, piles_since
 from gimel.backend.queue import Backlog, Pile
 from tests.support.handler_requests import call, post
+from tests.support.newsworthy import win
 from tests.support.whole_life import put, send
 
 NOW = datetime.now(UTC)
@@ -22,14 +23,6 @@ def described(name: str) -> dict[str, Any]:
 
 def messages(experiment: dict[str, Any], now: datetime = NOW) -> list[Message]:
     return list(about_experiment("alephbet", experiment, now))
-
-
-def win(name: str, **definition: Any) -> None:
-    """Declare an experiment and fulfil its plan, with a winner."""
-    put(name, planned_visitors=400, **definition)
-    send(name, 400)
-    won = {"experiment": name, "event": "signup", "variant": "red"}
-    assert post([won | {"uuid": f"id{number}"} for number in range(1, 300, 2)]).status == 200
 
 
 def test_a_verdict_is_news_once_it_is_recorded_and_for_a_month(backend: redis.Redis) -> None:

@@ -14,6 +14,7 @@ from gimel.backend.news import outbox
 from gimel.backend.queue import Backlog, Pile
 from gimel.backend.spool import Spool
 from tests.support.handler_requests import call, post
+from tests.support.newsworthy import skew, win
 from tests.support.webhook import Webhook, webhook
 from tests.support.whole_life import put, send
 
@@ -45,19 +46,6 @@ class Hours:
 @pytest.fixture(name="hours")
 def hours_fixture(monkeypatch: pytest.MonkeyPatch) -> Hours:
     return Hours(monkeypatch)
-
-
-def win(name: str) -> None:
-    put(name, planned_visitors=400)
-    send(name, 400)
-    won = {"experiment": name, "event": "signup", "variant": "red"}
-    assert post([won | {"uuid": f"id{number}"} for number in range(1, 300, 2)]).status == 200
-
-
-def skew(name: str) -> None:
-    put(name)
-    one = {"experiment": name, "event": "participate", "variant": "red"}
-    assert post([one | {"uuid": f"id{number}"} for number in range(300)]).status == 200
 
 
 def told(hook: Webhook) -> list[tuple[str, str]]:
