@@ -98,8 +98,8 @@ for path in sorted(pathlib.Path("redis").rglob("*.py")):
 """
 
 
-# Declaring, deleting, `gimel migrate`, snapshots, the look at Redis, the page, a cluster's client,
-# a login without a password in the URL, the spool.
+# Declaring, deleting, `gimel migrate`, snapshots, the look at Redis, news, the page, a cluster's
+# client, a login without a password in the URL, the spool.
 ONLY_WHEN_NEEDED = {
     "gimel.backend.counting.declaring",
     "gimel.backend.counting.deletion",
@@ -108,6 +108,11 @@ ONLY_WHEN_NEEDED = {
     "gimel.backend.experiment.history",
     "gimel.backend.experiment.snapshots",
     "gimel.backend.inspection",
+    "gimel.backend.news",
+    "gimel.backend.news.delivery",
+    "gimel.backend.news.messages",
+    "gimel.backend.news.outbox",
+    "gimel.backend.news.traffic",
     "gimel.backend.page",
     "gimel.backend.redis.cluster",
     "gimel.backend.redis.login",
