@@ -23,6 +23,8 @@ class Webhook:
         self.url = f"https://localhost:{self.port}/hook?key=hunter2"
         self.status = 200
         self.got: list[tuple[str, dict[str, Any]]] = []
+        # What was answered with 200
+        self.taken: list[dict[str, Any]] = []
         self.released = threading.Event()
 
     @property
@@ -37,6 +39,8 @@ def _handler(webhook: Webhook) -> type[BaseHTTPRequestHandler]:
             if webhook.status <= 0:
                 return self.hesitate()
             webhook.got.append((self.path, body))
+            if webhook.status == 200:
+                webhook.taken.append(body)
             self.send_response(webhook.status)
             self.send_header("location", f"https://localhost:{webhook.port}/elsewhere")
             self.send_header("content-length", "0")
