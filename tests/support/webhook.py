@@ -32,35 +32,34 @@ class Webhook:
         return [body for _, body in self.got]
 
 
-def _handler(webhook: Webhook) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            if webhook.status <= 0:
-                return self.hesitate()
-            webhook.got.append((self.path, body))
-            if webhook.status == 200:
-                webhook.taken.append(body)
-            self.send_response(webhook.status)
-            self.send_header("location", f"https://localhost:{webhook.port}/elsewhere")
-            self.send_header("content-length", "0")
-            self.end_headers()
+class _Handler(BaseHTTPRequestHandler):
+    webhook: Webhook
 
-        def hesitate(self) -> None:
-            """Give no answer, or one byte at a time."""
-            for byte in b"HTTP/1.1 200 OK" if webhook.status < 0 else b"":
-                self.wfile.write(bytes([byte]))
-                if webhook.released.wait(0.2):
-                    return
-            webhook.released.wait(60)
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.webhook.status <= 0:
+            return self.hesitate()
+        self.webhook.got.append((self.path, body))
+        if self.webhook.status == 200:
+            self.webhook.taken.append(body)
+        self.send_response(self.webhook.status)
+        self.send_header("location", f"https://localhost:{self.webhook.port}/elsewhere")
+        self.send_header("content-length", "0")
+        self.end_headers()
 
-        def do_GET(self) -> None:
-            raise AssertionError("a redirect was followed")
+    def hesitate(self) -> None:
+        """Give no answer, or one byte at a time."""
+        for byte in b"HTTP/1.1 200 OK" if self.webhook.status < 0 else b"":
+            self.wfile.write(bytes([byte]))
+            if self.webhook.released.wait(0.2):
+                return
+        self.webhook.released.wait(60)
 
-        def log_message(self, format: str, *arguments: Any) -> None:
-            pass
+    def do_GET(self) -> None:
+        raise AssertionError("a redirect was followed")
 
-    return Handler
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
 
 
 @contextmanager
@@ -73,7 +72,7 @@ def webhook(folder: Path, patch: pytest.MonkeyPatch, name: str = "localhost") ->
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     made = Webhook(server)
-    server.RequestHandlerClass = _handler(made)
+    server.RequestHandlerClass = type("Handler", (_Handler,), {"webhook": made})
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     patch.setenv("SSL_CERT_FILE", str(folder / "ca.pem"))
