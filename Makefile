@@ -74,10 +74,14 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# AlephBet and axe-core as npm serves them, and a browser to run them in.
+# AlephBet and axe-core as npm serves them, AdGuard's rules, and a browser to run them in. Of
+# AdGuard's package only two lists of rules are used, and none of its dependencies.
+ADGUARD := dnr-rulesets@3.3.20260320140136
 build/browser: Makefile
 	@command -v chromium > /dev/null || tests/apt-install chromium
 	@command -v redis-server > /dev/null || tests/apt-install redis-server
-	@echo "Installing into build/: alephbet 0.27.0 and axe-core 4.14.1, from npm"
-	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build alephbet@0.27.0 axe-core@4.14.1
+	@echo "Installing into build/: alephbet 0.27.0, axe-core 4.14.1 and AdGuard's $(ADGUARD), from npm"
+	@mkdir -p build/adguard && npm install --silent --no-save --no-package-lock --prefix build alephbet@0.27.0 axe-core@4.14.1
+	@npm pack --silent --pack-destination build @adguard/$(ADGUARD) > /dev/null
+	@tar -xzf build/adguard-$(subst @,-,$(ADGUARD)).tgz -C build/adguard --strip-components=4 package/dist/filters/declarative/ruleset_2 package/dist/filters/declarative/ruleset_3
 	@touch $@

@@ -13,7 +13,7 @@ machine. `cli.py` holds the commands, and `client.py` a backend's routes as meth
 
 This file, `gimel.py`, `aws_lambda.py` and `backend/` ship to Lambda. They import redis and the
 standard library only. An import goes down this list, never up: cli, terminal and local, deploy,
-stack, config, client and snippet and rsgi, wsgi, background, aws_lambda, gimel, backend.
+stack, config, alephbet, client and snippet and rsgi, wsgi, background, aws_lambda, gimel, backend.
 pyproject.toml holds both rules, and `make check` checks them.
 """
 

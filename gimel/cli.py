@@ -5,8 +5,9 @@ migrate old experiments, and run a backend on this machine. `terminal.configure`
 configuration. The commands that deploy and operate a stack are in `terminal.stack_commands`, those
 of its keys in `terminal.key_commands`, those that back up and move counts in
 `terminal.backup_commands`, those of an experiment in `terminal.experiment_commands`, those that
-declare one in `terminal.definition_commands`, `gimel watch` in `terminal.watch`. A command calls
-one function and prints the result.
+declare one in `terminal.definition_commands`, those that decide one in
+`terminal.decision_commands`, that which makes up visitors in `terminal.simulation`, and `gimel
+watch` in `terminal.watch`. A command calls one function and prints the result.
 """
 
 import sys
@@ -19,18 +20,20 @@ from urllib.parse import urlencode
 import click
 
 from gimel import __version__
+from gimel.alephbet import alephbet_snippet
 from gimel.backend.counting.hyperloglog import relative_error
 from gimel.backend.counting.migration import migrate
 from gimel.config.file import ConfigError, load
-from gimel.snippet import snippet
 from gimel.terminal import (
     backup_commands,
     configure,
+    decision_commands,
     definition_commands,
     experiment_commands,
     key_commands,
     report,
     results,
+    simulation,
     stack_commands,
     watch,
 )
@@ -70,9 +73,11 @@ def main(ctx: click.Context, config_file: Path | None, debug: bool) -> None:
 _ROOMS = (
     backup_commands,
     configure,
+    decision_commands,
     definition_commands,
     experiment_commands,
     key_commands,
+    simulation,
     stack_commands,
     watch,
 )
@@ -116,6 +121,7 @@ def preflight_command(config_file: Path | None) -> None:
     show_default=True,
     help="Name of a goal. Repeat for each goal.",
 )
+@click.option("--alephbet", is_flag=True, expose_value=False, help="Print the HTML for AlephBet.")
 @namespace_option
 @url_option
 @click.pass_obj
@@ -130,7 +136,7 @@ def snippet_command(
     """Print the HTML to paste into a page."""
     backend = find_backend(config_file, url)
     try:
-        html = snippet(
+        html = alephbet_snippet(
             backend.events_base,
             event_path=backend.event_path,
             namespace=namespace,

@@ -1,6 +1,6 @@
 """The client of a backend, deployed or local: each route is a method."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -104,6 +104,18 @@ class Client:
         )
         return "queued" in answer
 
+    def send(self, events: Sequence[Mapping[str, Any]]) -> int:
+        """Send up to 500 events in one request. Return how many of them are ignored.
+
+        Raises BackendError if any is rejected.
+        """
+        answer = self._for_events._request("POST", "/e", events, expected_key="accepted")
+        if answer["rejected"]:
+            first = answer["rejected"][0]["error"]
+            raise BackendError(f"the backend rejected {len(answer['rejected'])} events: {first}")
+        ignored: int = answer["ignored"]
+        return ignored
+
     def experiments(
         self,
         namespace: str = DEFAULT_NAMESPACE,
@@ -149,6 +161,20 @@ class Client:
             "GET", "/experiment", expected_key="experiment", namespace=namespace, experiment=name
         )
         return experiment
+
+    def history(
+        self, name: str, namespace: str = DEFAULT_NAMESPACE, goal: str | None = None
+    ) -> dict[str, Any]:
+        """Return the results of a goal at past times: the primary goal, if none is named."""
+        history: dict[str, Any] = self._request(
+            "GET",
+            "/history",
+            expected_key="snapshots",
+            namespace=namespace,
+            experiment=name,
+            goal=goal,
+        )
+        return history
 
     def read(self, name: str | None, namespace: str = DEFAULT_NAMESPACE) -> list[dict[str, Any]]:
         """Return the named experiment, or all experiments of the namespace."""

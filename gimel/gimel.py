@@ -22,7 +22,7 @@ GIMEL_NOTIFY_FORM   `slack` sends Slack's form to the webhook
 
 import functools
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from redis.exceptions import OutOfMemoryError, RedisError
@@ -33,8 +33,8 @@ from gimel.backend.bots import comes_from_bot
 from gimel.backend.counting.admission import Ignored
 from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.log import log
-from gimel.backend.process import ask_backlog, connection, counters, intake, queue
-from gimel.backend.queue import Backlog, NotQueuedError, Queue
+from gimel.backend.process import ask_backlog, connection, counters, intake
+from gimel.backend.queue import NotQueuedError, Queue
 from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
 
 if TYPE_CHECKING:
@@ -168,16 +168,18 @@ def all(event: ProxyEvent) -> Response:
 
     With `limit` or `after`, they come in pages, in the order of their names.
     """
+    from gimel.backend import answers
+
     fields = wire.query(event)
     namespace, scope = wire.namespace(fields), fields.get("scope") or None
-    wanted = None if scope is None else _names_in(scope)
+    wanted = None if scope is None else answers.names_in(scope)
     limit, after = wire.number(fields, "limit", wire.MAX_LIMIT), fields.get("after")
     if after == "":
         raise HTTPError(400, "after is empty", "after")
     if fields.get("view") not in (None, "summary"):
         raise HTTPError(400, "view must be summary", "view")
     namespaces, names, ignored = counters().overview(namespace)
-    page, following = _page(names if wanted is None else wanted, limit, after)
+    page, following = answers.page_of(names if wanted is None else wanted, limit, after)
     is_summary = "view" in fields
     found = counters().read_in_turn(namespace, page, is_summary=is_summary)
     meta: dict[str, Any] = {
@@ -187,93 +189,35 @@ def all(event: ProxyEvent) -> Response:
         "next": following,
         "key_scope": scope_of(event) or "owner",
     }
-    meta |= {"ignored": {"reasons": ignored}} | _fields_of(backlog := ask_backlog())
-    described = _describe(found, namespace, backlog, is_summary=is_summary)
+    meta |= {"ignored": {"reasons": ignored}} | answers.backlog_fields(backlog := ask_backlog())
+    described = answers.describe(found, namespace, backlog, is_summary=is_summary)
     return wire.fitted(event, respond([{"meta": meta}, *described]))
-
-
-def _fields_of(backlog: Backlog | None) -> dict[str, Any]:
-    names = ("waiting", "set_aside")
-    return {name: getattr(backlog, name)._asdict() if backlog else None for name in names}
-
-
-def _describe(
-    found: "Iterable[ExperimentCounts]",
-    namespace: str,
-    backlog: Backlog | None,
-    *,
-    is_summary: bool = False,
-) -> list[dict[str, Any]]:
-    """Describe experiments. Record new verdicts; say of others that waiting events change them."""
-    from gimel.backend.results import record
-    from gimel.backend.results.backlog import Waiting, note_backlog
-
-    def whole(name: str) -> "ExperimentCounts":
-        return counters().read(namespace, [name])[0]
-
-    waiting = Waiting(namespace, backlog) if queue() else None
-    described = record.describe(
-        connection(), namespace, found, waiting, whole if is_summary else None
-    )
-    for each in described:
-        each["waiting_events"] = None
-        if backlog:
-            note_backlog(each, namespace, backlog)
-    return described
-
-
-def _page(names: list[str], limit: int | None, after: str | None) -> tuple[list[str], str | None]:
-    """Return one page of the names, and the name after which the next page begins."""
-    if limit is None and after is None:
-        return names, None
-    names = sorted(each for each in set(names) if after is None or each > after)
-    page = names[:limit]
-    return page, page[-1] if len(page) < len(names) else None
-
-
-def _names_in(scope: str) -> list[str]:
-    """Return the names in a comma-separated scope. Raises HTTPError 400 on a bad name."""
-    return [wire.name({"scope": part}, "scope") for part in scope.split(",") if part]
 
 
 @_endpoint("owner", "read")
 def experiment(event: ProxyEvent) -> Response:
     """Return one experiment, its definition and what happened to that: GET /experiment."""
+    from gimel.backend import answers
+
     fields = wire.query(event)
-    return _answer(event, wire.namespace(fields), wire.name(fields, "experiment"))
+    return answers.answer_one(event, wire.namespace(fields), wire.name(fields, "experiment"))
 
 
-def _answer(event: ProxyEvent, namespace: str, name: str) -> Response:
-    # Imported here: events need none of it.
-    from dataclasses import replace
+@_endpoint("owner", "read")
+def history(event: ProxyEvent) -> Response:
+    """Return the results of one goal at past times, and now: GET /history."""
+    from gimel.backend import answers
 
-    from gimel.backend.counting.declaring import recorded_changes
-    from gimel.backend.counting.tally import read_tally
-    from gimel.backend.experiment.history import history
-    from gimel.backend.news.traffic import traffic_stopped_since
-
-    backlog = ask_backlog()
-    past = history(connection(), (namespace, name))
-    counts = replace(_one(namespace, name), past=[(each.time, each.trials) for each in past])
-    (found,) = _describe([counts], namespace, backlog)
-    found["traffic_stopped_since"] = traffic_stopped_since(found, past)
-    found |= _fields_of(backlog)
-    ignored = read_tally(connection(), namespace, name)
-    changes = recorded_changes(connection(), (namespace, name))
-    answer = respond(found | {"ignored": ignored._asdict(), "changes": changes})
-    return wire.fitted(event, answer)
-
-
-def _one(namespace: str, name: str) -> "ExperimentCounts":
-    (found,) = counters().read(namespace, [name])
-    if not found.exists:
-        raise HTTPError(404, "there is no such experiment in this namespace", "experiment")
-    return found
+    fields = wire.query(event)
+    goal = wire.name(fields, "goal") if "goal" in fields else None
+    names = wire.namespace(fields), wire.name(fields, "experiment")
+    return answers.answer_history(event, *names, goal)
 
 
 @_endpoint("owner")
 def declare(event: ProxyEvent) -> Response:
     """Declare an experiment: PUT /experiment, whose body is the definition. Idempotent."""
+    from gimel.backend import answers
     from gimel.backend.counting import declaring
     from gimel.backend.experiment.changes import changes_between
     from gimel.backend.experiment.definition import parse_definition
@@ -295,7 +239,7 @@ def declare(event: ProxyEvent) -> Response:
     declaring.change(connection(), experiment, changes, scope_of(event))
     declaring.begin(connection(), experiment, counters().shards, counting)
     counters().forget()
-    return _answer(event, namespace, name)
+    return answers.answer_one(event, namespace, name)
 
 
 def _refuse_unvouched_counts(found: "ExperimentCounts", definition: "Definition") -> None:
@@ -324,19 +268,26 @@ def settings(event: ProxyEvent) -> Response:
     namespace, name = wire.namespace(fields), wire.name(fields, "experiment")
     body = wire.json_body(event)
     chooses = isinstance(body, dict) and "counting" in body
-    (found,) = counters().read(namespace, [name]) if chooses else (_one(namespace, name),)
     # Imported here: it costs a cold start a millisecond, and events do not need it.
+    from gimel.backend import answers
     from gimel.backend.counting import declaring
     from gimel.backend.experiment.changes import parse_changes
 
+    (found,) = counters().read(namespace, [name])
+    if not chooses and not found.exists:
+        raise answers.NO_EXPERIMENT
     seen = sorted(found.trials), sorted(found.goals)
     changed = parse_changes(body, found.settings, *seen, has_events=found.has_events)
+    if decision := changed.get("decision"):
+        answers.freeze(found, namespace, decision)
     declaring.change(connection(), (namespace, name), changed, scope_of(event))
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):
         cure = "delete the experiment with `gimel delete --forget` first"
         raise HTTPError(400, f"the counting method is already set: {cure}", "counting")
-    return _answer(event, namespace, name) if found.exists else respond(found.describe())
+    if not found.exists:
+        return respond(found.describe())
+    return answers.answer_one(event, namespace, name)
 
 
 @_endpoint("owner")
@@ -368,6 +319,7 @@ ROUTES: dict[str, LambdaHandler] = {
     "POST /track": track,
     "GET /experiments": all,
     "GET /experiment": experiment,
+    "GET /history": history,
     "PUT /experiment": declare,
     "POST /settings": settings,
     "DELETE /delete": delete,

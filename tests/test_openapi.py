@@ -55,6 +55,10 @@ def test_its_statuses_are_those_seen(backend: redis.Redis) -> None:
             call("GET", "/experiment", {"experiment": "e"}),
             call("GET", "/experiment", {"experiment": "none"}),
         ],
+        ("/history", "get"): [
+            call("GET", "/history", {"experiment": "e"}),
+            call("GET", "/history", {"experiment": "none"}),
+        ],
         ("/experiment", "put"): [
             call("PUT", "/experiment", {"experiment": "e2"}, body=DECLARED),
             call("PUT", "/experiment", {"experiment": "e2"}, body="{}"),

@@ -8,6 +8,7 @@ import hashlib
 import os
 import secrets
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -20,11 +21,11 @@ from redis.exceptions import RedisError
 
 from gimel import background, rsgi
 from gimel.backend.limits import DEMO_NAMESPACE
-from gimel.backend.process import counters
+from gimel.backend.process import connection, counters
 from gimel.backend.spool import hold
 from gimel.config.local_backends import read_key, recorded
 from gimel.config.redis import advice
-from gimel.local import demo
+from gimel.local import demo, made_up
 from gimel.local.errors import LocalError
 from gimel.local.http import HTTPServer
 from gimel.local.valkey import embedded_valkey
@@ -61,7 +62,7 @@ def serve(
                     f"another `gimel local` has port {server.port}: choose another --port"
                 )
             if with_demo:
-                demo.fill(counters())
+                made_up.fill(connection(), counters(), time.time())
             lines = _addresses(server.url, key, data_dir, redis_url, with_demo)
             try:
                 asyncio.run(server.serve(partial(_announce, server, lines, say)))

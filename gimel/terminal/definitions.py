@@ -29,6 +29,7 @@ def show(console: Console, experiment: dict[str, Any]) -> None:
     hashing = "secret hash" if experiment["salted"] else "hash of earlier versions"
     rows = {
         "State": f"{experiment['state']}, {_origin(experiment['created_at'])}",
+        **_decision(experiment.get("decision")),
         **_rows(definition),
         "Counting": f"{counting['method']}{shards}, {hashing}",
         "Ignored": "\n".join(_ignored(experiment["ignored"])) or "–",
@@ -69,6 +70,13 @@ def _print(console: Console, rows: Mapping[str, str]) -> None:
     for name, value in rows.items():
         grid.add_row(name, Text(value))
     console.print(grid)
+
+
+def _decision(decision: dict[str, Any] | None) -> dict[str, str]:
+    if decision is None:
+        return {}
+    reason = _text(decision["reason"])
+    return {"Decision": f"{plain(decision['winner'])}, {_time(decision['at'])}\n{reason}"}
 
 
 def _origin(created_at: str | None) -> str:
@@ -159,9 +167,9 @@ def _culprit(event: dict[str, str]) -> str:
 
 def _change(change: dict[str, Any]) -> str:
     fields = (
-        # Variants and goals are long, and shown above.
+        # Variants, goals and the decision are long, and shown above.
         field
-        if field in ("variants", "goals") or value is None
+        if field in ("variants", "goals", "decision") or value is None
         else f"{field} {_short(' '.join(value.split()))}"
         for field, value in change["fields"].items()
     )

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,18 @@ import click
 
 from gimel.backend.experiment.changes import RESETTABLE_FIELDS
 from gimel.backend.experiment.checks import METHODS
+from gimel.backend.queue import Backlog
 from gimel.client import Client, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
+from gimel.terminal.conditions import (
+    CONDITIONS,
+    EXIT_CONDITION,
+    conditions_met,
+    parse_conditions,
+)
+from gimel.terminal.group import CommandError
+from gimel.terminal.history import show_history
 from gimel.terminal.text import console, plain, plural
 
 # Names that the question before deleting many experiments shows
@@ -26,6 +36,7 @@ _NAMES_SHOWN = 5
 @url_option
 @click.option("--goal", help="Show only this goal.")
 @click.option("--matrix", is_flag=True, help="Also compare every variant with every other one.")
+@click.option("--history", is_flag=True, help="Show how one EXPERIMENT came here, over time.")
 @click.option(
     "--json", "output_format", flag_value="json", help="Print the backend's answer as JSON."
 )
@@ -35,6 +46,14 @@ _NAMES_SHOWN = 5
     flag_value="csv",
     help="Print CSV: one row for each variant of each goal.",
 )
+@click.option(
+    "--fail-on",
+    "conditions",
+    metavar="CONDITION,…",
+    callback=parse_conditions,
+    help=f"End with exit code {EXIT_CONDITION} if an experiment that is neither decided nor "
+    f"archived meets a condition: {', '.join(CONDITIONS)}.",
+)
 @click.pass_obj
 def results_command(
     config_file: Path | None,
@@ -43,13 +62,18 @@ def results_command(
     url: str | None,
     goal: str | None,
     matrix: bool,
+    history: bool,
     output_format: str | None,
+    conditions: Sequence[str],
 ) -> None:
     """Show which variant wins, and how certain that is.
 
     Shows one EXPERIMENT, or all experiments of the namespace.
     """
     client = connect_client(config_file, url)
+    if history:
+        _show_history(client, experiment, namespace, goal, output_format, conditions)
+        return
     experiments = client.read(experiment, namespace)
     goals = {each["goal"] for one in experiments for each in one["goals"]}
     if goal is not None and goal not in goals:
@@ -61,17 +85,54 @@ def results_command(
         click.echo(json.dumps(experiments, indent=2, ensure_ascii=sys.stdout.isatty()))
     elif output_format == "csv":
         results.write_csv(sys.stdout, experiments, goal)
-    elif not experiments:
-        click.echo(f"There is no experiment in namespace {plain(namespace)} yet.")
-        in_use = ", ".join(map(plain, client.namespaces()))
-        click.echo(f"Namespaces in use: {in_use or 'none'}")
-    else:
+    elif experiments:
         backlog = backlog_in(experiments[0]) if experiment else client.backlog()
-        if backlog:
-            results.show_backlog(console, backlog)
-        results.show(console, experiments, goal)
-        if matrix:
-            results.show_matrix(console, experiments, goal)
+        _show_results(experiments, backlog, goal, with_matrix=matrix)
+    else:
+        _show_no_experiment(client, namespace)
+    if found := conditions_met(experiments, conditions, goal):
+        raise CommandError("; ".join(found), EXIT_CONDITION)
+
+
+def _show_results(
+    experiments: list[dict[str, Any]],
+    backlog: Backlog | None,
+    goal: str | None,
+    *,
+    with_matrix: bool,
+) -> None:
+    if backlog:
+        results.show_backlog(console, backlog)
+    results.show(console, experiments, goal)
+    if with_matrix:
+        results.show_matrix(console, experiments, goal)
+
+
+def _show_no_experiment(client: Client, namespace: str) -> None:
+    click.echo(f"There is no experiment in namespace {plain(namespace)} yet.")
+    in_use = ", ".join(map(plain, client.namespaces()))
+    click.echo(f"Namespaces in use: {in_use or 'none'}")
+
+
+def _show_history(
+    client: Client,
+    experiment: str | None,
+    namespace: str,
+    goal: str | None,
+    output_format: str | None,
+    conditions: Sequence[str],
+) -> None:
+    if conditions:
+        raise click.UsageError("--fail-on looks at the results of now: leave out --history")
+    if experiment is None:
+        raise click.UsageError("--history needs an EXPERIMENT")
+    if output_format == "csv":
+        raise click.UsageError("--history prints a table, or JSON with --json")
+    found = client.history(experiment, namespace, goal)
+    if output_format == "json":
+        click.echo(json.dumps(found, indent=2, ensure_ascii=sys.stdout.isatty()))
+    else:
+        show_history(console, found)
 
 
 def _parse_weights(

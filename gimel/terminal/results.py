@@ -14,8 +14,17 @@ from gimel.backend.queue import Backlog
 from gimel.backend.results.analysis import GoalMatrix, PairComparison, compare_all_pairs
 from gimel.backend.results.between import Measure, Spread
 from gimel.backend.results.comparison import ALPHA
-from gimel.backend.results.lift import MAX_SHOWN
 from gimel.terminal.backlog import describe_backlog
+from gimel.terminal.decisions import show_decision
+from gimel.terminal.figures import (
+    bar,
+    bar_scale,
+    interval_text,
+    lift_text,
+    new_table,
+    rate_text,
+    shown_name,
+)
 from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
 from gimel.terminal.text import plain, plural, print_line
 from gimel.terminal.verdicts import (
@@ -26,8 +35,6 @@ from gimel.terminal.verdicts import (
     show_verdict,
 )
 
-# Characters
-_BAR_WIDTH = 17
 # What a narrower terminal leaves out: bars and margins, or intervals in numbers
 _WIDTH_FOR_BARS = 80
 _WIDTH_FOR_INTERVALS = 100
@@ -80,6 +87,7 @@ def _show_experiment(console: Console, experiment: dict[str, Any], goal: str | N
     facts = f"  {experiment['state']}, {origin}, {plural(visitors, 'visitor')}"
     title = (plain(experiment["experiment"]), "bold underline")
     console.print(Text.assemble(title, (facts, "dim")))
+    show_decision(console, experiment)
     _show_health(console, experiment)
     show_plan(console, experiment)
     show_guardrails(console, experiment["goals"])
@@ -134,20 +142,20 @@ def _goal_table(goal: dict[str, Any], baseline: str | None, width: int) -> Table
     interval_heads = ["95 %, any time"] if width >= _WIDTH_FOR_BARS else []
     interval_heads += ["Interval"] if width >= _WIDTH_FOR_INTERVALS else []
     heads = "≈ Sum" if is_value else "Conv.", "Mean" if is_value else "Rate", "Lift"
-    table = _new_table("Variant", "Visitors", *heads, *interval_heads, "Best")
-    scale = _bar_scale(goal["results"])
+    table = new_table("Variant", "Visitors", *heads, *interval_heads, "Best")
+    scale = bar_scale(goal["results"])
     is_lower_better = goal.get("better") == "lower"
     for row in goal["results"]:
         is_baseline = row["label"] == baseline
         interval = None if is_baseline else row["lift_interval_always_valid"]
-        bar = Text() if is_baseline else _bar(interval, row["lift"], scale, is_lower_better)
-        intervals: list[Text | str] = [bar, "" if is_baseline else _range(interval)]
+        drawn = Text() if is_baseline else bar(interval, row["lift"], scale, is_lower_better)
+        intervals: list[Text | str] = [drawn, "" if is_baseline else interval_text(interval)]
         table.add_row(
-            _name(row["label"]),
+            shown_name(row["label"]),
             f"{row['trials']:,}",
             f"{row['successes']:,}",
-            _rate(row, goal["kind"], with_margin=width >= _WIDTH_FOR_BARS),
-            "baseline" if is_baseline else _lift(row["lift"]),
+            rate_text(row, goal["kind"], with_margin=width >= _WIDTH_FOR_BARS),
+            "baseline" if is_baseline else lift_text(row["lift"]),
             *intervals[: len(interval_heads)],
             _chance(row["chance_to_be_best"]),
             style="dim" if is_baseline else "",
@@ -156,35 +164,10 @@ def _goal_table(goal: dict[str, Any], baseline: str | None, width: int) -> Table
 
 
 def _visitor_table(experiment: dict[str, Any]) -> Table:
-    table = _new_table("Variant", "Visitors")
+    table = new_table("Variant", "Visitors")
     for variant in experiment["variants"]:
-        table.add_row(_name(variant["label"]), f"{variant['trials']:,}")
+        table.add_row(shown_name(variant["label"]), f"{variant['trials']:,}")
     return table
-
-
-def _new_table(first: str, *others: str) -> Table:
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
-    # Only names may be cut: a number without its last digits is another number.
-    table.add_column(first, max_width=18)
-    for name in others:
-        table.add_column(name, justify="center" if "%" in name else "right", no_wrap=True)
-    return table
-
-
-def _name(label: str) -> Text:
-    return Text(plain(label), no_wrap=True, overflow="ellipsis")
-
-
-def _rate(row: dict[str, Any], kind: str, *, with_margin: bool) -> str:
-    """Return the rate. Its margin is the distance to the farther end of its interval."""
-    if row["rate"] is None:
-        return "–"
-    rate = f"{row['rate']:.2%}" if kind == "unique" else f"{row['rate']:.3f}"
-    if row["rate_interval"] is None or not with_margin:
-        return rate
-    low, high = row["rate_interval"]
-    margin = max(row["rate"] - low, high - row["rate"])
-    return f"{rate} ±{100 * margin:.2f}" if kind == "unique" else f"{rate} ±{margin:.3f}"
 
 
 def _chance(value: float | None) -> str:
@@ -192,46 +175,6 @@ def _chance(value: float | None) -> str:
     if value is None:
         return "–"
     return ">99%" if value > 0.995 else "<1%" if value < 0.005 else f"{value:.0%}"
-
-
-def _lift(value: float | None) -> str:
-    if value is None:
-        return "–"
-    return f">{MAX_SHOWN:+,.0%}" if value > MAX_SHOWN else f"{value:+.1%}"
-
-
-def _range(interval: list[float] | None) -> str:
-    if interval is None:
-        return "–"
-    low, high = interval
-    return _lift(low) if low > MAX_SHOWN else f"{_lift(low)} to {_lift(high)}"
-
-
-def _bar_scale(rows: Iterable[dict[str, Any]]) -> float:
-    """Return the lift at the ends of the bars: all bars of a goal share this scale."""
-    intervals = [row["lift_interval_always_valid"] for row in rows]
-    ends = (abs(end) for interval in intervals if interval for end in interval)
-    return min(MAX_SHOWN, max(ends, default=0.0))
-
-
-def _bar(
-    interval: list[float] | None, lift: float | None, scale: float, is_lower_better: bool
-) -> Text:
-    """Draw the interval around zero: ─ is the interval, ● the lift, │ zero."""
-    if interval is None or not scale:
-        return Text("–")
-
-    def column(value: float) -> int:
-        return round((min(value / scale, 1) + 1) / 2 * (_BAR_WIDTH - 1))
-
-    first, last = map(column, interval)
-    cells = ["─" if first <= cell <= last else " " for cell in range(_BAR_WIDTH)]
-    cells[_BAR_WIDTH // 2] = "│"
-    if lift is not None and abs(lift) <= scale:
-        cells[column(lift)] = "●"
-    above, below = ("red", "green") if is_lower_better else ("green", "red")
-    style = above if interval[0] > 0 else below if interval[1] < 0 else ""
-    return Text("".join(cells), style)
 
 
 def show_matrix(
@@ -282,10 +225,10 @@ def _show_pairs(console: Console, experiment: str, goal: GoalMatrix) -> None:
     pairs = max(1, (console.width - _WIDTH_OF_NAMES) // _WIDTH_OF_PAIR)
     for start in range(0, len(labels), pairs):
         columns = numbers[start : start + pairs]
-        table = _new_table("", *(str(number) for number, _ in columns))
+        table = new_table("", *(str(number) for number, _ in columns))
         for number, label in numbers:
             row = [_pair(cells.get((label, against))) for _, against in columns]
-            table.add_row(_name(f"{number} {label}"), *row)
+            table.add_row(shown_name(f"{number} {label}"), *row)
         console.print(table)
     note = "* significant at 5 %, corrected for all pairs, however often you look"
     console.print(Text(note, "dim"))
@@ -297,7 +240,7 @@ def _pair(pair: PairComparison | None) -> Text:
     p_value = pair["p_value_always_valid_adjusted"]
     is_significant = p_value is not None and p_value < ALPHA
     mark, style = ("*", "bold") if is_significant else (" ", "")
-    return Text(_lift(pair["lift"]) + mark, style)
+    return Text(lift_text(pair["lift"]) + mark, style)
 
 
 def show_settings(console: Console, experiment: dict[str, Any]) -> None:

@@ -1,12 +1,17 @@
 """The demo of `gimel local --demo`: its experiments and its page."""
 
+import time
 from pathlib import Path
 
 import pytest
 import redis
 import requests
 
-from gimel.local.demo import EXPERIMENTS
+from gimel.backend.counting.counters import Counters
+from gimel.backend.redis.connection import Connection
+from gimel.backend.wire import Event
+from gimel.local import made_up
+from gimel.local.made_up import EXPERIMENTS
 from tests.support.gimel_local import LocalBackend, trials
 from tests.support.servers import url_of
 
@@ -20,20 +25,50 @@ def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
     with LocalBackend(tmp_path, *arguments) as again:
         assert trials(again.client, "demo") == once
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert "AlephBet.GimelAdapter" in page.text
-    meant = {name: sum(arm.visitors for arm in arms) for name, arms in EXPERIMENTS.items()}
+    assert "new AlephBet.Experiment" in page.text
+    meant = {name: sum(arm.visitors for arm in made.arms) for name, made in EXPERIMENTS.items()}
     assert once == {name: pytest.approx(visitors, rel=0.005) for name, visitors in meant.items()}
 
 
-def test_the_demo_shows_a_winner_a_tie_and_an_early_state(
-    running: tuple[LocalBackend, Path],
-) -> None:
-    found = {each["experiment"]: each for each in running[0].client.experiments("demo")}
-    assert not any(each["srm"]["alarm"] for each in found.values())
-    verdicts = {
-        name: {goal["goal"]: goal["verdict"]["winner"] for goal in each["goals"]}
+def test_the_demo_shows_every_state(running: tuple[LocalBackend, Path]) -> None:
+    client = running[0].client
+    found = {each["experiment"]: each for each in client.experiments("demo")}
+    primary = {
+        name: next(goal for goal in each["goals"] if goal["role"] == "primary")
         for name, each in found.items()
     }
-    assert verdicts["signup form"]["signup"] == "one field"
-    assert verdicts["pricing headline"] == {"plan chosen": None}
-    assert verdicts["checkout / fewer steps"] == {"order": None}
+    assert {name: goal["verdict"]["state"] for name, goal in primary.items()} == {
+        "signup form": "winner",
+        "pricing headline": "no_difference",
+        "cookie banner": "loser",
+        "one-click order": "winner",
+        "delivery promise": "do_not_trust",
+        "checkout / fewer steps": "keep_collecting",
+    }
+    assert [name for name, each in found.items() if each["srm"]["alarm"]] == ["delivery promise"]
+    guardrails = [goal["guardrail"] for goal in found["one-click order"]["goals"]]
+    assert {"one click": "broken"} in guardrails
+
+
+def test_the_demo_has_two_weeks_of_history(running: tuple[LocalBackend, Path]) -> None:
+    past = running[0].client.history("signup form", "demo")
+    days = {each["time"][:10] for each in past["snapshots"]}
+    assert 14 <= len(days) <= 16
+    assert len(past["snapshots"]) > 170
+    assert past["recorded"]["state"] == "winner"
+    assert past["snapshots"][0]["time"] < past["recorded"]["at"] < past["snapshots"][-24]["time"]
+
+
+@pytest.mark.slow
+def test_what_an_interrupted_start_left_is_made_up_anew(store: redis.Redis) -> None:
+    connection = Connection(url_of(store))
+    counters = Counters(connection)
+    event = Event("demo", "signup form", "participate", "control", "left over", "left over")
+    counters.add([event])
+    made_up.fill(connection, counters, time.time())
+    counters.forget()
+    (found,) = counters.read("demo", ["signup form"])
+    meant = sum(arm.visitors for arm in EXPERIMENTS["signup form"].arms)
+    assert found.visitors == pytest.approx(meant, rel=0.005)
+    assert found.settings.planned_visitors == 22_000
+    assert found.is_salted

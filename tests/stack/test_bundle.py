@@ -101,18 +101,15 @@ for path in sorted(pathlib.Path("redis").rglob("*.py")):
 # Declaring, deleting, `gimel migrate`, snapshots, the look at Redis, news, the page, a cluster's
 # client, a login without a password in the URL, the spool.
 ONLY_WHEN_NEEDED = {
-    "gimel.backend.counting.declaring",
     "gimel.backend.counting.deletion",
     "gimel.backend.counting.migration",
+    "gimel.backend.experiment.assignment",
     "gimel.backend.experiment.changes",
-    "gimel.backend.experiment.history",
     "gimel.backend.experiment.snapshots",
     "gimel.backend.inspection",
-    "gimel.backend.news",
     "gimel.backend.news.delivery",
     "gimel.backend.news.messages",
     "gimel.backend.news.outbox",
-    "gimel.backend.news.traffic",
     "gimel.backend.page",
     "gimel.backend.redis.cluster",
     "gimel.backend.redis.login",

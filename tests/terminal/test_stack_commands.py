@@ -139,7 +139,7 @@ def test_everything_printed_uses_the_domain(stack: Stack) -> None:
         f"            Until it exists, use {api}",
     ):
         assert line in first.splitlines()
-    in_page = f'new AlephBet.GimelAdapter("{address}/moments", '
+    in_page = f'var url = "{address}/moments", '
     assert in_page in first
     assert in_page in stack.run("snippet")
     assert stack.run("dashboard", "--print-url").startswith(f"{address}/dashboard#key=")

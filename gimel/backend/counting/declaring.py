@@ -1,6 +1,7 @@
 """Declaring: what an owner writes into an experiment's settings, with a record of each change."""
 
 import json
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,11 @@ _CHANGES = 100
 _LONGEST = 2000
 
 
+def time_text(seconds: float) -> str:
+    """Return a time in Unix seconds as the settings hold it, in UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def is_deleted(connection: Connection, experiment: ExperimentName) -> bool:
     """Return whether the experiment was deleted, so that its events do not count."""
     namespace, name = experiment
@@ -41,7 +47,7 @@ def begin(connection: Connection, experiment: ExperimentName, shards: int, count
     # A closed stack looks at this set first.
     commands: list[Command] = [("SADD", DECLARED, declared_name(experiment))]
     if "shards" not in settings and not old_counters:
-        now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        now = time_text(time.time())
         commands += [
             ("HSETNX", keys.settings, "counting", counting or HYPERLOGLOG),
             # Before the shards, as `registration` writes them.
@@ -73,7 +79,7 @@ def change(
         else:
             write = "HSETNX" if field == "counting" else "HSET"
             commands.append((write, keys.settings, field, value))
-    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    now = time_text(time.time())
     fields = {field: _shortened(value) for field, value in changes.items()}
     record = {"at": now, "scope": scope, "fields": fields}
     commands.append(("LPUSH", keys.changes, json.dumps(record, ensure_ascii=False)))

@@ -18,6 +18,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -177,7 +178,8 @@ class SnapshotWriter:
             some = [name for name, is_large in due.items() if is_large is is_summary]
             if some:
                 found = list(self._counters.read_in_turn(namespace, some, is_summary=is_summary))
-                seen = [observe(self._connection, namespace, each, waiting) for each in found]
+                at = datetime.fromtimestamp(now, UTC)
+                seen = [observe(self._connection, namespace, each, at, waiting) for each in found]
                 written += self._store(namespace, [each for each in seen if each.found.trials], now)
         return written
 

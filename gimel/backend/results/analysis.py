@@ -9,15 +9,23 @@ from collections.abc import Collection, Mapping
 from itertools import combinations, permutations
 from typing import TypedDict, TypeVar
 
-from gimel.backend.results.arms import arms_of, compare_arms, measure_of, obstacle_of
+from gimel.backend.results.arms import (
+    arms_of,
+    compare_arms,
+    lift_of,
+    measure_of,
+    obstacle_of,
+    shown_interval,
+)
 from gimel.backend.results.between import Measure, SampledArm
 from gimel.backend.results.comparison import (
     Arm,
     Comparison,
     GoalKind,
     Interval,
-    five_digits,
     holm,
+    rounded,
+    rounded_interval,
 )
 from gimel.backend.results.decision import FinalLook
 from gimel.backend.results.design import Aim, Design
@@ -267,12 +275,6 @@ def _compare_with_baseline(arms: Mapping[str, Arm], baseline: str | None) -> dic
     return {label: test for label, test in found.items() if test}
 
 
-def _lift(arm: Arm, base: Arm) -> float | None:
-    if arm.rate is None or not base.rate:
-        return None
-    return arm.rate / base.rate - 1
-
-
 def _variant_results(
     arms: Mapping[str, Arm],
     included_arms: Mapping[str, Arm],
@@ -302,9 +304,9 @@ def _variant_results(
             _add_comparison(result, comparisons[label], arm, arms[baseline])
             if label in posteriors and baseline in posteriors:
                 chance = chance_to_beat(posteriors[label], posteriors[baseline])
-                result["chance_to_beat_baseline"] = _round(chance if sign > 0 else 1 - chance)
-            result["p_value_adjusted"] = _round(adjusted[label])
-            result["p_value_always_valid_adjusted"] = _round(adjusted_always_valid[label])
+                result["chance_to_beat_baseline"] = rounded(chance if sign > 0 else 1 - chance)
+            result["p_value_adjusted"] = rounded(adjusted[label])
+            result["p_value_always_valid_adjusted"] = rounded(adjusted_always_valid[label])
         results.append(result)
     return results
 
@@ -316,8 +318,8 @@ def _variant_result(label: str, arm: Arm, summary: PosteriorSummary | None) -> V
         "label": label,
         "successes": round(arm.successes),
         "trials": int(arm.trials),
-        "rate": _round(arm.rate),
-        "rate_interval": _round_interval(arm.rate_interval),
+        "rate": rounded(arm.rate),
+        "rate_interval": rounded_interval(arm.rate_interval),
         "lift": None,
         "lift_interval": None,
         "p_value": None,
@@ -326,66 +328,46 @@ def _variant_result(label: str, arm: Arm, summary: PosteriorSummary | None) -> V
         "p_value_always_valid": None,
         "p_value_always_valid_adjusted": None,
         "chance_to_beat_baseline": None,
-        "chance_to_be_best": _round(summary.chance_to_be_best) if summary else None,
-        "expected_loss": _round(summary.expected_loss) if summary else None,
-        "sum": _round(arm.successes) if arm.kind == "value" else None,
+        "chance_to_be_best": rounded(summary.chance_to_be_best) if summary else None,
+        "expected_loss": rounded(summary.expected_loss) if summary else None,
+        "sum": rounded(arm.successes) if arm.kind == "value" else None,
         "above_cap": None,
-        "relative_variance": _round(spread.relative_variance) if spread else None,
+        "relative_variance": rounded(spread.relative_variance) if spread else None,
     }
 
 
 def _add_comparison(result: VariantResult, test: Comparison, arm: Arm, base: Arm) -> None:
-    lift = _lift(arm, base)
-    result["lift"] = _round(lift)
-    result["lift_interval"] = _extend_to_lift(test.lift_interval, lift)
-    result["p_value"] = _round(test.p_value)
-    result["lift_interval_always_valid"] = _extend_to_lift(test.lift_interval_always_valid, lift)
-    result["p_value_always_valid"] = _round(test.p_value_always_valid)
+    lift = lift_of(arm, base)
+    result["lift"] = rounded(lift)
+    result["lift_interval"] = shown_interval(test.lift_interval, lift)
+    result["p_value"] = rounded(test.p_value)
+    result["lift_interval_always_valid"] = shown_interval(test.lift_interval_always_valid, lift)
+    result["p_value_always_valid"] = rounded(test.p_value_always_valid)
 
 
 def _pair(
     label: str, against: str, arms: Mapping[str, Arm], adjusted_p_value: float | None
 ) -> PairComparison:
     arm, base = arms[label], arms[against]
-    test, lift = compare_arms(arm, base), _lift(arm, base)
+    test, lift = compare_arms(arm, base), lift_of(arm, base)
     pair: PairComparison = {
         "label": label,
         "against": against,
-        "lift": _round(lift),
+        "lift": rounded(lift),
         "lift_interval": None,
         "p_value": None,
         "lift_interval_always_valid": None,
         "p_value_always_valid": None,
-        "p_value_always_valid_adjusted": _round(adjusted_p_value),
+        "p_value_always_valid_adjusted": rounded(adjusted_p_value),
     }
     if test:
         always_valid = test.lift_interval_always_valid
-        pair["lift_interval"] = _extend_to_lift(test.lift_interval, lift)
-        pair["p_value"] = _round(test.p_value)
-        pair["lift_interval_always_valid"] = _extend_to_lift(always_valid, lift)
-        pair["p_value_always_valid"] = _round(test.p_value_always_valid)
+        pair["lift_interval"] = shown_interval(test.lift_interval, lift)
+        pair["p_value"] = rounded(test.p_value)
+        pair["lift_interval_always_valid"] = shown_interval(always_valid, lift)
+        pair["p_value_always_valid"] = rounded(test.p_value_always_valid)
     return pair
 
 
 def _holm_by_key(p_values: Mapping[_Key, float]) -> dict[_Key, float]:
     return dict(zip(p_values, holm(list(p_values.values())), strict=True))
-
-
-def _round(value: float | None) -> float | None:
-    return None if value is None else five_digits(value)
-
-
-def _extend_to_lift(interval: Interval | None, lift: float | None) -> Interval | None:
-    """Return the interval, rounded, and extended to the observed lift if it leaves that out.
-
-    The interval is around the ratio of smoothed rates, which are slightly closer to each other than
-    the observed rates. Without conversions, for example, the lift is −100 %, and no interval on the
-    log scale reaches that far. The extension never crosses 0: both are on the same side.
-    """
-    if interval is None or lift is None:
-        return _round_interval(interval)
-    return _round_interval((min(interval[0], lift), max(interval[1], lift)))
-
-
-def _round_interval(interval: Interval | None) -> Interval | None:
-    return None if interval is None else (five_digits(interval[0]), five_digits(interval[1]))

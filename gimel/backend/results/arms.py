@@ -9,7 +9,7 @@ from gimel.backend.results.between import (
     SampledComparison,
     compare_sampled,
 )
-from gimel.backend.results.comparison import Arm, Comparison, compare
+from gimel.backend.results.comparison import Arm, Comparison, Interval, compare, rounded_interval
 from gimel.backend.results.obstacles import FEW_REACHED
 
 # A rate may exceed 1 by this many standard errors of counting and still be a proportion.
@@ -74,3 +74,22 @@ def obstacle_of(measure: Measure, comparisons: Mapping[str, Comparison]) -> str 
     sampled = [test for test in comparisons.values() if isinstance(test, SampledComparison)]
     is_too_early = sampled and not any(test.is_reached for test in sampled)
     return measure.obstacle or (FEW_REACHED if is_too_early else None)
+
+
+def lift_of(arm: Arm, base: Arm) -> float | None:
+    """Return the lift of an arm over the baseline's. None without a rate to compare."""
+    if arm.rate is None or not base.rate:
+        return None
+    return arm.rate / base.rate - 1
+
+
+def shown_interval(interval: Interval | None, lift: float | None) -> Interval | None:
+    """Return the interval, rounded, and extended to the observed lift if it leaves that out.
+
+    The interval is around the ratio of smoothed rates, which are slightly closer to each other than
+    the observed rates. Without conversions, for example, the lift is −100 %, and no interval on the
+    log scale reaches that far. The extension never crosses 0: both are on the same side.
+    """
+    if interval is None or lift is None:
+        return rounded_interval(interval)
+    return rounded_interval((min(interval[0], lift), max(interval[1], lift)))

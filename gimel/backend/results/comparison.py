@@ -337,3 +337,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, p_values[index] * (len(p_values) - rank)))
         adjusted[index] = highest
     return adjusted
+
+
+def rounded(value: float | None) -> float | None:
+    """Return a number for the wire, with five digits."""
+    return None if value is None else five_digits(value)
+
+
+def rounded_interval(interval: Interval | None) -> Interval | None:
+    """Return an interval for the wire, with five digits."""
+    return None if interval is None else (five_digits(interval[0]), five_digits(interval[1]))

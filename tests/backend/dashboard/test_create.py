@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from gimel.snippet import snippet
+from gimel.alephbet import alephbet_snippet
 from tests.support.dashboard_page import (
     READ_ONLY_KEY,
     KeyedBackend,
@@ -73,7 +73,7 @@ def test_the_keyboard_creates_an_experiment(served: LocalBackend, visit: Opener)
     expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Copied.")
     pasted = page.evaluate("navigator.clipboard.readText()")
     assert '"blue": { weight: 60, activate' in pasted
-    assert '["signup"].forEach' in pasted
+    assert 'goals = ["signup"],' in pasted
     expect(page.get_by_role("dialog")).to_contain_text("The snippet does not send refund")
     tab_to(page, "[type=submit]")
     page.keyboard.press("Enter")
@@ -129,7 +129,7 @@ def test_the_snippet_is_what_the_command_prints(served: LocalBackend, visit: Ope
     ):
         box(dialog, label).fill(f" {text} ")
     dialog.get_by_role("button", name="Create").click()
-    printed = snippet(
+    printed = alephbet_snippet(
         served.url,
         namespace="sn & <ü>",
         experiment=names["n"],

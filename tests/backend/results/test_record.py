@@ -2,6 +2,7 @@
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -197,7 +198,7 @@ class TestRecord:
         declare()
         visit(0, 600, blue=90, red=120)
         (found,) = process.counters().read("alephbet", ["e"])
-        seen = record.observe(process.connection(), "alephbet", found)
+        seen = record.observe(process.connection(), "alephbet", found, datetime.now(UTC))
         described = json.loads(json.dumps(seen.describe()))
         assert described["goals"] == read()["goals"]
         assert verdict()["recorded"]["visitors"] == 1200

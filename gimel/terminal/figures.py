@@ -1,0 +1,82 @@
+"""Figures for the terminal: tables, rates, lifts and intervals, each as a short text or a bar."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from gimel.backend.results.lift import MAX_SHOWN
+from gimel.terminal.text import plain
+
+# Characters
+_BAR_WIDTH = 17
+
+
+def new_table(first: str, *others: str) -> Table:
+    """Return an empty table with these heads. The first column holds names."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
+    # Only names may be cut: a number without its last digits is another number.
+    table.add_column(first, max_width=18)
+    for name in others:
+        table.add_column(name, justify="center" if "%" in name else "right", no_wrap=True)
+    return table
+
+
+def shown_name(label: str) -> Text:
+    """Return a name for a cell. A name that does not fit is cut."""
+    return Text(plain(label), no_wrap=True, overflow="ellipsis")
+
+
+def rate_text(row: dict[str, Any], kind: str, *, with_margin: bool) -> str:
+    """Return the rate. Its margin is the distance to the farther end of its interval."""
+    if row["rate"] is None:
+        return "–"
+    rate = f"{row['rate']:.2%}" if kind == "unique" else f"{row['rate']:.3f}"
+    if row["rate_interval"] is None or not with_margin:
+        return rate
+    low, high = row["rate_interval"]
+    margin = max(row["rate"] - low, high - row["rate"])
+    return f"{rate} ±{100 * margin:.2f}" if kind == "unique" else f"{rate} ±{margin:.3f}"
+
+
+def lift_text(value: float | None) -> str:
+    """Return a lift in percent."""
+    if value is None:
+        return "–"
+    return f">{MAX_SHOWN:+,.0%}" if value > MAX_SHOWN else f"{value:+.1%}"
+
+
+def interval_text(interval: list[float] | None) -> str:
+    """Return an interval of lifts in percent."""
+    if interval is None:
+        return "–"
+    low, high = interval
+    return lift_text(low) if low > MAX_SHOWN else f"{lift_text(low)} to {lift_text(high)}"
+
+
+def bar_scale(rows: Iterable[dict[str, Any]]) -> float:
+    """Return the lift at the ends of the bars: all bars of a goal share this scale."""
+    intervals = [row["lift_interval_always_valid"] for row in rows]
+    ends = (abs(end) for interval in intervals if interval for end in interval)
+    return min(MAX_SHOWN, max(ends, default=0.0))
+
+
+def bar(
+    interval: list[float] | None, lift: float | None, scale: float, is_lower_better: bool
+) -> Text:
+    """Draw the interval around zero: ─ is the interval, ● the lift, │ zero."""
+    if interval is None or not scale:
+        return Text("–")
+
+    def column(value: float) -> int:
+        return round((min(value / scale, 1) + 1) / 2 * (_BAR_WIDTH - 1))
+
+    first, last = map(column, interval)
+    cells = ["─" if first <= cell <= last else " " for cell in range(_BAR_WIDTH)]
+    cells[_BAR_WIDTH // 2] = "│"
+    if lift is not None and abs(lift) <= scale:
+        cells[column(lift)] = "●"
+    above, below = ("red", "green") if is_lower_better else ("green", "red")
+    style = above if interval[0] > 0 else below if interval[1] < 0 else ""
+    return Text("".join(cells), style)
