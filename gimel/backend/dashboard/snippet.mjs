@@ -1,21 +1,36 @@
+// @ts-check
 // The HTML that `gimel snippet` prints. A test compares it with gimel/alephbet.py.
+
+/** @import { Definition } from "./types.d.ts" */
 
 const ALEPHBET = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js";
 const INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha";
 
-/** Return the text as a JavaScript string that is safe inside an HTML script element. */
+/**
+ * Return the text as a JavaScript string that is safe inside an HTML script element.
+ * @param {string} text
+ */
 function quoted(text) {
-  const escape = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-  return JSON.stringify(text).replace(/[<>&]|[^\x00-\x7f]/g, escape);
+  /** @param {string} character */
+  const escaped = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are part of the range
+  return JSON.stringify(text).replace(/[<>&]|[^\x00-\x7f]/g, escaped);
 }
 
-/** Return the attribute of <html> that holds the visitor's variant of the experiment. */
+/**
+ * Return the attribute of <html> that holds the visitor's variant of the experiment.
+ * @param {string} experiment
+ */
 const attributeName = (experiment) =>
   `data-gimel-${experiment.toLowerCase().replace(/[^a-z0-9\xdf-\xf6\xf8-\u037d\u037f-\u1fff\u3001-\ud7ff]+/g, "-")}`;
 
-/** Return the lines for the variants. AlephBet needs whole numbers as weights. */
+/**
+ * Return the lines for the variants. AlephBet needs whole numbers as weights.
+ * @param {Definition["variants"]} variants
+ */
 function variantLines(variants) {
   const factor = variants.every(({ weight }) => weight == null || Number.isInteger(weight)) ? 1 : 1000;
+  /** @param {number | null} [weight] */
   const share = (weight) => (weight == null ? "" : `weight: ${Math.round(weight * factor)}, `);
   return variants.map(({ name, weight }) =>
     `      ${quoted(name)}: { ${share(weight)}activate: function () { show(${quoted(name)}); } }`).join(",\n");
@@ -23,7 +38,12 @@ function variantLines(variants) {
 
 const SAMPLE = { experiment: "my experiment", variants: [{ name: "A" }, { name: "B" }], goals: ["signup"] };
 
-const snippet = (url, namespace, { experiment, variants, goals } = SAMPLE) => `<script async src="${ALEPHBET}"
+/**
+ * @param {string} url
+ * @param {string} namespace
+ * @param {{ experiment: string, variants: Definition["variants"], goals: string[] }} [given]
+ */
+export const snippet = (url, namespace, { experiment, variants, goals } = SAMPLE) => `<script async src="${ALEPHBET}"
         integrity="${INTEGRITY}" crossorigin="anonymous"><\/script>
 <script>
   (function () {
