@@ -80,12 +80,17 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# The linter and the types of the page's modules, and what the tests in a browser load. Of AdGuard's
-# package only two lists of rules are used, and none of its dependencies.
+# The linter and the types of the page's modules, and what the tests in a browser load: AlephBet,
+# axe-core, OpenFeature's SDKs and providers, and esbuild, which bundles the latter for a page. Of
+# AdGuard's package only two lists of rules are used, and none of its dependencies.
+NPM := alephbet@0.27.0 axe-core@4.14.1 @biomejs/biome@2.6.8 esbuild@0.28.2 typescript@7.0.2 \
+	@openfeature/server-sdk@1.23.0 @openfeature/ofrep-provider@0.1.3 \
+	@openfeature/web-sdk@1.10.0 @openfeature/ofrep-web-provider@0.4.3
 ADGUARD := dnr-rulesets@3.3.20260320140136
+
 build/npm: Makefile
-	@echo "Installing into build/: alephbet 0.27.0, axe-core 4.14.1, biome 2.6.8, typescript 7.0.2 and AdGuard's $(ADGUARD), from npm"
-	@mkdir -p build/adguard && npm install --silent --no-save --no-package-lock --prefix build alephbet@0.27.0 axe-core@4.14.1 @biomejs/biome@2.6.8 typescript@7.0.2
+	@echo "Installing into build/, from npm: $(NPM) @adguard/$(ADGUARD)"
+	@mkdir -p build/adguard && npm install --silent --no-save --no-package-lock --prefix build $(NPM)
 	@npm pack --silent --pack-destination build @adguard/$(ADGUARD) > /dev/null
 	@tar -xzf build/adguard-$(subst @,-,$(ADGUARD)).tgz -C build/adguard --strip-components=4 package/dist/filters/declarative/ruleset_2 package/dist/filters/declarative/ruleset_3
 	@touch $@

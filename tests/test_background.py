@@ -16,7 +16,7 @@ from gimel import background
 from gimel.backend.counting.keys import WRITER
 from gimel.backend.experiment.history import Snapshot, history
 from gimel.backend.redis.connection import Connection
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from tests.support import http_server
 from tests.support.gimel_local import trials
 from tests.support.handler_requests import KEY, call
@@ -68,7 +68,7 @@ def send(url: str, uuid: int) -> bool:
 def counted(url: str) -> int:
     # A connection to a worker that was killed is reset.
     with suppress(BackendError, requests.ConnectionError):
-        return trials(Client(url, KEY)).get("e", 0)
+        return trials(BackendClient(url, KEY)).get("e", 0)
     return 0
 
 
@@ -146,7 +146,7 @@ def test_two_workers_tell_a_webhook_once(
         monkeypatch.setenv("GIMEL_NOTIFY", hook.url)
         hook.status = 503
         with serving(server, None, url_of(store)) as (url, _):
-            client = Client(url, KEY)
+            client = BackendClient(url, KEY)
             client.declare("e", {"variants": [{"name": "a"}, {"name": "b"}]})
             fields = {"experiment": "e", "variant": "a", "event": "participate"}
             batch = [{**fields, "uuid": str(number)} for number in range(300)]

@@ -15,16 +15,17 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gimel.backend.wire import MAX_BODY
+from gimel.backend.wire import FLAGS_PATH, MAX_BODY
 from gimel.gimel import ROUTES
-from gimel.wsgi import OPEN_PATHS, app, is_loopback
+from gimel.wsgi import OPEN_PATHS, app, is_loopback, is_open
 from tests.support.commands import count
 from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
 from tests.support.hypothesis_settings import on_one_server
 from tests.support.servers import url_of
 
 EVENT = "experiment=e&variant=a&event=participate&uuid=1"
-KEYED = sorted({route.partition(" ")[2] for route in ROUTES} - {*OPEN_PATHS})
+PATHS = {route.partition(" ")[2] for route in ROUTES}
+KEYED = sorted(path for path in PATHS if not is_open(path))
 
 
 class Line(http.client.HTTPConnection):
@@ -206,11 +207,13 @@ def test_no_request_makes_a_5xx(wire: Wire, request: tuple[str, str, str, bytes]
 
 def test_without_a_key_other_origins_may_send_and_not_read(wire: Wire) -> None:
     assert cors(wire.ask("GET", f"/e?{EVENT}")[2])["access-control-allow-origin"] == "*"
-    for path in OPEN_PATHS:
+    for path in (*OPEN_PATHS, FLAGS_PATH, f"{FLAGS_PATH}/a%2Fb"):
         status, answer, headers = wire.ask("OPTIONS", path)
         assert (status, answer) == (204, None)
         assert "POST" in cors(headers)["access-control-allow-methods"]
-        assert "content-type" in cors(headers)["access-control-allow-headers"]
+        allowed = cors(headers)["access-control-allow-headers"]
+        assert {"content-type", "if-none-match", "x-gimel-namespace"} <= set(allowed.split(", "))
+        assert cors(headers)["access-control-expose-headers"] == "etag"
     for path in KEYED:
         for method in ("GET", "OPTIONS", "DELETE", "POST"):
             assert cors(wire.ask(method, path)[2]) == {}

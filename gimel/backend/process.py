@@ -19,6 +19,7 @@ from gimel.backend.queue import Backlog, EventQueue, NotQueuedError, Queue
 from gimel.backend.redis.connection import Connection
 
 if TYPE_CHECKING:
+    from gimel.backend.experiment.flags import Flags
     from gimel.backend.experiment.snapshots import Round
     from gimel.backend.news.outbox import Outbox
 
@@ -57,6 +58,15 @@ def intake() -> Intake:
     return Intake(counters(), queue())
 
 
+@functools.cache
+def flags() -> "Flags":
+    """Return the flags."""
+    # Imported here: events do not need it, unless they leave out the variant.
+    from gimel.backend.experiment.flags import Flags
+
+    return Flags(connection())
+
+
 def ask_backlog() -> Backlog | None:
     """Return what is not counted yet. None if there is no queue, or no answer of it."""
     kept = queue()
@@ -93,5 +103,5 @@ def reset() -> None:
 
     Only tests call this.
     """
-    for kept in (connection, counters, queue, intake):
+    for kept in (connection, counters, queue, intake, flags):
         kept.cache_clear()

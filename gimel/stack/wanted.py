@@ -15,7 +15,7 @@ from typing import Any
 from gimel import __version__, gimel
 from gimel.backend.counting.keys import DATA_MODEL
 from gimel.backend.errors import GimelError
-from gimel.backend.wire import CORS_HEADERS, CORS_MAX_AGE, CORS_METHODS
+from gimel.backend.wire import CORS_EXPOSED, CORS_HEADERS, CORS_MAX_AGE, CORS_METHODS
 from gimel.config.redis import ManagedRedis, managed_environment
 from gimel.config.settings import Config
 from gimel.config.stack import Domain, Throttle, Vpc
@@ -64,7 +64,7 @@ MIN_UNRESERVED = 100
 _MAX_ENVIRONMENT = 4096
 Tags = Mapping[str, str]
 
-_SERVED_BY = {gimel.track: TRACK, gimel.delete: DELETE}
+_SERVED_BY = {**dict.fromkeys(gimel.BY_TRACK, TRACK), gimel.delete: DELETE}
 
 
 class DeployError(GimelError):
@@ -384,5 +384,6 @@ def cors(origins: Collection[str]) -> dict[str, Any]:
         "AllowOrigins": list(origins),
         "AllowMethods": list(CORS_METHODS),
         "AllowHeaders": list(CORS_HEADERS),
+        "ExposeHeaders": list(CORS_EXPOSED),
         "MaxAge": CORS_MAX_AGE,
     }

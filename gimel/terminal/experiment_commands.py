@@ -13,7 +13,7 @@ import click
 from gimel.backend.experiment.changes import RESETTABLE_FIELDS
 from gimel.backend.experiment.checks import METHODS
 from gimel.backend.queue import Backlog
-from gimel.client import Client, backlog_in
+from gimel.client import BackendClient, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
 from gimel.terminal.conditions import (
@@ -108,14 +108,14 @@ def _show_results(
         results.show_matrix(console, experiments, goal)
 
 
-def _show_no_experiment(client: Client, namespace: str) -> None:
+def _show_no_experiment(client: BackendClient, namespace: str) -> None:
     click.echo(f"There is no experiment in namespace {plain(namespace)} yet.")
     in_use = ", ".join(map(plain, client.namespaces()))
     click.echo(f"Namespaces in use: {in_use or 'none'}")
 
 
 def _show_history(
-    client: Client,
+    client: BackendClient,
     experiment: str | None,
     namespace: str,
     goal: str | None,
@@ -275,7 +275,7 @@ def delete(
 
 
 def _matching_names(
-    client: Client, namespace: str, pattern: str | None, *, only_undeclared: bool
+    client: BackendClient, namespace: str, pattern: str | None, *, only_undeclared: bool
 ) -> list[str]:
     """Return the names of the experiments that match. Raise ClickException if there is none."""
     names = [
@@ -293,7 +293,7 @@ def _matching_names(
 
 
 def _delete_all(
-    client: Client, names: list[str], namespace: str, *, yes: bool, forget: bool
+    client: BackendClient, names: list[str], namespace: str, *, yes: bool, forget: bool
 ) -> None:
     """Delete these experiments, after a question that shows the first names."""
     more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
@@ -310,7 +310,9 @@ def _delete_all(
 @click.option("--experiment", required=True, help="Name of the experiment.")
 @click.option("--variant", required=True, help="Variant that the visitor was shown.")
 @click.option("--event", required=True, help="Goal that the visitor reached, or participate.")
-@click.option("--uuid", help="Id of the visitor. An id counts once. Default: a random id.")
+@click.option("--uuid", help="Id of the event. An id counts once. Default: a random id.")
+@click.option("--visitor", help="Id of the visitor. Default: the uuid.")
+@click.option("--value", type=float, help="Amount, for a goal that measures one.")
 @namespace_option
 @url_option
 @click.pass_obj
@@ -320,13 +322,19 @@ def track(
     variant: str,
     event: str,
     uuid: str | None,
+    visitor: str | None,
+    value: float | None,
     namespace: str,
     url: str | None,
 ) -> None:
     """Send one event, as a page does."""
     client = connect_client(config_file, url)
-    is_queued = client.track(experiment, variant, event, uuid or str(uuid4()), namespace)
-    click.echo("Queued until Redis answers again." if is_queued else "Counted.")
+    uuid = uuid or str(uuid4())
+    answer = client.track(experiment, variant, event, uuid, namespace, visitor, value)
+    if answer.get("ignored"):
+        click.echo(f"Ignored: {plain(', '.join(answer['reasons']))}.")
+    else:
+        click.echo("Queued until Redis answers again." if "queued" in answer else "Counted.")
 
 
 COMMANDS = (results_command, settings_command, stop, resume, delete, track)

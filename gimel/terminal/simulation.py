@@ -12,7 +12,7 @@ import click
 
 from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.wire import MAX_BATCH
-from gimel.client import BackendError, Client, backlog_in
+from gimel.client import BackendClient, BackendError, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, url_option
 from gimel.terminal.progress import waiting
@@ -114,7 +114,7 @@ def _ask_twice(url: str, simulation: _Simulation) -> None:
         raise click.ClickException("that is another name: nothing was sent")
 
 
-def _declare(client: Client, simulation: _Simulation) -> None:
+def _declare(client: BackendClient, simulation: _Simulation) -> None:
     """Declare the experiment, unless an earlier run of the same simulation has."""
     name = simulation.experiment
     try:
@@ -132,7 +132,7 @@ def _declare(client: Client, simulation: _Simulation) -> None:
     client.declare(name, simulation.definition, NAMESPACE)
 
 
-def _play(client: Client, simulation: _Simulation) -> None:
+def _play(client: BackendClient, simulation: _Simulation) -> None:
     """Send the events in batches, and show how far this is."""
     events, ignored, sent = simulation.events(), 0, 0
     with waiting(lambda: f"{plural(sent, 'event')} sent"):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gimel.alephbet import alephbet_snippet
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.config.file import load
 from gimel.terminal import report
 from gimel.terminal.group import EXIT_INTERRUPTED
@@ -162,7 +162,7 @@ def _delete_experiments(settings: "Config", aws: "Aws") -> None:
         click.echo("The API no longer exists, so the counts cannot be deleted: they stay in Redis.")
         return
     try:
-        deleted = destruction.delete_all_experiments(Client(backend.url, backend.key))
+        deleted = destruction.delete_all_experiments(BackendClient(backend.url, backend.key))
     except BackendError as error:
         raise DeployError(
             f"cannot delete the counts: {error}. Run the command without --data to keep them"

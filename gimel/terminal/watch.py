@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from gimel.backend.news.messages import Message, about_backlog, about_experiment, piles_since
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
 from gimel.terminal.text import plain, say
 
@@ -63,7 +63,7 @@ def watch(
 class _Watcher:
     """What was printed, and when each experiment's history was looked at."""
 
-    def __init__(self, client: Client, namespace: str, experiment: str | None) -> None:
+    def __init__(self, client: BackendClient, namespace: str, experiment: str | None) -> None:
         self._client = client
         self._namespace = namespace
         self._experiment = experiment

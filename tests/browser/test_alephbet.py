@@ -15,7 +15,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request
 
 from gimel.alephbet import ALEPHBET_URL
-from gimel.client import Client
+from gimel.client import BackendClient
 from tests.support.gimel_local import LocalBackend
 from tests.support.shop import NO_LOCAL_STORAGE, Shop, counts, serve_alephbet, wait_for_queue
 from tests.support.waiting import wait
@@ -99,7 +99,7 @@ def test_events_arrive_once_and_leave_the_queue(
 ) -> None:
     backend = request.getfixturevalue(where)
     name = f"button: colour / 100% #1 {adapter}"
-    client = Client(backend.url, backend.key)
+    client = BackendClient(backend.url, backend.key)
     with visit(browser, shop, backend) as (page, _):
         start(page, name=name, adapter=adapter)
         wait_for_queue(page, 0)
@@ -210,7 +210,7 @@ def test_without_local_storage_alephbet_stops_and_the_page_goes_on(
         assert said == "localStorage is not available"
         assert page.locator("h1").is_visible()
         assert sent == []
-        # What docs/clients.md advises: a storage that lasts as long as the page.
+        # What docs/senders/alephbet.md advises: a storage that lasts as long as the page.
         chosen = page.evaluate("options => start(options, memory())", PLAIN)
         complete(page, "signup")
         page.wait_for_function("() => waiting() === 0")

@@ -10,7 +10,7 @@ import redis
 from playwright.sync_api import Browser, Page, Request, Route, expect
 
 from gimel.alephbet import ALEPHBET_URL
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.snippet import attribute_name
 from tests.support.commands import run, said
 from tests.support.gimel_local import LocalBackend
@@ -65,7 +65,7 @@ def test_events_arrive_once_and_leave_the_queue(
     backend = request.getfixturevalue(where)
     experiment = "button: colour / 100% #1"
     shop.show(snippet(backend.url, experiment))
-    client = Client(backend.url, backend.key)
+    client = BackendClient(backend.url, backend.key)
 
     page.goto(shop.url)
     wait_until_shown(page, experiment)
@@ -108,7 +108,7 @@ def test_events_wait_while_redis_is_away(deployed: Any, page: Page, shop: Shop) 
         with page.expect_response(accepted):
             page.goto(shop.url)
         wait_for_queue(page, 0)
-    client = Client(deployed.url, deployed.key)
+    client = BackendClient(deployed.url, deployed.key)
     wait(lambda: bool(client.experiments(scope="redis away")[0]["variants"]), 180)
     assert counts(client, "redis away") == (1, {})
 
@@ -127,7 +127,7 @@ def test_the_browser_keeps_an_event_that_nobody_took(
         proxy.budget = None
         page.reload()
         wait_for_queue(page, 0)
-        assert counts(Client(url), "kept") == (1, {})
+        assert counts(BackendClient(url), "kept") == (1, {})
 
 
 def test_two_experiments_on_a_page_share_nothing_but_the_queue(
@@ -167,10 +167,11 @@ def test_two_tabs_lose_nothing(local: LocalBackend, page: Page, shop: Shop) -> N
         page.get_by_text("signup").click()
         other.get_by_text("signup").click()
         page.get_by_text("page view").click()
-        wait_for_queue(page, 5)
+        wait_for_queue(other, 5)
+        page.close()
     wait_for_queue(other, 0)
     other.get_by_text("page view").click()
-    wait_for_queue(page, 0)
+    wait_for_queue(other, 0)
     for experiment in ("first", "second"):
         assert counts(local.client, experiment) == (1, {"signup": 1, "page view": 1})
 
@@ -315,7 +316,7 @@ def test_without_local_storage_a_visit_counts(
         wait(lambda name=experiment: is_counted(local.client, name))  # type: ignore[misc]
 
 
-def is_counted(client: Client, experiment: str) -> bool:
+def is_counted(client: BackendClient, experiment: str) -> bool:
     names = [each["experiment"] for each in client.experiments()]
     return experiment in names and counts(client, experiment) == (1, {"signup": 1})
 

@@ -20,7 +20,7 @@ import requests
 
 from gimel import rsgi
 from gimel.backend.wire import ProxyEvent, Response, respond
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.local import http, valkey
 from gimel.local.errors import LocalError
 from tests.support.commands import process
@@ -132,7 +132,7 @@ def test_reads_need_the_key_under_every_name(
         requests.get(f"{local.url}/e", EVENT, timeout=60)
         for wrong in (None, "wrong", local.key[:-1]):
             with pytest.raises(BackendError) as error:
-                Client(local.url, wrong).experiments()
+                BackendClient(local.url, wrong).experiments()
             assert error.value.status == 403
         for method, path in (("GET", "/experiments"), ("DELETE", "/delete?experiment=e")):
             for host in ("127.0.0.1", "localhost", "ab.example"):

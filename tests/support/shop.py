@@ -7,7 +7,7 @@ from typing import Any
 
 from playwright.sync_api import Page, Route
 
-from gimel.client import Client
+from gimel.client import BackendClient
 
 ALEPHBET = Path(__file__).parent.parent.parent / "build/node_modules/alephbet/dist/alephbet.min.js"
 
@@ -63,7 +63,7 @@ def wait_for_queue(page: Page, length: int) -> None:
     page.wait_for_function(f"length => ({QUEUED})() === length", arg=length)
 
 
-def counts(client: Client, experiment: str) -> tuple[int, dict[str, int]]:
+def counts(client: BackendClient, experiment: str) -> tuple[int, dict[str, int]]:
     """Visitors, and each goal's conversions, over all variants."""
     found = client.experiment(experiment)
     goals = {

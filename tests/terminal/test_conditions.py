@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.terminal.conditions import CONDITIONS, EXIT_CONDITION
 from tests.support.commands import complaint, count, run
 
@@ -35,7 +35,7 @@ MET = [
 
 @pytest.fixture(autouse=True)
 def _declared(url: str) -> None:
-    Client(url).declare("e", DEFINITION)
+    BackendClient(url).declare("e", DEFINITION)
 
 
 def results(url: str, conditions: str, *more: str) -> Result:
@@ -70,7 +70,7 @@ def test_nothing_fails_while_all_is_well(url: str) -> None:
 
 def test_what_is_decided_or_archived_fails_nothing(url: str) -> None:
     count("e", FAIR, {"signup": {"blue": 400, "red": 200}})
-    client = Client(url)
+    client = BackendClient(url)
     client.configure("e", {"state": "stopped"})
     assert results(url, "loser").exit_code == EXIT_CONDITION
     client.configure("e", {"decision": {"winner": "blue", "reason": "Red is worse"}})

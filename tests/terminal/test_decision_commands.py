@@ -8,7 +8,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.terminal import decisions
 from tests.support.commands import complaint, count, run, said
 
@@ -23,7 +23,7 @@ DEFINITION: dict[str, Any] = {
 @pytest.fixture(name="shop")
 def shop_fixture(url: str) -> str:
     """A backend with two declared experiments, one of which is a flag, and an undeclared one."""
-    client = Client(url)
+    client = BackendClient(url)
     client.declare("button color", DEFINITION)
     count("button color", {"blue": 1000, "red": 1000}, {"signup": {"blue": 100, "red": 200}})
     client.declare("flag #1", DEFINITION | {"flag": True})
@@ -52,7 +52,7 @@ def test_it_says_what_is_kept_and_which_code_to_delete(shop: str) -> None:
 
 
 def _today(url: str) -> str:
-    day: str = Client(url).experiment("button color")["decision"]["at"][:10]
+    day: str = BackendClient(url).experiment("button color")["decision"]["at"][:10]
     return day
 
 
@@ -60,7 +60,7 @@ def test_results_and_show_have_the_decision(shop: str) -> None:
     decide(shop)
     title, *lines = said(run("results", "button color", "--url", shop)).splitlines()
     assert "stopped" in title
-    figures = Client(shop).experiment("button color")["decision"]["figures"]
+    figures = BackendClient(shop).experiment("button color")["decision"]["figures"]
     assert lines[:4] == [
         f"✓ decided on {_today(shop)}: red",
         *REASON.splitlines(),
@@ -93,7 +93,7 @@ def test_decisions_are_listed_and_archived_ones_with_them(shop: str) -> None:
     assert "Nothing is decided in namespace alephbet yet" in listed(shop)
     decide(shop)
     decide(shop, "early", "b")
-    Client(shop).configure("button color", {"state": "archived"})
+    BackendClient(shop).configure("button color", {"state": "archived"})
     found = json.loads(listed(shop, "--json"))
     by_name = {each["experiment"]: each for each in found}
     assert by_name.keys() == {"button color", "early"}

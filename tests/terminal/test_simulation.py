@@ -7,7 +7,7 @@ import redis
 from click.testing import CliRunner, Result
 
 from gimel.cli import main
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.terminal import simulation
 from tests.support.commands import complaint, run, said
 from tests.support.deployments import Deployment
@@ -22,7 +22,7 @@ def simulate(url: str, visitors: int = 4000, *more: str) -> str:
 
 
 def read(url: str) -> dict[str, Any]:
-    return Client(url).experiment("it's a test", simulation.NAMESPACE)
+    return BackendClient(url).experiment("it's a test", simulation.NAMESPACE)
 
 
 def test_visitors_are_played_and_the_results_shown(url: str) -> None:
@@ -40,7 +40,7 @@ def test_visitors_are_played_and_the_results_shown(url: str) -> None:
     rates = {row["label"]: row["rate"] for row in found["goals"][0]["results"]}
     assert rates == pytest.approx({"A": 0.1, "B": 0.15}, abs=0.025)
     assert found["plan"]["final_look"]
-    assert Client(url).experiments() == [], "none in the namespace of one's own"
+    assert BackendClient(url).experiments() == [], "none in the namespace of one's own"
 
 
 def test_the_same_command_counts_nobody_twice(url: str) -> None:

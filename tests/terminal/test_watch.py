@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import redis
 
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.terminal.watch import _Watcher
 from tests.support.commands import complaint, run, said
 from tests.support.gimel_local import SECONDS, LocalBackend
@@ -21,7 +21,7 @@ from tests.support.newsworthy import win
 from tests.support.whole_life import put
 
 
-class Counted(Client):
+class Counted(BackendClient):
     """A client that keeps the paths of its requests."""
 
     paths: list[str]
@@ -76,7 +76,7 @@ def test_a_key_that_opens_nothing_ends_it(
 def test_a_backend_that_is_away_is_one_line(
     backend: redis.Redis, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client = Client(url)
+    client = BackendClient(url)
     watcher = _Watcher(client, "alephbet", None)
     client.url = "http://127.0.0.1:1"
     for _ in range(3):

@@ -133,6 +133,12 @@ def declared_name(experiment: ExperimentName) -> str:
     return ":".join(map(escape, experiment))
 
 
+def declared_experiment(text: str) -> ExperimentName:
+    """Return the experiment that `declared_name` wrote."""
+    namespace, _, name = text.partition(":")
+    return _unescape(namespace), _unescape(name)
+
+
 def ignored_events(namespace: str) -> str:
     """Return the key of a namespace's tally of ignored events."""
     return f"{escape(namespace) or 'gimel'}:ignored"
