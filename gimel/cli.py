@@ -6,8 +6,8 @@ deploy and operate a stack are in `terminal.stack_commands`, those of its keys i
 `terminal.key_commands`, those that back up and move counts in `terminal.backup_commands`, those of
 an experiment in `terminal.experiment_commands`, those that declare one in
 `terminal.definition_commands`, those that decide one in `terminal.decision_commands`, that which
-makes up visitors in `terminal.simulation`, and what a page needs in `terminal.snippet_command`. A
-command calls one function and prints the result.
+makes up visitors in `terminal.simulation`, what a page needs in `terminal.snippet_command`, and
+`gimel watch` in `terminal.watch`. A command calls one function and prints the result.
 """
 
 import sys
@@ -35,6 +35,7 @@ from gimel.terminal import (
     simulation,
     snippet_command,
     stack_commands,
+    watch,
 )
 from gimel.terminal.backend_options import (
     connect_client,
@@ -44,6 +45,7 @@ from gimel.terminal.backend_options import (
 )
 from gimel.terminal.definition_commands import plan_of, save_plan
 from gimel.terminal.group import CommandGroup
+from gimel.terminal.key_commands import share_key
 from gimel.terminal.redis_options import connect_redis, redis_errors, redis_url_option
 from gimel.terminal.sample_size import sample_size
 from gimel.terminal.text import console, say
@@ -78,6 +80,7 @@ _ROOMS = (
     simulation,
     snippet_command,
     stack_commands,
+    watch,
 )
 for _command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(_command)
@@ -103,16 +106,21 @@ def preflight_command(config_file: Path | None) -> None:
 @namespace_option
 @url_option
 @click.option("--print-url", is_flag=True, help="Print the URL, key included, and open nothing.")
+@click.option("--share", is_flag=True, help="Print a link that shows everything and changes none.")
 @click.pass_obj
-def dashboard(config_file: Path | None, namespace: str, url: str | None, print_url: bool) -> None:
+def dashboard(
+    config_file: Path | None, namespace: str, url: str | None, print_url: bool, share: bool
+) -> None:
     """Open the dashboard in a browser.
 
-    The URL holds the key in its fragment, which browsers do not send to any server.
+    The URL holds the key in its fragment, which browsers do not send to any server. With --share,
+    that is a key with the scope read.
     """
     backend = find_backend(config_file, url)
-    key = {"key": backend.key} if backend.key else {}
+    value = share_key(config_file, url) if share else backend.key
+    key = {"key": value} if value else {}
     address = f"{backend.dashboard_url}#{urlencode(key | {'namespace': namespace})}"
-    if print_url:
+    if print_url or share:
         click.echo(address)
     elif not webbrowser.open(address):
         raise click.ClickException(

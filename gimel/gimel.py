@@ -16,6 +16,8 @@ GIMEL_LIMITS        JSON: see `gimel.backend.limits`
 GIMEL_EVENT_ROUTES  behind a function URL: further routes for events, e.g. `GET /hi,POST /hi`
 GIMEL_QUEUE         the ARN of an SQS queue for events that Redis does not take
 GIMEL_SPOOL         a folder for these events, where there is no queue
+GIMEL_NOTIFY        the https URL of a webhook, or the ARN of an SNS topic: see `gimel.backend.news`
+GIMEL_NOTIFY_FORM   `slack` sends Slack's form to the webhook
 """
 
 import functools
@@ -140,6 +142,7 @@ def all(event: ProxyEvent) -> Response:
         "namespaces": namespaces,
         "total": len(names),
         "next": following,
+        "key_scope": scope_of(event) or "owner",
     }
     meta |= {"ignored": {"reasons": ignored}} | answers.backlog_fields(backlog := ask_backlog())
     described = answers.describe(found, namespace, backlog, is_summary=is_summary)

@@ -23,6 +23,7 @@ from tests.support.handler_requests import KEY, call
 from tests.support.http_server import TWO_WORKERS, granian, workers
 from tests.support.servers import free_port, kill, url_of, valkey
 from tests.support.waiting import wait
+from tests.support.webhook import webhook
 
 pytestmark = pytest.mark.slow
 
@@ -134,6 +135,30 @@ def test_snapshots_are_written_with_and_without_a_spool(
         # Another process, or the one that takes its place
         wait(lambda: counted(url) == 8 and snapshots(store))
     assert {each.visitors for each in snapshots(store)} == {8}
+
+
+@pytest.mark.parametrize("server", HURRIED)
+def test_two_workers_tell_a_webhook_once(
+    server: str, store: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SERVERS, server, HURRIED[server])
+    with webhook(tmp_path, monkeypatch) as hook:
+        monkeypatch.setenv("GIMEL_NOTIFY", hook.url)
+        hook.status = 503
+        with serving(server, None, url_of(store)) as (url, _):
+            client = BackendClient(url, KEY)
+            client.declare("e", {"variants": [{"name": "a"}, {"name": "b"}]})
+            fields = {"experiment": "e", "variant": "a", "event": "participate"}
+            batch = [{**fields, "uuid": str(number)} for number in range(300)]
+            requests.post(f"{url}/e", json=batch, timeout=60)
+            wait(lambda: len(hook.got) > 2)
+            hook.status = 200
+            wait(lambda: bool(hook.taken))
+            for _ in range(5):
+                # Another round writes it again.
+                store.delete("alephbet:e:history")
+                wait(lambda: bool(snapshots(store)))
+    assert [body["kind"] for body in hook.taken] == ["split"]
 
 
 def snapshots(store: redis.Redis) -> list[Snapshot]:

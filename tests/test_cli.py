@@ -56,6 +56,13 @@ def test_the_url_of_a_dashboard_without_a_key(url: str) -> None:
     assert printed == f"{url}/dashboard#namespace=alephbet\n"
 
 
+def test_a_link_is_shared_only_where_a_key_can_be_made(url: str) -> None:
+    done = run("dashboard", "--share", "--url", url, env={"GIMEL_KEY": "the owner's"})
+    said_why = complaint(done)
+    assert "read:HASH" in said_why
+    assert "owner's" not in said_why
+
+
 def test_the_dashboard_is_opened(url: str, tmp_path: Path) -> None:
     opened = tmp_path / "opened"
     script = tmp_path / "browser"

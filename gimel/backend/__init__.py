@@ -15,7 +15,8 @@ kept in memory for a minute (`experiment.flags`), so an evaluation asks Redis no
 Questions come from owners, with a key (`access`). The counts are read (`counting`), combined with
 the owner's definition (`experiment`), and turned into rates, intervals and verdicts (`results`).
 The answer is JSON. The `dashboard` is a page that asks the same questions; `page` serves it. Once
-an hour, the counts go into a history (`experiment`), whether anybody asks or not.
+an hour, the counts go into a history (`experiment`), whether anybody asks or not, and the `news` go
+to a webhook or a topic.
 
 `process` makes the connection, the counters and the intake, and keeps them between requests. `log`
 writes log lines. `inspection` reports the state of Redis as the functions see it. `errors` draws

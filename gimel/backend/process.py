@@ -21,6 +21,7 @@ from gimel.backend.redis.connection import Connection
 if TYPE_CHECKING:
     from gimel.backend.experiment.flags import Flags
     from gimel.backend.experiment.snapshots import Round
+    from gimel.backend.news.outbox import Outbox
 
 
 @functools.cache
@@ -77,12 +78,24 @@ def ask_backlog() -> Backlog | None:
 
 
 def write_snapshots(seconds: float) -> "Round | None":
-    """Write the snapshots of this hour: see `SnapshotWriter.write`."""
+    """Write the snapshots of this hour and send the news: see `SnapshotWriter.write`."""
     # Imported here: events do not need it.
     from gimel.backend.experiment.snapshots import SnapshotWriter
 
-    writer = SnapshotWriter(connection(), counters(), backlog=ask_backlog if queue() else None)
+    backlog = ask_backlog if queue() else None
+    writer = SnapshotWriter(connection(), counters(), backlog=backlog, outbox=_outbox())
     return writer.write(time.time(), seconds)
+
+
+def _outbox() -> "Outbox | None":
+    """Return the outbox for news. None if nobody is to be told."""
+    if "GIMEL_NOTIFY" not in os.environ:
+        return None
+    from gimel.backend.news.delivery import delivery
+    from gimel.backend.news.outbox import Outbox
+
+    send = delivery(os.environ)
+    return Outbox(connection(), send) if send else None
 
 
 def reset() -> None:

@@ -10,6 +10,7 @@ import { goalTable } from "./goals.mjs";
 import { backlogNote, breadcrumb, startedAgo, stateOf } from "./parts.mjs";
 import { bar, intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
 import { bestNote, explainedHead, planPart, verdictPart } from "./verdict.mjs";
+import { mayChange } from "./view.mjs";
 /** @import { Child, Experiment, Goal, Ignored, Interval, Row, View } from "./types.d.ts" */
 
 const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/";
@@ -84,7 +85,8 @@ function ignoredLine({ reasons, last } = { reasons: {}, last: [] }) {
 }
 
 /** @param {Experiment} experiment */
-function tools({ state }) {
+function tools(experiment) {
+  const { state } = experiment;
   /**
    * @param {string} action
    * @param {string} label
@@ -92,9 +94,11 @@ function tools({ state }) {
   const button = (action, label) =>
     h("button", { class: "button", "data-action": action, "data-key": action }, label);
   return h("div", { class: "tools" },
-    state === "running" ? button("stop", "Stop") : button("resume", state === "stopped" ? "Resume" : "Restore"),
-    state === "stopped" && button("archive", "Archive"),
-    button("csv", "CSV"), button("json", "JSON"), button("settings", "Settings"));
+    mayChange(experiment) && [
+      state === "running" ? button("stop", "Stop") : button("resume", state === "stopped" ? "Resume" : "Restore"),
+      state === "stopped" && button("archive", "Archive"),
+    ],
+    button("csv", "CSV"), button("json", "JSON"), mayChange(experiment) && button("settings", "Settings"));
 }
 
 /** @param {Experiment} experiment */
@@ -278,7 +282,7 @@ function footnote(experiment, goal) {
     && " With a plan, the verdict keeps most of the error that it may make for the final look. "
       + "So it asks for more than these intervals before that look, and for less at it.";
   return h("div", { class: "foot", "data-key": "foot" },
-    goal && baselineSwitch(experiment),
+    goal && mayChange(experiment) && baselineSwitch(experiment),
     !experiment.declared && strangersHint(),
     h("p", {}, how, looks, several, plan),
     h("p", {}, h("a", { href: `${DOCS}reading-results.md`, rel: "noreferrer" }, "How to read this"), " · ",

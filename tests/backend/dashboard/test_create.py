@@ -8,8 +8,6 @@ from playwright.sync_api import Locator, Page, Route, expect
 
 from gimel.snippet import snippet
 from tests.support.dashboard_page import (
-    READ_ONLY_KEY,
-    KeyedBackend,
     Opener,
     address,
     axe,
@@ -225,16 +223,6 @@ def test_a_deleted_name_says_how_to_use_it_again(served: LocalBackend, visit: Op
     dialog.get_by_role("button", name="Create").click()
     expect(dialog.get_by_role("alert")).to_contain_text("gimel delete --forget")
     expect(box(dialog, "Name")).to_be_focused()
-
-
-def test_a_key_that_may_only_read_creates_nothing(keyed: KeyedBackend, visit: Opener) -> None:
-    page = visit(keyed.url, {"key": READ_ONLY_KEY})
-    dialog = opened(page)
-    dialog.get_by_role("button", name="Create").click()
-    expect(dialog.get_by_role("alert")).to_have_text(
-        "This key may read, but not create experiments. Use a key with the scope owner."
-    )
-    expect(box(dialog, "Name")).to_have_value("n")
 
 
 def test_hostile_names_stay_text(served: LocalBackend, visit: Opener, data_dir: Path) -> None:
