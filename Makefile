@@ -8,25 +8,25 @@ BIN := .venv/bin
 # their servers, so they run in one process.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check format test test-full lint dist bench screenshots clean
+.PHONY: demo check format test test-full test-page lint dist bench screenshots clean
 
 demo: .venv/installed-local
 	@exec $(BIN)/gimel local --demo --port $(PORT)
 
-# Everything that needs packages from PyPI only. The linters run first: they take seconds.
-check: .venv/installed-test lint
+# What needs packages from PyPI and npm only. The linters run first: they take seconds.
+check: .venv/installed-test lint test-page
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not full and not slow" $(ARGS)
 
 format: .venv/installed-test
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-test: .venv/installed-test build/browser lint
+test: .venv/installed-test build/browser lint test-page
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=term $(ARGS)
 
 # The long forms of what `make test` does in short: every call to AWS disturbed in every way,
 # 50,000 requests of each kind made up, the ledgers, the soak (docs/reliability.md). It takes hours.
-test-full: .venv/installed-test build/browser lint
+test-full: .venv/installed-test build/browser lint test-page
 	GIMEL_EXAMPLES=50000 $(BIN)/pytest $(SIDE_BY_SIDE) -m "full or not full" $(ARGS)
 	$(BIN)/python -m tests.full.ledger
 	$(BIN)/python -m tests.full.ledger --deployed
@@ -37,11 +37,17 @@ test-full: .venv/installed-test build/browser lint
 	$(BIN)/python -m tests.full.patience
 	$(BIN)/python -m tests.full.soak
 
-lint: .venv/installed-test
+# What of the dashboard's page needs no browser.
+test-page:
+	node --test tests/backend/dashboard/*.test.mjs
+
+lint: .venv/installed-test build/npm
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	build/node_modules/.bin/biome lint --error-on-warnings
+	build/node_modules/.bin/tsc
 
 # The sdist and the wheel that a release publishes, built and checked, in build/dist.
 dist: .venv/installed-release
@@ -74,20 +80,26 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# What npm serves, and a browser to run it in: AlephBet, axe-core, what makes gimel.js, OpenFeature's
-# SDKs and providers, React and Next.js. esbuild bundles them for a page. Of AdGuard's package only
-# two lists of rules are used, and none of its dependencies.
-NPM := alephbet@0.27.0 axe-core@4.14.1 esbuild@0.28.2 terser@5.51.4 \
+# From npm: the linter and the types of the dashboard's modules, what makes gimel.js, and what tests
+# run in a browser or in Node: AlephBet, axe-core, OpenFeature's SDKs and providers, React, Next.js.
+# esbuild bundles them for a page. Of AdGuard's package only two lists of rules are used, and none of
+# its dependencies.
+NPM := @biomejs/biome@2.6.8 typescript@7.0.2 alephbet@0.27.0 axe-core@4.14.1 esbuild@0.28.2 terser@5.51.4 \
 	@openfeature/server-sdk@1.23.0 @openfeature/ofrep-provider@0.1.3 \
 	@openfeature/web-sdk@1.10.0 @openfeature/ofrep-web-provider@0.4.3 \
 	next@16.4.6 react@19.3.1 react-dom@19.3.1
 ADGUARD := dnr-rulesets@3.3.20260320140136
 
-build/browser: Makefile
+build/npm: Makefile
+	@echo "Installing into build/, from npm: $(NPM)"
+	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build $(NPM)
+	@touch $@
+
+# A browser, a second Redis, and AdGuard's rules.
+build/browser: build/npm
 	@command -v chromium > /dev/null || tests/apt-install chromium
 	@command -v redis-server > /dev/null || tests/apt-install redis-server
-	@echo "Installing into build/, from npm: $(NPM) @adguard/$(ADGUARD)"
-	@mkdir -p build/adguard && npm install --silent --no-save --no-package-lock --prefix build $(NPM)
-	@npm pack --silent --pack-destination build @adguard/$(ADGUARD) > /dev/null
+	@echo "Installing into build/, from npm: @adguard/$(ADGUARD)"
+	@mkdir -p build/adguard && npm pack --silent --pack-destination build @adguard/$(ADGUARD) > /dev/null
 	@tar -xzf build/adguard-$(subst @,-,$(ADGUARD)).tgz -C build/adguard --strip-components=4 package/dist/filters/declarative/ruleset_2 package/dist/filters/declarative/ruleset_3
 	@touch $@

@@ -172,6 +172,7 @@ def declare(event: ProxyEvent) -> Response:
     from gimel.backend import answers
     from gimel.backend.counting import declaring
     from gimel.backend.experiment.changes import changes_between
+    from gimel.backend.experiment.checks import check_name
     from gimel.backend.experiment.definition import parse_definition
 
     fields = wire.query(event)
@@ -183,6 +184,8 @@ def declare(event: ProxyEvent) -> Response:
     if declaring.is_deleted(connection(), experiment):
         reason = "this name was deleted: `gimel delete --forget` allows it to be used again"
         raise HTTPError(409, reason, "experiment")
+    if complaint := check_name(name):
+        raise HTTPError(400, f"experiment {complaint}", "experiment")
     (found,) = counters().read(namespace, [name])
     definition = parse_definition(body, found.settings)
     _refuse_unvouched_counts(found, definition)
@@ -264,7 +267,10 @@ def dashboard(event: ProxyEvent) -> Response:
     from gimel.backend.page import page
 
     variables = event.get("stageVariables") or {}
-    return wire.fitted(event, page(variables.get(wire.EVENTS_VARIABLE, "e")))
+    response = page(variables.get(wire.EVENTS_VARIABLE, "e"))
+    if response["headers"]["etag"] in wire.header(event, "if-none-match"):
+        return response | {"statusCode": 304, "body": ""}
+    return wire.fitted(event, response)
 
 
 @_endpoint()

@@ -233,6 +233,13 @@ def test_a_deleted_name_is_not_declared_by_accident(keys: redis.Redis) -> None:
     assert send() == COUNTED
 
 
+def test_an_invisible_name_is_not_declared_but_counts_as_before(keys: redis.Redis) -> None:
+    refused = ask("PUT /experiment", body=DEFINITION, experiment="\u200b\u2060")
+    assert (refused.status, refused.body["error"]) == (400, "experiment has no visible character")
+    assert send(experiment="\u200b\u2060", variant="\u3164") == COUNTED
+    assert ask("GET /experiment", experiment="\u200b\u2060").status == 200
+
+
 def test_the_first_goal_seen_is_primary(keys: redis.Redis) -> None:
     for goal in ("signup", "!", "a goal that comes first by name"):
         send(experiment="open", event=goal)

@@ -24,7 +24,10 @@ PROJECT = PYPROJECT["project"]
 REPOSITORY = "https://github.com/Alephbet/gimel"
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*"))
 YAML_FILES = [*sorted(ROOT.glob(".github/**/*.yml")), ROOT / ".pre-commit-config.yaml"]
-LINTERS = ("ruff check .", "ruff format --check .", "mypy", "lint-imports")
+LINTERS = (
+    *("ruff check .", "ruff format --check .", "mypy", "lint-imports"),
+    *("build/node_modules/.bin/biome lint --error-on-warnings", "build/node_modules/.bin/tsc"),
+)
 
 with_workflow = pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 
@@ -78,15 +81,16 @@ def pinned_python() -> list[str]:
 @pytest.mark.parametrize("target", ["check", "test"])
 def test_every_linter_runs(target: str) -> None:
     assert set(LINTERS) <= set(commands(target))
+    assert any(line.startswith("node --test tests/") for line in commands(target))
 
 
-def test_check_installs_from_pypi_only_and_leaves_the_slow_tests_out() -> None:
+def test_check_installs_from_pypi_and_npm_only_and_leaves_the_slow_tests_out() -> None:
     planned = commands("check")
     assert any(re.match(r"pytest .*-m \"not full and not slow\"", line) for line in planned)
     assert any(line.startswith("python -m pip install") for line in planned)
     # Python's own package of apt-get stands in where it has no venv module.
     rest = [line for line in planned if "python3-venv" not in line]
-    assert not [line for line in rest if re.search(r"\bnpm\b|apt-install|chromium", line)]
+    assert not [line for line in rest if re.search(r"apt-install|chromium", line)]
 
 
 def test_test_leaves_out_what_is_full_only() -> None:

@@ -56,7 +56,7 @@ def subject_of(path: Path) -> Path | None:
     words = path.stem.removeprefix("test_").split("_")
     for length in range(len(words), 0, -1):
         name = "_".join(words[:length])
-        for candidate in (f"{name}.py", f"{name}/__init__.py", f"{name}.js", f"{name}.html"):
+        for candidate in (f"{name}.py", f"{name}/__init__.py", f"{name}.mjs", f"{name}.html"):
             if (place / candidate).exists():
                 return place / candidate
     return None
@@ -68,6 +68,14 @@ def test_a_test_module_mirrors_what_it_tests() -> None:
     assert [path for path in mirrors if not subject_of(path)] == []
 
 
+def test_a_test_of_javascript_mirrors_the_module_that_it_tests() -> None:
+    tests = sorted(ROOT.glob("tests/**/*.test.mjs"))
+    assert tests
+    for path in tests:
+        room = path.parent.relative_to(ROOT / "tests")
+        assert (ROOT / "gimel" / room / path.name.replace(".test.", ".")).exists(), path.name
+
+
 def test_a_test_module_in_the_wrong_room_is_found() -> None:
     assert subject_of(ROOT / "tests/backend/redis/test_exact.py") is None
     assert subject_of(ROOT / "tests/backend/counting/test_exact_cluster.py") is not None
@@ -76,7 +84,7 @@ def test_a_test_module_in_the_wrong_room_is_found() -> None:
 
 
 def test_a_module_fits_into_400_lines() -> None:
-    modules = [*ROOT.glob("gimel/**/*.py"), *TESTS, *BENCHES]
+    modules = [*ROOT.glob("gimel/**/*.py"), *ROOT.glob("gimel/**/*.mjs"), *TESTS, *BENCHES]
     lengths = {path: len(path.read_text("utf-8").splitlines()) for path in modules}
     assert {path: length for path, length in lengths.items() if length > 400} == {}
 

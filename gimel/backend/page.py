@@ -1,29 +1,20 @@
-"""The dashboard's page: style and scripts joined into one response, under a strict policy."""
+"""The dashboard's page: style and modules joined into one response, under a strict policy."""
 
 import base64
 import functools
 import hashlib
+import re
 from html import escape
 from pathlib import Path
 
 from gimel.backend.browser import script_path
 from gimel.backend.wire import Response
 
-# The scripts, in the order in which they are joined
-_SCRIPTS = (
-    "dom.js",
-    "format.js",
-    "plot.js",
-    "api.js",
-    "snippet.js",
-    "download.js",
-    "settings.js",
-    "create.js",
-    "overview.js",
-    "verdict.js",
-    "experiment.js",
-    "main.js",
-)
+_FOLDER = Path(__file__).parent / "dashboard"
+# The modules import each other in this form only. A test checks that.
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.mjs";\n', re.M)
+# What a browser does not need: the word `export`, and the comments between functions
+_NEEDLESS = re.compile(r"^(?:export |//.*\n|/\*\*(?s:.*?)\*/\n)", re.M)
 
 
 @functools.cache
@@ -32,30 +23,46 @@ def page(events_url: str = "e") -> Response:
 
     Its snippet sends events to `events_url`, which may be relative to the dashboard's address.
     """
-    folder = Path(__file__).parent / "dashboard"
-    html, style, *scripts = (
-        (folder / name).read_text("utf-8") for name in ("index.html", "style.css", *_SCRIPTS)
-    )
-    script = "\n".join(['"use strict";', *scripts])
+    html = (_FOLDER / "index.html").read_text("utf-8")
+    style = (_FOLDER / "style.css").read_text("utf-8")
+    script = "\n".join(['"use strict";', *_modules("main", {}).values()])
     policy = (
         f"default-src 'none'; style-src {_hash_source(style)}; script-src {_hash_source(script)}; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
         "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
+    body = (
+        html.replace("/*events_url*/", escape(events_url))
+        .replace("/*script_path*/", script_path())
+        .replace("/*style.css*/", style)
+        .replace("/*script*/", script)
+    )
     return {
         "statusCode": 200,
         "headers": {
+            # A weak one, because the page travels with and without compression.
+            "etag": f'W/"{hashlib.sha256(body.encode()).hexdigest()[:32]}"',
             "content-type": "text/html; charset=utf-8",
             "cache-control": "no-cache",
             "content-security-policy": policy,
             "referrer-policy": "no-referrer",
             "x-content-type-options": "nosniff",
         },
-        "body": html.replace("/*events_url*/", escape(events_url))
-        .replace("/*script_path*/", script_path())
-        .replace("/*style.css*/", style)
-        .replace("/*script*/", script),
+        "body": body,
     }
+
+
+def _modules(name: str, loaded: dict[str, str]) -> dict[str, str]:
+    """Add a module to those that are loaded, after the modules that it imports.
+
+    All modules share one scope in the page, so they need neither `import` nor `export` there.
+    """
+    text = (_FOLDER / f"{name}.mjs").read_text("utf-8")
+    for imported in _IMPORT.findall(text):
+        if imported not in loaded:
+            _modules(imported, loaded)
+    loaded[name] = _NEEDLESS.sub("", _IMPORT.sub("", text))
+    return loaded
 
 
 def _hash_source(text: str) -> str:

@@ -129,8 +129,8 @@ def _copy_sources() -> "tempfile.TemporaryDirectory[str]":
     (tree / "gimel").mkdir()
     for name in SHIPPED:
         if (_PACKAGE / name).is_dir():
-            no_bytecode = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(_PACKAGE / name, tree / "gimel" / name, ignore=no_bytecode)
+            needless = shutil.ignore_patterns("__pycache__", "*.d.ts")
+            shutil.copytree(_PACKAGE / name, tree / "gimel" / name, ignore=needless)
         else:
             shutil.copyfile(_PACKAGE / name, tree / "gimel" / name)
     installed = Path(redis.__file__).parent

@@ -131,10 +131,12 @@ def test_what_is_in_flight_is_not_sent_again(local: LocalBackend, page: Page, sh
     shop.html = html(local.url, "in flight")
     sent = posts(page)
     page.goto(shop.url)
-    leave(page)
+    with page.expect_request(f"{local.url}/e"):
+        leave(page)
     leave(page)
     page.evaluate("gimel.goal('signup')")
-    leave(page)
+    with page.expect_request(f"{local.url}/e"):
+        leave(page)
     bodies = [request.post_data_json for request in sent]
     assert [[each["event"] for each in events] for events in bodies] == [
         ["participate"],

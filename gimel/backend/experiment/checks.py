@@ -81,12 +81,21 @@ _check_bool = _must_be("true or false", lambda value: isinstance(value, bool))
 
 
 def check_name(value: object) -> str | None:
-    """Check a name by the rules for the names in events."""
+    """Check a name by the rules for the names in events. It must also be visible."""
     try:
-        wire_name({"it": value}, "it")
+        name = wire_name({"it": value}, "it")
     except HTTPError as error:
         return error.error.removeprefix("it ")
-    return None
+    return None if any(map(_is_visible, name)) else "has no visible character"
+
+
+def _is_visible(character: str) -> bool:
+    # Only a declaration needs it, and events must not wait for it.
+    import unicodedata
+
+    # Spaces, formats and unassigned characters, marks without a letter, and blank letters
+    is_blank = unicodedata.category(character) in ("Cc", "Cf", "Cn", "Mn", "Me", "Zs", "Zl", "Zp")
+    return not is_blank and character not in "\u115f\u1160\u2800\u3164\uffa0"
 
 
 def _check_variant_name(value: object) -> str | None:

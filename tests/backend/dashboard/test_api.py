@@ -33,10 +33,6 @@ def test_the_key_leaves_the_address_bar_and_stays_in_the_session(
     assert KEY not in page.content()
     page.reload()
     expect(page.locator(".list")).to_contain_text("locked away")
-    other = page.context.new_page()
-    watch.follow(other)
-    other.goto(page.url)
-    expect(other.get_by_label("Key", exact=True)).to_be_visible()
 
 
 def test_a_wrong_key_is_asked_for_again(keyed: KeyedBackend, visit: Opener, watch: Watch) -> None:

@@ -139,3 +139,40 @@ def test_no_script_can_put_markup_in(shared: LocalBackend, visit: Opener, watch:
     # The attempt is what the watch reports here.
     assert all("TrustedHTML" in line for line in watch.wrong)
     watch.wrong.clear()
+
+
+# Counts the rows of the overview that are built anew.
+COUNTING = """() => {
+  window.rowsBuilt = 0;
+  const create = document.createElement.bind(document);
+  document.createElement = (tag) => {
+    if (tag === "th") window.rowsBuilt++;
+    return create(tag);
+  };
+}"""
+
+
+def test_an_update_builds_only_the_rows_that_changed(shared: LocalBackend, visit: Opener) -> None:
+    for number in range(30):
+        send(shared.url, events("still", f"test {number:02}", {"A": (2, {"g": 1}), "B": (1, {})}))
+    page = visit(shared.url, {"namespace": "still"}, clock=True)
+    expect(page.locator(".list tbody tr")).to_have_count(30)
+    page.evaluate(COUNTING)
+
+    def built_by_an_update() -> int:
+        page.evaluate("window.rowsBuilt = 0")
+        with page.expect_response("**/experiments?*") as answer:
+            page.clock.run_for(16_000)
+        answer.value.finished()
+        number = page.evaluate("window.rowsBuilt")
+        assert isinstance(number, int)
+        return number
+
+    heads = page.locator(".list thead th").count()
+    assert built_by_an_update() == heads
+    send(shared.url, events("still", "test 07", {"A": (9, {})}))
+    page.evaluate("window.rowsBuilt = 0")
+    page.clock.run_for(16_000)
+    changed = page.locator(".list tbody tr").filter(has_text="test 07")
+    expect(changed).to_contain_text("10")
+    assert page.evaluate("window.rowsBuilt") == heads + 1

@@ -121,7 +121,7 @@ def test_a_link_reopens_the_very_view(shop: LocalBackend, visit: Opener) -> None
 def test_downloads_hold_what_the_backend_says(
     shop: LocalBackend, visit: Opener, tmp_path: Path
 ) -> None:
-    arms = {'a "b", c': (40, {"+1": 9}), " @x": (41, {"+1": 12}), "ok": (0, {"+1": 1})}
+    arms = {'a "b", cé': (40, {"+1": 9}), " @x": (41, {"+1": 12}), "ok": (0, {"+1": 1})}
     send(shop.url, events("files", FORMULA, arms))
     said = shop.client.experiment(FORMULA, "files")
     page = visit(shop.url, {"namespace": "files", "experiment": FORMULA})
@@ -135,8 +135,11 @@ def test_downloads_hold_what_the_backend_says(
     assert json.loads(saved["JSON"]) == said
     wanted = io.StringIO()
     results.write_csv(wanted, [said])
-    assert cells(saved["CSV"]) == cells(wanted.getvalue())
-    assert {line[0] for line in cells(saved["CSV"])[1:]} == {f"'{FORMULA}"}
+    # A spreadsheet reads the file as UTF-8 because of the mark.
+    assert saved["CSV"].startswith("\ufeff")
+    sheet = cells(saved["CSV"].removeprefix("\ufeff"))
+    assert sheet == cells(wanted.getvalue())
+    assert {line[0] for line in sheet[1:]} == {f"'{FORMULA}"}
 
 
 def cells(text: str) -> list[list[Any]]:

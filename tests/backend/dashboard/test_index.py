@@ -57,3 +57,21 @@ def test_the_deployed_page_travels_gzipped(deployed: Deployment) -> None:
     assert page.headers["content-encoding"] == "gzip"
     assert int(page.headers["content-length"]) < len(page.content) / 2
     assert "</html>" in page.text
+
+
+def test_a_browser_that_has_the_page_is_told_that_it_is_the_same(shared: LocalBackend) -> None:
+    address = f"{shared.url}/dashboard"
+    first = requests.get(address, timeout=60)
+    again = requests.get(address, headers={"if-none-match": first.headers["etag"]}, timeout=60)
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    other = requests.get(address, headers={"if-none-match": 'W/"another"'}, timeout=60)
+    assert (other.status_code, other.text) == (200, first.text)
+
+
+def test_a_reload_transfers_no_page(shared: LocalBackend, visit: Opener) -> None:
+    page = visit(shared.url)
+    size = 'performance.getEntriesByType("navigation")[0].transferSize'
+    assert page.evaluate(size) > 10_000
+    page.reload()
+    assert page.evaluate(size) < 1_000
+    expect(page.locator("#snippet")).to_be_visible()

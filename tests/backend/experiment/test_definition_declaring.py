@@ -139,6 +139,11 @@ NO_NAMES = [
     (1, "must be a string"),
     ("", "is empty"),
     (" ", "is empty"),
+    *[
+        (blank, "has no visible character")
+        for blank in ("\u200b", "\ufeff\xad", "\u3164", "\u2800")
+    ],
+    ("\u0301\ufe0f", "has no visible character"),
     ("x" * 257, "is over 256 characters"),
     ("a\nb", "holds a control character"),
     ("\ud800", "holds a control character"),

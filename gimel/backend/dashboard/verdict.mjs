@@ -1,32 +1,19 @@
+// @ts-check
 // What is said of one goal above its table: the verdict, the next step, and what they rest on.
 
-const ROLE_ORDER = ["primary", "guardrail", "secondary"];
-// The worst state first
-const GUARDRAIL_STATES = ["broken", "open", "held"];
+import { bdi, h, icon, span } from "./dom.mjs";
+import { counted, declaredGoal } from "./experiments.mjs";
+import { amount, count, lift, liftRange, longDate, percent, plural } from "./format.mjs";
+import { verdictChip, VERDICTS } from "./parts.mjs";
+import { bar } from "./plot.mjs";
+import { link } from "./view.mjs";
+/** @import { Child, Experiment, Goal, Interval, Verdict } from "./types.d.ts" */
 
-/** Return the visitors of the variants that take part. */
-const counted = ({ variants }) => visitors({ variants: variants.filter(({ stray }) => !stray) });
-
-const declaredGoal = ({ definition }, goal) => definition?.goals?.find(({ name }) => name === goal.goal);
-
-function goalSwitch(experiment, current) {
-  const place = (goal) => 2 * ROLE_ORDER.indexOf(goal.role) - (goal.goal === experiment.primary_goal);
-  const goals = [...experiment.goals].sort((a, b) => place(a) - place(b));
-  return h("nav", { class: "goals", "aria-label": "Goal", "data-key": "goals" },
-    goals.map((goal) => goalLink(goal, goal === current)));
-}
-
-function goalLink(goal, isCurrent) {
-  const { goal: name, role } = goal;
-  const guardrail = GUARDRAIL_STATES.find((state) => Object.values(goal.guardrail ?? {}).includes(state));
-  const state = goal.verdict.state === "do_not_trust" ? "do_not_trust" : guardrail ?? stateOfGoal(goal);
-  const attributes = { href: link({ goal: name }), "aria-current": isCurrent && "true", "data-key": name, title: name };
-  return h("a", attributes,
-    span(state, icon(state), span("unseen", `${VERDICTS[state] ?? capitalized(state)}: `)),
-    bdi(name, { class: "cut" }), span("soft", role, goal.better === "lower" && ", lower is better"));
-}
-
-function verdictPart(experiment, goal) {
+/**
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ */
+export function verdictPart(experiment, goal) {
   const names = experiment.variants.map(({ label }) => label).concat(experiment.goals.map((each) => each.goal));
   const { reason, since, next_step: next } = goal.verdict;
   // The alarm above and the record below say these.
@@ -41,6 +28,10 @@ function verdictPart(experiment, goal) {
     guardrailPart(experiment, goal));
 }
 
+/**
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ */
 function describeGoal(experiment, goal) {
   const cap = declaredGoal(experiment, goal)?.cap;
   return [
@@ -51,24 +42,42 @@ function describeGoal(experiment, goal) {
   ].filter(Boolean).join(" · ");
 }
 
-/** Create a sentence in which each quoted name is isolated from the direction of the rest, and commands are code. */
+/**
+ * Create a sentence in which each quoted name is isolated from the direction of the rest, and commands are code.
+ * @param {string} text
+ * @param {string[]} names
+ */
 function sentence(text, names) {
   const longestFirst = [...names].sort((a, b) => b.length - a.length);
   const quoted = longestFirst.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|");
   const parts = text.split(new RegExp(`(?<![\\p{L}\\p{N}])(${quoted})(?![\\p{L}\\p{N}])`, "u"));
+  /** @param {string} part */
   const withCode = (part) => part.split(/`([^`]+)`/).map((each, index) => (index % 2 ? h("code", {}, each) : each));
   return parts.map((part, index) => (index % 2 ? bdi(part) : withCode(part)));
 }
 
-/** Show the recorded verdict, and beside it what is true now. */
+/**
+ * Show the recorded verdict, and beside it what is true now.
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ */
 function recordPart(experiment, { verdict, results }) {
   const { recorded } = verdict;
   if (!recorded) return null;
   const row = results.find(({ label }) => label === recorded.variant);
+  /**
+   * @param {Child} title
+   * @param {number} number
+   * @param {Child} lifts
+   */
   const about = (title, number, lifts) =>
     h("div", {}, h("dt", {}, title), h("dd", {}, plural(number, "visitor"), lifts && [" · ", lifts]));
+  /**
+   * @param {number | null} value
+   * @param {Interval | null} interval
+   */
   const liftOf = (value, interval) => value != null
-    && ["lift of ", bdi(recorded.variant), ` ${lift(value)}`, interval && ` (${liftRange(interval)})`];
+    && ["lift of ", bdi(recorded.variant ?? ""), ` ${lift(value)}`, interval && ` (${liftRange(interval)})`];
   const then = recorded.variant == null
     ? recorded.interval && `lifts from ${liftRange(recorded.interval)} are possible`
     : liftOf(recorded.lift, recorded.interval);
@@ -79,20 +88,28 @@ function recordPart(experiment, { verdict, results }) {
       && about("Now", counted(experiment), row && liftOf(row.lift, row.lift_interval_always_valid)));
 }
 
-/** Show how far the plan is. The days are those that the verdict says. */
-function planPart(experiment, verdict) {
+/**
+ * Show how far the plan is. The days are those that the verdict says.
+ * @param {Experiment} experiment
+ * @param {Verdict} [verdict]
+ */
+export function planPart(experiment, verdict) {
   const { visitors: planned, final_look: look } = experiment.plan || {};
   if (!planned) return null;
   const number = counted(experiment);
   const [fewest, most] = verdict?.days_needed ?? [];
-  const days = most && `${fewest === most ? "" : `${count(fewest)} to `}${plural(most, "day")} left at the present pace`;
+  const days = most && `${fewest === most || fewest === undefined ? "" : `${count(fewest)} to `}${plural(most, "day")} left at the present pace`;
   const text = look
     ? `fulfilled on ${longDate.format(new Date(look.at))}, at ${count(look.visitors)} of ${plural(planned, "visitor")}`
     : `${count(number)} of ${plural(planned, "visitor")}${days ? `, ${days}` : ""}`;
   return h("div", { class: "plan" }, span("soft", "Plan"), h("span", {}, text), bar(Math.min(1, number / planned)));
 }
 
-/** Show what the guardrails say of each variant: all beside a primary goal, or the goal's own. */
+/**
+ * Show what the guardrails say of each variant: all beside a primary goal, or the goal's own.
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ */
 function guardrailPart(experiment, goal) {
   const shown = goal.role === "primary" ? experiment.goals : [goal];
   const guardrails = shown.filter((each) => Object.keys(each.guardrail ?? {}).length);
@@ -101,16 +118,19 @@ function guardrailPart(experiment, goal) {
     return h("div", { class: "guardrail", "data-key": `guardrail ${each.goal}` }, span("soft", "Guardrail"),
       each !== goal && h("a", { href: link({ goal: each.goal }) }, bdi(each.goal, { class: "cut", title: each.goal })),
       span("soft", margin ? `at most ${percent(margin, margin < 0.1 ? 1 : 0)} worse` : "no worse"),
-      Object.entries(each.guardrail).map(([label, state]) =>
+      Object.entries(each.guardrail ?? {}).map(([label, state]) =>
         span(`chip ${state}`, icon(state), bdi(label, { class: "cut", title: label }), state)));
   });
 }
 
-/** Create the head of a column that explains itself. On narrow and touch screens the note is open. */
-const explainedHead = (label) =>
+/**
+ * Create the head of a column that explains itself. On narrow and touch screens the note is open.
+ * @param {string} label
+ */
+export const explainedHead = (label) =>
   [h("button", { class: "tip", type: "button", "aria-describedby": "best-note" }, label), h("span", {}, label)];
 
-const bestNote = () =>
+export const bestNote = () =>
   h("p", { class: "explained", id: "best-note", role: "tooltip" }, h("strong", {}, "Chance to be best"),
     ": how likely this variant is the best one, if this were your only look. It jumps about early on. So "
     + `${percent(0.95)} can stand beside “keep collecting”, and even beside “inconclusive”: a verdict holds however `

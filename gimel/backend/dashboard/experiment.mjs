@@ -1,8 +1,24 @@
+// @ts-check
 // The view of one experiment: its health, then one goal at a time.
+
+import { bdi, h, icon, options, span } from "./dom.mjs";
+import { isFixed, primaryGoal, primaryGoals, rowsInOrder, visitors } from "./experiments.mjs";
+import {
+  amount, chance, count, DASH, dateOnly, lift, liftRange, number, percent, PERCENT, plural, pValue, rateFormat,
+} from "./format.mjs";
+import { goalTable } from "./goals.mjs";
+import { backlogNote, breadcrumb, startedAgo, stateOf } from "./parts.mjs";
+import { bar, intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
+import { bestNote, explainedHead, planPart, verdictPart } from "./verdict.mjs";
+/** @import { Child, Experiment, Goal, Ignored, Interval, Row, View } from "./types.d.ts" */
 
 const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/";
 
-function experimentView(experiment, view) {
+/**
+ * @param {Experiment} experiment
+ * @param {View} view
+ */
+export function experimentView(experiment, view) {
   const wanted = experiment.goals.find((each) => each.goal === view.goal);
   const goal = wanted ?? primaryGoal(experiment) ?? experiment.goals[0];
   return [
@@ -13,30 +29,28 @@ function experimentView(experiment, view) {
       tools(experiment)),
     backlogNote(experiment),
     experiment.srm.alarm && alarm(experiment),
-    experiment.goals.length > 1 && goalSwitch(experiment, goal),
+    experiment.goals.length > 1 && goalTable(experiment, goal),
     goal ? goalPanel(experiment, goal) : visitorPanel(experiment),
     footnote(experiment, goal),
   ];
 }
 
-const breadcrumb = (view) =>
-  h("nav", { class: "crumbs", "aria-label": "Breadcrumb" },
-    h("a", { href: overviewLink() }, icon("back"), "Experiments in ", bdi(view.namespace)));
-
-const overviewLink = () => link({ experiment: "", goal: "" });
-
+/** @param {Experiment} experiment */
 function facts(experiment) {
   const since = experiment.created_at && dateOnly.format(new Date(experiment.created_at));
   return h("p", { class: "facts" }, stateOf(experiment), " · ", plural(visitors(experiment), "visitor"), " · ",
     since && `started ${since}, `, startedAgo(experiment));
 }
 
-/** Create what the owner declared: the hypothesis, then owner and link. */
+/**
+ * Create what the owner declared: the hypothesis, then owner and link.
+ * @param {Experiment} experiment
+ */
 function about(experiment) {
   const { hypothesis, owner, link: target } = experiment.definition ?? {};
   const facts = [
     owner && ["Owner ", bdi(owner)],
-    /^https?:\/\//i.test(target) && h("a", { href: target, rel: "noopener noreferrer" },
+    target && /^https?:\/\//i.test(target) && h("a", { href: target, rel: "noopener noreferrer" },
       bdi(target, { class: "cut", title: target })),
   ].filter(Boolean);
   return [
@@ -46,6 +60,7 @@ function about(experiment) {
 }
 
 // The name in an ignored event that explains each reason
+/** @type {Record<string, "variant" | "goal">} */
 const CULPRITS = {
   "undeclared variant": "variant",
   "undeclared goal": "goal",
@@ -54,6 +69,7 @@ const CULPRITS = {
   "goal needs a value": "goal",
 };
 
+/** @param {Ignored | undefined} [given] */
 function ignoredLine({ reasons, last } = { reasons: {}, last: [] }) {
   const all = Object.entries(reasons).sort(([, a], [, b]) => b - a);
   if (!all.length) return null;
@@ -67,7 +83,12 @@ function ignoredLine({ reasons, last } = { reasons: {}, last: [] }) {
   return h("p", { class: "ignored" }, icon("do_not_trust"), h("span", {}, `At least ${plural(total, "event")} ignored: `, parts));
 }
 
+/** @param {Experiment} experiment */
 function tools({ state }) {
+  /**
+   * @param {string} action
+   * @param {string} label
+   */
   const button = (action, label) =>
     h("button", { class: "button", "data-action": action, "data-key": action }, label);
   return h("div", { class: "tools" },
@@ -76,9 +97,14 @@ function tools({ state }) {
     button("csv", "CSV"), button("json", "JSON"), button("settings", "Settings"));
 }
 
+/** @param {Experiment} experiment */
 function alarm(experiment) {
   const { p_value: p, weights, reason } = experiment.srm;
   const all = visitors(experiment);
+  /**
+   * @param {string} label
+   * @param {number} trials
+   */
   const shares = (label, trials) =>
     `${percent(trials / all, 1)} of visitors, ${percent(weights[label] ?? 0, 1)} intended`;
   return h("section", { class: "alarm", role: "alert", "data-key": "alarm" },
@@ -87,22 +113,34 @@ function alarm(experiment) {
       h("h2", {}, "The split is wrong: do not trust these numbers"),
       h("ul", { class: "split" }, experiment.variants.map(({ label, trials }) =>
         h("li", {}, bdi(label), " ", span("number", shares(label, trials))))),
-      h("p", {}, reason, ` The test at any look: p ${p < 0.0001 ? "" : "= "}${pValue(p)}.`)));
+      h("p", {}, reason, ` The test at any look: p ${p != null && p < 0.0001 ? "" : "= "}${pValue(p)}.`)));
 }
 
+/**
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ */
 function goalPanel(experiment, goal) {
   return h("section", { class: "card goal", "data-key": "goal", "aria-labelledby": "goal" },
     verdictPart(experiment, goal),
     h("div", { class: "tabled" }, resultTable(experiment, goal), bestNote()),
-    allFigures(goal));
+    allFigures(experiment, goal));
 }
 
+/**
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ */
 function resultTable(experiment, goal) {
-  const intervals = goal.results.map((row) => row.lift_interval_always_valid).filter(Boolean);
+  const intervals = goal.results.map((row) => row.lift_interval_always_valid).filter((each) => each != null);
   const rateName = { unique: "Rate", total: "Per visitor", value: "Mean per visitor" }[goal.kind];
   const reachedName = goal.kind === "value" ? "Sum, about" : "Conversions";
   const why = whyNoInterval(experiment, goal, intervals);
   const drawing = { scale: scaleOf(intervals), rate: rateFormat(goal), rateName, reachedName, why };
+  /**
+   * @param {Child} label
+   * @param {string} [kind]
+   */
   const head = (label, kind) => h("th", { role: "columnheader", scope: "col", class: kind }, label);
   const kind = `results ${goal.better} ${experiment.srm.alarm ? "void" : ""}`;
   return h("table", { class: kind, role: "table", "aria-label": "Results" },
@@ -111,21 +149,41 @@ function resultTable(experiment, goal) {
       head(rateName, "number"), head("Lift", "number"),
       intervalHead(drawing.scale), head(explainedHead("Chance to be best"), "number"))),
     h("tbody", { role: "rowgroup" },
-      goal.results.map((row) => resultRow(row, rank(row, experiment, goal), drawing))));
+      rowsInOrder(experiment, goal).map((row) => resultRow(row, rank(row, experiment, goal), drawing))));
 }
 
-/** Return the function that says why a row has no interval. */
+/**
+ * Return the function that says why a row has no interval.
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ * @param {Interval[]} intervals
+ * @returns {(label: string) => string}
+ */
 function whyNoInterval({ variants }, { verdict }, intervals) {
   const strays = new Set(variants.filter(({ stray }) => stray).map(({ label }) => label));
   const isExplained = !intervals.length && verdict.state === "keep_collecting";
   return (label) => strays.has(label) ? "takes no part" : isExplained ? "no interval: see above" : "too little data";
 }
 
+/**
+ * @param {Row} row
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ */
 const rank = ({ label }, { baseline }, { verdict }) =>
   label === baseline ? "base" : label === verdict.winner ? "wins" : null;
 
+/**
+ * @param {Row} row
+ * @param {string | null} rank
+ * @param {any} given
+ */
 function resultRow(row, rank, { scale, rate, rateName, reachedName, why }) {
   const interval = row.lift_interval_always_valid;
+  /**
+   * @param {string} label
+   * @param {...Child} children
+   */
   const cell = (label, ...children) =>
     h("td", { role: "cell", class: "number", "data-label": label }, children);
   return h("tr", { role: "row", "data-key": row.label, class: rank },
@@ -134,7 +192,7 @@ function resultRow(row, rank, { scale, rate, rateName, reachedName, why }) {
       rank === "wins" && span("sub winner", icon("winner"), "winner")),
     cell("Visitors", count(row.trials)),
     cell(reachedName, row.sum == null ? count(row.successes) : amount(row.sum),
-      row.above_cap > 0 && span("sub", `${count(row.above_cap)} above the cap`)),
+      row.above_cap != null && row.above_cap > 0 && span("sub", `${count(row.above_cap)} above the cap`)),
     cell(rateName, row.rate == null ? DASH : rate.format(row.rate),
       row.rate_interval && span("sub", rate.formatRange(...row.rate_interval))),
     cell("Lift", span(interval && sideOf(interval), lift(row.lift)),
@@ -144,21 +202,27 @@ function resultRow(row, rank, { scale, rate, rateName, reachedName, why }) {
     cell("Chance to be best", chance(row.chance_to_be_best), bar(row.chance_to_be_best)));
 }
 
-/** Create the table with the figures that few readers need. */
-function allFigures(goal) {
+/**
+ * Create the table with the figures that few readers need.
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ */
+function allFigures(experiment, goal) {
   const isShare = goal.kind === "unique";
-  const loss = (value) => (value == null ? DASH : number(isShare ? 3 : 4, isShare ? PERCENT : {}).format(value));
+  const lossFormat = number(isShare ? 3 : 4, isShare ? PERCENT : {});
+  /** @type {Record<string, (row: Row) => string>} */
   const columns = {
     "p, any time": (row) => pValue(row.p_value_always_valid),
     "p, corrected": (row) => pValue(row.p_value_always_valid_adjusted),
     "p, one look": (row) => pValue(row.p_value),
     "Lift, one look": (row) => (row.lift_interval ? liftRange(row.lift_interval) : DASH),
     "Beats baseline": (row) => chance(row.chance_to_beat_baseline),
-    "Expected loss": (row) => loss(row.expected_loss),
+    "Expected loss": (row) => (row.expected_loss == null ? DASH : lossFormat.format(row.expected_loss)),
   };
   const heads = Object.keys(columns).map((label) => h("th", { scope: "col", class: "number" }, label));
+  /** @param {Row} row */
   const cells = (row) => Object.values(columns).map((write) => h("td", { class: "number" }, write(row)));
-  const rows = goal.results.map((row) => h("tr", { "data-key": row.label },
+  const rows = rowsInOrder(experiment, goal).map((row) => h("tr", { "data-key": row.label },
     h("th", { scope: "row" }, bdi(row.label, { class: "cut", title: row.label })), cells(row)));
   return h("details", { class: "more" }, h("summary", {}, "All figures"),
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All figures" },
@@ -167,6 +231,7 @@ function allFigures(goal) {
         h("tbody", {}, rows))));
 }
 
+/** @param {Experiment} experiment */
 function visitorPanel(experiment) {
   const rows = experiment.variants.map(({ label, trials }) =>
     h("tr", { role: "row", "data-key": label },
@@ -178,6 +243,7 @@ function visitorPanel(experiment) {
       h("tbody", { role: "rowgroup" }, rows)));
 }
 
+/** @param {Experiment} experiment */
 function baselineSwitch(experiment) {
   const labels = experiment.variants.map(({ label }) => label);
   const disabled = isFixed(experiment);
@@ -193,6 +259,10 @@ const strangersHint = () =>
   h("p", {}, "This experiment is not declared, so anyone can add variants and goals to it by sending events. ",
     "Declare it with ", h("code", {}, "gimel create"), ".");
 
+/**
+ * @param {Experiment} experiment
+ * @param {Goal | undefined} goal
+ */
 function footnote(experiment, goal) {
   const { counting, variants } = experiment;
   const { method, shards, relative_error: error } = counting;
@@ -213,14 +283,4 @@ function footnote(experiment, goal) {
     h("p", {}, how, looks, several, plan),
     h("p", {}, h("a", { href: `${DOCS}reading-results.md`, rel: "noreferrer" }, "How to read this"), " · ",
       h("a", { href: `${DOCS}statistics.md`, rel: "noreferrer" }, "How this is computed")));
-}
-
-function notFoundView(view) {
-  return [
-    h("div", { class: "head" }, h("h1", { tabindex: -1 }, bdi(view.experiment))),
-    h("section", { class: "card empty" },
-      h("h2", {}, "There is no such experiment here"),
-      h("p", {}, "It was deleted, or the link names another namespace. ",
-        h("a", { href: overviewLink() }, "All experiments"))),
-  ];
 }
