@@ -98,8 +98,8 @@ for path in sorted(pathlib.Path("redis").rglob("*.py")):
 """
 
 
-# The script for pages, declaring, deleting, `gimel migrate`, snapshots, the look at Redis, news, the
-# dashboard, a cluster's client, a login without a password in the URL, the spool.
+# The script for pages, declaring, deleting, `gimel migrate`, snapshots, the look at Redis, news,
+# the dashboard, a cluster's client, a login without a password in the URL, the spool.
 ONLY_WHEN_NEEDED = {
     "gimel.backend.browser",
     "gimel.backend.counting.deletion",
