@@ -54,7 +54,7 @@ def _cpu(process: int) -> float:
 
 
 @contextmanager
-def _server(command: list[str], redis_port: int) -> Iterator[int]:
+def serving(command: list[str], redis_port: int) -> Iterator[int]:
     settings = {"GIMEL_REDIS_URL": f"redis://127.0.0.1:{redis_port}", "PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, "-m", *command],
@@ -76,13 +76,15 @@ def _server(command: list[str], redis_port: int) -> Iterator[int]:
         process.wait(20)
 
 
-def _load(server: int) -> Figures:
-    script = BUILD / "events.lua"
-    script.write_text(_SCRIPT)
+def load(server: int, script: str = _SCRIPT) -> Figures:
+    """What a server takes for some seconds. `script`: what wrk sends, in Lua."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    path = BUILD / "wrk.lua"
+    path.write_text(script)
     connections = [f"-c{CONNECTIONS}", "-t1", f"-d{SECONDS}s", "--latency"]
     before = _cpu(server)
     said = subprocess.run(
-        ["wrk", *connections, "-s", script, f"http://127.0.0.1:{PORT}"],
+        ["wrk", *connections, "-s", path, f"http://127.0.0.1:{PORT}"],
         check=True,
         capture_output=True,
         text=True,
@@ -174,8 +176,8 @@ def measure(port: int) -> list[Section]:
 
 
 def _of_server(command: list[str], port: int) -> Figures:
-    with _server(command, port) as process:
-        return _load(process)
+    with serving(command, port) as process:
+        return load(process)
 
 
 def _line(name: str, figures: list[Figures]) -> tuple[str, ...]:

@@ -46,6 +46,10 @@ _SNAPSHOT_SECONDS, _SPARE_SECONDS = 29.0, 3.0
 _NO_ROUTE = "$default"
 
 
+# The routes that the tracking function serves
+_OF_TRACK = {route: served for route, served in gimel.ROUTES.items() if served in gimel.BY_TRACK}
+
+
 class FailedCallError(GimelError):
     """A failed call by gimel 1.x's REST API. The message holds nothing of the event."""
 
@@ -63,7 +67,7 @@ def _is_foreign(event: object) -> bool:
 
 
 def track(event: ProxyEvent, context: object = None) -> Any:
-    """Count events from an HTTP API, a function URL, or the REST API of gimel 1.x.
+    """Count events from an HTTP API, a function URL, or the REST API of gimel 1.x. Evaluate flags.
 
     The REST API expects null.
     """
@@ -71,7 +75,8 @@ def track(event: ProxyEvent, context: object = None) -> Any:
         if event.get("routeKey") == _NO_ROUTE:
             route = f"{event['requestContext']['http']['method']} {event.get('rawPath')}"
             return gimel.dispatch(event, route, _url_routes())
-        return gimel.track(event, context)
+        # The configuration may add routes for events.
+        return _OF_TRACK.get(event.get("routeKey", ""), gimel.track)(event, context)
     if _is_foreign(event):
         return _UNKNOWN_FORM.response()
     try:
@@ -90,7 +95,7 @@ def _url_routes() -> dict[str, gimel.LambdaHandler]:
     """Return the routes that the tracking function serves behind its function URL."""
     further = os.environ.get("GIMEL_EVENT_ROUTES")
     return {
-        **{route: served for route, served in gimel.ROUTES.items() if served is gimel.track},
+        **_OF_TRACK,
         **dict.fromkeys(further.split(",") if further else [], gimel.track),
     }
 

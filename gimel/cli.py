@@ -1,12 +1,13 @@
 """The command `gimel`: its options, and the commands preflight to local below.
 
-These check what a deploy needs, print a page's snippet, open the dashboard, compute sample sizes,
-migrate old experiments, and run a backend on this machine. `terminal.configure` writes the
-configuration. The commands that deploy and operate a stack are in `terminal.stack_commands`, those
-of its keys in `terminal.key_commands`, those that back up and move counts in
-`terminal.backup_commands`, those of an experiment in `terminal.experiment_commands`,
-those that declare one in `terminal.definition_commands`. A command calls one function and prints
-the result.
+These check what a deploy needs, open the dashboard, compute sample sizes, migrate old experiments,
+and run a backend on this machine. `terminal.configure` writes the configuration. The commands that
+deploy and operate a stack are in `terminal.stack_commands`, those of its keys in
+`terminal.key_commands`, those that back up and move counts in `terminal.backup_commands`, those of
+an experiment in `terminal.experiment_commands`, those that declare one in
+`terminal.definition_commands`, those that decide one in `terminal.decision_commands`, that which
+makes up visitors in `terminal.simulation`, what a page needs in `terminal.snippet_command`, and
+`gimel watch` in `terminal.watch`. A command calls one function and prints the result.
 """
 
 import sys
@@ -22,16 +23,19 @@ from gimel import __version__
 from gimel.backend.counting.hyperloglog import relative_error
 from gimel.backend.counting.migration import migrate
 from gimel.config.file import ConfigError, load
-from gimel.snippet import snippet
 from gimel.terminal import (
     backup_commands,
     configure,
+    decision_commands,
     definition_commands,
     experiment_commands,
     key_commands,
     report,
     results,
+    simulation,
+    snippet_command,
     stack_commands,
+    watch,
 )
 from gimel.terminal.backend_options import (
     connect_client,
@@ -41,6 +45,7 @@ from gimel.terminal.backend_options import (
 )
 from gimel.terminal.definition_commands import plan_of, save_plan
 from gimel.terminal.group import CommandGroup
+from gimel.terminal.key_commands import share_key
 from gimel.terminal.redis_options import connect_redis, redis_errors, redis_url_option
 from gimel.terminal.sample_size import sample_size
 from gimel.terminal.text import console, say
@@ -68,10 +73,14 @@ def main(ctx: click.Context, config_file: Path | None, debug: bool) -> None:
 _ROOMS = (
     backup_commands,
     configure,
+    decision_commands,
     definition_commands,
     experiment_commands,
     key_commands,
+    simulation,
+    snippet_command,
     stack_commands,
+    watch,
 )
 for _command in (command for room in _ROOMS for command in room.COMMANDS):
     main.add_command(_command)
@@ -93,67 +102,25 @@ def preflight_command(config_file: Path | None) -> None:
         sys.exit(1)
 
 
-@main.command(name="snippet")
-@click.option(
-    "--experiment", default="my experiment", show_default=True, help="Name of the experiment."
-)
-@click.option(
-    "--variant",
-    "variants",
-    multiple=True,
-    default=["A", "B"],
-    show_default=True,
-    help="Name of a variant. Repeat for each variant.",
-)
-@click.option(
-    "--goal",
-    "goals",
-    multiple=True,
-    default=["signup"],
-    show_default=True,
-    help="Name of a goal. Repeat for each goal.",
-)
-@namespace_option
-@url_option
-@click.pass_obj
-def snippet_command(
-    config_file: Path | None,
-    experiment: str,
-    variants: tuple[str, ...],
-    goals: tuple[str, ...],
-    namespace: str,
-    url: str | None,
-) -> None:
-    """Print the HTML to paste into a page."""
-    backend = find_backend(config_file, url)
-    try:
-        html = snippet(
-            backend.events_base,
-            event_path=backend.event_path,
-            namespace=namespace,
-            experiment=experiment,
-            variants=variants,
-            goals=goals,
-        )
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(html, nl=False)
-
-
 @main.command()
 @namespace_option
 @url_option
 @click.option("--print-url", is_flag=True, help="Print the URL, key included, and open nothing.")
+@click.option("--share", is_flag=True, help="Print a link that shows everything and changes none.")
 @click.pass_obj
-def dashboard(config_file: Path | None, namespace: str, url: str | None, print_url: bool) -> None:
+def dashboard(
+    config_file: Path | None, namespace: str, url: str | None, print_url: bool, share: bool
+) -> None:
     """Open the dashboard in a browser.
 
-    The URL holds the key in its fragment, which browsers do not send to any server.
+    The URL holds the key in its fragment, which browsers do not send to any server. With --share,
+    that is a key with the scope read.
     """
     backend = find_backend(config_file, url)
-    key = {"key": backend.key} if backend.key else {}
+    value = share_key(config_file, url) if share else backend.key
+    key = {"key": value} if value else {}
     address = f"{backend.dashboard_url}#{urlencode(key | {'namespace': namespace})}"
-    if print_url:
+    if print_url or share:
         click.echo(address)
     elif not webbrowser.open(address):
         raise click.ClickException(

@@ -1,6 +1,6 @@
 """The client of a backend, deployed or local: each route is a method."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,7 +64,7 @@ class Backend:
         return f"{self.page_url}/dashboard"
 
 
-class Client:
+class BackendClient:
     """A client of the backend at a URL. All methods raise BackendError.
 
     Events go through the function URL, if it is given.
@@ -73,7 +73,7 @@ class Client:
     def __init__(self, url: str, key: str | None = None, function_url: str | None = None) -> None:
         self.url = url.rstrip("/")
         self._headers = {"x-api-key": key} if key else {}
-        self._for_events = Client(function_url, key) if function_url else self
+        self._for_events = BackendClient(function_url, key) if function_url else self
 
     def track(
         self,
@@ -84,13 +84,14 @@ class Client:
         namespace: str = DEFAULT_NAMESPACE,
         visitor: str | None = None,
         value: float | None = None,
-    ) -> bool:
-        """Send one event, as AlephBet does. Returns whether it is queued until Redis answers.
+    ) -> dict[str, Any]:
+        """Send one event, as AlephBet does. Return the answer.
 
+        In it, `queued` says that the event waits for Redis, and `reasons` why it does not count.
         `visitor` names whose event it is; without it, the uuid stands for the visitor.
         `value` is the amount, for a goal that measures one.
         """
-        answer = self._for_events._request(
+        answer: dict[str, Any] = self._for_events._request(
             "GET",
             "/e",
             expected_key="accepted",
@@ -102,7 +103,19 @@ class Client:
             visitor=visitor,
             value=None if value is None else repr(float(value)),
         )
-        return "queued" in answer
+        return answer
+
+    def send(self, events: Sequence[Mapping[str, Any]]) -> int:
+        """Send up to 500 events in one request. Return how many of them are ignored.
+
+        Raises BackendError if any is rejected.
+        """
+        answer = self._for_events._request("POST", "/e", events, expected_key="accepted")
+        if answer["rejected"]:
+            first = answer["rejected"][0]["error"]
+            raise BackendError(f"the backend rejected {len(answer['rejected'])} events: {first}")
+        ignored: int = answer["ignored"]
+        return ignored
 
     def experiments(
         self,

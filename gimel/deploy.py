@@ -16,7 +16,7 @@ from typing import Any
 from gimel.backend.access import Scope
 from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.limits import PROBE_NAMESPACE
-from gimel.client import Backend, BackendError, Client
+from gimel.client import Backend, BackendClient, BackendError
 from gimel.config.settings import Config
 from gimel.stack.apply import apply
 from gimel.stack.aws import Aws, AwsError, backoff
@@ -123,7 +123,7 @@ def _send_probe(
         function_url = reachable_function_url(aws, saved["function_url"], saved["endpoint"])
     names = planned.wanted.names
     with step(say, f"sending a probe event through {function_url or url}/e"):
-        client = Client(url, planned.wanted.key, function_url)
+        client = BackendClient(url, planned.wanted.key, function_url)
         probe(client, names, partial(inspect_redis, aws, names))
     return url, function_url
 
@@ -186,7 +186,7 @@ def _restore_queues(aws: Aws, names: Names, observing: Callable[[Say], Planned],
 def verify(config: Config, aws: Aws) -> None:
     """Send a probe event through the deployed stack. Raises AwsError and DeployError."""
     names, backend = Names(config.stack), find(config, aws)
-    client = Client(backend.url, backend.key, backend.function_url)
+    client = BackendClient(backend.url, backend.key, backend.function_url)
     probe(client, names, partial(inspect_redis, aws, names))
 
 
@@ -199,7 +199,7 @@ def _dns_target(aws: Aws, config: Config) -> str | None:
     return str(aws.call("apigatewayv2", "get_domain_name", query, DomainName=name))
 
 
-def probe(client: Client, names: Names, inspect: Callable[[], dict[str, Any]]) -> None:
+def probe(client: BackendClient, names: Names, inspect: Callable[[], dict[str, Any]]) -> None:
     """Send a probe event, read it back and delete it. Raises DeployError with a diagnosis.
 
     A new endpoint answers 403, 404 or 5xx for some seconds, so a failed probe is repeated. If Redis
@@ -225,8 +225,8 @@ def _redis_trouble(inspect: Callable[[], dict[str, Any]]) -> str | None:
     return None
 
 
-def _probe_once(client: Client, name: str) -> None:
-    if client.track(name, "probe", PARTICIPATE, name, PROBE_NAMESPACE):
+def _probe_once(client: BackendClient, name: str) -> None:
+    if "queued" in client.track(name, "probe", PARTICIPATE, name, PROBE_NAMESPACE):
         raise BackendError("the probe event was queued, not counted", 503)
     try:
         found = client.experiment(name, PROBE_NAMESPACE)

@@ -16,6 +16,8 @@ GIMEL_LIMITS        JSON: see `gimel.backend.limits`
 GIMEL_EVENT_ROUTES  behind a function URL: further routes for events, e.g. `GET /hi,POST /hi`
 GIMEL_QUEUE         the ARN of an SQS queue for events that Redis does not take
 GIMEL_SPOOL         a folder for these events, where there is no queue
+GIMEL_NOTIFY        the https URL of a webhook, or the ARN of an SNS topic: see `gimel.backend.news`
+GIMEL_NOTIFY_FORM   `slack` sends Slack's form to the webhook
 """
 
 import functools
@@ -26,27 +28,20 @@ from typing import TYPE_CHECKING, Any
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from gimel.backend import wire
-from gimel.backend.access import Scope, reads_are_open, require, scope_of
+from gimel.backend.access import Scope, require, scope_of
 from gimel.backend.bots import comes_from_bot
-from gimel.backend.counting.admission import Ignored
-from gimel.backend.limits import OWN_NAMESPACES
 from gimel.backend.log import log
-from gimel.backend.process import ask_backlog, connection, counters, intake
+from gimel.backend.process import ask_backlog, connection, counters, flags, intake
 from gimel.backend.queue import NotQueuedError, Queue
-from gimel.backend.wire import Event, HTTPError, ProxyEvent, Response, respond
+from gimel.backend.tracking import track_batch, track_one
+from gimel.backend.wire import FLAGS_PATH, HTTPError, ProxyEvent, Response, respond
 
 if TYPE_CHECKING:
     from gimel.backend.experiment.definition import Definition
     from gimel.backend.results.counts import ExperimentCounts
 
 LambdaHandler = Callable[..., Response]
-# Takes events, and returns those that do not count, with the reason, and whether it queued them
-Take = Callable[[list[Event]], tuple[dict[int, str], bool]]
-
 _FULL = "Redis is full: raise its maxmemory or `gimel delete` an experiment, then try again"
-_ONE: dict[str, Any] = {"accepted": 1, "ignored": 0, "reasons": {}, "rejected": []}
-_COUNTED = respond(_ONE)
-_QUEUED = respond(_ONE | {"queued": True})
 
 
 def _endpoint(*scopes: Scope) -> Callable[[Callable[[ProxyEvent], Response]], LambdaHandler]:
@@ -88,76 +83,38 @@ def track(event: ProxyEvent) -> Response:
     is_vouched = scope_of(event) is not None
     take = intake().take if is_vouched or not comes_from_bot(event) else intake().ignore_bot
     if event["requestContext"]["http"]["method"] == "GET":
-        return _track_one(wire.query(event), is_vouched, take)
+        return track_one(wire.query(event), is_vouched, take)
     body = wire.json_body(event)
-    track_body = _track_batch if isinstance(body, list) else _track_one
+    track_body = track_batch if isinstance(body, list) else track_one
     return track_body(body, is_vouched, take)
-
-
-def _track_one(fields: Any, is_vouched: bool, take: Take) -> Response:
-    reasons, queued = take([_event_of(fields, is_vouched)])
-    if not reasons:
-        return _QUEUED if queued else _COUNTED
-    if isinstance(reasons[0], Ignored):
-        return respond(_ONE | {"accepted": 0, "ignored": 1, "reasons": {reasons[0]: 1}})
-    raise HTTPError(429, reasons[0])
-
-
-def _event_of(fields: object, is_vouched: bool) -> Event:
-    event = wire.event_of(fields, is_vouched)
-    if event.namespace in OWN_NAMESPACES and not is_vouched and not reads_are_open():
-        # Otherwise a stranger could use up the room of the probe that ends a deploy.
-        raise HTTPError(403, "this namespace is for Gimel's own probes", "namespace")
-    return event
-
-
-def _track_batch(items: Any, is_vouched: bool, take: Take) -> Response:
-    if len(items) > wire.MAX_BATCH:
-        raise HTTPError(413, f"a batch holds at most {wire.MAX_BATCH} events", "body")
-    events: list[Event] = []
-    indices: list[int] = []
-    errors: dict[int, HTTPError] = {}
-    for index, fields in enumerate(items):
-        try:
-            events.append(_event_of(fields, is_vouched))
-            indices.append(index)
-        except HTTPError as error:
-            errors[index] = error
-    reasons, queued = take(events)
-    ignored: dict[str, int] = {}
-    for position, reason in reasons.items():
-        if isinstance(reason, Ignored):
-            ignored[reason] = ignored.get(reason, 0) + 1
-        else:
-            errors[indices[position]] = HTTPError(429, reason)
-    return _batch_answer(len(items), ignored, dict(sorted(errors.items())), queued=queued)
-
-
-def _batch_answer(
-    sent: int, ignored: dict[str, int], errors: dict[int, HTTPError], *, queued: bool
-) -> Response:
-    """Answer a batch: with an error's status only if no event of it is accepted or ignored."""
-    answer: dict[str, Any] = {
-        "accepted": sent - len(errors) - sum(ignored.values()),
-        "ignored": sum(ignored.values()),
-        "reasons": ignored,
-        "rejected": [
-            {"index": index, "error": error.error, "field": error.field}
-            for index, error in errors.items()
-        ],
-    }
-    if queued:
-        answer["queued"] = True
-    if not errors or len(errors) < sent:
-        return respond(answer)
-    first = next(iter(errors.values()))
-    return respond(answer | {"error": first.error, "field": first.field}, first.status)
 
 
 def replay(event: ProxyEvent, context: object = None) -> dict[str, Any]:
     """Count the events of messages from SQS. Return the messages that SQS has to deliver again."""
     failed = intake().replay(event["Records"], Queue(os.environ["GIMEL_QUEUE"]))
     return {"batchItemFailures": [{"itemIdentifier": message} for message in failed]}
+
+
+@_endpoint()
+def evaluate_flag(event: ProxyEvent) -> Response:
+    """Evaluate the flag in the path for a visitor, as OpenFeature's providers ask. Count nothing.
+
+    POST /ofrep/v1/evaluate/flags/{key}.
+    """
+    from gimel.backend.ofrep import evaluate
+
+    # A wrong key is refused on every route.
+    scope_of(event)
+    return evaluate(event, flags())
+
+
+@_endpoint()
+def evaluate_flags(event: ProxyEvent) -> Response:
+    """Evaluate all flags of a namespace for a visitor: POST /ofrep/v1/evaluate/flags."""
+    from gimel.backend.ofrep import evaluate_all
+
+    scope_of(event)
+    return evaluate_all(event, flags())
 
 
 @_endpoint("owner", "read")
@@ -185,6 +142,7 @@ def all(event: ProxyEvent) -> Response:
         "namespaces": namespaces,
         "total": len(names),
         "next": following,
+        "key_scope": scope_of(event) or "owner",
     }
     meta |= {"ignored": {"reasons": ignored}} | answers.backlog_fields(backlog := ask_backlog())
     described = answers.describe(found, namespace, backlog, is_summary=is_summary)
@@ -244,6 +202,7 @@ def declare(event: ProxyEvent) -> Response:
     declaring.change(connection(), experiment, changes, scope_of(event))
     declaring.begin(connection(), experiment, counters().shards, counting)
     counters().forget()
+    flags().forget()
     return answers.answer_one(event, namespace, name)
 
 
@@ -283,7 +242,10 @@ def settings(event: ProxyEvent) -> Response:
         raise answers.NO_EXPERIMENT
     seen = sorted(found.trials), sorted(found.goals)
     changed = parse_changes(body, found.settings, *seen, has_events=found.has_events)
+    if decision := changed.get("decision"):
+        answers.freeze(found, namespace, decision)
     declaring.change(connection(), (namespace, name), changed, scope_of(event))
+    flags().forget()
     (found,) = counters().read(namespace, [name])
     if found.settings.counting != changed.get("counting", found.settings.counting):
         cure = "delete the experiment with `gimel delete --forget` first"
@@ -303,6 +265,7 @@ def delete(event: ProxyEvent) -> Response:
     name = wire.name(fields, "experiment")
     forget = fields.get("forget") == "1"
     deleted = counters().delete(wire.namespace(fields), name, forget=forget)
+    flags().forget()
     return respond({"experiment": name, "deleted": deleted})
 
 
@@ -318,11 +281,23 @@ def dashboard(event: ProxyEvent) -> Response:
     return wire.fitted(event, response)
 
 
+@_endpoint()
+def browser_client(event: ProxyEvent) -> Response:
+    """Return the browser client: GET /gimel.js. It is code only, the same for everybody."""
+    from gimel.backend.browser import script_response
+
+    response = script_response(event.get("rawQueryString") or "")
+    return wire.fitted(event, response, len(response["body"]))
+
+
 ROUTES: dict[str, LambdaHandler] = {
     "GET /e": track,
     "POST /e": track,
     "GET /track": track,
     "POST /track": track,
+    f"POST {FLAGS_PATH}": evaluate_flags,
+    # The key of a flag may hold a slash, so it takes the whole rest of the path.
+    f"POST {FLAGS_PATH}/{{proxy+}}": evaluate_flag,
     "GET /experiments": all,
     "GET /experiment": experiment,
     "GET /history": history,
@@ -330,7 +305,10 @@ ROUTES: dict[str, LambdaHandler] = {
     "POST /settings": settings,
     "DELETE /delete": delete,
     "GET /dashboard": dashboard,
+    "GET /gimel.js": browser_client,
 }
+# What the tracking function serves
+BY_TRACK = (track, evaluate_flag, evaluate_flags)
 
 
 def handle(event: ProxyEvent, context: object = None) -> Response:
@@ -340,6 +318,9 @@ def handle(event: ProxyEvent, context: object = None) -> Response:
 
 def dispatch(event: ProxyEvent, route: str, routes: Mapping[str, LambdaHandler]) -> Response:
     """Call the handler of a route. Answer 404 or 405 if there is no such route."""
+    above, _, key = route.partition(f"{FLAGS_PATH}/")
+    if key:
+        route = f"{above}{FLAGS_PATH}/{{proxy+}}"
     handler = routes.get(route)
     if handler is not None:
         return handler(event)

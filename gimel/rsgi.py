@@ -5,8 +5,8 @@ in the middle hold up all others. Here the event loop reads each body, with a li
 time, and a handler runs once the request is complete.
 
 A single event is answered in the event loop itself: handing it to a thread would take as long as
-counting it. When Redis becomes slow, events go to threads, so that they wait side by side. Reads
-have threads of their own and hold up no event.
+counting it. So are evaluations of flags. When Redis becomes slow, both go to threads, so that they
+wait side by side. Reads have threads of their own and hold up no event.
 
 RSGI: https://github.com/emmett-framework/granian/blob/master/docs/spec/RSGI.md
 """
@@ -21,7 +21,7 @@ from typing import Any
 from gimel import background
 from gimel.backend.log import log
 from gimel.backend.wire import MAX_BODY, HTTPError, ProxyEvent, Response
-from gimel.wsgi import OPEN_PATHS, answer, event_of, with_cors
+from gimel.wsgi import answer, event_of, is_open, with_cors
 
 # Seconds for the whole body
 _BODY_SECONDS = 10.0
@@ -75,7 +75,7 @@ class App:
 
     def _threads_for(self, event: ProxyEvent) -> ThreadPoolExecutor | None:
         """Return the threads that answer the request, or None if the event loop does."""
-        if event["rawPath"] not in OPEN_PATHS:
+        if not is_open(event["rawPath"]):
             return self._read_threads
         if time.monotonic() < self._slow_until or len(event["body"]) > _SMALL:
             return self._event_threads

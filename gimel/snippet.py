@@ -1,47 +1,25 @@
-"""The HTML to paste into a page: a pinned AlephBet that sends its events to a backend."""
+"""The HTML to paste into a page: the browser client with the settings of one experiment."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Mapping
+from html import escape
+from importlib.resources import files
 
+from gimel.backend.browser import read_script, script_path
 from gimel.backend.wire import DEFAULT_NAMESPACE, MAX_NAME
 
-ALEPHBET_URL = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js"
-ALEPHBET_INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha"
-
-_TEMPLATE = """\
-<script src="{alephbet}"
-        integrity="{integrity}" crossorigin="anonymous"></script>
-<script>
-  (function () {{
-    // Puts the variant into an attribute of <html>: style it with [data-variant="…"], or read it.
-    function show(variant) {{ document.documentElement.setAttribute("data-variant", variant); }}
-    // Unsent events wait in localStorage. AlephBet 0.27.0 saves them under one name but looks for
-    // them under another after a reload. This queue uses one name for both.
-    var queue = {{
-      get: function () {{ return AlephBet.LocalStorageAdapter.get("_gimel_queue"); }},
-      set: function (_, events) {{ AlephBet.LocalStorageAdapter.set("_gimel_queue", events); }}
-    }};
-    var experiment = new AlephBet.Experiment({{
-      name: {experiment},
-      // user_id: "…",  // the id of a logged-in visitor, who then counts once on all devices
-      tracking_adapter: new AlephBet.GimelAdapter({track}, {namespace}, queue),
-      variants: {{
-{variants}
-      }}
-    }});
-    // A click on an element with data-goal="…" counts as reaching that goal.
-    [{goals}].forEach(function (name) {{
-      var goal = new AlephBet.Goal(name);
-      experiment.add_goal(goal);
-      document.addEventListener("click", function (event) {{
-        var element = event.target.closest("[data-goal]");
-        if (element && element.getAttribute("data-goal") === name) goal.complete();
-      }});
-    }});
-  }})();
-</script>
+_USAGE = """\
+<!-- CSS finds the variant in an attribute: html[{attribute}="{variant}"]
+     A click on an element counts as a goal, and so does the submission of a form, with
+     {goals} -->
 """
-_VARIANT = "        {name}: {{ activate: function () {{ show({name}); }} }}"
+# The module in one file: what it imports stands before it.
+_MODULE = ("assignment.mjs", "gimel.mjs")
+
+# The letters and digits that both `Element.setAttribute` and a CSS selector take. JavaScript
+# replaces each half of a character above U+FFFF, which makes one "-" of them as well.
+_NOT_IN_ATTRIBUTES = re.compile("[^a-z0-9\xdf-\xf6\xf8-\u037d\u037f-\u1fff\u3001-\ud7ff]+")
 
 
 def script_string(text: str) -> str:
@@ -52,7 +30,13 @@ def script_string(text: str) -> str:
     return quoted
 
 
-def _check(url: str, names: Sequence[str], variants: Sequence[str]) -> None:
+def attribute_name(experiment: str) -> str:
+    """Return the attribute of `<html>` that holds the visitor's variant of the experiment."""
+    return f"data-gimel-{_NOT_IN_ATTRIBUTES.sub('-', experiment.lower())}"
+
+
+def check_names(url: str, names: Collection[str], variants: Collection[str]) -> None:
+    """Raise ValueError if no backend has this address, or no experiment can have these names."""
     if not url.startswith(("https://", "http://")) and url:
         raise ValueError("the address of the backend must start with https:// or http://")
     if not all(name.strip() and len(name) <= MAX_NAME for name in names):
@@ -66,23 +50,71 @@ def _check(url: str, names: Sequence[str], variants: Sequence[str]) -> None:
 def snippet(
     url: str,
     *,
+    script_url: str | None = None,
     namespace: str = DEFAULT_NAMESPACE,
     experiment: str = "my experiment",
-    variants: Sequence[str] = ("A", "B"),
-    goals: Sequence[str] = ("signup",),
+    variants: Mapping[str, float | None] | None = None,
+    traffic: float = 1.0,
+    goals: Collection[str] = ("signup",),
     event_path: str = "e",
 ) -> str:
-    """Return the HTML for one experiment. `url` is the address of the backend, without a route.
+    """Return the HTML for one experiment. `url` is the address for events, without a route.
 
-    Raises ValueError if an experiment cannot have these names.
+    The script is in the HTML, or loaded from the backend at `script_url`. Variants have a weight
+    each, or none. The first one is the baseline. Raises ValueError if an experiment cannot have
+    these names.
     """
-    _check(url, [experiment, namespace, *variants, *goals], variants)
-    return _TEMPLATE.format(
-        alephbet=ALEPHBET_URL,
-        integrity=ALEPHBET_INTEGRITY,
-        track=script_string(f"{url}/{event_path}"),
-        namespace=script_string(namespace),
-        experiment=script_string(experiment),
-        variants=",\n".join(_VARIANT.format(name=script_string(name)) for name in variants),
-        goals=", ".join(script_string(name) for name in goals),
+    variants = dict.fromkeys("AB") if variants is None else variants
+    check_names(url, [experiment, namespace, *variants, *goals], variants)
+    attributes = {
+        "src": f"{script_url}/{script_path()}" if script_url else None,
+        # By default, events go to where the script comes from.
+        "data-url": f"{url}/{event_path}" if (script_url, "e") != (url, event_path) else None,
+        "data-namespace": namespace if namespace != DEFAULT_NAMESPACE else None,
+        "data-experiment": experiment,
+        "data-variants": _weights(variants),
+        "data-traffic": str(traffic) if traffic != 1 else None,
+    }
+    usage = _USAGE.format(
+        attribute=attribute_name(experiment),
+        variant=_escaped([*variants][-1]),
+        goals=", ".join(f'data-gimel-goal="{_escaped(goal)}"' for goal in goals),
+    )
+    given = (f"{name}={_quoted(value)}" for name, value in attributes.items() if value is not None)
+    code = "" if script_url else read_script()
+    return f"{usage}<script {' '.join(given)}>{code}</script>\n"
+
+
+def _weights(variants: Mapping[str, float | None]) -> str:
+    """Return the variants as JSON: a list, or an object with the weights."""
+    is_weighted = any(weight is not None for weight in variants.values())
+    weights = {name: 1 if weight is None else weight for name, weight in variants.items()}
+    return json.dumps(weights if is_weighted else list(variants), separators=(",", ":"))
+
+
+def _escaped(text: str) -> str:
+    """Return the text for HTML of any encoding, to stand in quotation marks or in a comment."""
+    return escape(text).encode("ascii", "xmlcharrefreplace").decode()
+
+
+def _quoted(text: str) -> str:
+    """Return the text as the value of an attribute. JSON stands in single marks, to be readable."""
+    if '"' not in text:
+        return f'"{_escaped(text)}"'
+    return f"'{_escaped(text).replace('&quot;', chr(34))}'"
+
+
+def module(url: str, *, namespace: str = DEFAULT_NAMESPACE, event_path: str = "e") -> str:
+    """Return the browser client as one file, an ES module. `url` is the address for events."""
+    check_names(url, [namespace], "AB")
+    folder = files("gimel.backend.browser")
+    assignment, client = ((folder / name).read_text("utf-8") for name in _MODULE)
+    settings = {"url": f"{url}/{event_path}", "namespace": namespace}
+    return "\n".join(
+        [
+            assignment,
+            re.sub(r"^import .*\n", "", client, flags=re.M),
+            *(f"gimel.{name} = {script_string(value)};" for name, value in settings.items()),
+            "",
+        ]
     )

@@ -4,7 +4,8 @@ Settings come from the environment. The application does what API Gateway does o
 proxy event and adds the CORS headers. `gimel.background` replays the spool and writes snapshots.
 
 `GIMEL_KEY_SHA256=none` opens the reads without a key, for tests and benchmarks on this machine.
-Pages of other sites must still not read or delete anything. So every route but those for events
+Pages of other sites must still not read or delete anything. So every route but those for events,
+flags and the browser client
 
 - gets no CORS headers;
 - must be requested under a loopback name, which stops DNS rebinding;
@@ -21,20 +22,23 @@ from urllib.parse import urlsplit
 from gimel import background, gimel
 from gimel.backend.access import reads_are_open
 from gimel.backend.wire import (
+    CORS_EXPOSED,
     CORS_HEADERS,
     CORS_MAX_AGE,
     CORS_METHODS,
+    FLAGS_PATH,
     MAX_BODY,
     HTTPError,
     ProxyEvent,
     Response,
 )
 
-OPEN_PATHS = ("/e", "/track")
+OPEN_PATHS = ("/e", "/track", "/gimel.js")
 _CORS = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": ", ".join(CORS_METHODS),
     "access-control-allow-headers": ", ".join(CORS_HEADERS),
+    "access-control-expose-headers": ", ".join(CORS_EXPOSED),
     "access-control-max-age": str(CORS_MAX_AGE),
 }
 
@@ -79,8 +83,13 @@ def with_cors(path: str, response: Response) -> Response:
     return response | {"headers": response["headers"] | _CORS}
 
 
+def is_open(path: str) -> bool:
+    """Return whether pages of any origin may use the path, and nothing there asks for a key."""
+    return path in OPEN_PATHS or path == FLAGS_PATH or path.startswith(f"{FLAGS_PATH}/")
+
+
 def _lets_any_origin_in(path: str) -> bool:
-    return path in OPEN_PATHS or not reads_are_open()
+    return is_open(path) or not reads_are_open()
 
 
 def _is_foreign(headers: Mapping[str, str]) -> bool:
@@ -116,7 +125,7 @@ def proxy_event(environ: Environ) -> ProxyEvent:
     }
     return event_of(
         environ["REQUEST_METHOD"],
-        environ["PATH_INFO"],
+        _decode(environ["PATH_INFO"]),
         _decode(environ.get("QUERY_STRING", "")),
         headers,
         _body(environ),
@@ -144,7 +153,11 @@ def _body(environ: Environ) -> bytes:
 def event_of(
     method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
 ) -> ProxyEvent:
-    """Return a request as API Gateway's HTTP API passes it on, in payload format 2.0."""
+    """Return a request as API Gateway's HTTP API passes it on, in payload format 2.0.
+
+    WSGI and RSGI decode all of the path, and an HTTP API all of it but `%25`: see `ofrep`.
+    """
+    path = path.replace("%", "%25")
     return {
         "version": "2.0",
         "routeKey": f"{method} {path}",

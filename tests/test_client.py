@@ -13,7 +13,7 @@ import pytest
 import redis
 import requests
 
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from tests.support.commands import READS, complaint, count, process, run, said
 from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
 from tests.support.servers import free_port, kill, url_of, valkey
@@ -125,7 +125,7 @@ def test_a_name_that_is_not_utf8(url: str) -> None:
 
 def test_client_says_what_it_cannot_reach() -> None:
     with pytest.raises(BackendError, match="cannot be reached") as error:
-        Client(f"http://127.0.0.1:{free_port()}").experiments()
+        BackendClient(f"http://127.0.0.1:{free_port()}").experiments()
     assert error.value.status is None
 
 
@@ -154,7 +154,7 @@ def test_experiments_come_in_pages(
     names = [f"e & {number:03}" for number in range(per_page + 1)]
     for name in names:
         count(name, {"a": 1}, {"g": {"a": 1}, "h": {"a": 1}})
-    found = Client(url).experiments(view=view)
+    found = BackendClient(url).experiments(view=view)
     assert [each["experiment"] for each in found] == names
     assert {len(each["goals"]) for each in found} == {1 if view else 2}
     assert [(each["limit"], each.get("after")) for each in paths_of(asked)] == [
@@ -174,7 +174,7 @@ def test_results_of_all_experiments_come_in_pages(url: str, asked: list[str]) ->
 def test_a_scope_keeps_its_order_in_one_request(url: str, asked: list[str]) -> None:
     for name in "abc":
         count(name, {"a": 1})
-    found = Client(url).experiments(scope="c,a")
+    found = BackendClient(url).experiments(scope="c,a")
     assert [each["experiment"] for each in found] == ["c", "a"]
     assert len(asked) == 1
 
@@ -182,20 +182,20 @@ def test_a_scope_keeps_its_order_in_one_request(url: str, asked: list[str]) -> N
 def test_the_namespaces_are_asked_for_with_one_experiment(url: str, asked: list[str]) -> None:
     count("e", {"a": 1})
     count("e", {"a": 1}, namespace="n")
-    assert Client(url).namespaces() == ["alephbet", "n"]
+    assert BackendClient(url).namespaces() == ["alephbet", "n"]
     assert paths_of(asked) == [{"limit": ["1"], "view": ["summary"]}]
 
 
 def test_a_version_without_pages_has_answered_with_everything() -> None:
     with another_server(200, b'[{"meta": {"namespaces": []}}, {"experiment": "e"}]') as url:
-        assert Client(url).experiments() == [{"experiment": "e"}]
+        assert BackendClient(url).experiments() == [{"experiment": "e"}]
         # It does not say what is declared, so nothing is deleted.
         line = complaint(run("delete", "--undeclared", "--yes", "--url", url))
         assert line == "there is no undeclared experiment in namespace alephbet"
 
 
 def test_an_experiment_is_declared_and_a_late_change_is_refused(url: str) -> None:
-    client = Client(url)
+    client = BackendClient(url)
     definition = {"variants": [{"name": "a b", "value": "ש"}, {"name": "&", "value": ""}]}
     found = client.declare("e & f", definition, "n")
     assert (found["experiment"], found["declared"]) == ("e & f", True)

@@ -10,7 +10,7 @@ import redis
 import requests
 
 from gimel import deploy
-from gimel.client import Backend, BackendError, Client
+from gimel.client import Backend, BackendClient, BackendError
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
@@ -28,7 +28,7 @@ SPACE = "shop at night/é:#%"
 
 
 def test_events_come_back_as_counts(deployed: Deployment) -> None:
-    client = Client(deployed.url, deployed.key)
+    client = BackendClient(deployed.url, deployed.key)
     for uuid in ("1", "2", "3", "3"):
         client.track("button color", "red & blue", "participate", uuid, SPACE)
     goal = {"namespace": SPACE, "experiment": "button color", "event": "signup/now"}
@@ -60,12 +60,12 @@ def test_the_old_path_counts_too(deployed: Deployment) -> None:
     fields = {"experiment": "old", "variant": "a", "event": "participate", "uuid": "1"}
     assert requests.get(f"{deployed.url}/track", fields, timeout=60).status_code == 200
     assert requests.post(f"{deployed.url}/track", json=fields, timeout=60).status_code == 200
-    assert Client(deployed.url, deployed.key).experiment("old")["variants"][0]["trials"] == 1
+    assert BackendClient(deployed.url, deployed.key).experiment("old")["variants"][0]["trials"] == 1
 
 
 @pytest.mark.parametrize("key", [None, "wrong"])
 def test_reading_and_deleting_ask_for_the_key(deployed: Deployment, key: str | None) -> None:
-    client = Client(deployed.url, key)
+    client = BackendClient(deployed.url, key)
     asks: list[Callable[[], Any]] = [
         client.experiments,
         lambda: client.experiment("x"),
@@ -78,7 +78,7 @@ def test_reading_and_deleting_ask_for_the_key(deployed: Deployment, key: str | N
 
 
 def test_delete_forgets_an_experiment(deployed: Deployment) -> None:
-    client = Client(deployed.url, deployed.key)
+    client = BackendClient(deployed.url, deployed.key)
     client.track("short-lived", "a", "participate", "1")
     assert client.delete("short-lived") is True
     with pytest.raises(BackendError, match="no such experiment") as missing:

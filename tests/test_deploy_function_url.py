@@ -9,7 +9,8 @@ import requests
 from playwright.sync_api import Browser, expect
 
 from gimel import deploy
-from gimel.client import BackendError, Client
+from gimel.backend.wire import FLAGS_PATH
+from gimel.client import BackendClient, BackendError
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
 from gimel.stack import destruction, operations
@@ -20,6 +21,7 @@ from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, new_stack, stack_config
 from tests.support.commands import run
 from tests.support.deployments import again, end_state, is_as_wanted, silent
+from tests.support.openfeature import Backend
 from tests.support.servers import free_port
 
 pytestmark = pytest.mark.slow
@@ -66,12 +68,29 @@ def test_events_count(deployed: Deployed) -> None:
         assert answer.json()["accepted"] == 2
     # The client sends events there, and nothing else.
     nowhere = f"http://127.0.0.1:{free_port()}"
-    Client(nowhere, deployed.key, deployed.function_url).track("e", "a", "participate", "6", "url")
-    client = Client(deployed.url, deployed.key, deployed.function_url)
+    BackendClient(nowhere, deployed.key, deployed.function_url).track(
+        "e", "a", "participate", "6", "url"
+    )
+    client = BackendClient(deployed.url, deployed.key, deployed.function_url)
     # The HTTP API goes on taking events: pages in the wild send there.
-    Client(deployed.url, deployed.key).track("e", "a", "participate", "7", "url")
+    BackendClient(deployed.url, deployed.key).track("e", "a", "participate", "7", "url")
     (found,) = client.experiments("url")
     assert [variant["trials"] for variant in found["variants"]] == [7]
+
+
+def test_flags_are_evaluated(deployed: Deployed) -> None:
+    backend = Backend(deployed.url, deployed.key, "flags")
+    backend.declare("a/b c")
+    routes = f"{deployed.function_url}{FLAGS_PATH}"
+    asked: Any = {
+        "json": {"context": {"targetingKey": "user 7"}},
+        "headers": {"x-gimel-namespace": "flags"},
+        "timeout": 60,
+    }
+    for key in ("/a%2Fb%20c", "/a/b c"):
+        assert requests.post(routes + key, **asked).json()["key"] == "a/b c"
+    assert len(requests.post(routes, **asked).json()["flags"]) == 1
+    assert requests.get(routes, timeout=60).status_code == 405
 
 
 def test_the_commands_name_the_url(deployed: Deployed, settings: Config, tmp_path: Path) -> None:
@@ -82,7 +101,7 @@ def test_the_commands_name_the_url(deployed: Deployed, settings: Config, tmp_pat
     path.write_text(json.dumps(content))
     path.chmod(0o600)
     printed = {name: run("--config", str(path), name).output for name in ("snippet", "status")}
-    assert f'GimelAdapter("{deployed.events_url}"' in printed["snippet"]
+    assert f'data-url="{deployed.events_url}"' in printed["snippet"]
     assert f"Events       {deployed.events_url}\n" in printed["status"]
     assert f"Dashboard    {deployed.url}/dashboard\n" in printed["status"]
     assert "Drift        none" in printed["status"]
@@ -98,7 +117,7 @@ def test_the_dashboard_names_the_url(
     assert found is not None
     with browser.new_page() as page:
         page.goto(f"{deployed.url}/dashboard#namespace=empty&key={deployed.key}")
-        address = f'GimelAdapter("{found.url}hi", "empty"'
+        address = f'data-url="{found.url}hi" data-namespace="empty"'
         expect(page.locator("#snippet")).to_contain_text(address)
 
 
@@ -111,7 +130,7 @@ def test_nothing_but_events_is_served(deployed: Deployed) -> None:
     answer = requests.get(deployed.events_url, EVENT, headers=wrong, timeout=60)
     assert answer.status_code == 403
     with pytest.raises(BackendError, match="no such path"):
-        Client(str(deployed.function_url), deployed.key).experiments()
+        BackendClient(str(deployed.function_url), deployed.key).experiments()
 
 
 def test_browsers_may_send_from_any_page(deployed: Deployed) -> None:

@@ -5,6 +5,7 @@ import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 import requests
@@ -16,6 +17,7 @@ from gimel.stack.keys import Key, entries
 from gimel.stack.observe.keys import observe_keys
 from gimel.stack.observe.observe import observe
 from gimel.stack.wanted import DeployError, Names
+from tests.support.aws_account import REGION
 from tests.support.commands import run
 from tests.support.deployments import Stack, silent
 
@@ -29,6 +31,22 @@ def stack(aws_endpoint: str, redis_url: str, tmp_path: Path) -> Stack:
     made = Stack(tmp_path, redis_url)
     deploy.deploy(made.config, silent)
     return made
+
+
+def test_a_shared_link_opens_the_dashboard_and_changes_nothing(stack: Stack) -> None:
+    link = stack.run("dashboard", "--share").strip()
+    assert stack.run("dashboard", "--share", "--namespace", "shop").strip() == link.replace(
+        "namespace=alephbet", "namespace=shop"
+    )
+    address, _, fragment = link.partition("#")
+    assert address == f"{find(stack.config).url}/dashboard"
+    key = parse_qs(fragment)["key"][0]
+    assert Bearer(stack, key).opens == ["event", "batch", "read"]
+    (shared,) = [each for each in find_keys(stack.config, Aws(REGION)) if each.name == "share"]
+    assert (shared.scope, shared.value) == ("read", key)
+    stack.run("key", "revoke", shared.id)
+    assert Bearer(stack, key).opens == []
+    assert stack.run("dashboard", "--share").strip() != link
 
 
 class Bearer:

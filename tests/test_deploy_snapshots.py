@@ -8,7 +8,7 @@ import pytest
 from gimel import deploy
 from gimel.backend.experiment.history import Snapshot, history
 from gimel.backend.redis.connection import Connection
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.stack.aws import Aws
 from gimel.stack.plan import schedule
 from gimel.stack.wanted import Names
@@ -32,7 +32,7 @@ def test_the_rule_of_a_deployed_stack_writes_a_snapshot(
     )
     config = stack_config(redis_url, stack=new_stack())
     backend = deploy.deploy(config, silent)
-    client, space = Client(backend.url, backend.key), config.stack
+    client, space = BackendClient(backend.url, backend.key), config.stack
     for number in range(7):
         client.track("snapshots", "a", "participate", str(number), space)
 

@@ -21,7 +21,7 @@ import pytest
 import redis
 
 from gimel import deploy
-from gimel.client import Backend, Client
+from gimel.client import Backend, BackendClient
 from gimel.config.settings import AwsSettings, Config
 from gimel.stack.observe.observe import observe
 from gimel.stack.observed import ObservedFunction, ObservedRole
@@ -157,7 +157,7 @@ def old(account: RecordingAws, store: redis.Redis, tmp_path: Path) -> OldApi:
 
 
 def visitors(backend: Backend) -> int:
-    found = Client(backend.url, backend.key).experiment(EVENT["experiment"])
+    found = BackendClient(backend.url, backend.key).experiment(EVENT["experiment"])
     ((count),) = [variant["trials"] for variant in found["variants"]]
     return int(count)
 
@@ -196,7 +196,7 @@ def test_what_gimel_1_deployed_is_taken_over_and_goes_on_counting(
     assert written(account, settings) == []
     # Both doors lead to the counters that were there.
     assert old.get("track", **EVENT, uuid="4") == (200, None)
-    Client(deployed.url, function_url=deployed.function_url).track(**EVENT, uuid="5")
+    BackendClient(deployed.url, function_url=deployed.function_url).track(**EVENT, uuid="5")
     assert visitors(deployed) == 5
     status, (meta, found) = old.get("experiments")
     assert (status, meta, found["experiment"]) == (200, {"meta": {"scope": None}}, "button color")

@@ -151,6 +151,7 @@ def test_all_experiments(backend: redis.Redis) -> None:
     assert (answer.status, answer.headers) == (200, JSON_HEADERS)
     meta = {
         "scope": None,
+        "key_scope": "owner",
         "namespaces": ["alephbet"],
         "total": 1,
         "next": None,
@@ -167,7 +168,9 @@ def test_one_experiment(backend: redis.Redis) -> None:
     fill()
     answer = call("GET", "/experiment", {"experiment": "button color"})
     assert (answer.status, answer.headers) == (200, JSON_HEADERS)
-    more = {"ignored": {"reasons": {}, "last": []}, "changes": [], **NO_QUEUE}
+    more = {"ignored": {"reasons": {}, "last": []}, "changes": [], "traffic_stopped_since": None}
+    more["key_scope"] = "owner"
+    more |= NO_QUEUE
     assert answer.body == call("GET", "/experiments").body[1] | more
 
 
@@ -205,8 +208,9 @@ def test_a_scope_that_names_nothing_known_answers_as_gimel_1_did(backend: redis.
 
 
 def test_no_experiments(backend: redis.Redis) -> None:
-    meta = {"scope": None, "namespaces": [], "total": 0, "next": None, "ignored": {"reasons": {}}}
-    assert call("GET", "/experiments").body == [{"meta": meta | NO_QUEUE}]
+    meta = {"scope": None, "key_scope": "owner", "namespaces": [], "total": 0, "next": None}
+    meta |= {"ignored": {"reasons": {}}, **NO_QUEUE}
+    assert call("GET", "/experiments").body == [{"meta": meta}]
 
 
 def test_an_unknown_experiment(backend: redis.Redis) -> None:

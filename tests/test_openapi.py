@@ -37,7 +37,7 @@ def test_it_names_the_routes() -> None:
         for path, methods in DOCUMENT["paths"].items()
         for method in methods
     }
-    assert written == set(ROUTES)
+    assert written == {route.replace("{proxy+}", "{key}") for route in ROUTES}
 
 
 DECLARED = json.dumps({"variants": [{"name": "a"}, {"name": "b"}]})

@@ -76,8 +76,8 @@ def test_the_restore_drill_restores(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     written, first, second, *results = done.stdout.splitlines(keepends=True)
-    assert written.startswith("Wrote 8 experiments to drill.jsonl.gz")
-    assert re.fullmatch(r"Merged 8 experiments: [\d,]{5,} values were new\.\n", first)
-    assert second == "Merged 8 experiments: 0 values were new.\n"
+    assert written.startswith("Wrote 9 experiments to drill.jsonl.gz")
+    assert re.fullmatch(r"Merged 9 experiments: [\d,]{5,} values were new\.\n", first)
+    assert second == "Merged 9 experiments: 0 values were new.\n"
     assert "".join(results) == said(run("results", "--url", url, env={"COLUMNS": "80"}))
     assert "declared" in "".join(results)

@@ -15,16 +15,18 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gimel.backend.wire import MAX_BODY
+from gimel.backend.wire import FLAGS_PATH, MAX_BODY
 from gimel.gimel import ROUTES
-from gimel.wsgi import OPEN_PATHS, app, is_loopback
+from gimel.wsgi import OPEN_PATHS, app, is_loopback, is_open
 from tests.support.commands import count
+from tests.support.flags import declare
 from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
 from tests.support.hypothesis_settings import on_one_server
 from tests.support.servers import url_of
 
 EVENT = "experiment=e&variant=a&event=participate&uuid=1"
-KEYED = sorted({route.partition(" ")[2] for route in ROUTES} - {*OPEN_PATHS})
+PATHS = {route.partition(" ")[2] for route in ROUTES}
+KEYED = sorted(path for path in PATHS if not is_open(path))
 
 
 class Line(http.client.HTTPConnection):
@@ -183,6 +185,17 @@ def test_chunks_behind_a_server_that_does_not_read_them_are_refused(backend: red
     assert (status, answer["field"]) == ("411", "body")
 
 
+@pytest.mark.parametrize("name", ["a", "button color", "a/b", "ü 你好", "100 %", "%41"])
+def test_a_flag_of_any_name_behind_a_server_of_wsgi(backend: redis.Redis, name: str) -> None:
+    declare(name)
+    body = b'{"context": {"targetingKey": "u"}}'
+    # WSGI's text of the decoded path: each character stands for a byte.
+    path = f"{FLAGS_PATH}/{name}".encode().decode("latin-1")
+    sent = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    status, answer = ask_app(PATH_INFO=path, **sent)
+    assert (status, answer["key"]) == ("200", name)
+
+
 REQUESTS = st.tuples(
     st.sampled_from(["GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS"]),
     st.one_of(
@@ -200,17 +213,19 @@ def test_no_request_makes_a_5xx(wire: Wire, request: tuple[str, str, str, bytes]
     method, path, query, body = request
     status, _, headers = wire.ask(method, f"{path}?{query}", body)
     assert status < 500
-    if method not in ("HEAD", "OPTIONS") and path != "/dashboard":
+    if method not in ("HEAD", "OPTIONS") and path not in ("/dashboard", "/gimel.js"):
         assert headers["content-type"] == "application/json"
 
 
 def test_without_a_key_other_origins_may_send_and_not_read(wire: Wire) -> None:
     assert cors(wire.ask("GET", f"/e?{EVENT}")[2])["access-control-allow-origin"] == "*"
-    for path in OPEN_PATHS:
+    for path in (*OPEN_PATHS, FLAGS_PATH, f"{FLAGS_PATH}/a%2Fb"):
         status, answer, headers = wire.ask("OPTIONS", path)
         assert (status, answer) == (204, None)
         assert "POST" in cors(headers)["access-control-allow-methods"]
-        assert "content-type" in cors(headers)["access-control-allow-headers"]
+        allowed = cors(headers)["access-control-allow-headers"]
+        assert {"content-type", "if-none-match", "x-gimel-namespace"} <= set(allowed.split(", "))
+        assert cors(headers)["access-control-expose-headers"] == "etag"
     for path in KEYED:
         for method in ("GET", "OPTIONS", "DELETE", "POST"):
             assert cors(wire.ask(method, path)[2]) == {}

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gimel.backend import wire
+from gimel.backend.access import scope_of
 from gimel.backend.counting.declaring import recorded_changes
 from gimel.backend.counting.tally import read_tally
 from gimel.backend.experiment.history import history
+from gimel.backend.news.traffic import traffic_stopped_since
 from gimel.backend.process import ask_backlog, connection, counters, queue
 from gimel.backend.queue import Backlog
 from gimel.backend.results import record
@@ -77,6 +79,8 @@ def answer_one(event: ProxyEvent, namespace: str, name: str, matrix: str | None 
     past = history(connection(), (namespace, name))
     counts = replace(_read_one(namespace, name), past=[(each.time, each.trials) for each in past])
     (found,) = describe([counts], namespace, backlog)
+    found["key_scope"] = scope_of(event) or "owner"
+    found["traffic_stopped_since"] = traffic_stopped_since(found, past)
     found |= backlog_fields(backlog)
     ignored = read_tally(connection(), namespace, name)
     changes = recorded_changes(connection(), (namespace, name))
@@ -96,6 +100,12 @@ def _matrix(found: ExperimentCounts, goal: str) -> GoalMatrix:
     error, measures = found.relative_error, measures_of(found)
     (compared,) = compare_all_pairs(trials, reached, relative_error=error, measures=measures)
     return compared
+
+
+def freeze(found: ExperimentCounts, namespace: str, decision: str) -> None:
+    """Record the figures of a decision that is about to be stored."""
+    (described,) = describe([found], namespace, ask_backlog())
+    record.freeze(connection(), namespace, found, described, decision)
 
 
 def _read_one(namespace: str, name: str) -> ExperimentCounts:

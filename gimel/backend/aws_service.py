@@ -1,10 +1,10 @@
-"""Calls to AWS's JSON services with the standard library alone: SQS, Secrets Manager and SSM."""
+"""Calls to AWS's services with the standard library alone: SQS, Secrets Manager, SSM and SNS."""
 
 import json
 import socket
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from gimel.backend.signing import signed_headers
 from gimel.backend.tls import tls_context
@@ -49,18 +49,13 @@ class Service:
         `seconds` returns the time for the next step on the socket. Raises OSError, HTTPException
         and what `seconds` raises; the connection is closed then.
         """
-        prefix, version = _PROTOCOLS[self.name]
-        body = json.dumps(arguments).encode()
-        headers = {
-            "content-type": f"application/x-amz-json-{version}",
-            "x-amz-target": f"{prefix}.{action}",
-        }
+        headers, body = self._encode(action, arguments)
         signed = signed_headers(
             self.name, self._region, headers, body, self.endpoint, self._environ
         )
         try:
             if connection.sock is None:
-                connection.sock = self._open(seconds)
+                connection.sock = open_socket(self.endpoint, seconds)
             connection.sock.settimeout(seconds())
             connection.request("POST", "/", body, signed)
             connection.sock.settimeout(seconds())
@@ -70,21 +65,39 @@ class Service:
             connection.close()
             raise
 
-    def _open(self, seconds: Callable[[], float]) -> socket.socket:
-        """Connect. http.client would give each address of the host the same time anew."""
-        parts = urlsplit(self.endpoint)
-        is_tls = parts.scheme == "https"
-        host, port = str(parts.hostname), parts.port or (443 if is_tls else 80)
-        failure = OSError("the host has no address")
-        for *kind, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-            sock = socket.socket(*kind)
-            try:
-                sock.settimeout(seconds())
-                sock.connect(address)
-                if not is_tls:
-                    return sock
-                return tls_context(None, None).wrap_socket(sock, server_hostname=host)
-            except OSError as error:
-                sock.close()
-                failure = error
-        raise failure
+    def _encode(self, action: str, arguments: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
+        """Return the headers and the body of a call."""
+        if self.name == "sns":
+            # It takes no JSON.
+            form = {"Action": action, "Version": "2010-03-31", **arguments}
+            return {"content-type": "application/x-www-form-urlencoded"}, urlencode(form).encode()
+        prefix, version = _PROTOCOLS[self.name]
+        headers = {
+            "content-type": f"application/x-amz-json-{version}",
+            "x-amz-target": f"{prefix}.{action}",
+        }
+        return headers, json.dumps(arguments).encode()
+
+
+def open_socket(url: str, seconds: Callable[[], float]) -> socket.socket:
+    """Connect to the host of a URL, with TLS if its scheme is https. Raises OSError.
+
+    `seconds` returns the time for the next step. http.client would give each address of the host
+    the same time anew.
+    """
+    parts = urlsplit(url)
+    is_tls = parts.scheme == "https"
+    host, port = str(parts.hostname), parts.port or (443 if is_tls else 80)
+    failure = OSError("the host has no address")
+    for *kind, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        sock = socket.socket(*kind)
+        try:
+            sock.settimeout(seconds())
+            sock.connect(address)
+            if not is_tls:
+                return sock
+            return tls_context(None, None).wrap_socket(sock, server_hostname=host)
+        except OSError as error:
+            sock.close()
+            failure = error
+    raise failure

@@ -2,6 +2,7 @@
 
 GimelError                     the message says what is wrong and what to do
 ├── HTTPError                  backend/wire.py: a request is refused; this is its answer
+│   └── EvaluationError        backend/ofrep.py: the evaluation of a flag is refused
 ├── NotQueuedError             backend/queue.py: events were not kept; their sender keeps them
 ├── FailedCallError            aws_lambda.py: a call by gimel 1.x's REST API failed
 ├── BackendError               client.py: a backend refused, or did not answer

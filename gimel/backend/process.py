@@ -19,7 +19,9 @@ from gimel.backend.queue import Backlog, EventQueue, NotQueuedError, Queue
 from gimel.backend.redis.connection import Connection
 
 if TYPE_CHECKING:
+    from gimel.backend.experiment.flags import Flags
     from gimel.backend.experiment.snapshots import Round
+    from gimel.backend.news.outbox import Outbox
 
 
 @functools.cache
@@ -56,6 +58,15 @@ def intake() -> Intake:
     return Intake(counters(), queue())
 
 
+@functools.cache
+def flags() -> "Flags":
+    """Return the flags."""
+    # Imported here: events do not need it, unless they leave out the variant.
+    from gimel.backend.experiment.flags import Flags
+
+    return Flags(connection())
+
+
 def ask_backlog() -> Backlog | None:
     """Return what is not counted yet. None if there is no queue, or no answer of it."""
     kept = queue()
@@ -67,12 +78,24 @@ def ask_backlog() -> Backlog | None:
 
 
 def write_snapshots(seconds: float) -> "Round | None":
-    """Write the snapshots of this hour: see `SnapshotWriter.write`."""
+    """Write the snapshots of this hour and send the news: see `SnapshotWriter.write`."""
     # Imported here: events do not need it.
     from gimel.backend.experiment.snapshots import SnapshotWriter
 
-    writer = SnapshotWriter(connection(), counters(), backlog=ask_backlog if queue() else None)
+    backlog = ask_backlog if queue() else None
+    writer = SnapshotWriter(connection(), counters(), backlog=backlog, outbox=_outbox())
     return writer.write(time.time(), seconds)
+
+
+def _outbox() -> "Outbox | None":
+    """Return the outbox for news. None if nobody is to be told."""
+    if "GIMEL_NOTIFY" not in os.environ:
+        return None
+    from gimel.backend.news.delivery import delivery
+    from gimel.backend.news.outbox import Outbox
+
+    send = delivery(os.environ)
+    return Outbox(connection(), send) if send else None
 
 
 def reset() -> None:
@@ -80,5 +103,5 @@ def reset() -> None:
 
     Only tests call this.
     """
-    for kept in (connection, counters, queue, intake):
+    for kept in (connection, counters, queue, intake, flags):
         kept.cache_clear()

@@ -21,6 +21,8 @@ Response = dict[str, Any]
 DEFAULT_NAMESPACE = "alephbet"
 # The HTTP API's stage variable that tells the dashboard where pages send events
 EVENTS_VARIABLE = "events"
+# OFREP's path, which is open to any page like that of the events. Below it, a path names a flag.
+FLAGS_PATH = "/ofrep/v1/evaluate/flags"
 MAX_NAME = 256
 MAX_BODY = 1 << 20
 MAX_BATCH = 500
@@ -45,7 +47,8 @@ _HEADERS = {
 # What a browser may send from another origin. The event path is open to any page, as AlephBet
 # needs; the other routes ask for a key.
 CORS_METHODS = ("GET", "POST", "PUT", "DELETE", "OPTIONS")
-CORS_HEADERS = ("content-type", "x-api-key")
+CORS_HEADERS = ("content-type", "if-none-match", "x-api-key", "x-gimel-namespace")
+CORS_EXPOSED = ("etag",)
 CORS_MAX_AGE = 86400  # seconds
 
 
@@ -94,12 +97,12 @@ def respond(payload: object, status: int = 200) -> Response:
     return {"statusCode": status, "headers": dict(_HEADERS), "body": body}
 
 
-def fitted(event: ProxyEvent, response: Response) -> Response:
-    """Return the response, compressed if it is large and the client accepts gzip.
+def fitted(event: ProxyEvent, response: Response, large: int = _LARGE) -> Response:
+    """Return the response, compressed if it has `large` characters and the client accepts gzip.
 
     Raises HTTPError 413 if Lambda could not pass it on.
     """
-    if len(response["body"]) > _LARGE and re.search(_GZIP, header(event, "accept-encoding")):
+    if len(response["body"]) >= large and re.search(_GZIP, header(event, "accept-encoding")):
         packed = zlib.compress(response["body"].encode(), wbits=zlib.MAX_WBITS | 16)
         encoding = {"content-encoding": "gzip", "vary": "accept-encoding"}
         response = response | {

@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from gimel.backend.errors import GimelError
 from gimel.config.redis import ManagedRedis, RedisSettings
 from gimel.config.settings import AwsSettings, Config, LimitSettings
-from gimel.config.stack import Concurrency, Domain, Throttle, Timeouts, Vpc
+from gimel.config.stack import Concurrency, Domain, Throttle, Timeouts, Vpc, Webhook
 
 
 class ConfigError(GimelError):
@@ -154,6 +154,7 @@ def _suggest(location: tuple[int | str, ...]) -> str:
         "vpc": Vpc,
         "domain": Domain,
         "limits": LimitSettings,
+        "notify": Webhook,
     }
     model = sections.get(str(location[-2]), Config) if len(location) > 1 else Config
     nearest = difflib.get_close_matches(str(location[-1]), model.model_fields, n=1)

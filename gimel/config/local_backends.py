@@ -4,6 +4,7 @@ They are files in ~/.gimel/servers that only their user can read. The commands l
 backend on this machine there, and send it to the recorded port only.
 """
 
+import hmac
 import json
 import os
 from collections.abc import Iterator
@@ -52,6 +53,11 @@ def _write(path: Path, text: str) -> None:
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
     new.replace(path)
+
+
+def read_key(key: str) -> str:
+    """Return the key with the scope read of a `gimel local`, which follows from its owner's key."""
+    return hmac.new(key.encode(), b"scope read", "sha256").hexdigest()
 
 
 def key_of(url: str) -> str:

@@ -25,6 +25,7 @@ from gimel.config.stack import (
     Throttle,
     Timeouts,
     Vpc,
+    Webhook,
     matching,
     refuse_taken_path,
 )
@@ -129,6 +130,7 @@ class Config(Section):
     tags: StackTags = Field(default_factory=dict)
     permissions_boundary: PolicyArn | None = None
     alarm_email: Email | None = None
+    notify: Webhook | None = None
     alarm_dollars_per_day: float = Field(5, gt=0, le=1_000_000)
     kms_key: KmsKey | None = None
     limits: LimitSettings = LimitSettings()

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from gimel.gimel import ROUTES
 
@@ -87,6 +87,25 @@ class Domain(Section):
             "arn:aws:acm:eu-west-1:123456789012:certificate/…",
         ),
     ]
+
+
+_ADDRESS = r"https://[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:\d{1,5})?(/[!-~]{0,1000})?"
+
+
+def _check_webhook(url: SecretStr) -> SecretStr:
+    """Return the URL of a webhook. Raises ValueError, whose message quotes nothing of it."""
+    address = url.get_secret_value()
+    # What follows a # is not sent. Before the path, an @ would begin another host.
+    if not re.fullmatch(_ADDRESS, address) or "#" in address:
+        raise ValueError("must look like https://hooks.slack.com/services/…, without # or spaces")
+    return url
+
+
+class Webhook(Section):
+    """Where the news about experiments go: see `gimel.backend.news`. The URL is a secret."""
+
+    webhook: Annotated[SecretStr, AfterValidator(_check_webhook)]
+    form: Literal["generic", "slack"] = "generic"
 
 
 def refuse_taken_path(path: str) -> str:

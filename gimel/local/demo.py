@@ -8,7 +8,7 @@ from gimel.backend.wire import ProxyEvent, Response
 from gimel.snippet import snippet
 
 EXPERIMENT = "button colour"
-VARIANTS = ("blue", "green")
+VARIANTS = dict.fromkeys(("blue", "green"))
 GOALS = ("clicked the button",)
 
 

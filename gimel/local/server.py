@@ -23,7 +23,7 @@ from gimel import background, rsgi
 from gimel.backend.limits import DEMO_NAMESPACE
 from gimel.backend.process import connection, counters
 from gimel.backend.spool import hold
-from gimel.config.local_backends import recorded
+from gimel.config.local_backends import read_key, recorded
 from gimel.config.redis import advice
 from gimel.local import demo, made_up
 from gimel.local.errors import LocalError
@@ -54,7 +54,7 @@ def serve(
         key = _key(data_dir)
         os.environ["GIMEL_REDIS_URL"] = redis_address
         os.environ["GIMEL_SPOOL"] = str(data_dir)
-        os.environ["GIMEL_KEY_SHA256"] = hashlib.sha256(key.encode()).hexdigest()
+        os.environ["GIMEL_KEY_SHA256"] = f"{_sha256(key)},read:{_sha256(read_key(key))}"
         server = HTTPServer(rsgi.App(demo.answer) if with_demo else rsgi.app, host, port)
         with recorded(server.url, key) as is_alone, _checked(restart):
             if not is_alone:
@@ -69,6 +69,10 @@ def serve(
             finally:
                 background.stop()
             say("Stopped.")
+
+
+def _sha256(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
 
 
 def _announce(server: HTTPServer, lines: list[str], say: Say) -> None:

@@ -19,6 +19,7 @@ OPEN_VARIABLES = frozenset(
         "GIMEL_COUNTING",
         "GIMEL_EVENT_ROUTES",
         "GIMEL_LIMITS",
+        "GIMEL_NOTIFY_FORM",
         "GIMEL_QUEUE",
         "GIMEL_REDIS_CLUSTER",
         "GIMEL_REDIS_IAM",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 
 from gimel.backend.wire import DEFAULT_NAMESPACE
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.config.settings import Config
 from gimel.stack.apply import apply
 from gimel.stack.aws import Aws
@@ -149,7 +149,7 @@ def _names_of(left: list[Change]) -> str:
     )
 
 
-def delete_all_experiments(client: Client) -> int:
+def delete_all_experiments(client: BackendClient) -> int:
     """Delete every experiment of every namespace. Return how many. Raises BackendError.
 
     The backend deletes them, since Redis may be unreachable from this machine.

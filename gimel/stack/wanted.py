@@ -15,7 +15,7 @@ from typing import Any
 from gimel import __version__, gimel
 from gimel.backend.counting.keys import DATA_MODEL
 from gimel.backend.errors import GimelError
-from gimel.backend.wire import CORS_HEADERS, CORS_MAX_AGE, CORS_METHODS
+from gimel.backend.wire import CORS_EXPOSED, CORS_HEADERS, CORS_MAX_AGE, CORS_METHODS
 from gimel.config.redis import ManagedRedis, managed_environment
 from gimel.config.settings import Config
 from gimel.config.stack import Domain, Throttle, Vpc
@@ -64,7 +64,7 @@ MIN_UNRESERVED = 100
 _MAX_ENVIRONMENT = 4096
 Tags = Mapping[str, str]
 
-_SERVED_BY = {gimel.track: TRACK, gimel.delete: DELETE}
+_SERVED_BY = {**dict.fromkeys(gimel.BY_TRACK, TRACK), gimel.delete: DELETE}
 
 
 class DeployError(GimelError):
@@ -182,7 +182,7 @@ class Wanted:
     `configurations` holds each function's settings, in Lambda's terms. `concurrency` holds each
     function's reserved concurrency, and None means that nothing is reserved. `routes` maps a route
     key to the function that serves it. `has_function_url`: events also come through a function URL.
-    Without `alarm_email` there are no alarms.
+    Without `alarm_email` there are no alarms. `mails_news`: the functions publish to the topic.
     """
 
     names: Names
@@ -204,6 +204,7 @@ class Wanted:
     tags: Tags
     boundary: str | None
     alarm_email: str | None
+    mails_news: bool
     alarm_dollars_per_day: float
     secret: str | None
     kms_key: str | None
@@ -258,6 +259,7 @@ def wanted_stack(
         tags={**config.tags, **names.tags},
         boundary=config.permissions_boundary,
         alarm_email=config.alarm_email,
+        mails_news=config.alarm_email is not None and config.notify is None,
         alarm_dollars_per_day=config.alarm_dollars_per_day,
         secret=config.redis.secret,
         kms_key=config.kms_key,
@@ -275,6 +277,7 @@ def _environment(config: Config, home: Home, key: str, keys: Collection[Key]) ->
         "GIMEL_QUEUE": home.arn("sqs", Names(config.stack).queue),
         "GIMEL_SHARDS": str(config.shards),
         **_redis_variables(config),
+        **_news_variables(config, home),
         "RES_OPTIONS": RESOLVER,
     }
     if config.events == "function-url" and (further := _further_event_routes(config)):
@@ -296,6 +299,16 @@ def _redis_variables(config: Config) -> dict[str, str]:
         return config.redis.environment
     variables = managed_environment(Names(config.stack).cache, saved_value(CACHE_ADDRESS))
     return {name: Template(value) for name, value in variables.items()}
+
+
+def _news_variables(config: Config, home: Home) -> dict[str, str]:
+    """Return the variables that say where news go: to the webhook, else to the alarms' topic."""
+    if config.notify:
+        url, form = config.notify.webhook.get_secret_value(), config.notify.form
+        return {"GIMEL_NOTIFY": url, "GIMEL_NOTIFY_FORM": form}
+    if config.alarm_email:
+        return {"GIMEL_NOTIFY": home.arn("sns", Names(config.stack).topic)}
+    return {}
 
 
 def _configurations(
@@ -371,5 +384,6 @@ def cors(origins: Collection[str]) -> dict[str, Any]:
         "AllowOrigins": list(origins),
         "AllowMethods": list(CORS_METHODS),
         "AllowHeaders": list(CORS_HEADERS),
+        "ExposeHeaders": list(CORS_EXPOSED),
         "MaxAge": CORS_MAX_AGE,
     }

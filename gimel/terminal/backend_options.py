@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from gimel.backend.wire import DEFAULT_NAMESPACE
-from gimel.client import Backend, Client
+from gimel.client import Backend, BackendClient
 from gimel.config.file import load
 from gimel.config.local_backends import key_of
 
@@ -33,7 +33,7 @@ def find_backend(config_file: Path | None, url: str | None) -> Backend:
     return find(load(config_file).config)
 
 
-def connect_client(config_file: Path | None, url: str | None) -> Client:
+def connect_client(config_file: Path | None, url: str | None) -> BackendClient:
     """Return a client of the backend at `url` or, without one, of the deployed backend."""
     backend = find_backend(config_file, url)
-    return Client(backend.url, backend.key, backend.function_url)
+    return BackendClient(backend.url, backend.key, backend.function_url)

@@ -10,7 +10,7 @@ import click
 
 from gimel.backend.experiment.checks import METHODS, Better, Kind, Role, Source
 from gimel.backend.wire import DEFAULT_NAMESPACE
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.config.definition import Declaration, check_declaration, read_declarations
 from gimel.terminal import definitions
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
@@ -45,6 +45,16 @@ def _parse_variants(
     return variants
 
 
+variants_option = click.option(
+    "--variant",
+    "variants",
+    metavar="NAME[=WEIGHT]",
+    multiple=True,
+    callback=_parse_variants,
+    help="Variant, and its share of visitors in any unit. Repeat for each variant.",
+)
+
+
 def _parse_goals(
     ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
 ) -> list[dict[str, Any]]:
@@ -66,14 +76,7 @@ def _parse_goals(
 
 @click.command()
 @click.argument("name", required=False)
-@click.option(
-    "--variant",
-    "variants",
-    metavar="NAME[=WEIGHT]",
-    multiple=True,
-    callback=_parse_variants,
-    help="Variant, and its share of visitors in any unit. Repeat for each variant.",
-)
+@variants_option
 @click.option(
     "--goal",
     "goals",
@@ -143,12 +146,12 @@ def create(
     backend = [] if url is None else ["--url", url]
     config = [] if config_file is None else ["--config", str(config_file)]
     space = [] if namespace == DEFAULT_NAMESPACE else ["--namespace", namespace]
-    command = ["gimel", *config, "snippet", *definitions.snippet_options(answer), *space, *backend]
+    command = ["gimel", *config, "snippet", "--experiment", answer["experiment"], *space, *backend]
     click.echo(f"Next, print the HTML for your page:\n  {plain(shlex.join(command))}")
 
 
 def _definition(
-    client: Client, name: str, namespace: str, changes: dict[str, Any]
+    client: BackendClient, name: str, namespace: str, changes: dict[str, Any]
 ) -> dict[str, Any]:
     """Return the definition of a declared experiment, with changes. Variants keep their values."""
     old: dict[str, Any] | None = client.experiment(name, namespace)["definition"]
@@ -165,7 +168,7 @@ def _definition(
 
 
 def _declare(
-    client: Client, declaration: Declaration, namespace: str
+    client: BackendClient, declaration: Declaration, namespace: str
 ) -> tuple[dict[str, Any], str]:
     """Declare an experiment. Return it, and what that did."""
     name, space = declaration.experiment, declaration.namespace or namespace
@@ -215,7 +218,7 @@ def show(
     click.echo(json.dumps(item, indent=2, ensure_ascii=sys.stdout.isatty()))
 
 
-def plan_of(client: Client, name: str, namespace: str) -> tuple[dict[str, int], float]:
+def plan_of(client: BackendClient, name: str, namespace: str) -> tuple[dict[str, int], float]:
     """Return the variants and primary goals to correct for, and the counters' relative error."""
     found = client.experiment(name, namespace)
     if found["definition"] is None:
@@ -233,7 +236,7 @@ def plan_of(client: Client, name: str, namespace: str) -> tuple[dict[str, int], 
     return numbers, found["counting"]["relative_error"]
 
 
-def save_plan(client: Client, name: str, namespace: str, needed: SampleSize) -> None:
+def save_plan(client: BackendClient, name: str, namespace: str, needed: SampleSize) -> None:
     """Make the size the plan of an experiment. The backend refuses it after the first event."""
     if needed.planned is None:
         raise click.ClickException(f"{plain(name)} gets no plan: no number of visitors is enough")

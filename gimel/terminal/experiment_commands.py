@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,17 @@ import click
 
 from gimel.backend.experiment.changes import RESETTABLE_FIELDS
 from gimel.backend.experiment.checks import METHODS
-from gimel.client import Client, backlog_in
+from gimel.backend.queue import Backlog
+from gimel.client import BackendClient, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
+from gimel.terminal.conditions import (
+    CONDITIONS,
+    EXIT_CONDITION,
+    conditions_met,
+    parse_conditions,
+)
+from gimel.terminal.group import CommandError
 from gimel.terminal.history import show_history
 from gimel.terminal.text import console, plain, plural
 
@@ -37,6 +46,14 @@ _NAMES_SHOWN = 5
     flag_value="csv",
     help="Print CSV: one row for each variant of each goal.",
 )
+@click.option(
+    "--fail-on",
+    "conditions",
+    metavar="CONDITION,…",
+    callback=parse_conditions,
+    help=f"End with exit code {EXIT_CONDITION} if an experiment that is neither decided nor "
+    f"archived meets a condition: {', '.join(CONDITIONS)}.",
+)
 @click.pass_obj
 def results_command(
     config_file: Path | None,
@@ -47,6 +64,7 @@ def results_command(
     matrix: bool,
     history: bool,
     output_format: str | None,
+    conditions: Sequence[str],
 ) -> None:
     """Show which variant wins, and how certain that is.
 
@@ -54,7 +72,7 @@ def results_command(
     """
     client = connect_client(config_file, url)
     if history:
-        _show_history(client, experiment, namespace, goal, output_format)
+        _show_history(client, experiment, namespace, goal, output_format, conditions)
         return
     experiments = client.read(experiment, namespace)
     goals = {each["goal"] for one in experiments for each in one["goals"]}
@@ -67,26 +85,45 @@ def results_command(
         click.echo(json.dumps(experiments, indent=2, ensure_ascii=sys.stdout.isatty()))
     elif output_format == "csv":
         results.write_csv(sys.stdout, experiments, goal)
-    elif not experiments:
-        click.echo(f"There is no experiment in namespace {plain(namespace)} yet.")
-        in_use = ", ".join(map(plain, client.namespaces()))
-        click.echo(f"Namespaces in use: {in_use or 'none'}")
-    else:
+    elif experiments:
         backlog = backlog_in(experiments[0]) if experiment else client.backlog()
-        if backlog:
-            results.show_backlog(console, backlog)
-        results.show(console, experiments, goal)
-        if matrix:
-            results.show_matrix(console, experiments, goal)
+        _show_results(experiments, backlog, goal, with_matrix=matrix)
+    else:
+        _show_no_experiment(client, namespace)
+    if found := conditions_met(experiments, conditions, goal):
+        raise CommandError("; ".join(found), EXIT_CONDITION)
+
+
+def _show_results(
+    experiments: list[dict[str, Any]],
+    backlog: Backlog | None,
+    goal: str | None,
+    *,
+    with_matrix: bool,
+) -> None:
+    if backlog:
+        results.show_backlog(console, backlog)
+    results.show(console, experiments, goal)
+    if with_matrix:
+        results.show_matrix(console, experiments, goal)
+
+
+def _show_no_experiment(client: BackendClient, namespace: str) -> None:
+    click.echo(f"There is no experiment in namespace {plain(namespace)} yet.")
+    in_use = ", ".join(map(plain, client.namespaces()))
+    click.echo(f"Namespaces in use: {in_use or 'none'}")
 
 
 def _show_history(
-    client: Client,
+    client: BackendClient,
     experiment: str | None,
     namespace: str,
     goal: str | None,
     output_format: str | None,
+    conditions: Sequence[str],
 ) -> None:
+    if conditions:
+        raise click.UsageError("--fail-on looks at the results of now: leave out --history")
     if experiment is None:
         raise click.UsageError("--history needs an EXPERIMENT")
     if output_format == "csv":
@@ -238,7 +275,7 @@ def delete(
 
 
 def _matching_names(
-    client: Client, namespace: str, pattern: str | None, *, only_undeclared: bool
+    client: BackendClient, namespace: str, pattern: str | None, *, only_undeclared: bool
 ) -> list[str]:
     """Return the names of the experiments that match. Raise ClickException if there is none."""
     names = [
@@ -256,7 +293,7 @@ def _matching_names(
 
 
 def _delete_all(
-    client: Client, names: list[str], namespace: str, *, yes: bool, forget: bool
+    client: BackendClient, names: list[str], namespace: str, *, yes: bool, forget: bool
 ) -> None:
     """Delete these experiments, after a question that shows the first names."""
     more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
@@ -273,7 +310,9 @@ def _delete_all(
 @click.option("--experiment", required=True, help="Name of the experiment.")
 @click.option("--variant", required=True, help="Variant that the visitor was shown.")
 @click.option("--event", required=True, help="Goal that the visitor reached, or participate.")
-@click.option("--uuid", help="Id of the visitor. An id counts once. Default: a random id.")
+@click.option("--uuid", help="Id of the event. An id counts once. Default: a random id.")
+@click.option("--visitor", help="Id of the visitor. Default: the uuid.")
+@click.option("--value", type=float, help="Amount, for a goal that measures one.")
 @namespace_option
 @url_option
 @click.pass_obj
@@ -283,13 +322,19 @@ def track(
     variant: str,
     event: str,
     uuid: str | None,
+    visitor: str | None,
+    value: float | None,
     namespace: str,
     url: str | None,
 ) -> None:
     """Send one event, as a page does."""
     client = connect_client(config_file, url)
-    is_queued = client.track(experiment, variant, event, uuid or str(uuid4()), namespace)
-    click.echo("Queued until Redis answers again." if is_queued else "Counted.")
+    uuid = uuid or str(uuid4())
+    answer = client.track(experiment, variant, event, uuid, namespace, visitor, value)
+    if answer.get("ignored"):
+        click.echo(f"Ignored: {plain(', '.join(answer['reasons']))}.")
+    else:
+        click.echo("Queued until Redis answers again." if "queued" in answer else "Counted.")
 
 
 COMMANDS = (results_command, settings_command, stop, resume, delete, track)

@@ -10,8 +10,12 @@ import click
 
 from gimel.backend.access import SCOPES, Scope
 from gimel.config.file import load
+from gimel.config.local_backends import key_of, read_key
 from gimel.terminal.progress import progress
 from gimel.terminal.text import plain, say, say_on_stderr
+
+# Scope and name of the key in the link of `gimel dashboard --share`
+_SHARED: tuple[Scope, str] = ("read", "share")
 
 
 @click.group()
@@ -107,6 +111,33 @@ def rotate(config_file: Path | None) -> None:
     click.echo(
         "The new main key works, the old one no longer does. `gimel key show` prints the new key."
     )
+
+
+def share_key(config_file: Path | None, url: str | None) -> str:
+    """Return the key of the link that `gimel dashboard --share` prints. It has the scope read.
+
+    A deployed stack has one such key, made for the first link. Raises click.ClickException if the
+    backend at `url` is no `gimel local` on this machine.
+    """
+    if url is not None:
+        if owner := key_of(url):
+            return read_key(owner)
+        raise click.ClickException(
+            "only a deployed stack and `gimel local` have a key to share: add read:HASH to "
+            "GIMEL_KEY_SHA256, and put that key into the link of `gimel dashboard --print-url`"
+        )
+    from gimel import deploy
+    from gimel.stack.deployed import connect, find_keys
+
+    settings = load(config_file).config
+    aws = connect(settings)
+
+    found = [each for each in find_keys(settings, aws) if (each.scope, each.name) == _SHARED]
+    say_on_stderr(
+        "The link works for anybody who has it. `gimel key list` lists its key as share, and "
+        "`gimel key revoke` ends it."
+    )
+    return found[0].value if found else deploy.create_key(settings, aws, *_SHARED, say_on_stderr)
 
 
 COMMANDS = (key,)

@@ -15,6 +15,7 @@ from gimel.backend.results.analysis import GoalMatrix, PairComparison, compare_a
 from gimel.backend.results.between import Measure, Spread
 from gimel.backend.results.comparison import ALPHA
 from gimel.terminal.backlog import describe_backlog
+from gimel.terminal.decisions import show_decision
 from gimel.terminal.figures import (
     bar,
     bar_scale,
@@ -86,6 +87,7 @@ def _show_experiment(console: Console, experiment: dict[str, Any], goal: str | N
     facts = f"  {experiment['state']}, {origin}, {plural(visitors, 'visitor')}"
     title = (plain(experiment["experiment"]), "bold underline")
     console.print(Text.assemble(title, (facts, "dim")))
+    show_decision(console, experiment)
     _show_health(console, experiment)
     show_plan(console, experiment)
     show_guardrails(console, experiment["goals"])

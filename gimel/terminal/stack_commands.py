@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.config.file import load
 from gimel.snippet import snippet
 from gimel.terminal import report
@@ -77,7 +77,9 @@ def deploy_command(
         deployed = deploy.deploy(settings, say, aws, adopt=adopt, may_create_cache=True)
     report.show_deployed(console, deployed)
     if deployed.is_new:
-        click.echo(snippet(deployed.events_base, event_path=deployed.event_path), nl=False)
+        path, script_url = deployed.event_path, deployed.page_url
+        html = snippet(deployed.events_base, event_path=path, script_url=script_url)
+        click.echo(html, nl=False)
 
 
 def _agree_to_price(settings: "Config", aws: "Aws") -> None:
@@ -161,7 +163,7 @@ def _delete_experiments(settings: "Config", aws: "Aws") -> None:
         click.echo("The API no longer exists, so the counts cannot be deleted: they stay in Redis.")
         return
     try:
-        deleted = destruction.delete_all_experiments(Client(backend.url, backend.key))
+        deleted = destruction.delete_all_experiments(BackendClient(backend.url, backend.key))
     except BackendError as error:
         raise DeployError(
             f"cannot delete the counts: {error}. Run the command without --data to keep them"

@@ -1,4 +1,4 @@
-"""AlephBet as npm serves it, in a real Chromium: what pages do besides what the snippet does.
+"""AlephBet's own adapters as npm serves them, in a real Chromium: pages that exist already.
 
 npm has one version with a GimelAdapter left: 0.27.0.
 """
@@ -8,14 +8,22 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request
 
-from gimel.snippet import ALEPHBET_URL
+from gimel.alephbet import ALEPHBET_URL
+from gimel.client import BackendClient
 from tests.support.gimel_local import LocalBackend
-from tests.support.shop import Shop, serve_alephbet, wait_for_queue
+from tests.support.shop import NO_LOCAL_STORAGE, Shop, counts, serve_alephbet, wait_for_queue
+from tests.support.waiting import wait
+
+
+class Backend(Protocol):
+    url: str
+
 
 # What a page of one's own may do. `memory` is a storage that a page without localStorage can give.
 SCRIPT = """
@@ -30,7 +38,7 @@ function waiting() {
   return memories.flatMap(storage => JSON.parse(storage.get("_gimel_queue") || "[]")).length;
 }
 function start(options, storage) {
-  var adapter = new AlephBet.GimelAdapter(TRACK, "alephbet", storage);
+  var adapter = new AlephBet[options.adapter || "GimelAdapter"](TRACK, "alephbet", storage);
   var chosen = null;
   var variants = {};
   Object.keys(options.variants).forEach(name => {
@@ -52,7 +60,7 @@ PLAIN = {"name": "e", "variants": {"blue": None, "red": None}}
 
 @contextmanager
 def visit(
-    browser: Browser, shop: Shop, backend: LocalBackend, init: str = ""
+    browser: Browser, shop: Shop, backend: Backend, init: str = ""
 ) -> Iterator[tuple[Page, list[Request]]]:
     """A visitor's page that has AlephBet, in a browser profile of its own; the events it sends."""
     shop.html = (
@@ -81,13 +89,41 @@ def complete(page: Page, goal: str, times: int = 1, *, unique: bool = True) -> N
         page.evaluate("([name, unique]) => complete(name, {unique})", [goal, unique])
 
 
-def counts(backend: LocalBackend, name: str = "e") -> tuple[int, dict[str, int]]:
-    """Visitors, and each goal's conversions, over all variants."""
-    found = backend.client.experiment(name)
-    goals = {
-        goal["goal"]: sum(row["successes"] for row in goal["results"]) for goal in found["goals"]
-    }
-    return sum(each["trials"] for each in found["variants"]), goals
+ADAPTERS = ("GimelAdapter", "LamedAdapter")
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+@pytest.mark.parametrize("where", ["local", "deployed"])
+def test_events_arrive_once_and_leave_the_queue(
+    where: str, adapter: str, request: pytest.FixtureRequest, browser: Browser, shop: Shop
+) -> None:
+    backend = request.getfixturevalue(where)
+    name = f"button: colour / 100% #1 {adapter}"
+    client = BackendClient(backend.url, backend.key)
+    with visit(browser, shop, backend) as (page, _):
+        start(page, name=name, adapter=adapter)
+        wait_for_queue(page, 0)
+        assert counts(client, name) == (1, {})
+        for _ in range(3):
+            complete(page, "signup")
+            wait_for_queue(page, 0)
+            page.reload()
+            start(page, name=name, adapter=adapter)
+    assert counts(client, name) == (1, {"signup": 1})
+
+
+@pytest.mark.parametrize("adapter", ADAPTERS)
+def test_a_queue_is_sent_with_the_next_event(
+    adapter: str, local: LocalBackend, browser: Browser, shop: Shop
+) -> None:
+    with visit(browser, shop, local) as (page, _):
+        with local.down():
+            with page.expect_event("requestfailed"):
+                start(page, adapter=adapter)
+            wait_for_queue(page, 1)
+        complete(page, "signup")
+        wait_for_queue(page, 0)
+    assert counts(local.client, "e") == (1, {"signup": 1})
 
 
 def test_a_user_counts_once_on_all_devices(
@@ -102,12 +138,12 @@ def test_a_user_counts_once_on_all_devices(
             wait_for_queue(page, 0)
         assert all(f"uuid={uuid}&" in each.url for each in sent)
     assert len(chosen) == 1
-    assert counts(local) == (1, {"signup": 1})
+    assert counts(local.client, "e") == (1, {"signup": 1})
     with visit(browser, shop, local) as (page, _):
         start(page, user_id="user 2")
         complete(page, "signup")
         wait_for_queue(page, 0)
-    assert counts(local) == (2, {"signup": 2})
+    assert counts(local.client, "e") == (2, {"signup": 2})
 
 
 def test_goals_that_are_not_unique_count_each_time(
@@ -118,7 +154,7 @@ def test_goals_that_are_not_unique_count_each_time(
         complete(page, "page view", 4, unique=False)
         complete(page, "signup", 4)
         wait_for_queue(page, 0)
-    assert counts(local) == (1, {"page view": 4, "signup": 1})
+    assert counts(local.client, "e") == (1, {"page view": 4, "signup": 1})
 
 
 def test_weights_and_sample_are_counted_as_they_fell(
@@ -152,7 +188,8 @@ def test_a_late_flush_sends_many_times_what_counts_once(
                 with page.expect_event("requestfailed"):
                     complete(page, "page view", unique=False)
             wait_for_queue(page, 7)
-        offline = len(sent)
+        offline = 1 + 2 + 3 + 4 + 5 + 6 + 7
+        wait(lambda: page.title() == "Shop" and len(sent) == offline)
         # In one turn of the page's loop: no answer can come in between.
         page.evaluate("() => { for (var i = 0; i < 5; i++) complete('buy', {unique: false}); }")
         wait_for_queue(page, 0)
@@ -160,31 +197,25 @@ def test_a_late_flush_sends_many_times_what_counts_once(
     assert len(uuids) == 12
     # 8 + 9 + 10 + 11 + 12: the queue grew by one with each event, and all of it was sent.
     assert sum(uuids.values()) == 50
-    assert counts(local) == (1, {"page view": 6, "buy": 5})
-
-
-REFUSED = """Object.defineProperty(window, "localStorage", {
-  get() { throw new DOMException("Access is denied for this document.", "SecurityError"); }
-});"""
+    assert counts(local.client, "e") == (1, {"page view": 6, "buy": 5})
 
 
 def test_without_local_storage_alephbet_stops_and_the_page_goes_on(
     browser: Browser, shop: Shop, local: LocalBackend
 ) -> None:
-    """As when a visitor blocks all site data."""
-    with visit(browser, shop, local, REFUSED) as (page, sent):
+    with visit(browser, shop, local, NO_LOCAL_STORAGE) as (page, sent):
         said = page.evaluate(
             "options => { try { start(options) } catch (error) { return error.message } }", PLAIN
         )
         assert said == "localStorage is not available"
         assert page.locator("h1").is_visible()
         assert sent == []
-        # What docs/clients.md advises: a storage that lasts as long as the page.
+        # What docs/senders/alephbet.md advises: a storage that lasts as long as the page.
         chosen = page.evaluate("options => start(options, memory())", PLAIN)
         complete(page, "signup")
         page.wait_for_function("() => waiting() === 0")
     assert chosen in PLAIN["variants"]
-    assert counts(local) == (1, {"signup": 1})
+    assert counts(local.client, "e") == (1, {"signup": 1})
 
 
 def test_no_cookie_is_set_or_sent(browser: Browser, shop: Shop, local: LocalBackend) -> None:
@@ -201,4 +232,4 @@ def test_no_cookie_is_set_or_sent(browser: Browser, shop: Shop, local: LocalBack
             assert "set-cookie" not in answer.all_headers()
             assert "cookie" not in each.all_headers()
         assert [cookie["name"] for cookie in context.cookies()] == ["of_the_backend"]
-    assert counts(local) == (1, {"signup": 1})
+    assert counts(local.client, "e") == (1, {"signup": 1})

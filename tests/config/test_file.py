@@ -104,12 +104,22 @@ WITH_SECRETS = [
     with_redis(host="h") | {"tags": {"redis://:hunter2@h": 1}},
     with_redis(host="h", ca="hunter2"),
     with_redis(url=URL) | {"stack": "HUNTER2 hunter2"},
+    with_redis(host="h") | {"notify": {"webhook": "http://hooks.example/hunter2"}},
+    with_redis(host="h") | {"notify": {"webhook": ["https://hooks.example/hunter2"]}},
 ]
 
 
 @pytest.mark.parametrize("content", WITH_SECRETS)
 def test_no_mistake_quotes_a_secret(content: object) -> None:
     assert "hunter2" not in "".join(mistakes(content))
+
+
+def test_the_url_of_a_webhook_is_not_shown() -> None:
+    url = "https://hooks.example/hunter2?a=b"
+    read = parsed(with_redis(host="h") | {"notify": {"webhook": url, "form": "slack"}})
+    assert "hunter2" not in repr(read) + str(read) + read.model_dump_json()
+    assert read.notify
+    assert (read.notify.webhook.get_secret_value(), read.notify.form) == (url, "slack")
 
 
 @pytest.mark.parametrize("settings", [{"url": URL}, OLD["redis"]])

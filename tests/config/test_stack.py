@@ -110,6 +110,13 @@ WRONG: list[tuple[str, Any, str, str]] = [
     ("alarm_email", ["ana@shop.example"], "alarm_email", "must be a string"),
     ("alarm_dollars_per_day", 0, "alarm_dollars_per_day", "greater than 0"),
     ("alarm_dollars_per_day", "5 $", "alarm_dollars_per_day", "must be a number"),
+    ("notify", {"webhook": "http://hooks.example/x"}, "notify.webhook", "https://hooks.slack.com"),
+    ("notify", {"webhook": "https://u:p@hooks.example"}, "notify.webhook", "https://hooks.slack"),
+    ("notify", {"webhook": "https://hooks.example/x#y"}, "notify.webhook", "without #"),
+    ("notify", {"webhook": "https://h.example/\r\nx: y"}, "notify.webhook", "or spaces"),
+    ("notify", {"webhook": "https://h.example/", "form": "teams"}, "notify.form", "'slack'"),
+    ("notify", {"webhook": "https://h.example/", "from": "slack"}, "notify.from",
+     'did you mean "form"?'),
     ("kms_key", "alias/mine", "kms_key", "arn:aws:kms:eu-west-1:123456789012:key/"),
     ("kms_key", "arn:aws:kms:eu-west-1:123456789012:alias/mine", "kms_key", ":key/1234abcd-"),
 ]  # fmt: skip

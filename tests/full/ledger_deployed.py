@@ -15,7 +15,7 @@ import requests
 from gimel import deploy
 from gimel.backend.counting.exact import EXACT
 from gimel.backend.wire import Event
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.config.file import parse
 from gimel.stack.aws import Aws
 from gimel.stack.observe.queues import observe_queues
@@ -87,7 +87,7 @@ def make(folder: Path, redis_url: str, shards: int, name: str = "gimel") -> Stac
     path.write_text(text)
     run_deploy(path)
     backend = deploy.find(parse(text))
-    Client(backend.url, backend.key).configure("x", {"counting": EXACT}, NAMESPACE)
+    BackendClient(backend.url, backend.key).configure("x", {"counting": EXACT}, NAMESPACE)
     return Stack(backend.url, name, path)
 
 

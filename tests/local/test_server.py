@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import parse_qs
 
 import pytest
 import redis
@@ -19,7 +20,7 @@ import requests
 
 from gimel import rsgi
 from gimel.backend.wire import ProxyEvent, Response, respond
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.local import http, valkey
 from gimel.local.errors import LocalError
 from tests.support.commands import process
@@ -131,7 +132,7 @@ def test_reads_need_the_key_under_every_name(
         requests.get(f"{local.url}/e", EVENT, timeout=60)
         for wrong in (None, "wrong", local.key[:-1]):
             with pytest.raises(BackendError) as error:
-                Client(local.url, wrong).experiments()
+                BackendClient(local.url, wrong).experiments()
             assert error.value.status == 403
         for method, path in (("GET", "/experiments"), ("DELETE", "/delete?experiment=e")):
             for host in ("127.0.0.1", "localhost", "ab.example"):
@@ -179,6 +180,12 @@ def test_the_commands_find_the_key_of_a_port(tmp_path: Path, store: redis.Redis)
             assert [each["experiment"] for each in json.loads(listed.stdout)] == ["e"]
         address = process("dashboard", "--url", local.url, "--print-url", env=local.environ)
         assert f"#key={local.key}&" in address.stdout
+        link = process("dashboard", "--url", local.url, "--share", env=local.environ).stdout
+        key = parse_qs(link.strip().partition("#")[2])["key"][0]
+        shared = requests.get(f"{local.url}/experiments", headers={"x-api-key": key}, timeout=60)
+        assert shared.json()[0]["meta"]["key_scope"] == "read"
+        named = {"params": {"experiment": "e"}, "headers": {"x-api-key": key}}
+        assert requests.delete(f"{local.url}/delete", **named, timeout=60).status_code == 403
         # GIMEL_KEY names the key of a backend that is not `gimel local`.
         wrong = local.environ | {"GIMEL_KEY": "wrong"}
         assert "403" in process("results", "--url", local.url, env=wrong).stderr

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gimel import aws_lambda, deploy
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.stack.aws import Aws
 from gimel.stack.deployed import connect, find
 from gimel.stack.observe.keys import observe_parameter
@@ -141,7 +141,7 @@ def test_the_old_key_is_good_until_the_new_one_is_in_place(stack: Stack) -> None
         if seen[-1].startswith("3 of 3"):
             assert kept != first
         # Whoever asks for the key gets one that is good at this moment.
-        assert isinstance(Client(old.url, kept).experiments(), list)
+        assert isinstance(BackendClient(old.url, kept).experiments(), list)
         if not any(line.startswith("3 of 3") for line in seen):
             assert kept == first
         if not any(line.startswith("update alias") for line in after_third(seen)):
@@ -150,7 +150,7 @@ def test_the_old_key_is_good_until_the_new_one_is_in_place(stack: Stack) -> None
     new = deploy.rotate_key(stack.config, aws, look).key
     assert sum(line.startswith("update alias") for line in after_third(seen)) == 4
     assert len(seen) > len(after_third(seen)) + 10
-    assert isinstance(Client(old.url, new).experiments(), list)
+    assert isinstance(BackendClient(old.url, new).experiments(), list)
     with pytest.raises(BackendError) as refused:
         old.experiments()
     assert refused.value.status == 403
@@ -180,10 +180,10 @@ def test_a_rotation_that_stops_half_way(stack: Stack, step: str) -> None:
     kept = kept_key(aws, names)
     assert (kept == first) is (step == "2 of 3")
     for key in {kept, first}:
-        assert isinstance(Client(old.url, key).experiments(), list)
+        assert isinstance(BackendClient(old.url, key).experiments(), list)
     deploy.deploy(stack.config, silent, aws)
     assert kept_key(aws, names) == kept
-    assert isinstance(Client(old.url, kept).experiments(), list)
+    assert isinstance(BackendClient(old.url, kept).experiments(), list)
     if kept != first:
         with pytest.raises(BackendError, match="403"):
             old.experiments()

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from gimel.backend.queue import encode
 from gimel.backend.wire import Event
 from gimel.cli import main
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.stack.aws import Aws
 from gimel.stack.observe.queues import observe_queues
 from gimel.stack.redrive import redrive
@@ -26,7 +26,7 @@ EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "sec
 
 
 def test_events_of_a_deployed_stack_outlive_redis(deployed: Deployment) -> None:
-    client = Client(deployed.url, deployed.key)
+    client = BackendClient(deployed.url, deployed.key)
     fields = {"namespace": "spilt", **EVENT}
     client.track("e", "a", "participate", "0", "spilt")
     with deployed.redis_down():
@@ -37,7 +37,7 @@ def test_events_of_a_deployed_stack_outlive_redis(deployed: Deployment) -> None:
     client.delete("e", "spilt")
 
 
-def counted(client: Client, namespace: str) -> int:
+def counted(client: BackendClient, namespace: str) -> int:
     """The visitors of experiment e."""
     (variant,) = client.experiment("e", namespace)["variants"]
     return int(variant["trials"])
@@ -50,7 +50,7 @@ def waiting(aws: Aws, name: str) -> int:
 def test_dead_letters_are_sent_again(aws_endpoint: str, deployed: Deployment) -> None:
     names = Names(deployed.config.stack)
     aws = Aws(REGION)
-    client = Client(deployed.url, deployed.key)
+    client = BackendClient(deployed.url, deployed.key)
     dead = observe_queues(aws, names)[names.dead_letters]
     for n in range(20):
         (body,) = encode([Event("dead", "e", "participate", "a", str(n))])

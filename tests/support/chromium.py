@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import Browser, expect, sync_playwright
 
+EXECUTABLE = shutil.which("chromium") or "chromium"
 QUIET = ("--disable-background-networking", "--disable-component-update", "--no-first-run")
 # A visitor's: a headless browser says that it is one, and is ignored as a bot.
 VISITOR = (
@@ -22,7 +23,7 @@ def chromium() -> Iterator[Browser]:
     """A Chromium that ends with the block."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or "chromium",
+            executable_path=EXECUTABLE,
             args=["--no-sandbox", VISITOR, *QUIET],
         )
         yield browser

@@ -22,6 +22,8 @@ READS = [
     ("settings", "e", "--equivalence", "0.01"),
     ("stop", "e"),
     ("resume", "e"),
+    ("decide", "e", "--winner", "a", "--reason", "It won"),
+    ("decisions",),
     ("show", "e"),
     ("create", "e", "--variant", "a", "--variant", "b"),
     ("delete", "e", "--yes"),

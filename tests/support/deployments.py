@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import redis
 
 from gimel import deploy
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.config.file import parse
 from gimel.config.settings import Config
 from gimel.deploy import Deployed
@@ -121,9 +121,9 @@ class Stack:
         (line,) = complaint.strip().splitlines()
         return line
 
-    def client(self) -> Client:
+    def client(self) -> BackendClient:
         backend = find(self.config)
-        return Client(backend.url, backend.key)
+        return BackendClient(backend.url, backend.key)
 
     @property
     def is_gone(self) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gimel.client import Client
+from gimel.client import BackendClient
 
 SECONDS = 60
 # The key of each backend, by its address
@@ -58,8 +58,8 @@ class LocalBackend:
         return int(self._port)
 
     @property
-    def client(self) -> Client:
-        return Client(self.url, self.key)
+    def client(self) -> BackendClient:
+        return BackendClient(self.url, self.key)
 
     def kill(self) -> None:
         """End it as `kill -9` does."""
@@ -101,7 +101,7 @@ def key_header(url: str) -> dict[str, str]:
     return {"x-api-key": KEYS[url]} if url in KEYS else {}
 
 
-def trials(client: Client, namespace: str = "alephbet") -> dict[str, int]:
+def trials(client: BackendClient, namespace: str = "alephbet") -> dict[str, int]:
     return {
         found["experiment"]: sum(variant["trials"] for variant in found["variants"])
         for found in client.experiments(namespace)

@@ -41,7 +41,8 @@ def serving(command: list[str], url: str, environ: dict[str, str]) -> Iterator[i
 
 def answers(url: str) -> bool:
     with suppress(requests.ConnectionError):
-        return requests.get(f"{url}/dashboard", timeout=SECONDS).status_code == 200
+        # A server that is no Gimel has no such page.
+        return requests.get(f"{url}/dashboard", timeout=SECONDS).status_code in (200, 404)
     return False
 
 

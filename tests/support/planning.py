@@ -177,6 +177,7 @@ def done(wanted: Wanted) -> Observed:
                 secret=wanted.secret,
                 kms_key=wanted.kms_key,
                 managed=wanted.managed is not None,
+                mails_news=wanted.mails_news,
             ),
             (names.policy(HOME.region),),
             boundary=wanted.boundary,

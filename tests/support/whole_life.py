@@ -76,13 +76,18 @@ def _lives_before(store: redis.Redis) -> None:
 
 
 def _decided() -> None:
-    """Leave an experiment whose verdict a read has recorded."""
+    """Leave an experiment whose verdict a read has recorded, and one that is decided by it."""
     put("decided", planned_visitors=400)
     send("decided", 400)
     won = {"experiment": "decided", "event": "signup", "variant": "red"}
     assert post([won | {"uuid": f"id{number}"} for number in range(1, 300, 2)]).status == 200
     (goal,) = call("GET", "/experiment", {"experiment": "decided"}).body["goals"]
     assert goal["verdict"]["recorded"]["winner"] == "red"
+    put("archived")
+    send("archived", 20)
+    decision = {"winner": "blue", "reason": "It is cheaper"}
+    body = json.dumps({"decision": decision, "state": "archived"})
+    assert call("POST", "/settings", {"experiment": "archived"}, body=body).status == 200
 
 
 def _deleted() -> None:

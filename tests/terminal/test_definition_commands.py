@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gimel.backend import process
-from gimel.client import Client
+from gimel.client import BackendClient
 from tests.support.commands import complaint, count, run, said
 
 BUTTON = ("button color", "--variant", "blue=50", "--variant", "red=50.5", "--goal", "signup")
@@ -23,7 +23,7 @@ def create(url: str, *arguments: str) -> str:
 
 
 def definition(url: str, name: str = "button color", namespace: str = "alephbet") -> Any:
-    return Client(url).experiment(name, namespace)["definition"]
+    return BackendClient(url).experiment(name, namespace)["definition"]
 
 
 def test_options_become_a_definition(url: str) -> None:
@@ -56,14 +56,12 @@ def test_it_says_what_it_did_and_what_comes_next(url: str) -> None:
     assert first.splitlines()[0] == "button color: created"
     assert "order" in first.splitlines()[-3]
     command = first.splitlines()[-1].strip()
-    assert command == (
-        "gimel snippet --experiment 'button color' --variant blue --variant red --goal signup "
-        f"--url {url}"
-    )
+    assert command == f"gimel snippet --experiment 'button color' --url {url}"
     done = subprocess.run(
         [sys.executable, "-m", *shlex.split(command)], capture_output=True, text=True, check=True
     )
-    assert '"button color"' in done.stdout
+    assert 'data-experiment="button color" data-variants=\'{"blue":50,"red":50.5}\'' in done.stdout
+    assert 'data-gimel-goal="signup" -->' in done.stdout
     again = create(url, *BUTTON, "--goal", "order:server")
     assert again.splitlines()[0] == "button color: unchanged"
     changed = create(url, *BUTTON, "--goal", "order:server", "--owner", "ana")
@@ -79,7 +77,7 @@ def test_an_experiment_is_declared_after_its_first_event(url: str) -> None:
 
 def test_a_change_after_the_first_event_is_refused_in_one_line(url: str) -> None:
     create(url, *BUTTON)
-    Client(url).track("button color", "red", "participate", "1")
+    BackendClient(url).track("button color", "red", "participate", "1")
     line = complaint(run("create", *BUTTON, "--goal", "x:primary", "--url", url))
     assert line == (
         "goals[0].role cannot change after the first event: "
@@ -94,10 +92,10 @@ def test_like_copies_a_definition(url: str) -> None:
         "variants": [{"name": "a", "value": 1}, {"name": "b", "value": 2}],
         "goals": [{"name": "g"}], "flag": True, "owner": "ana", "state": "stopped",
     }  # fmt: skip
-    Client(url).declare("old", old, "n")
+    BackendClient(url).declare("old", old, "n")
     arguments = ("--like", "old", "--namespace", "n", "--owner", "ben")
     create(url, "new", *arguments, "--variant", "b=90", "--variant", "a=10")
-    found = Client(url).experiment("new", "n")
+    found = BackendClient(url).experiment("new", "n")
     assert found["state"] == "running"
     assert found["definition"] == definition(url, "old", "n") | {
         "owner": "ben",
@@ -123,7 +121,7 @@ def test_a_file_is_declared_whole(url: str, tmp_path: Path) -> None:
     assert create(url, "--file", str(file)).splitlines() == [
         "\\u{202e}[red]x\\u{2066} 'y': created", "e2: created"
     ]  # fmt: skip
-    Client(url).track("e2", "b", "participate", "1", "n")
+    BackendClient(url).track("e2", "b", "participate", "1", "n")
     file.write_text(json.dumps([first | {"owner": "ana"}, second, second | {"experiment": "e3"}]))
     assert create(url, "--file", str(file)).splitlines()[0].endswith(": changed: owner")
     second["variants"] = variants[::-1]
@@ -131,8 +129,8 @@ def test_a_file_is_declared_whole(url: str, tmp_path: Path) -> None:
     stopped = run("create", "--file", str(file), "--url", url)
     assert stopped.exit_code == 1
     assert stopped.stderr.startswith(f"Error: {file}[1]: variants cannot change after the first")
-    assert [each["experiment"] for each in Client(url).experiments()] == [HOSTILE]
-    assert [each["experiment"] for each in Client(url).experiments("n")] == ["e2", "e3"]
+    assert [each["experiment"] for each in BackendClient(url).experiments()] == [HOSTILE]
+    assert [each["experiment"] for each in BackendClient(url).experiments("n")] == ["e2", "e3"]
 
 
 def test_a_file_with_a_mistake_declares_nothing(url: str, tmp_path: Path) -> None:
@@ -145,7 +143,7 @@ def test_a_file_with_a_mistake_declares_nothing(url: str, tmp_path: Path) -> Non
         f"Error: {file}[1]: goals[0].name is missing",
         f'{file}[1]: goals[0].nam\\u{{a}} is unknown; did you mean "name"?',
     ]
-    assert Client(url).experiments() == []
+    assert BackendClient(url).experiments() == []
 
 
 @pytest.mark.parametrize(
@@ -196,7 +194,7 @@ def test_everything_is_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
         "baseline": "red", "planned_visitors": 40000, "traffic": 0.5, "flag": True,
         "equivalence": 0.01,
     }  # fmt: skip
-    client = Client(url)
+    client = BackendClient(url)
     client.declare("e", body)
     client.declare("e", body | {"traffic": 0.75})
     now = [0.0]
@@ -237,8 +235,10 @@ def test_everything_is_shown(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_bots_are_explained(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     create(url, *BUTTON)
     last = [{"reason": "bot", "experiment": "e", "goal": "participate", "variant": "red"}]
-    found = Client(url).experiment("button color") | {"ignored": {"reasons": {}, "last": last}}
-    monkeypatch.setattr(Client, "experiment", lambda *_: found)
+    found = BackendClient(url).experiment("button color") | {
+        "ignored": {"reasons": {}, "last": last}
+    }
+    monkeypatch.setattr(BackendClient, "experiment", lambda *_: found)
     assert "headless browser of your own tests" in " ".join(show(url, "button color").split())
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.terminal import results
 from gimel.terminal.text import plain
 from tests.support.commands import complaint, count, process, run, said
@@ -89,7 +89,7 @@ def test_a_winner_in_words_and_numbers(shop: str) -> None:
 
 
 def test_the_numbers_are_those_of_the_wire(shop: str) -> None:
-    found = Client(shop).experiment("button color")
+    found = BackendClient(shop).experiment("button color")
     lines = lines_of(table("button color", "--url", shop), "button color")
     goal = next(each for each in found["goals"] if each["goal"] == "signup")
     start = next(n for n, line in enumerate(lines) if line.startswith("signup"))
@@ -158,8 +158,10 @@ def test_an_unknown_experiment(url: str, form: tuple[str, ...]) -> None:
 
 
 def test_json_is_what_the_backend_answers(shop: str) -> None:
-    assert json.loads(table("--json", "--url", shop)) == Client(shop).experiments()
-    assert json.loads(table("odd", "--json", "--url", shop)) == [Client(shop).experiment("odd")]
+    assert json.loads(table("--json", "--url", shop)) == BackendClient(shop).experiments()
+    assert json.loads(table("odd", "--json", "--url", shop)) == [
+        BackendClient(shop).experiment("odd")
+    ]
 
 
 def hostile(url: str) -> None:
@@ -207,7 +209,7 @@ def test_the_csv_holds_the_numbers_of_the_wire(shop: str) -> None:
     rows = list(csv.DictReader(io.StringIO(table("--csv", "--url", shop))))
     wire = [
         (found, goal, row)
-        for found in Client(shop).experiments()
+        for found in BackendClient(shop).experiments()
         for goal in found["goals"]
         for row in goal["results"]
     ]
@@ -375,7 +377,7 @@ def test_a_goal_that_nobody_has_is_said_to_be_none(url: str) -> None:
 def test_a_plan_that_found_nothing(url: str) -> None:
     variants = [{"name": "blue"}, {"name": "red"}]
     body = {"variants": variants, "goals": [{"name": "signup"}], "planned_visitors": 400}
-    Client(url).declare("e", body | {"counting": "exact"})
+    BackendClient(url).declare("e", body | {"counting": "exact"})
     events = [
         {"experiment": "e", "variant": variant, "event": event, "uuid": f"{variant}{number}"}
         for variant in ("blue", "red")

@@ -4,7 +4,7 @@ import pytest
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import proportion_effectsize
 
-from gimel.client import Client
+from gimel.client import BackendClient
 from gimel.terminal.sample_size import power, sample_size
 from tests.support.commands import run, said
 from tests.support.inference import ONE_SHARD, SHARDS_64
@@ -175,25 +175,25 @@ class TestSave:
         code, printed = self.save(url)
         assert code == 0, printed
         assert printed.splitlines()[-1] == f"e: planned for {need.total:,} visitors."
-        assert Client(url).experiment("e")["plan"]["visitors"] == need.total
+        assert BackendClient(url).experiment("e")["plan"]["visitors"] == need.total
 
     def test_it_corrects_for_the_variants_and_primary_goals(self, url: str) -> None:
         self.declare(url, "--variant", "green", "--goal", "paid:primary", "--goal", "share")
         assert self.save(url)[0] == 0
         need = sample_size(0.2, 0.25, variants=3, primary_goals=2, relative_error=SHARDS_64)
         assert need.planned
-        assert Client(url).experiment("e")["plan"]["visitors"] == need.planned.total
+        assert BackendClient(url).experiment("e")["plan"]["visitors"] == need.planned.total
 
     def test_after_the_first_event_the_backend_refuses_it(self, url: str) -> None:
         self.declare(url)
-        Client(url).track("e", "blue", "participate", "1")
+        BackendClient(url).track("e", "blue", "participate", "1")
         code, printed = self.save(url)
         assert code == 1
         assert "planned_visitors cannot change after the first event" in printed
-        assert Client(url).experiment("e")["plan"] is None
+        assert BackendClient(url).experiment("e")["plan"] is None
 
     def test_it_needs_a_declared_experiment(self, url: str) -> None:
-        Client(url).track("e", "blue", "participate", "1")
+        BackendClient(url).track("e", "blue", "participate", "1")
         code, printed = self.save(url)
         assert code == 1
         assert "e is not declared: `gimel create` declares it" in printed

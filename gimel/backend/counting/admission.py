@@ -23,6 +23,9 @@ NO_VISITOR = Ignored("goal needs a visitor")
 NO_VALUE = Ignored("goal needs a value")
 FULL = Ignored("exact counter is full")
 BOT = Ignored("bot")
+# Of events without a variant, which an experiment that is a flag assigns
+NOT_IN_TRAFFIC = Ignored("visitor not in traffic")
+STOPPED = Ignored("experiment is stopped")
 
 
 class Rule(NamedTuple):

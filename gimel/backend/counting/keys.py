@@ -8,6 +8,8 @@
                                                        of each experiment as it was copied here
     gimel:snapshots                                    hash: where the next snapshots begin
     gimel:snapshots:writer                             string: the one writer of snapshots; expires
+    gimel:news                                         hash: messages to send, and the ids of those
+                                                       that were sent: `gimel.backend.news.outbox`
     <ns>:ignored                                       hash: numbers of ignored events by reason
     <ns>:ignored_names                                 list: the last names in ignored events
     <ns>:experiments                                   set: names of experiments, unescaped
@@ -63,6 +65,7 @@ DECLARED = "gimel:declared"
 MOVING = "gimel:moving"
 SNAPSHOTS = "gimel:snapshots"
 WRITER = "gimel:snapshots:writer"
+NEWS = "gimel:news"
 _EXPERIMENTS = ":experiments"
 # matches the sets of experiments of all namespaces
 EXPERIMENTS_PATTERN = f"*{_EXPERIMENTS}"
@@ -128,6 +131,12 @@ def deletion_marks(namespace: str) -> list[str]:
 def declared_name(experiment: ExperimentName) -> str:
     """Return an experiment as the set of declared experiments names it."""
     return ":".join(map(escape, experiment))
+
+
+def declared_experiment(text: str) -> ExperimentName:
+    """Return the experiment that `declared_name` wrote."""
+    namespace, _, name = text.partition(":")
+    return _unescape(namespace), _unescape(name)
 
 
 def ignored_events(namespace: str) -> str:

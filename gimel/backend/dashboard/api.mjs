@@ -16,7 +16,7 @@ export function takeKey() {
 
 /**
  * Share the key with other tabs of this page: ask them for it, tell them, and forget it with them.
- * Nothing is stored, so the key is gone when the last tab is closed.
+ * Only their session storage holds it, so the key is gone when the last tab is closed.
  * @param {() => boolean} isRight whether the backend took the key of this tab
  * @param {() => void} changed
  * @returns {() => void} what forgets the key in all tabs

@@ -170,16 +170,16 @@ function valueIn(field) {
  */
 export function showSnippet(url, namespace, name, { variants, goals }, done) {
   /** @param {DeclaredGoal} goal */
-  const isInSnippet = ({ from, kind }) => !from && kind === "unique";
+  const isInSnippet = ({ from }) => !from;
   const others = goals.filter((goal) => !isInSnippet(goal));
   const names = { experiment: name, variants, goals: goals.filter(isInSnippet).map((goal) => goal.name) };
   const content = [
     h("p", {}, "Paste this into your page. A click on an element with the attribute ",
-      h("code", {}, "data-goal=\"…\""), " counts as reaching that goal."),
+      h("code", {}, "data-gimel-goal=\"…\""), " counts as reaching that goal, and so does the submission of a form."),
     snippetBox(snippet(url, namespace, names)),
     others.length > 0 && h("p", { class: "soft" }, "The snippet does not send ",
       others.map((goal, index) => [index > 0 && ", ", bdi(goal.name)]),
-      ": such events need a key, or the field ", h("code", {}, "visitor"), ". Send them from your server."),
+      ": such events need a key. Send them from your server."),
   ];
   find(openForm([bdi(name), " is ready"], content, "Done", done, { isLast: true }), "[data-action=copy]").focus();
 }

@@ -2,17 +2,19 @@
 // The view of one experiment: its health, then one goal at a time.
 
 import { bdi, h, icon, options, span } from "./dom.mjs";
-import { chosenGoal, inOrder, isFixed, primaryGoals, visitors } from "./experiments.mjs";
+import { chosenGoal, inOrder, isFixed, primaryGoals, rowsInOrder, visitors } from "./experiments.mjs";
 import {
   amount, chance, count, DASH, dateOnly, lift, liftRange, number, percent, PERCENT, plural, pValue, RATE_NAMES,
   rateFormat,
 } from "./format.mjs";
-import { goalTable, matrixPart } from "./goals.mjs";
+import { goalTable } from "./goals.mjs";
 import { historySection } from "./history.mjs";
+import { matrixPart } from "./matrix.mjs";
 import { backlogNote, breadcrumb, startedAgo, stateOf } from "./parts.mjs";
 import { bar, intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
 import { explainedHead, meanings } from "./tips.mjs";
 import { planPart, verdictPart } from "./verdict.mjs";
+import { mayChange } from "./view.mjs";
 /** @import { Child, Experiment, Goal, Ignored, Interval, Row, View } from "./types.d.ts" */
 
 const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/";
@@ -87,7 +89,8 @@ function ignoredLine({ reasons, last } = { reasons: {}, last: [] }) {
 }
 
 /** @param {Experiment} experiment */
-function tools({ state }) {
+function tools(experiment) {
+  const { state } = experiment;
   /**
    * @param {string} action
    * @param {string} label
@@ -95,9 +98,11 @@ function tools({ state }) {
   const button = (action, label) =>
     h("button", { class: "button", "data-action": action, "data-key": action }, label);
   return h("div", { class: "tools" },
-    state === "running" ? button("stop", "Stop") : button("resume", state === "stopped" ? "Resume" : "Restore"),
-    state === "stopped" && button("archive", "Archive"),
-    button("csv", "CSV"), button("json", "JSON"), button("settings", "Settings"));
+    mayChange(experiment) && [
+      state === "running" ? button("stop", "Stop") : button("resume", state === "stopped" ? "Resume" : "Restore"),
+      state === "stopped" && button("archive", "Archive"),
+    ],
+    button("csv", "CSV"), button("json", "JSON"), mayChange(experiment) && button("settings", "Settings"));
 }
 
 /** @param {Experiment} experiment */
@@ -150,7 +155,7 @@ function resultTable(experiment, goal) {
       h("th", { role: "columnheader", scope: "col" }, "Variant"), heads, intervalHead(drawing.scale),
       h("th", { role: "columnheader", scope: "col", class: "number" }, explainedHead("Chance to be best")))),
     h("tbody", { role: "rowgroup" },
-      inOrder(experiment, goal.results).map((row) => resultRow(row, rank(row, experiment, goal), drawing)))),
+      rowsInOrder(experiment, goal).map((row) => resultRow(row, rank(row, experiment, goal), drawing)))),
     meanings(["Visitors", reachedName, rateName, "Lift", "Lift interval", "Chance to be best"])];
 }
 
@@ -224,7 +229,7 @@ function allFigures(experiment, goal) {
   const heads = Object.keys(columns).map((label) => h("th", { scope: "col", class: "number" }, explainedHead(label)));
   /** @param {Row} row */
   const cells = (row) => Object.values(columns).map((write) => h("td", { class: "number" }, write(row)));
-  const rows = inOrder(experiment, goal.results).map((row) => h("tr", { "data-key": row.label },
+  const rows = rowsInOrder(experiment, goal).map((row) => h("tr", { "data-key": row.label },
     h("th", { scope: "row" }, bdi(row.label, { class: "cut", title: row.label })), cells(row)));
   return h("details", { class: "more" }, h("summary", {}, "All figures"),
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All figures" },
@@ -280,7 +285,7 @@ function footnote(experiment, goal) {
     && " With a plan, the verdict keeps most of the error that it may make for the final look. "
       + "So it asks for more than these intervals before that look, and for less at it.";
   return h("div", { class: "foot", "data-key": "foot" },
-    goal && baselineSwitch(experiment),
+    goal && mayChange(experiment) && baselineSwitch(experiment),
     !experiment.declared && strangersHint(),
     h("p", {}, how, looks, several, plan),
     h("p", {}, h("a", { href: `${DOCS}reading-results.md`, rel: "noreferrer" }, "How to read this"), " · ",

@@ -22,19 +22,7 @@ export const primaryGoals = (experiment) => experiment.goals.filter((goal) => go
  * @returns {Goal | undefined}
  */
 export const chosenGoal = (experiment, view) =>
-  experiment.goals.find(({ goal }) => goal === view.goal) ?? primaryGoal(experiment) ?? sortedGoals(experiment)[0];
-
-const ROLE_ORDER = ["primary", "guardrail", "secondary"];
-
-/**
- * Return all goals: primary, guardrail, then secondary. The first primary goal leads.
- * @param {Experiment} experiment
- */
-export function sortedGoals({ goals, primary_goal: first }) {
-  /** @param {Goal} goal */
-  const place = ({ role, goal }) => 2 * ROLE_ORDER.indexOf(role) - Number(goal === first);
-  return [...goals].sort((a, b) => place(a) - place(b) || byName(a.goal, b.goal));
-}
+  experiment.goals.find(({ goal }) => goal === view.goal) ?? primaryGoal(experiment) ?? goalsInOrder(experiment)[0];
 
 /**
  * Return rows of variants in their order: the baseline, then by name.
@@ -52,12 +40,12 @@ export const inOrder = ({ baseline }, rows) => [...rows].sort((a, b) =>
 const byChance = (a, b) => (b.chance_to_be_best ?? -1) - (a.chance_to_be_best ?? -1);
 
 /** @param {Row[] | null | undefined} rows */
-const bestOf = (rows) => [...(rows ?? [])].sort(byChance)[0];
+export const bestOf = (rows) => [...(rows ?? [])].sort(byChance)[0];
 /**
  * @param {Goal} goal
  * @param {string | null} label
  */
-const rowOf = (goal, label) => label != null && goal.results.find((row) => row.label === label);
+export const rowOf = (goal, label) => label != null && goal.results.find((row) => row.label === label);
 
 /**
  * Return the row that leads: the winner, or the best one.
@@ -121,6 +109,25 @@ const bestLift = (experiment) => challenger(decidingGoal(experiment))?.lift ?? -
 /** @param {Experiment} experiment */
 const urgency = (experiment) => urgencyOf(decidingGoal(experiment));
 export const byName = new Intl.Collator(undefined, { numeric: true }).compare;
+
+const ROLE_ORDER = ["primary", "guardrail", "secondary"];
+
+/**
+ * Return the goals by role, and by name within a role. The first is the goal that the overview shows.
+ * @param {Experiment} experiment
+ */
+export function goalsInOrder({ goals, primary_goal: first }) {
+  /** @param {Goal} goal */
+  const place = (goal) => 2 * ROLE_ORDER.indexOf(goal.role) - Number(goal.goal === first);
+  return [...goals].sort((a, b) => place(a) - place(b) || byName(a.goal, b.goal));
+}
+
+/**
+ * Return the rows of a goal: the baseline, then the others by name.
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ */
+export const rowsInOrder = (experiment, goal) => inOrder(experiment, goal.results);
 
 /** @type {Record<string, { label: string, has: (state: State) => boolean }>} */
 export const FILTERS = {

@@ -1,125 +1,85 @@
 // @ts-check
-// All goals of an experiment at once, and one goal's matrix of every variant with every other.
+// The table of all goals of an experiment: what is decided, and what is not.
 
 import { bdi, capitalized, h, icon, span } from "./dom.mjs";
-import { challenger, inOrder, leaderOf, sortedGoals, stateOfGoal } from "./experiments.mjs";
+import { bestOf, challenger, goalsInOrder, inOrder, rowOf, stateOfGoal } from "./experiments.mjs";
 import { DASH, lift, liftRange, rateFormat } from "./format.mjs";
-import { extraOf } from "./extras.mjs";
 import { VERDICTS } from "./parts.mjs";
-import { sideOf } from "./plot.mjs";
+import { intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
 import { explainedHead, meanings } from "./tips.mjs";
 import { link } from "./view.mjs";
-/** @import { Child, Experiment, Goal, GuardrailState, Matrix, Row, View } from "./types.d.ts" */
+/** @import { Child, Experiment, Goal, GuardrailState, Row, Scale } from "./types.d.ts" */
 
-// With more variants, the table shows the baseline and the leader.
-const COLUMNS = 4;
+// With more variants, the table shows the rates of the baseline and of the leader.
+const COLUMNS = 3;
 // The worst state first
 /** @type {GuardrailState[]} */
 const GUARDRAIL_STATES = ["broken", "open", "held"];
 
 /**
- * Create the table of all goals. A row leads to the details of its goal.
+ * Create the table: a row for each goal, which leads to its details below.
  * @param {Experiment} experiment
  * @param {Goal} current
  */
 export function goalTable(experiment, current) {
+  const goals = goalsInOrder(experiment);
+  const intervals = goals.map((goal) => challenger(goal)?.lift_interval_always_valid).filter((each) => each != null);
+  // As in the overview, one goal with few conversions must not flatten all the others.
+  const scale = scaleOf(intervals, 0.75);
   const labels = inOrder(experiment, experiment.variants.filter(({ stray }) => !stray)).map(({ label }) => label);
-  const shown = labels.length > COLUMNS ? labels.slice(0, 1) : labels;
-  const hasLeader = labels.length > COLUMNS;
-  /**
-   * @param {Child} label
-   * @param {string} [kind]
-   */
-  const head = (label, kind) => h("th", { role: "columnheader", scope: "col", class: kind }, label);
-  return h("section", { class: "card goals", "data-key": "goals" },
-    h("div", { class: experiment.goals.length > 8 ? "tall" : null },
-      h("table", { role: "table", "aria-label": "Goals" },
-        h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, head(explainedHead("Goal")),
-          shown.map((label) => head(bdi(label, { class: "cut", title: label }), "number")),
-          hasLeader && head(explainedHead("Leading"), "number"),
-          head(explainedHead("Lift"), "number"), head(explainedHead("Verdict")))),
-        h("tbody", { role: "rowgroup" }, sortedGoals(experiment).map((goal) =>
-          goalRow(experiment, goal, goal === current, shown, hasLeader))))),
-    meanings(["Goal", ...(hasLeader ? ["Leading"] : []), "Lift", "Verdict"]));
+  const shown = labels.length > COLUMNS ? null : labels;
+  /** @param {Child} label */
+  const head = (label, kind = "") => h("th", { role: "columnheader", scope: "col", class: kind }, label);
+  return h("nav", { class: "card all-goals", "aria-label": "Goal", "data-key": "goals" },
+    h("table", { class: `goal-list ${experiment.srm.alarm ? "void" : ""}`, role: "table", "aria-label": "Goals" },
+      h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
+        head(explainedHead("Goal")),
+        shown?.map((label) => head(bdi(label, { class: "cut", title: label }), "number"))
+          ?? ["Baseline", "Leading"].map((label) => head(explainedHead(label), "number")),
+        head(explainedHead("Lift"), "number"), intervalHead(scale), head(explainedHead("Verdict")))),
+      h("tbody", { role: "rowgroup" }, goals.map((goal) => goalRow(experiment, goal, goal === current, scale, shown)))),
+    meanings(["Goal", ...(shown ? [] : ["Baseline", "Leading"]), "Lift", "Lift interval", "Verdict"]));
 }
 
 /**
  * @param {Experiment} experiment
  * @param {Goal} goal
  * @param {boolean} isCurrent
- * @param {string[]} shown
- * @param {boolean} hasLeader
+ * @param {Scale} scale
+ * @param {string[] | null} shown
  */
-function goalRow(experiment, goal, isCurrent, shown, hasLeader) {
+function goalRow(experiment, goal, isCurrent, scale, shown) {
   const { goal: name, role, better } = goal;
+  const { baseline, variants } = experiment;
+  const others = goal.results.filter(({ label }) => label !== baseline);
+  const row = challenger(goal) ?? bestOf(others);
+  const interval = row?.lift_interval_always_valid ?? null;
   const format = rateFormat(goal);
-  /** @param {Row | false | null | undefined} row */
-  const rate = (row) => (row && row.rate != null ? format.format(row.rate) : DASH);
+  /** @param {Row | undefined | false} each */
+  const rate = (each) => (each && each.rate != null ? format.format(each.rate) : DASH);
   /**
-   * @param {string} kind
-   * @param {string | null} label
+   * @param {string} label
    * @param {...Child} children
    */
-  const cell = (kind, label, ...children) => h("td", { role: "cell", class: kind, "data-label": label }, children);
-  const leader = leaderOf(goal);
-  const row = challenger(goal);
-  const interval = row?.lift_interval_always_valid;
-  const attributes = { class: "go", href: link({ goal: name }), "aria-current": isCurrent && "true" };
-  return h("tr", { role: "row", "data-key": name, class: `${better} ${experiment.srm.alarm ? "void" : ""} ${isCurrent ? "chosen" : ""}` },
-    h("th", { role: "rowheader", scope: "row" }, h("a", attributes, bdi(name)),
+  const cell = (label, ...children) => h("td", { role: "cell", class: "number", "data-label": label }, children);
+  return h("tr", { role: "row", "data-key": name, class: isCurrent ? "current" : "" },
+    h("th", { role: "rowheader", scope: "row" },
+      h("a", { class: "go", href: link({ goal: name }), "aria-current": isCurrent && "true" }, bdi(name)),
       span("sub", role, better === "lower" && ", lower is better")),
-    shown.map((label) => cell("number", label, rate(goal.results.find((each) => each.label === label)))),
-    hasLeader && cell("number", "Leading", leader ? [rate(leader), h("span", { class: "sub" }, bdi(leader.label))] : DASH),
-    cell("number", "Lift", row ? [span(interval && sideOf(interval), lift(row.lift)), interval && span("sub", liftRange(interval)),
-      shown.length + Number(hasLeader) !== 2 && h("span", { class: "sub" }, bdi(row.label))] : DASH),
-    cell("judged", null, goalChip(goal)));
+    shown?.map((label) => cell(label, rate(rowOf(goal, label))))
+      ?? [cell("Baseline", rate(rowOf(goal, baseline))), cell("Leading", rate(row), row && span("sub", bdi(row.label)))],
+    cell("Lift", span(interval && `${better} ${sideOf(interval)}`, lift(row?.lift ?? null)),
+      interval && span("sub", liftRange(interval)), row && shown && variants.length > 2 && span("sub", bdi(row.label))),
+    h("td", { role: "cell", class: `drawn ${better}` }, plot(interval, row?.lift ?? null, scale)),
+    h("td", { role: "cell", class: "judged" }, stateChip(goal)));
 }
 
 /**
- * Show what is to say of a goal in one word: the worst state of a guardrail, or the verdict.
+ * Create the chip for a goal: the worst state of a guardrail, or the verdict.
  * @param {Goal} goal
  */
-function goalChip(goal) {
+function stateChip(goal) {
   const guardrail = GUARDRAIL_STATES.find((state) => Object.values(goal.guardrail ?? {}).includes(state));
   const state = goal.verdict.state === "do_not_trust" ? "do_not_trust" : guardrail ?? stateOfGoal(goal);
   return span(`chip ${state}`, icon(state), VERDICTS[state] ?? capitalized(state));
-}
-
-/**
- * Compare every variant with every other. The figures are asked for when the reader opens this.
- * @param {Experiment} experiment
- * @param {Goal} goal
- * @param {View} view
- */
-export function matrixPart(experiment, goal, view) {
-  const answer = extraOf("matrix", experiment, goal, view);
-  if (experiment.variants.length < 3 || answer?.isUnknown) return null;
-  return h("details", { class: "more", "data-key": "matrix" }, h("summary", {}, "Every variant against every other"),
-    answer?.data ? matrixTable(experiment, answer.data)
-      : h("p", { class: "soft meaning" }, answer ? "The figures could not be loaded." : "Loading"));
-}
-
-/**
- * @param {Experiment} experiment
- * @param {Matrix} matrix
- */
-function matrixTable(experiment, { pairs }) {
-  const found = [...new Set(pairs.map(({ label }) => label))].map((label) => ({ label }));
-  const labels = inOrder(experiment, found).map(({ label }) => label);
-  const cells = new Map(pairs.map((pair) => [JSON.stringify([pair.label, pair.against]), pair]));
-  // Names would be too wide for column heads, so rows and columns are numbered.
-  const heads = labels.map((label, index) => h("th", { scope: "col", class: "number", title: label, "aria-label": label }, index + 1));
-  const rows = labels.map((label, index) => h("tr", { "data-key": label },
-    h("th", { scope: "row" }, `${index + 1} `, bdi(label, { class: "cut", title: label })),
-    labels.map((against) => {
-      const pair = cells.get(JSON.stringify([label, against]));
-      const isClear = pair?.p_value_always_valid_adjusted != null && pair.p_value_always_valid_adjusted < 0.05;
-      return h("td", { class: "number" }, pair ? [isClear ? h("strong", {}, lift(pair.lift)) : lift(pair.lift), isClear && "*"] : "·");
-    })));
-  return [
-    h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Every variant against every other" },
-      h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, "Lift of each row over each column"), heads)),
-        h("tbody", {}, rows))),
-    h("p", { class: "soft meaning" }, "* significant at 5 %, corrected for all pairs, however often you look"),
-  ];
 }

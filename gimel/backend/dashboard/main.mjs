@@ -16,8 +16,9 @@ import {
 } from "./view.mjs";
 /** @import { Definition, Field } from "./types.d.ts" */
 
-// Scroll positions by the number that each entry of the history carries
-const tops = new Map();
+// Scroll positions by the number that each entry of the history carries. A reload keeps them.
+const TOPS = "gimel tops";
+const tops = new Map(JSON.parse(sessionStorage.getItem(TOPS) ?? "[]"));
 let position = 0;
 
 function showView() {
@@ -27,7 +28,7 @@ function showView() {
   const isOtherView = before && viewKey(before) !== viewKey(app.view);
   tops.set(position, scrollY);
   position = history.state?.position ?? Math.random();
-  const top = tops.get(position) ?? history.state?.top ?? 0;
+  const top = tops.get(position) ?? 0;
   history.replaceState({ position }, "");
   if (before?.namespace !== app.view.namespace) app.pages = PAGES_AT_ONCE;
   if (isOtherView) dialog().close();
@@ -108,12 +109,7 @@ async function declareExperiment(namespace, name, definition) {
   if (await isTaken(view)) {
     throw new BackendError(409, "Experiment is taken: there is an experiment with this name.", "experiment");
   }
-  try {
-    storeAnswer(view, JSON.parse(await ask("PUT", "experiment", view, { body: definition })));
-  } catch (error) {
-    if (!(error instanceof BackendError && error.needsKey)) throw error;
-    throw new BackendError(403, "This key may read, but not create experiments. Use a key with the scope owner.");
-  }
+  storeAnswer(view, JSON.parse(await ask("PUT", "experiment", view, { body: definition })));
   refresh();
 }
 
@@ -251,7 +247,10 @@ for (const field of document.querySelectorAll("[data-change=option]")) {
 }
 // The browser would scroll before the data are drawn.
 history.scrollRestoration = "manual";
-addEventListener("pagehide", () => history.replaceState({ position, top: scrollY }, ""));
+addEventListener("pagehide", () => {
+  tops.set(position, scrollY);
+  sessionStorage.setItem(TOPS, JSON.stringify([...tops]));
+});
 listen();
 showView();
 const forgetKey = shareKey(() => app.answers.size > 0, () => {

@@ -12,7 +12,7 @@ import { backlogNote, shortName, startedAgo, stateOf, verdictChip } from "./part
 import { intervalHead, plot, scaleOf } from "./plot.mjs";
 import { snippet } from "./snippet.mjs";
 import { explained } from "./tips.mjs";
-import { app, isOn, link, PAGE_SIZE } from "./view.mjs";
+import { app, isOn, link, mayChange, PAGE_SIZE } from "./view.mjs";
 /** @import { Child, Experiment, Goal, Meta, Scale, VerdictState, View } from "./types.d.ts" */
 
 /**
@@ -24,9 +24,9 @@ export function overview([{ meta }, ...experiments], view) {
   return [
     h("div", { class: "head" }, h("h1", { tabindex: -1 }, "Experiments"),
       meta.next !== null && loadedNote(experiments.length, meta.total),
-      h("div", { class: "tools" }, namespaceSwitch(meta.namespaces, view), !isEmpty && createButton())),
+      h("div", { class: "tools" }, namespaceSwitch(meta.namespaces, view), !isEmpty && mayChange(meta) && createButton())),
     backlogNote(meta),
-    isEmpty ? emptyView(view) : [toolbar(experiments, view), experimentTable(experiments, view)],
+    isEmpty ? emptyView(meta, view) : [toolbar(experiments, view), experimentTable(experiments, view)],
   ];
 }
 
@@ -201,13 +201,18 @@ function leaderCell(goal, baseline) {
   return [span("name", shortName(leader.label)), span("sub", facts)];
 }
 
-/** @param {View} view */
-function emptyView(view) {
+/**
+ * @param {Meta} meta
+ * @param {View} view
+ */
+function emptyView(meta, view) {
   return h("section", { class: "card empty" },
     h("h2", {}, "No experiment here yet"),
-    h("p", {}, "Declare one: then only the variants and goals that you name are counted."),
-    createButton(),
-    h("p", {}, "Or paste this into your page, change the names of the experiment, its variants and its goal, and "
+    mayChange(meta) && [
+      h("p", {}, "Declare one: then only the variants and goals that you name are counted."),
+      createButton(),
+    ],
+    h("p", {}, `${mayChange(meta) ? "Or paste" : "Paste"} this into your page, change the names of the experiment, its variants and its goal, and `
       + "open the page. The experiment appears here with its first visitor, without a reload."),
     snippetBox(snippet(eventsUrl(), view.namespace), "snippet"),
     h("p", { class: "soft" }, "Events are sent to ", h("code", {}, eventsUrl()),

@@ -59,7 +59,7 @@ async function loadOverview(view, signal) {
     isLast = first.meta.next === null || page >= app.pages;
     if (!isLast && loaded.length < before) continue;
     storeAnswer(view, [first, ...loaded]);
-    draw();
+    if (!isLast) draw();
   }
 }
 

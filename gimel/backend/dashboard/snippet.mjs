@@ -1,70 +1,78 @@
 // @ts-check
-// The HTML that `gimel snippet` prints. A test compares it with gimel/snippet.py.
+// The HTML that `gimel snippet --src` prints. A test compares it with gimel/snippet.py.
+
+import { find } from "./dom.mjs";
 
 /** @import { Definition } from "./types.d.ts" */
 
-const ALEPHBET = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js";
-const INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha";
+/** @type {Record<string, string>} */
+const ENTITIES = { "&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "#x27" };
 
 /**
- * Return the text as a JavaScript string that is safe inside an HTML script element.
+ * Return the text for HTML of any encoding, to stand in quotation marks or in a comment.
  * @param {string} text
  */
-function quoted(text) {
-  /** @param {string} character */
-  const escaped = (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+const escapedHtml = (text) => text
+  .replace(/[&<>"']/g, (character) => `&${ENTITIES[character]};`)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are part of the range
-  return JSON.stringify(text).replace(/[<>&]|[^\x00-\x7f]/g, escaped);
-}
+  .replace(/[^\x00-\x7f]/gu, (character) => `&#${character.codePointAt(0)};`);
 
 /**
- * Return the lines for the variants. AlephBet needs whole numbers as weights.
+ * Return the text as the value of an attribute. JSON stands in single marks, to be readable.
+ * @param {string} text
+ */
+const quoted = (text) =>
+  (text.includes('"') ? `'${escapedHtml(text).replaceAll("&quot;", '"')}'` : `"${escapedHtml(text)}"`);
+
+/**
+ * Return the text as JSON in ASCII.
+ * @param {string} text
+ */
+const json = (text) => JSON.stringify(text)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are part of the range
+  .replace(/[^\x00-\x7f]/g, (half) => `\\u${half.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
+/**
+ * Return the variants as JSON: a list, or an object with the weights.
  * @param {Definition["variants"]} variants
  */
-function variantLines(variants) {
-  const factor = variants.every(({ weight }) => weight == null || Number.isInteger(weight)) ? 1 : 1000;
-  /** @param {number | null} [weight] */
-  const share = (weight) => (weight == null ? "" : `weight: ${Math.round(weight * factor)}, `);
-  return variants.map(({ name, weight }) =>
-    `        ${quoted(name)}: { ${share(weight)}activate: function () { show(${quoted(name)}); } }`).join(",\n");
-}
+const weightsIn = (variants) =>
+  (variants.some(({ weight }) => weight != null)
+    ? `{${variants.map(({ name, weight }) => `${json(name)}:${weight ?? 1}`)}}`
+    : `[${variants.map(({ name }) => json(name))}]`);
 
+/**
+ * Return the attribute of <html> that holds the visitor's variant of the experiment.
+ * @param {string} experiment
+ */
+const attributeName = (experiment) =>
+  `data-gimel-${experiment.toLowerCase().replace(/[^a-z0-9\xdf-\xf6\xf8-\u037d\u037f-\u1fff\u3001-\ud7ff]+/g, "-")}`;
+
+/** @type {{ experiment: string, variants: Definition["variants"], goals: string[], traffic?: number | null }} */
 const SAMPLE = { experiment: "my experiment", variants: [{ name: "A" }, { name: "B" }], goals: ["signup"] };
 
 /**
+ * Return the HTML for an experiment. Events go to `url`.
  * @param {string} url
  * @param {string} namespace
- * @param {{ experiment: string, variants: Definition["variants"], goals: string[] }} [given]
+ * @param {typeof SAMPLE} [given]
  */
-export const snippet = (url, namespace, { experiment, variants, goals } = SAMPLE) => `<script src="${ALEPHBET}"
-        integrity="${INTEGRITY}" crossorigin="anonymous"><\/script>
-<script>
-  (function () {
-    // Puts the variant into an attribute of <html>: style it with [data-variant="…"], or read it.
-    function show(variant) { document.documentElement.setAttribute("data-variant", variant); }
-    // Unsent events wait in localStorage. AlephBet 0.27.0 saves them under one name but looks for
-    // them under another after a reload. This queue uses one name for both.
-    var queue = {
-      get: function () { return AlephBet.LocalStorageAdapter.get("_gimel_queue"); },
-      set: function (_, events) { AlephBet.LocalStorageAdapter.set("_gimel_queue", events); }
-    };
-    var experiment = new AlephBet.Experiment({
-      name: ${quoted(experiment)},
-      // user_id: "…",  // the id of a logged-in visitor, who then counts once on all devices
-      tracking_adapter: new AlephBet.GimelAdapter(${quoted(url)}, ${quoted(namespace)}, queue),
-      variants: {
-${variantLines(variants)}
-      }
-    });
-    // A click on an element with data-goal="…" counts as reaching that goal.
-    [${goals.map(quoted).join(", ")}].forEach(function (name) {
-      var goal = new AlephBet.Goal(name);
-      experiment.add_goal(goal);
-      document.addEventListener("click", function (event) {
-        var element = event.target.closest("[data-goal]");
-        if (element && element.getAttribute("data-goal") === name) goal.complete();
-      });
-    });
-  })();
-<\/script>
+export function snippet(url, namespace, { experiment, variants, goals, traffic } = SAMPLE) {
+  const src = new URL(find(document, "meta[name=gimel-script]").content, location.href).href;
+  const attributes = {
+    src,
+    // By default, events go to where the script comes from.
+    "data-url": url === new URL("e", src).href ? null : url,
+    "data-namespace": namespace === "alephbet" ? null : namespace,
+    "data-experiment": experiment,
+    "data-variants": weightsIn(variants),
+    "data-traffic": traffic == null || traffic === 1 ? null : `${traffic}`,
+  };
+  const written = Object.entries(attributes)
+    .flatMap(([name, value]) => (value == null ? [] : [`${name}=${quoted(value)}`]));
+  return `<!-- CSS finds the variant in an attribute: html[${attributeName(experiment)}="${escapedHtml(variants[variants.length - 1].name)}"]
+     A click on an element counts as a goal, and so does the submission of a form, with
+     ${goals.map((goal) => `data-gimel-goal="${escapedHtml(goal)}"`).join(", ")} -->
+<script ${written.join(" ")}><\/script>
 `;
+}

@@ -25,6 +25,7 @@ const MEANINGS = {
   "Beats baseline": "How likely this variant beats the baseline, if this were your only look.",
   "Expected loss": "What the choice of this variant costs on average, if another one is better.",
   "Goal": "A primary goal decides, a guardrail must not get worse, a secondary goal informs.",
+  "Baseline": "The variant that the others are compared with.",
   "Leading": "The winner, or the variant with the highest chance to be best.",
   "Verdict": "What the decision rule says. Of a guardrail: whether it is held, broken or still open.",
   "Experiment": "By name.",

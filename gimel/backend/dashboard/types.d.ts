@@ -115,6 +115,7 @@ export interface Ignored {
 
 export interface Experiment extends Backlog {
   experiment: string;
+  key_scope?: "owner" | "read";
   declared: boolean;
   created_at: string | null;
   state: State;
@@ -132,7 +133,8 @@ export interface Experiment extends Backlog {
 }
 
 export interface Meta extends Backlog {
-  scope: "owner" | "read" | "send" | null;
+  scope: string | null;
+  key_scope: "owner" | "read";
   namespaces: string[];
   total: number;
   next: string | null;

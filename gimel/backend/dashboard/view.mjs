@@ -51,6 +51,12 @@ export function link(changes) {
  */
 export const isOn = (option) => localStorage.getItem(`gimel ${option}`) !== "off";
 
+/**
+ * Return whether the key may change anything. One with the scope read may not.
+ * @param {{ key_scope?: string }} answer
+ */
+export const mayChange = (answer) => answer.key_scope !== "read";
+
 export const overviewLink = () => link({ experiment: "", goal: "" });
 
 /** @param {View} view */

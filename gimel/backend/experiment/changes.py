@@ -8,10 +8,17 @@ An undeclared experiment may change everything but the counting, and may be decl
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
-from gimel.backend.experiment.checks import FIELD_CHECKS, MAX_WEIGHT, are_weights, printable
-from gimel.backend.experiment.definition import TEXT_FIELDS, Definition, Goal, checked
+from gimel.backend.experiment.checks import (
+    FIELD_CHECKS,
+    MAX_WEIGHT,
+    are_weights,
+    check_reason,
+    printable,
+)
+from gimel.backend.experiment.definition import TEXT_FIELDS, Decision, Definition, Goal, checked
 from gimel.backend.wire import HTTPError
 
 Names = Sequence[str]
@@ -21,8 +28,10 @@ Changes = dict[str, str | None]
 def changes_between(old: Definition, new: Definition, *, has_events: bool) -> Changes:
     """Return the fields of the hash that lead from `old` to `new`; None removes a field.
 
-    Raise HTTPError 409 if the change is not allowed because events are counted already.
+    Raise HTTPError 409 if the change is not allowed because events are counted already, or because
+    the experiment is decided.
     """
+    _refuse_to_run(new)
     is_late = old.declared_late or (has_events and new.is_declared and not old.is_declared)
     new = replace(new, declared_late=is_late, counting=new.counting or old.counting)
     if is_late and new.planned_visitors is not None:
@@ -38,6 +47,15 @@ def changes_between(old: Definition, new: Definition, *, has_events: bool) -> Ch
     before, after = old.to_hash(), new.to_hash()
     changed = [field for field in before | after if before.get(field) != after.get(field)]
     return {field: after.get(field) for field in changed}
+
+
+def _refuse_to_run(definition: Definition) -> None:
+    if definition.decision and definition.state == "running":
+        reason = (
+            f"state cannot be running: the experiment is decided for {definition.decision.winner}. "
+            "`gimel settings EXPERIMENT --reset decision` takes the decision back"
+        )
+        raise HTTPError(409, reason, "state")
 
 
 def _violations(old: Definition, new: Definition) -> Iterator[tuple[str, str]]:
@@ -98,17 +116,20 @@ def parse_changes(
 ) -> Changes:
     """Return the fields of the hash that the settings in a request's body change.
 
-    None removes a field. If the experiment is undeclared, the settings may name the variants and
-    goals that were seen. Raise HTTPError 400, with the field's name, if the body is not an object,
-    a field is unknown, or a value is invalid. Raise HTTPError 409 as `changes_between` does.
+    None removes a field. A decision stops the experiment. If the experiment is undeclared, the
+    settings may name the variants and goals that were seen. Raise HTTPError 400, with the field's
+    name, if the body is not an object, a field is unknown, or a value is invalid. Raise HTTPError
+    409 as `changes_between` does.
     """
     if not isinstance(body, dict):
         raise HTTPError(400, "settings must be a JSON object", "body")
+    if body.get("decision") is not None and definition.state == "running":
+        body = {"state": "stopped"} | body
     if not definition.is_declared:
         for field, value in body.items():
             _check_undeclared(field, value, has_events=has_events)
             _check(field, value, variants_seen, goals_seen)
-        return {field: _stored(field, value) for field, value in body.items()}
+        return _undeclared_changes(body, definition)
     new = definition
     for field, value in body.items():
         _check(field, value, definition.variant_names, definition.goal_names)
@@ -119,6 +140,17 @@ def parse_changes(
         path = str(error.field)
         setting = _SETTINGS_OF.get(path.rpartition("].")[2], path)
         raise HTTPError(error.status, error.error.replace(path, setting, 1), setting) from None
+
+
+def _undeclared_changes(body: Mapping[str, Any], definition: Definition) -> Changes:
+    """Return the fields of the hash that checked settings of an undeclared experiment change."""
+    new = definition
+    for field in body.keys() & {"state", "decision"}:
+        new = _with_setting(new, field, body[field])
+    _refuse_to_run(new)
+    written = new.to_hash()
+    own = {field: written.get(field) for field in ("state", "decision")}
+    return {field: own.get(field, _stored(field, value)) for field, value in body.items()}
 
 
 def _check_undeclared(field: str, value: object, *, has_events: bool) -> None:
@@ -164,8 +196,17 @@ def _with_setting(definition: Definition, field: str, value: Any) -> Definition:
         return replace(definition, goals=tuple(_with_role(definition.goals, primary)))
     if field == "totals":
         return replace(definition, goals=tuple(_with_kind(definition.goals, value or ())))
+    if field == "decision" and value is not None:
+        return replace(definition, decision=_decision(value, definition.decision))
     default = getattr(Definition, field)
     return replace(definition, **{field: default if value is None else value})
+
+
+def _decision(value: Mapping[str, str], old: Decision | None) -> Decision:
+    """Return the decision that a setting makes now. The figures stay those of the first one."""
+    now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    new = Decision(value["winner"], value["reason"], now, old.frozen_at if old else now)
+    return old if old and new[:2] == old[:2] else new
 
 
 def _with_role(goals: Sequence[Goal], primary: Names) -> Iterator[Goal]:
@@ -211,6 +252,15 @@ def _check_totals(value: object, variants: Names, goals: Names) -> str | None:
     return f"must be a list of goals: {_list_names(goals)}"
 
 
+def _check_decision(value: object, variants: Names, goals: Names) -> str | None:
+    if not isinstance(value, dict) or value.keys() != {"winner", "reason"}:
+        return "must be an object with the fields winner and reason"
+    if value["winner"] not in variants:
+        return f"must have a winner that is a variant: {_list_names(variants)}"
+    complaint = check_reason(value["reason"])
+    return complaint and f"has a reason that is invalid: it {complaint}"
+
+
 def _list_names(names: Names) -> str:
     return ", ".join(sorted(names)) or "there are none yet"
 
@@ -220,6 +270,7 @@ _CHECKS_WITH_NAMES: Mapping[str, Callable[[object, Names, Names], str | None]] =
     "weights": _check_weights,
     "primary_goal": _check_primary_goal,
     "totals": _check_totals,
+    "decision": _check_decision,
 }
 _SETTINGS = (*dict.fromkeys(("state", "counting", *_CHECKS_WITH_NAMES, *FIELD_CHECKS)),)
 # Null resets these fields to their defaults. The counting method, once chosen, stays.

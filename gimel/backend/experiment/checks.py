@@ -27,12 +27,14 @@ Better = Literal["higher", "lower"]
 Source = Literal["anyone", "server"]
 METHODS = (HYPERLOGLOG, EXACT)
 STATES = ("running", "stopped", "archived")
+DECISION_FIELDS = ("winner", "reason", "at", "frozen_at")
 
 MAX_VARIANTS = 100
 MAX_GOALS = 100
 MAX_WEIGHT = 10**9
 MAX_AMOUNT = 10**12
 MAX_TEXT = 2000  # characters
+MAX_REASON = 1000  # characters
 MAX_VALUE = 4096  # bytes of JSON
 # Deeper JSON comes near Python's limit of recursion when it is written as part of an answer.
 MAX_NESTING = 20
@@ -106,13 +108,19 @@ def _check_goal_name(value: object) -> str | None:
     return f"cannot be {PARTICIPATE}" if value == PARTICIPATE else check_name(value)
 
 
-def _check_text(value: object) -> str | None:
+def _check_text(value: object, longest: int = MAX_TEXT) -> str | None:
     if not isinstance(value, str):
         return "must be a string"
-    if len(value) > MAX_TEXT:
-        return f"is over {MAX_TEXT:,} characters"
+    if len(value) > longest:
+        return f"is over {longest:,} characters"
     is_forbidden = not value.isprintable() and re.search(_FORBIDDEN_IN_TEXT, value)
     return "holds a control character" if is_forbidden else None
+
+
+def check_reason(value: object) -> str | None:
+    """Check the reason of a decision."""
+    is_blank = isinstance(value, str) and not value.strip()
+    return "must say why" if is_blank else _check_text(value, MAX_REASON)
 
 
 def _check_link(value: object) -> str | None:
@@ -185,6 +193,13 @@ HASH_CHECKS: dict[str, Check] = FIELD_CHECKS | {
     "variants": _must_be("a list", lambda value: isinstance(value, list)),
     "goals": _must_be("a list", lambda value: isinstance(value, list)),
     "declared_late": _check_bool,
+    "decision": _must_be(
+        "a decision",
+        lambda value: (
+            isinstance(value, dict)
+            and all(isinstance(value.get(field), str) for field in DECISION_FIELDS)
+        ),
+    ),
     # The names of an undeclared experiment of gimel 1.x may hold anything.
     "baseline": _check_string,
     "primary_goal": _check_string,

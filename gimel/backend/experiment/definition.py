@@ -58,6 +58,19 @@ class Goal(NamedTuple):
     source: Source = "anyone"
 
 
+class Decision(NamedTuple):
+    """What an owner decided: the variant to ship, and why.
+
+    `at`: the time of the decision. `frozen_at`: that of the first one, when the figures were
+    frozen; later ones may change winner and reason.
+    """
+
+    winner: str
+    reason: str
+    at: str
+    frozen_at: str
+
+
 @dataclass(frozen=True)
 class Definition:
     """The definition of one experiment. A field that was never set has the default below.
@@ -66,6 +79,7 @@ class Definition:
     `equivalence`: the largest lift, in either direction, that is too small to matter; 0.01 is 1 %.
     `state`: a stopped experiment accepts events and counts none. Neither does an archived one, and
     the dashboard does not list it among the current experiments.
+    `decision`: a decided experiment does not run.
     `declared_late`: the experiment was declared after its first event.
     `weights`, `primary_goal`, `totals`: set one by one for an undeclared experiment. For a declared
     one they follow from `variants` and `goals`. `totals` are the goals that a visitor may reach
@@ -85,6 +99,7 @@ class Definition:
     equivalence: float | None = None
     state: str = "running"
     declared_late: bool = False
+    decision: Decision | None = None
     weights: Mapping[str, float] | None = None
     primary_goal: str | None = None
     totals: tuple[str, ...] = ()
@@ -129,12 +144,12 @@ class Definition:
         return next((goal for goal in self.goals if goal.name == name), None)
 
     def describe(self) -> dict[str, Any]:
-        """Return the definition as the body of `PUT /experiment` has it, without its state.
+        """Return the definition as the body of `PUT /experiment` has it.
 
-        A copy of a stopped experiment runs. If the experiment is undeclared, the settings' names
-        take the place of variants and goals.
+        It has neither state nor decision: a copy of a stopped experiment runs. If the experiment is
+        undeclared, the settings' names take the place of variants and goals.
         """
-        left_out = ("state", "declared_late")
+        left_out = ("state", "declared_late", "decision")
         return {field: value for field, value in self._json().items() if field not in left_out}
 
     def to_hash(self) -> dict[str, str]:
@@ -150,6 +165,8 @@ class Definition:
         derived = ("weights", "primary_goal", "totals") if self.is_declared else ()
         names = [field.name for field in fields(self) if field.name not in derived]
         values = _without_none({name: getattr(self, name) for name in names})
+        if self.decision:
+            values["decision"] = self.decision._asdict()
         return values | {
             "variants": [_without_none(variant._asdict()) for variant in self.variants],
             "goals": [_goal_json(goal) for goal in self.goals],
@@ -172,6 +189,8 @@ class Definition:
         values = read_object(stored, HASH_CHECKS, "", {})
         variants = _readable(values.pop("variants", []), VARIANT_CHECKS)
         goals = map(_goal, _readable(values.pop("goals", []), GOAL_CHECKS))
+        if decision := values.pop("decision", None):
+            values["decision"] = Decision(*(decision[field] for field in Decision._fields))
         return cls(
             variants=tuple(Variant(**each) for each in variants),
             goals=tuple(goal for goal in goals if goal.kind != "value" or goal.cap is not None),
@@ -186,8 +205,8 @@ def parse_definition(body: object, old: Definition = _UNDECLARED) -> Definition:
     """Return the definition in the body of a request. Raise HTTPError 400 if anything is wrong.
 
     The message lists the first mistakes, and the error's field is the path of the first. What the
-    body leaves out gets its default, but state and counting stay as they are in `old`, the
-    experiment's present definition. The caller compares the body's field `experiment`.
+    body leaves out gets its default, but state, decision and counting stay as they are in `old`,
+    the experiment's present definition. The caller compares the body's field `experiment`.
 
     A goal without a role is secondary. If no goal has the role primary, the first goal without a
     role is primary.
@@ -206,7 +225,7 @@ def _parse(body: object, old: Definition) -> Definition:
     return Definition(
         variants=tuple(Variant(**each) for each in variants),
         goals=tuple(map(_goal, _with_primary(goals))),
-        **{"state": old.state, "counting": old.counting} | values,
+        **{"state": old.state, "decision": old.decision, "counting": old.counting} | values,
     )
 
 

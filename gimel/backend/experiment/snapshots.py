@@ -2,7 +2,8 @@
 
 Lambda calls it hourly, and a server's process tries every minute. A key in Redis lets one writer
 work at a time. A second one would do no harm: the snapshot of an hour is written once, in one
-command of Redis, and written again it is the same.
+command of Redis, and written again it is the same. At the end of its round, the writer sends the
+news (`gimel.backend.news`).
 
 A round goes through the declared experiments first, then through the others, a few at a time. When
 its time is up, it stops, and the next round begins where it stopped. It notes each step before it
@@ -52,7 +53,9 @@ from gimel.backend.results.record import observe
 from gimel.backend.wire import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:
+    from gimel.backend.news.outbox import Outbox
     from gimel.backend.results.counts import ExperimentCounts
+    from gimel.backend.results.record import Observed
 
 # Experiments that are counted at once
 _AT_ONCE = 10
@@ -74,6 +77,7 @@ class SnapshotWriter:
     """The writer of one Redis.
 
     `backlog` returns what is not counted yet, or None if that is unknown. It is asked once a round.
+    `outbox` is shown each declared experiment, and sends the news.
     """
 
     def __init__(
@@ -82,12 +86,14 @@ class SnapshotWriter:
         counters: Counters,
         clock: Callable[[], float] = time.monotonic,
         backlog: Callable[[], Backlog | None] | None = None,
+        outbox: "Outbox | None" = None,
     ) -> None:
         self._connection = connection
         self._counters = counters
         self._clock = clock
         self._ask_backlog = backlog
         self._backlog: Backlog | None = None
+        self._outbox = outbox
 
     def write(self, now: float, seconds: float) -> Round | None:
         """Write the snapshots of this hour that are missing, for at most so many seconds.
@@ -98,13 +104,16 @@ class SnapshotWriter:
         return self._connection.run(lambda: self._write(now, seconds), seconds)
 
     def _write(self, now: float, seconds: float) -> Round | None:
-        until, token = self._clock() + 0.8 * seconds, secrets.token_hex(8)
+        end, token = self._clock() + seconds, secrets.token_hex(8)
         lasts = str(int(seconds) + _MARGIN)
         (is_alone,) = self._connection.execute([("SET", WRITER, token, "NX", "EX", lasts)])
         if not is_alone:
             return None
         try:
-            return self._round(now, until)
+            done = self._round(now, end - 0.2 * seconds)
+            if self._outbox:
+                self._outbox.tell(self._backlog, end - self._clock())
+            return done
         finally:
             # Without Redis, the mark expires.
             with suppress(RedisError):
@@ -169,10 +178,9 @@ class SnapshotWriter:
             some = [name for name, is_large in due.items() if is_large is is_summary]
             if some:
                 found = list(self._counters.read_in_turn(namespace, some, is_summary=is_summary))
-                for each in found:
-                    time_now = datetime.fromtimestamp(now, UTC)
-                    observe(self._connection, namespace, each, time_now, waiting)
-                written += self._store(namespace, [each for each in found if each.trials], now)
+                at = datetime.fromtimestamp(now, UTC)
+                seen = [observe(self._connection, namespace, each, at, waiting) for each in found]
+                written += self._store(namespace, [each for each in seen if each.found.trials], now)
         return written
 
     def _due(self, namespace: str, names: Sequence[str], now: float) -> dict[str, bool]:
@@ -199,16 +207,19 @@ class SnapshotWriter:
                 due[name] = number > _NUMBERS and not is_declared
         return due
 
-    def _store(self, namespace: str, found: "Sequence[ExperimentCounts]", now: float) -> int:
-        keys = [Keys(namespace, each.name) for each in found]
+    def _store(self, namespace: str, seen: "Sequence[Observed]", now: float) -> int:
+        keys = [Keys(namespace, each.found.name) for each in seen]
         asked = [question for each in keys for question in questions(each)]
         replies = iter(self._connection.query(asked))
         commands: list[Command] = []
-        for each, of_one in zip(found, keys, strict=True):
+        for each, of_one in zip(seen, keys, strict=True):
             held, *settings = (next(replies) for _ in questions(of_one))
-            commands += _commands(each, of_one.history, dict(held), beginning(*settings), now)
+            old, new = _fields(each.found, dict(held), beginning(*settings), now)
+            commands += _commands(of_one.history, old, new, is_foreign=bool(held and not old))
+            if self._outbox:
+                self._outbox.look_at(namespace, each, old | new, now)
         self._connection.query(commands)
-        return len(found) - self._remove_deleted(namespace, keys)
+        return len(seen) - self._remove_deleted(namespace, keys)
 
     def _remove_deleted(self, namespace: str, keys: Sequence[Keys]) -> int:
         """Remove the histories of experiments that were deleted meanwhile. Return how many."""
@@ -231,17 +242,26 @@ def _pages(names: Sequence[ExperimentName], after: str) -> Iterable[list[Experim
         yield turned[first : first + _AT_ONCE]
 
 
-def _commands(
-    found: "ExperimentCounts", key: str, held: dict[str, str], began: str, now: float
-) -> Iterable[Command]:
-    """Yield what writes an experiment's snapshot, and deletes what the history need not keep."""
-    if held and held.get(BEGAN) != began:
-        yield "UNLINK", key
-        held = {}
+def _fields(
+    found: "ExperimentCounts", held: dict[str, str], began: str, now: float
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the fields of an experiment's history, and those that its snapshot adds.
+
+    What belongs to a deleted experiment of the same name is left out.
+    """
     layout = _layout(found)
     hour, seconds = divmod(int(now), 3600)
     snapshot = encode(layout, seconds // 60, found.trials, found.goals)
     new = {BEGAN: began, layout.field: layout.text, str(hour): snapshot}
+    return held if held.get(BEGAN) == began else {}, new
+
+
+def _commands(
+    key: str, held: dict[str, str], new: dict[str, str], *, is_foreign: bool
+) -> Iterable[Command]:
+    """Yield what writes a snapshot, and deletes what the history need not keep."""
+    if is_foreign:
+        yield "UNLINK", key
     yield "HSET", key, *(text for field in new.items() for text in field)
     if fields := outdated(held | new):
         yield "HDEL", key, *fields

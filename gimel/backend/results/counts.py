@@ -37,9 +37,9 @@ class ExperimentCounts:
     `counting.amounts`), and `above_cap` how many amounts were above the cap. `samples` has, of the
     declared goals that a visitor may reach many times and of participation, the counts in each
     sample of visitors. It is empty if there are no samples.
-    `records` holds its final look and its first verdicts, see `record`. `waits_for` says how many
-    events that are not counted yet put the final look off, or "". `past` has visitors by
-    variant at past times, the oldest first, if the caller read the history.
+    `records` holds its final look, first verdicts and figures of a decision, see `record`.
+    `waits_for` says how many events that are not counted yet put the final look off, or "". `past`
+    has visitors by variant at past times, the oldest first, if the caller read the history.
     """
 
     name: str
@@ -227,18 +227,26 @@ class ExperimentCounts:
 
         `analysis` is what `analyse` returned. Nothing is recorded: `record.describe` does that.
         """
-        from gimel.backend.results.record import show_record
+        from gimel.backend.results.record import show_decision, show_record
         from gimel.backend.results.roles import complete
+        from gimel.backend.results.sentences import decided
 
         analysis = analysis or self.analyse()
         baseline, negligible, final = self.baseline, self.negligible_variants, self.final_look
-        goals = [goal | {"verdict": show_record(self, goal)} for goal in analysis["goals"]]
+        goals: list[dict[str, Any]] = [
+            goal | {"verdict": show_record(self, goal)} for goal in analysis["goals"]
+        ]
         complete(goals, self.primary_goals)
+        if self.settings.decision:
+            step = decided(self.settings.decision.winner)
+            for goal in goals:
+                goal["verdict"]["next_step"] = step
         return {
             "experiment": self.name,
             "declared": self.settings.is_declared,
             "created_at": self.created_at,
             "state": self.settings.state,
+            "decision": show_decision(self),
             "baseline": baseline,
             "primary_goal": self.primary_goal,
             "equivalence": self.settings.equivalence,

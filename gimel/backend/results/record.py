@@ -1,9 +1,12 @@
-"""The record of an experiment: the counts of its plan's final look, and its first verdicts.
+"""The record of an experiment: its plan's final look, its first verdicts, and decisions' figures.
 
 The first decisive verdict on a goal is written once and stays. Later reads show it, and beside it
 what happened since. The routes call `describe`, and whatever else looks at counts calls `observe`.
 Both write only what is new. Of several processes that write at the same
 time, the first wins, and all show what it wrote.
+
+When an owner decides, `freeze` writes the figures of that moment. They stay when a decision changes
+its winner or reason.
 
 While events wait to be counted, the final look waits as well, for at most a day. The field
 `fulfilled` says since when.
@@ -14,7 +17,6 @@ these, the question is another one, and so is the record.
 """
 
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,6 +30,7 @@ from gimel.backend.redis.connection import Connection
 from gimel.backend.redis.errors import MOVED
 from gimel.backend.results import sentences
 from gimel.backend.results.decision import FinalLook
+from gimel.backend.results.record_validity import FIGURES, is_valid
 from gimel.backend.results.verdict import DECISIVE
 
 if TYPE_CHECKING:
@@ -39,10 +42,10 @@ Fields = Mapping[str, str]
 # Events that are not counted yet put a final look off for at most this long.
 _LONGEST_WAIT = timedelta(hours=24)
 _FIGURES = ("winner", "variant", "interval", "lift", "lift_expected", "look")
-# An interval on the log scale reaches as far as e^100.
-_MOST = 1e100
-_TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 _REMAINING = ("visitors_needed", "visitors_needed_range", "days_needed")
+# Rows of figures, one for each variant of a goal, that a decision freezes; each takes 200 bytes.
+_MOST_ROWS = 1000
+_ROLES = ("primary", "guardrail", "secondary")
 _KEPT = ("state", "winner", "variant", "interval", "lift", "lift_expected", "look", "reason")
 
 
@@ -194,86 +197,6 @@ def is_earlier(field: str, text: str, than: str) -> bool:
     return one is not None and (other is None or one["at"] < other["at"])
 
 
-def is_valid(field: str, text: str) -> bool:
-    """Return whether a field of the record, and its value, are as this module writes them."""
-    kind, _, _ = field.partition(" ")
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    checks = _CHECKS.get(kind)
-    if checks is None or not isinstance(value, dict):
-        return False
-    is_about_one = kind != "verdict" or not value.get("winner") or value.get("variant")
-    return bool(is_about_one) and all(
-        name in value and check(value[name]) for name, check in checks.items()
-    )
-
-
-def _is_counts(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        type(each) is int and 0 <= each < 2**63 for each in value.values()
-    )
-
-
-def _are_samples(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(each, list)
-        and all(type(one) in (int, float) and (one == 0 or 0.5 < one < 2**63) for one in each)
-        for each in value.values()
-    )
-
-
-def _is_text(value: object) -> bool:
-    """Return whether a value is a text that JSON can carry: no half of a surrogate pair."""
-    return isinstance(value, str) and not re.search("[\ud800-\udfff]", value)
-
-
-def _is_text_or_none(value: object) -> bool:
-    return value is None or _is_text(value)
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch(_TIME, value) is not None
-
-
-def _is_number(value: object) -> bool:
-    return type(value) in (int, float) and abs(value) < _MOST  # type: ignore[arg-type]
-
-
-def _is_lift(value: object) -> bool:
-    return value is None or _is_number(value)
-
-
-def _is_interval(value: object) -> bool:
-    return value is None or (
-        isinstance(value, list) and len(value) == 2 and all(map(_is_number, value))
-    )
-
-
-_CHECKS: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "final": {
-        "at": _is_time,
-        "trials": _is_counts,
-        "goals": lambda value: isinstance(value, dict) and all(map(_is_counts, value.values())),
-        "samples": lambda value: isinstance(value, dict) and all(map(_are_samples, value.values())),
-    },
-    "fulfilled": {"at": _is_time},
-    "verdict": {
-        "at": _is_time,
-        "visitors": lambda value: type(value) is int and 0 <= value < 2**63,
-        "state": lambda value: value in DECISIVE,
-        "reason": _is_text,
-        "winner": _is_text_or_none,
-        "variant": _is_text_or_none,
-        "interval": _is_interval,
-        "lift": _is_lift,
-        "lift_expected": _is_lift,
-        "look": lambda value: value in ("any", "final"),
-    },
-}
-
-
 def is_final_look(found: "ExperimentCounts") -> bool:
     """Return whether these are the first counts that fulfil the plan."""
     return found.is_plan_fulfilled and found.final_look is None
@@ -369,3 +292,58 @@ def _clause(record: Mapping[str, Any], goal: "GoalResult") -> str:
     if row is None or row["lift"] is None:
         return ""
     return sentences.lift_since(row["label"], row["lift"], row["lift_interval_always_valid"])
+
+
+def freeze(
+    connection: Connection,
+    namespace: str,
+    found: "ExperimentCounts",
+    described: Mapping[str, Any],
+    decision: str,
+) -> None:
+    """Record the figures of a decision, unless it has some. Raises redis.RedisError.
+
+    `described`: the experiment in the fields of `GET /experiment`. `decision`: that which is about
+    to be stored in the settings.
+    """
+    at = json.loads(decision)["frozen_at"]
+    goals: list[dict[str, Any]] = []
+    rows = 0
+    for goal in sorted(described["goals"], key=lambda goal: _ROLES.index(goal["role"])):
+        rows += len(goal["results"])
+        if rows <= _MOST_ROWS:
+            goals.append(_figures(goal))
+    left_out = len(described["goals"]) - len(goals)
+    figures = {"at": at, "goals": goals, "goals_left_out": left_out}
+    text = json.dumps(figures, separators=(",", ":"))
+    field = _figures_field(found, at)
+    connection.execute([("HSETNX", Keys(namespace, found.name).verdicts, field, text)])
+
+
+def _figures_field(found: "ExperimentCounts", frozen_at: str) -> str:
+    return f"decision {found.began} {frozen_at}"
+
+
+def _figures(goal: Mapping[str, Any]) -> dict[str, Any]:
+    verdict = {field: goal["verdict"][field] for field in ("state", "winner")}
+    rows = [{field: row[field] for field in FIGURES} for row in goal["results"]]
+    return {field: goal[field] for field in ("goal", "role", "kind")} | verdict | {"variants": rows}
+
+
+def show_decision(found: "ExperimentCounts") -> dict[str, Any] | None:
+    """Return the decision, with the figures that were frozen, of the variants and goals in `found`.
+
+    So a summary, which has the primary goals only, stays small.
+    """
+    decision = found.settings.decision
+    if decision is None:
+        return None
+    figures = _read(found.records, _figures_field(found, decision.frozen_at))
+    if figures:
+        figures["goals"] = [
+            goal | {"variants": [row for row in goal["variants"] if row["label"] in found.trials]}
+            for goal in figures["goals"]
+            if goal["goal"] in found.goals
+        ]
+    winner, reason, at, _ = decision
+    return {"winner": winner, "reason": reason, "at": at, "figures": figures}

@@ -172,6 +172,11 @@ def wait(until: str | None) -> str:
 RESUME = "The experiment does not run: `gimel resume` it to collect more visitors."
 
 
+def decided(winner: str) -> str:
+    """Return the next step once the owner has decided the experiment."""
+    return f"The experiment is decided: keep {winner}, and remove the experiment's code."
+
+
 def decide_by(goals: Sequence[str]) -> str:
     """Return the next step of a goal that does not decide."""
     return f"Decide by {join_names(goals)}." if goals else "Decide by a primary goal."

@@ -31,13 +31,14 @@ def functions_policy(
     secret: str | None = None,
     kms_key: str | None = None,
     managed: bool = False,
+    mails_news: bool = False,
 ) -> dict[str, Any]:
     """Return the policy of the functions' role: all IAM actions that the functions have.
 
     The functions write to their own log groups and use their own queues. In a VPC, Lambda manages
     network interfaces for them. With `legacy`, the REST API of gimel 1.x may invoke them. `secret`
     and `kms_key` are the ARNs of Redis's secret and of the environment's key. With `managed`, the
-    functions may connect to the managed Redis.
+    functions may connect to the managed Redis, with `mails_news` publish to the alarms' topic.
     """
     groups = map(log_group, names.functions)
     sending = ("sqs:GetQueueAttributes", "sqs:ReceiveMessage", "sqs:SendMessage")
@@ -55,6 +56,8 @@ def functions_policy(
     ]
     if managed:
         statements.append(_allow(("elasticache:Connect",), cache_connection(names, home)))
+    if mails_news:
+        statements.append(_allow(("sns:Publish",), [home.arn("sns", names.topic)]))
     if legacy:
         aliases = [alias_arn(home, name) for name in names.functions]
         statements.append(_allow(("lambda:InvokeFunction",), aliases))

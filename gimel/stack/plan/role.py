@@ -79,6 +79,7 @@ def _plan_permissions(wanted: Wanted, observed: Observed) -> Iterator[Change]:
         secret=wanted.secret,
         kms_key=wanted.kms_key,
         managed=wanted.managed is not None,
+        mails_news=wanted.mails_news,
     )
     if found is None or found.permissions != permissions:
         target = {"PolicyName": names.policy(wanted.home.region)}
@@ -94,6 +95,8 @@ def _plan_permissions(wanted: Wanted, observed: Observed) -> Iterator[Change]:
             why += ", and Redis's secret"
         if wanted.managed:
             why += ", and the connection to its cache"
+        if wanted.mails_news:
+            why += ", and messages to its topic"
         yield Change("update" if before else "create", what, why, (call,))
     if found and names.stack == DEFAULT_STACK and LEGACY_POLICY in found.policies:
         call = _iam(wanted, "delete_role_policy", {"PolicyName": LEGACY_POLICY})

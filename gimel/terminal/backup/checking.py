@@ -10,7 +10,7 @@ from typing import Any
 
 from gimel.backend.counting.keys import DECLARED, NAMESPACES, Keys, declared_name, is_generation
 from gimel.backend.experiment.history import is_valid
-from gimel.backend.results.record import is_valid as is_valid_record
+from gimel.backend.results.record_validity import is_valid as is_valid_record
 from gimel.terminal.backup.kinds import KINDS
 from gimel.terminal.backup.registers import registers_of
 from gimel.terminal.backup.section import Record, Section

@@ -11,6 +11,7 @@ from gimel.backend.counting.keys import (
     DECLARED,
     MOVING,
     NAMESPACES,
+    NEWS,
     SNAPSHOTS,
     WRITER,
     Generation,
@@ -33,6 +34,7 @@ KINDS = {
     # What one Redis is doing at the moment: no backup holds it.
     SNAPSHOTS: "hash",
     WRITER: "string",
+    NEWS: "hash",
     "<ns>:ignored": "hash",
     "<ns>:ignored_names": "list",
     "<ns>:experiments": "set",

@@ -5,6 +5,7 @@ from playwright.sync_api import Request, expect
 
 from tests.support.dashboard_page import (
     KEY,
+    READ_ONLY_KEY,
     KeyedBackend,
     Opener,
     Watch,
@@ -52,6 +53,31 @@ def test_a_wrong_key_is_asked_for_again(keyed: KeyedBackend, visit: Opener, watc
     expect(field).to_be_visible()
     assert page.evaluate("sessionStorage.length") == 0
     assert "locked away" not in page.content()
+
+
+def test_a_key_that_may_only_read_sees_all_and_no_control_that_changes(
+    keyed: KeyedBackend, visit: Opener
+) -> None:
+    """Of a link that `gimel dashboard --share` prints."""
+    changing = ("New experiment", "Stop", "Settings")
+
+    def controls(key: str) -> list[str]:
+        page = visit(keyed.url, {"key": key})
+        expect(page.locator(".list")).to_contain_text("locked away")
+        found = page.get_by_role("button").all_inner_texts()
+        page.get_by_role("link", name="locked away").click()
+        expect(page.get_by_role("heading", name="locked away")).to_be_visible()
+        expect(page.get_by_role("button", name="CSV")).to_be_visible()
+        found += page.get_by_role("button").all_inner_texts()
+        assert page.locator(".baseline select").count() == (key == KEY)
+        assert axe(page) == []
+        # An empty namespace
+        page.goto(f"{keyed.url}/dashboard#namespace=empty")
+        expect(page.get_by_role("heading", name="No experiment here yet")).to_be_visible()
+        return found + page.get_by_role("button").all_inner_texts()
+
+    assert [name for name in controls(KEY) if name in changing] == [*changing, "New experiment"]
+    assert [name for name in controls(READ_ONLY_KEY) if name in changing] == []
 
 
 def test_a_key_that_is_changed_meanwhile_takes_the_figures_away(

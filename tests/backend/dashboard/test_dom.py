@@ -143,10 +143,10 @@ def test_no_script_can_put_markup_in(shared: LocalBackend, visit: Opener, watch:
 
 # Counts the rows of the overview that are built anew.
 COUNTING = """() => {
-  window.built = 0;
+  window.rowsBuilt = 0;
   const create = document.createElement.bind(document);
   document.createElement = (tag) => {
-    if (tag === "th") window.built++;
+    if (tag === "th") window.rowsBuilt++;
     return create(tag);
   };
 }"""
@@ -160,19 +160,19 @@ def test_an_update_builds_only_the_rows_that_changed(shared: LocalBackend, visit
     page.evaluate(COUNTING)
 
     def built_by_an_update() -> int:
-        page.evaluate("window.built = 0")
+        page.evaluate("window.rowsBuilt = 0")
         with page.expect_response("**/experiments?*") as answer:
             page.clock.run_for(16_000)
         answer.value.finished()
-        number = page.evaluate("window.built")
+        number = page.evaluate("window.rowsBuilt")
         assert isinstance(number, int)
         return number
 
     heads = page.locator(".list thead th").count()
     assert built_by_an_update() == heads
     send(shared.url, events("still", "test 07", {"A": (9, {})}))
-    page.evaluate("window.built = 0")
+    page.evaluate("window.rowsBuilt = 0")
     page.clock.run_for(16_000)
     changed = page.locator(".list tbody tr").filter(has_text="test 07")
     expect(changed).to_contain_text("10")
-    assert page.evaluate("window.built") == heads + 1
+    assert page.evaluate("window.rowsBuilt") == heads + 1

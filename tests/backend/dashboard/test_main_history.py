@@ -16,6 +16,7 @@ from tests.support.dashboard_page import (
     send,
 )
 from tests.support.gimel_local import LocalBackend
+from tests.support.waiting import wait
 
 LONG = 40
 
@@ -30,23 +31,24 @@ def long_fixture(shared: LocalBackend) -> LocalBackend:
 
 def scroll_to(page: Page, top: int) -> None:
     page.evaluate("top => scrollTo(0, top)", top)
-    page.wait_for_function("top => Math.abs(scrollY - top) < 1", arg=top)
+    assert page.evaluate("scrollY") == top
 
 
 def test_going_back_finds_the_place_again(long: LocalBackend, visit: Opener) -> None:
     page = visit(long.url, {"namespace": "long", "sort": "name"})
     expect(page.locator(".list tbody tr")).to_have_count(LONG)
     scroll_to(page, 1200)
-    page.get_by_role("link", name="test 25").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("test 25")
+    page.get_by_role("link", name="test 20").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("test 20")
     assert page.evaluate("scrollY") == 0
-    scroll_to(page, 60)
+    expect(page.locator(".results")).to_be_visible()
+    scroll_to(page, 40)
     page.go_back()
     expect(page.get_by_role("heading", level=1)).to_have_text("Experiments")
-    page.wait_for_function("Math.abs(scrollY - 1200) < 1")
+    wait(lambda: page.evaluate("scrollY") == 1200)
     page.go_forward()
-    expect(page.get_by_role("heading", level=1)).to_have_text("test 25")
-    page.wait_for_function("Math.abs(scrollY - 60) < 1")
+    expect(page.get_by_role("heading", level=1)).to_have_text("test 20")
+    wait(lambda: page.evaluate("scrollY") == 40)
 
 
 def test_a_reload_finds_the_place_again(long: LocalBackend, visit: Opener) -> None:
@@ -55,7 +57,7 @@ def test_a_reload_finds_the_place_again(long: LocalBackend, visit: Opener) -> No
     scroll_to(page, 900)
     page.reload()
     expect(page.locator(".list tbody tr")).to_have_count(LONG)
-    page.wait_for_function("Math.abs(scrollY - 900) < 1")
+    wait(lambda: page.evaluate("scrollY") == 900)
 
 
 def test_unlocking_leads_the_focus_to_the_title(keyed: KeyedBackend, visit: Opener) -> None:

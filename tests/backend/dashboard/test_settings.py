@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from tests.support.dashboard_page import Opener, events, held, send, tab_to
 from tests.support.gimel_local import LocalBackend
 
@@ -20,7 +20,7 @@ ARMS = {
 @pytest.fixture(name="opened")
 def opened_fixture(
     shared: LocalBackend, visit: Opener, request: pytest.FixtureRequest
-) -> tuple[Page, Client, str]:
+) -> tuple[Page, BackendClient, str]:
     """An experiment of the test's own, opened; a client; its name."""
     name = str(request.node.name)
     send(shared.url, events("settings", name, ARMS))
@@ -28,11 +28,11 @@ def opened_fixture(
     return page, shared.client, name
 
 
-def said(client: Client, name: str) -> dict[str, Any]:
+def said(client: BackendClient, name: str) -> dict[str, Any]:
     return client.experiment(name, "settings")
 
 
-def test_settings_make_the_round_trip(opened: tuple[Page, Client, str]) -> None:
+def test_settings_make_the_round_trip(opened: tuple[Page, BackendClient, str]) -> None:
     page, client, name = opened
     page.get_by_role("button", name="Settings").click()
     dialog = page.get_by_role("dialog", name=f"Settings of {name}")
@@ -71,7 +71,7 @@ def test_settings_make_the_round_trip(opened: tuple[Page, Client, str]) -> None:
     assert {goal["kind"] for goal in found["goals"]} == {"unique"}
 
 
-def test_only_what_was_changed_is_sent(opened: tuple[Page, Client, str]) -> None:
+def test_only_what_was_changed_is_sent(opened: tuple[Page, BackendClient, str]) -> None:
     page, _, _ = opened
     page.get_by_role("button", name="Settings").click()
     page.get_by_role("dialog").get_by_label("Baseline").select_option("red")
@@ -80,7 +80,7 @@ def test_only_what_was_changed_is_sent(opened: tuple[Page, Client, str]) -> None
     assert request.value.post_data_json == {"baseline": "red"}
 
 
-def test_a_refused_setting_says_why(opened: tuple[Page, Client, str]) -> None:
+def test_a_refused_setting_says_why(opened: tuple[Page, BackendClient, str]) -> None:
     page, client, name = opened
     page.get_by_role("button", name="Settings").click()
     field = page.get_by_label("Equivalence")
@@ -95,7 +95,7 @@ def test_a_refused_setting_says_why(opened: tuple[Page, Client, str]) -> None:
     assert said(client, name)["equivalence"] is None
 
 
-def test_the_baseline_switch_is_the_setting(opened: tuple[Page, Client, str]) -> None:
+def test_the_baseline_switch_is_the_setting(opened: tuple[Page, BackendClient, str]) -> None:
     page, client, name = opened
     switch = page.get_by_label("Compared with")
     expect(switch).to_have_accessible_description(re.compile("changes for everyone"))
@@ -104,7 +104,7 @@ def test_the_baseline_switch_is_the_setting(opened: tuple[Page, Client, str]) ->
     assert said(client, name)["baseline"] == "blue"
 
 
-def test_a_switch_that_is_refused_goes_back(opened: tuple[Page, Client, str]) -> None:
+def test_a_switch_that_is_refused_goes_back(opened: tuple[Page, BackendClient, str]) -> None:
     page, _, _ = opened
     refusal = {"status": 503, "json": {"error": "the counters are out of reach", "field": None}}
     page.route("**/settings?*", lambda route: route.fulfill(**refusal))
@@ -113,7 +113,7 @@ def test_a_switch_that_is_refused_goes_back(opened: tuple[Page, Client, str]) ->
     expect(page.get_by_label("Compared with")).to_have_value("control")
 
 
-def test_stop_resume_archive_restore(opened: tuple[Page, Client, str]) -> None:
+def test_stop_resume_archive_restore(opened: tuple[Page, BackendClient, str]) -> None:
     page, client, name = opened
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("dialog").get_by_role("button", name="Cancel").click()
@@ -157,7 +157,7 @@ def test_delete_asks_for_the_name(shared: LocalBackend, visit: Opener, named: st
         shared.client.experiment(named, "settings")
 
 
-def test_the_keyboard_does_it_all(opened: tuple[Page, Client, str]) -> None:
+def test_the_keyboard_does_it_all(opened: tuple[Page, BackendClient, str]) -> None:
     page, client, name = opened
     page.get_by_role("link", name="Gimel").click()
     expect(page.locator(".list")).to_be_visible()
@@ -187,7 +187,7 @@ def test_the_keyboard_does_it_all(opened: tuple[Page, Client, str]) -> None:
     assert said(client, name)["baseline"] == "blue"
 
 
-def test_every_control_shows_its_focus(opened: tuple[Page, Client, str]) -> None:
+def test_every_control_shows_its_focus(opened: tuple[Page, BackendClient, str]) -> None:
     page, _, _ = opened
     expect(page.locator(".goal")).to_be_visible()
     seen = 0
@@ -198,7 +198,8 @@ def test_every_control_shows_its_focus(opened: tuple[Page, Client, str]) -> None
         seen += 1
         outlined = page.evaluate(
             "[document.activeElement, document.activeElement.parentElement]"
-            ".some((each) => getComputedStyle(each).outlineStyle !== 'none')"
+            ".some((each) => [null, '::after'].some((part) =>"
+            " getComputedStyle(each, part).outlineStyle !== 'none'))"
         )
         assert outlined or page.evaluate("document.activeElement.className === 'skip'")
     assert seen > 8

@@ -42,10 +42,10 @@ def test_every_head_with_figures_is_explained(shop: LocalBackend, visit: Opener)
         expect(head).to_have_accessible_description(re.compile(r"\w+.*\."))
     page = visit(shop.url, BUTTON)
     page.get_by_text("All figures").click()
-    heads = page.locator(":is(.goal, .goals) thead :is(.number, .wide)")
+    heads = page.locator(":is(.goal, .all-goals) thead :is(.number, .wide)")
     heads = heads.filter(has_not=page.locator("bdi"))
     # Of all goals, of the chosen one, and of all its figures
-    assert heads.count() == 1 + 6 + 6
+    assert heads.count() == 2 + 6 + 6
     for head in heads.all():
         expect(head.get_by_role("button")).to_have_accessible_description(re.compile(r"\w+.*\."))
 

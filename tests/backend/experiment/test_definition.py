@@ -70,6 +70,25 @@ WRONG = [
     ("hypothesis", [1, True, [], "x" * 2001, "a\x00b", "\ud800"]),
     ("owner", [{}, "\x1b[2J"]),
     ("link", ["", "javascript:alert(1)", "https://a b", "ftp://a", 1, "https://" + "x" * 2000]),
+    (
+        "decision",
+        [
+            "a",
+            [],
+            {},
+            {"winner": "a"},
+            {"reason": "It won"},
+            {"winner": "d", "reason": "It won"},
+            {"winner": ["a"], "reason": "It won"},
+            {"winner": None, "reason": "It won"},
+            {"winner": "a", "reason": ""},
+            {"winner": "a", "reason": " \n"},
+            {"winner": "a", "reason": None},
+            {"winner": "a", "reason": "x" * 1001},
+            {"winner": "a", "reason": "\x1b[2J"},
+            {"winner": "a", "reason": "It won", "at": "2026-01-01T00:00:00Z"},
+        ],
+    ),
     # An undeclared experiment has none of these.
     ("planned_visitors", [1000]),
     ("traffic", [0.5]),
@@ -185,8 +204,9 @@ def test_one_change_leaves_the_rest(store: redis.Redis) -> None:
 
 
 def test_every_setting_is_told_above() -> None:
-    # The counting method is set before the first event only: see test_definition_counting.py.
-    assert set(TOLD) == set(RESETTABLE_FIELDS) - DECLARED_ONLY
+    # The counting method is set before the first event only: see test_definition_counting.py. A
+    # decision has figures: see tests/backend/results/test_record_decision.py.
+    assert set(TOLD) == set(RESETTABLE_FIELDS) - DECLARED_ONLY - {"decision"}
     assert set(RESETTABLE_FIELDS) | {"counting", "variants", "goals", "declared_late"} == set(
         Definition.__dataclass_fields__
     )

@@ -19,6 +19,7 @@ from gimel.backend.experiment.history import Snapshot, history
 from gimel.backend.experiment.snapshots import Round, SnapshotWriter
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
+from gimel.backend.results.record import Observed, observe
 from tests.support.counting import counters_of, event, events, track_1x
 from tests.support.handler_requests import post
 from tests.support.servers import free_port, url_of
@@ -208,10 +209,10 @@ def test_a_writer_that_dies_goes_on_elsewhere(
     def die(found: Any, *rest: Any) -> Any:
         if found.name == "e05":
             raise SystemExit
-        return commands(found, *rest)
+        return fields(found, *rest)
 
-    commands = snapshots._commands
-    monkeypatch.setattr(snapshots, "_commands", die)
+    fields = snapshots._fields
+    monkeypatch.setattr(snapshots, "_fields", die)
     for _ in range(2):
         with pytest.raises(SystemExit):
             write(backend)
@@ -246,8 +247,9 @@ def test_a_redis_that_stops_replying_ends_the_round_in_time(
     send("e", 5)
     writer = writer_of(backend)
 
-    def pause(*arguments: Any) -> None:
+    def pause(*arguments: Any) -> Observed:
         backend.client_pause(3000)
+        return observe(*arguments)
 
     monkeypatch.setattr(snapshots, "observe", pause)
     started = time.monotonic()

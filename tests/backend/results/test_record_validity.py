@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from gimel.backend.experiment.definition import Definition, Goal, Variant
-from gimel.backend.results import record
+from gimel.backend.results import record, record_validity
 from gimel.backend.results.counts import ExperimentCounts
 from tests.support.handler_requests import call, post
 
@@ -72,7 +72,7 @@ def test_every_verdict_that_is_recorded_can_be_read(kind: str, plan: int | None)
             assert [goal["goal"] for goal in analysis["goals"]] == ["g"], "none was left out"
             new = record.new_verdicts(found, analysis, NOW)
             decided += len(new)
-            assert all(record.is_valid(*each) for each in new.items()), new
+            assert all(record_validity.is_valid(*each) for each in new.items()), new
             json.dumps(found.describe(analysis), allow_nan=False)
     assert decided >= 2
 
@@ -94,8 +94,8 @@ def test_every_verdict_that_is_recorded_can_be_read(kind: str, plan: int | None)
     ],
 )
 def test_a_crafted_verdict_is_not_valid(change: dict[str, Any]) -> None:
-    assert record.is_valid("verdict []", json.dumps(VERDICT))
-    assert not record.is_valid("verdict []", json.dumps(VERDICT | change))
+    assert record_validity.is_valid("verdict []", json.dumps(VERDICT))
+    assert not record_validity.is_valid("verdict []", json.dumps(VERDICT | change))
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,37 @@ def test_a_crafted_verdict_is_not_valid(change: dict[str, Any]) -> None:
     ],
 )
 def test_crafted_counts_of_a_final_look_are_not_valid(change: dict[str, Any]) -> None:
-    assert record.is_valid("final x", json.dumps(FINAL))
-    assert not record.is_valid("final x", json.dumps(FINAL | change))
+    assert record_validity.is_valid("final x", json.dumps(FINAL))
+    assert not record_validity.is_valid("final x", json.dumps(FINAL | change))
+
+
+ROW = {"label": "a", "trials": 9, "successes": 3, "sum": None, "rate": 0.3, "lift": None}
+DECIDED: dict[str, Any] = {
+    "goal": "g", "role": "primary", "kind": "unique", "state": "winner", "winner": "a",
+    "variants": [ROW | {"lift_interval_always_valid": [-0.1, 0.5]}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"goal": "\ud800"},
+        {"state": None},
+        {"winner": 1},
+        {"variants": None},
+        {"variants": [ROW]},
+        {"variants": [DECIDED["variants"][0] | {"trials": -1}]},
+        {"variants": [DECIDED["variants"][0] | {"lift": "1"}]},
+    ],
+)
+def test_crafted_figures_of_a_decision_are_not_valid(change: dict[str, Any]) -> None:
+    def is_valid(goal: object) -> bool:
+        figures = {"at": "2026-11-29T00:00:00Z", "goals": [goal], "goals_left_out": 0}
+        return record_validity.is_valid("decision x", json.dumps(figures))
+
+    assert is_valid(DECIDED)
+    assert not is_valid(DECIDED | change)
+    assert not is_valid([])
 
 
 def test_counts_that_cannot_be_right_take_no_other_experiment_away(

@@ -11,7 +11,7 @@ import redis
 from gimel.backend import process
 from gimel.backend.experiment.definition import Definition
 from gimel.backend.queue import Backlog, Pile
-from gimel.backend.results import record
+from gimel.backend.results import record, record_validity
 from gimel.backend.results.backlog import Waiting
 from gimel.backend.results.counts import ExperimentCounts
 from gimel.backend.spool import Spool
@@ -120,7 +120,7 @@ def test_it_waits_for_a_day(
     wait_in(spool, range(20, 100))
     read()
     (field,) = backend.hkeys(KEY)
-    assert record.is_valid(field, backend.hget(KEY, field) or "")
+    assert record_validity.is_valid(field, backend.hget(KEY, field) or "")
     since = f"{datetime.now(UTC) - timedelta(hours=hours):%Y-%m-%dT%H:%M:%SZ}"
     backend.hset(KEY, field, json.dumps({"at": since}))
     assert (read()["plan"]["final_look"] is None) == is_put_off

@@ -18,6 +18,13 @@ def test_the_functions_may_connect_to_their_own_cache_only() -> None:
     assert "elasticache" not in json.dumps(functions_policy(Names("shop"), HOME))
 
 
+def test_the_functions_may_publish_to_their_own_topic_only() -> None:
+    *_, last = functions_policy(Names("shop"), HOME, mails_news=True)["Statement"]
+    topic = "arn:aws:sns:eu-west-1:000000000000:shop-alarms"
+    assert last == {"Effect": "Allow", "Action": ["sns:Publish"], "Resource": [topic]}
+    assert "sns" not in json.dumps(functions_policy(Names("shop"), HOME))
+
+
 def test_policies_name_all_that_they_allow() -> None:
     policy = functions_policy(Names("shop"), HOME)
     statement, queue, aside = policy["Statement"]

@@ -148,7 +148,7 @@ def test_alarms_follow_an_api_that_is_made_again() -> None:
 
 
 def test_taken_out_of_the_settings_all_of_it_goes() -> None:
-    said = lines(wanted(), done(WANTED))
+    said = [line for line in lines(wanted(), done(WANTED)) if "alarm" in line]
     names = ", ".join(WANTED.names.alarms)
     assert said == [
         f"delete alarms {names}: alarm_email is not set",
@@ -164,7 +164,7 @@ def test_what_bears_the_names_of_alarms_is_left_alone() -> None:
         topic=replace(seen.topic, tags={}),
         alarms={name: replace(alarm, tags={}) for name, alarm in seen.alarms.items()},
     )
-    assert lines(wanted(), strange) == []
+    assert not [line for line in lines(wanted(), strange) if "alarm" in line]
     assert list(plan_alarm_removal(WANTED.names, strange, "why")) == []
     with pytest.raises(DeployError, match=r"did not make these .*topic gimel-alarms, alarm gimel"):
         plan(WANTED, strange)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gimel.backend.wire import FLAGS_PATH
 from gimel.gimel import ROUTES
 from gimel.stack.observed import (
     ObservedLegacy,
@@ -46,5 +47,20 @@ def test_routes_go_where_they_are_served() -> None:
     assert set(routes) == set(ROUTES)
     for route in ("GET /e", "POST /e", "GET /track", "POST /track"):
         assert routes.pop(route) == "gimel-track"
+    for route in (f"POST {FLAGS_PATH}", f"POST {FLAGS_PATH}/{{proxy+}}"):
+        assert routes.pop(route) == "gimel-track"
     assert routes.pop("DELETE /delete") == "gimel-delete-experiment"
     assert set(routes.values()) == {"gimel-all-experiments"}
+
+
+def test_a_stack_of_an_earlier_version_gets_the_routes_of_flags() -> None:
+    seen = done(wanted())
+    (api,) = seen.apis
+    routes = {key: each for key, each in api.routes.items() if FLAGS_PATH not in key}
+    cors = {name: each for name, each in wanted().cors.items() if name != "ExposeHeaders"}
+    cors["AllowHeaders"] = ["content-type", "x-api-key"]
+    old = replace(api, routes=routes, settings={**api.settings, "CorsConfiguration": cors})
+    assert [str(change) for change in plan(wanted(), replace(seen, apis=(old,)))] == [
+        "update HTTP API gimel: CorsConfiguration",
+        f"create routes of HTTP API gimel: POST {FLAGS_PATH}, POST {FLAGS_PATH}/{{proxy+}}",
+    ]

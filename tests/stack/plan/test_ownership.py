@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from gimel import deploy
-from gimel.client import BackendError, Client
+from gimel.client import BackendClient, BackendError
 from gimel.config.settings import AwsSettings, Config
 from gimel.deploy import Deployed
 from gimel.stack.aws import Aws
@@ -90,7 +90,7 @@ def test_two_stacks_do_not_touch_each_other(first_deploy: Deployed, own_settings
     second = deploy.deploy(other, silent)
     assert second.url != first_deploy.url
     with pytest.raises(BackendError, match="403"):
-        Client(second.url, first_deploy.key).experiments()
+        BackendClient(second.url, first_deploy.key).experiments()
     assert is_as_wanted(own_settings)
     assert is_as_wanted(other)
 

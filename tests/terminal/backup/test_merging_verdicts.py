@@ -12,6 +12,7 @@ from gimel.terminal.backup.merging import Merger
 from gimel.terminal.backup.moving import Move
 from gimel.terminal.backup.reading import Reader
 from gimel.terminal.backup.restoring import restore
+from tests.support.handler_requests import call, point_handlers_at
 from tests.support.planned import declare, read, visit
 from tests.support.servers import url_of, valkey
 
@@ -67,3 +68,43 @@ def test_the_earlier_one_stays(
         other.hset(KEY, mapping=theirs)
         assert copy(backend, other, tmp_path, way) >= len(ours) * (stays == "source")
         assert other.hgetall(KEY) == (ours if stays == "source" else theirs)
+
+
+def decide(winner: str) -> None:
+    body = json.dumps({"decision": {"winner": winner, "reason": "It won"}})
+    assert call("POST", "/settings", {"experiment": "e"}, body=body).status == 200
+
+
+@pytest.mark.parametrize("way", ["import", "move"])
+def test_a_decision_stops_the_experiment_where_it_comes_to(
+    backend: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    declare()
+    visit(0, 100, blue=20, red=40)
+    with valkey() as other:
+        copy(backend, other, tmp_path, "import")
+        decide("red")
+        here = read()
+        copy(backend, other, tmp_path, way)
+        point_handlers_at(monkeypatch, url_of(other))
+        there = read()
+    assert there["decision"]["figures"]
+    assert {field: there[field] for field in ("state", "decision")} == {
+        field: here[field] for field in ("state", "decision")
+    }
+
+
+def test_each_decision_keeps_its_own_figures(
+    backend: redis.Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declare()
+    visit(0, 100, blue=20, red=40)
+    with valkey() as other:
+        copy(backend, other, tmp_path, "import")
+        decide("red")
+        point_handlers_at(monkeypatch, url_of(other))
+        visit(100, 200, blue=20, red=20)
+        decide("blue")
+        before = read()["decision"]
+        copy(backend, other, tmp_path, "import")
+        assert read()["decision"] == before

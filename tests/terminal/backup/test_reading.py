@@ -8,7 +8,7 @@ import redis
 
 from gimel.backend.counting import exact, keys
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.keys import MOVING, SNAPSHOTS, WRITER, Generation
+from gimel.backend.counting.keys import MOVING, NEWS, SNAPSHOTS, WRITER, Generation
 from gimel.backend.redis.connection import Connection
 from gimel.terminal.backup import kinds, reading
 from gimel.terminal.backup.kinds import KINDS, SCATTERED_SETS
@@ -56,7 +56,7 @@ def test_every_kind_of_key_that_a_life_leaves_is_known_and_read(backend: redis.R
     held = {key: kind for key, (kind, _) in content(backend).items()}
     found = {key: kind_of(key, type) for key, type in held.items() if not re.fullmatch(OLD, key)}
     assert [key for key, kind in found.items() if kind is None] == []
-    passing = {MOVING, SNAPSHOTS, WRITER, MARKED_WHILE_FULL, SCATTERED_SETS}
+    passing = {MOVING, NEWS, SNAPSHOTS, WRITER, MARKED_WHILE_FULL, SCATTERED_SETS}
     assert set(found.values()) == KINDS.keys() - passing
     sections = [
         (section, list(records))

@@ -1,0 +1,11 @@
+"""What the library's tests need: its log as if nothing had been logged before."""
+
+import pytest
+
+from gimel.sdk import sender
+
+
+@pytest.fixture(autouse=True)
+def _log_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test sees each message, although a process logs it once."""
+    monkeypatch.setattr(sender, "_logged", set())
