@@ -56,11 +56,15 @@ export const meanings = (labels) =>
   h("details", { class: "more meanings" }, h("summary", {}, "What the figures mean"),
     h("dl", {}, labels.map((label) => [h("dt", {}, label), h("dd", {}, MEANINGS[label])])));
 
+/** @type {any} */
+let tipped;
+
 /**
  * Show the explanation of an element below it, inside the window.
  * @param {HTMLElement} target
  */
 function showTip(target) {
+  tipped = target;
   const tip = byId("tip");
   tip.textContent = byId(target.getAttribute("aria-describedby") ?? "").textContent;
   tip.hidden = false;
@@ -71,7 +75,7 @@ function showTip(target) {
   tip.style.top = `${bottom + height > innerHeight ? top - height : bottom}px`;
 }
 
-/** Show explanations on hover and focus. Escape, leaving and scrolling hide them. */
+/** Show explanations on hover and focus. Escape and leaving hide them. */
 export function listenToTips() {
   document.body.append(
     h("div", { hidden: true }, Object.entries(MEANINGS).map(([label, text]) => h("p", { id: idOf(label) }, text))),
@@ -91,5 +95,6 @@ export function listenToTips() {
     });
   }
   document.addEventListener("keydown", ({ key }) => key === "Escape" && hide());
-  document.addEventListener("scroll", hide, { capture: true, passive: true });
+  // A focus may scroll.
+  document.addEventListener("scroll", () => byId("tip").hidden || showTip(tipped), { capture: true, passive: true });
 }

@@ -22,15 +22,13 @@ def test_a_head_explains_itself_on_hover_and_focus(shop: LocalBackend, visit: Op
     page.keyboard.press("Escape")
     expect(tip).to_be_hidden()
     page.mouse.move(0, 0)
-    page.get_by_role("button", name="Lift interval").focus()
+    page.get_by_role("button", name="Lift interval").last.focus()
     expect(tip).to_contain_text("The lifts that the counts allow")
     page.keyboard.press("Tab")
     expect(term).to_be_focused()
     expect(term).to_have_accessible_description(re.compile("How likely this variant is the best"))
     expect(tip).to_contain_text("How likely")
     assert axe(page) == []
-    page.mouse.wheel(0, 50)
-    expect(tip).to_be_hidden()
 
 
 def test_every_head_with_figures_is_explained(shop: LocalBackend, visit: Opener) -> None:
