@@ -52,6 +52,13 @@ def test_every_module_is_in_the_page_once_and_after_its_imports() -> None:
             assert places[firsts[source]] < places[firsts[name]], f"{source} comes after {name}"
 
 
+def test_the_page_keeps_what_a_template_indents() -> None:
+    (template,) = re.findall(r"return (`<!--.*?)`;\n", MODULES["snippet"], re.S)
+    assert "\n     " in template
+    assert template in script()
+    assert not re.search(r"^  +(const|return)", script(), re.M)
+
+
 def test_types_and_comments_between_functions_stay_behind() -> None:
     assert "types.d.ts" in MODULES["main"]
     assert "types.d.ts" not in script()

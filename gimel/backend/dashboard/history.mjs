@@ -127,7 +127,7 @@ function linesOf(experiment, leader, view) {
   const first = [...new Set([labels[0], leader ?? labels[0], ...labels])].slice(0, SHOWN);
   return labels.map((label, index) => ({
     label,
-    style: index ? `c${(index - 1) % COLOURS} d${Math.floor((index - 1) / COLOURS)}` : "base",
+    style: index ? `c${(index - 1) % COLOURS} d${Math.floor((index - 1) / COLOURS)}` : "first",
     isShown: chosenLines.get(lineKey(view, label)) ?? first.includes(label),
   }));
 }
@@ -164,7 +164,7 @@ function historyParts(history, experiment, goal, all) {
   const lines = all.filter(({ isShown }) => isShown);
   return [
     legend(all),
-    goal && liftChart(goal, lines.filter(({ style }) => style !== "base"), frame),
+    goal && liftChart(goal, lines.filter(({ style }) => style !== "first"), frame),
     lines.length > 0 && h("div", { class: "pair" }, goal && rateChart(goal, lines, frame), dayChart(points, lines, frame)),
     historyTable(points, lines, goal, frame.marks),
     h("p", { class: "soft" }, `${plural(snapshots, "snapshot")}. All times are UTC. Where a snapshot is missing, a line has a gap.`),
