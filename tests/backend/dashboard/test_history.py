@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from gimel.client import Client
+from gimel.client import BackendClient
 from tests.support.dashboard_page import KeyedBackend, Opener, axe, tab_to
 from tests.support.past import Counts, write_past
 
@@ -60,7 +60,7 @@ def test_the_recorded_verdict_is_marked_at_its_time(past: KeyedBackend, visit: O
     page = show(past, visit)
     mark = page.locator(".lift text.decided")
     expect(mark).to_have_text(f"Winner: {RED}")
-    client = Client(past.url, past.key)
+    client = BackendClient(past.url, past.key)
     said = client.history("ten days", PAST)
     began = client.experiment("ten days", PAST)["created_at"]
     times = [began, said["recorded"]["at"], said["snapshots"][-1]["time"]]
