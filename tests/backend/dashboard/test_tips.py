@@ -67,4 +67,8 @@ def test_a_narrow_screen_lists_what_the_figures_mean(shop: LocalBackend, visit: 
     expect(
         page.get_by_role("definition").filter(has_text="How likely this variant is the best")
     ).to_be_visible()
+    # A table that scrolls has its heads.
+    page.get_by_text("All figures").click()
+    heads = page.get_by_role("region", name="All figures").get_by_role("columnheader")
+    assert heads.all_inner_texts()[1:3] == ["p, any time", "p, corrected"]
     assert axe(page) == []
