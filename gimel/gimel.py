@@ -151,11 +151,16 @@ def all(event: ProxyEvent) -> Response:
 
 @_endpoint("owner", "read")
 def experiment(event: ProxyEvent) -> Response:
-    """Return one experiment, its definition and what happened to that: GET /experiment."""
+    """Return one experiment, its definition and what happened to that: GET /experiment.
+
+    `matrix` names a goal on which to compare every variant with every other.
+    """
     from gimel.backend import answers
 
     fields = wire.query(event)
-    return answers.answer_one(event, wire.namespace(fields), wire.name(fields, "experiment"))
+    matrix = wire.name(fields, "matrix") if "matrix" in fields else None
+    names = wire.namespace(fields), wire.name(fields, "experiment")
+    return answers.answer_one(event, *names, matrix)
 
 
 @_endpoint("owner", "read")
