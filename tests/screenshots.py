@@ -1,7 +1,7 @@
 """`python -m tests.screenshots`: every view of the dashboard into build/screenshots/.
 
-Light and dark, at a phone's, a laptop's and a large screen's width, of made-up experiments that a
-real backend counted. Those that the README shows go to docs/images/ too.
+Light and dark, at the width of a phone, a tablet, a laptop and a large screen. The experiments are
+made up, and a real backend counted them. Those that the README shows go to docs/images/ too.
 """
 
 import random
@@ -31,7 +31,7 @@ NAMESPACE = "shop"
 # Not in the namespace that the README shows
 DECLARED, BUTTON = "declared", "Button colour"
 STATES = "states"
-WIDTHS = {"phone": 360, "laptop": 1280, "large": 2560}
+WIDTHS = {"phone": 360, "tablet": 768, "laptop": 1280, "large": 2560}
 IN_README = {"overview-light-laptop", "experiment-dark-laptop"}
 
 Rates = dict[str, float]
@@ -151,7 +151,7 @@ def take(page: Page, name: str) -> None:
 
 def visit(browser: Browser, url: str, scheme: str, size: str) -> None:
     """Every view, in one colour scheme at one width."""
-    height = {"phone": 780, "laptop": 800, "large": 1440}[size]
+    height = {"phone": 780, "tablet": 1024, "laptop": 800, "large": 1440}[size]
     page = browser.new_page(
         color_scheme="dark" if scheme == "dark" else "light",
         viewport={"width": WIDTHS[size], "height": height},

@@ -2,13 +2,14 @@
 // The view of one experiment: its health, then one goal at a time.
 
 import { bdi, h, icon, options, span } from "./dom.mjs";
-import { isFixed, primaryGoal, primaryGoals, visitors } from "./experiments.mjs";
+import { isFixed, primaryGoal, primaryGoals, rowsInOrder, visitors } from "./experiments.mjs";
 import {
   amount, chance, count, DASH, dateOnly, lift, liftRange, number, percent, PERCENT, plural, pValue, rateFormat,
 } from "./format.mjs";
+import { goalTable } from "./goals.mjs";
 import { backlogNote, breadcrumb, startedAgo, stateOf } from "./parts.mjs";
 import { bar, intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
-import { bestNote, explainedHead, goalSwitch, planPart, verdictPart } from "./verdict.mjs";
+import { bestNote, explainedHead, planPart, verdictPart } from "./verdict.mjs";
 import { mayChange } from "./view.mjs";
 /** @import { Child, Experiment, Goal, Ignored, Interval, Row, View } from "./types.d.ts" */
 
@@ -29,7 +30,7 @@ export function experimentView(experiment, view) {
       tools(experiment)),
     backlogNote(experiment),
     experiment.srm.alarm && alarm(experiment),
-    experiment.goals.length > 1 && goalSwitch(experiment, goal),
+    experiment.goals.length > 1 && goalTable(experiment, goal),
     goal ? goalPanel(experiment, goal) : visitorPanel(experiment),
     footnote(experiment, goal),
   ];
@@ -127,7 +128,7 @@ function goalPanel(experiment, goal) {
   return h("section", { class: "card goal", "data-key": "goal", "aria-labelledby": "goal" },
     verdictPart(experiment, goal),
     h("div", { class: "tabled" }, resultTable(experiment, goal), bestNote()),
-    allFigures(goal));
+    allFigures(experiment, goal));
 }
 
 /**
@@ -152,7 +153,7 @@ function resultTable(experiment, goal) {
       head(rateName, "number"), head("Lift", "number"),
       intervalHead(drawing.scale), head(explainedHead("Chance to be best"), "number"))),
     h("tbody", { role: "rowgroup" },
-      goal.results.map((row) => resultRow(row, rank(row, experiment, goal), drawing))));
+      rowsInOrder(experiment, goal).map((row) => resultRow(row, rank(row, experiment, goal), drawing))));
 }
 
 /**
@@ -207,9 +208,10 @@ function resultRow(row, rank, { scale, rate, rateName, reachedName, why }) {
 
 /**
  * Create the table with the figures that few readers need.
+ * @param {Experiment} experiment
  * @param {Goal} goal
  */
-function allFigures(goal) {
+function allFigures(experiment, goal) {
   const isShare = goal.kind === "unique";
   const lossFormat = number(isShare ? 3 : 4, isShare ? PERCENT : {});
   /** @type {Record<string, (row: Row) => string>} */
@@ -224,7 +226,7 @@ function allFigures(goal) {
   const heads = Object.keys(columns).map((label) => h("th", { scope: "col", class: "number" }, label));
   /** @param {Row} row */
   const cells = (row) => Object.values(columns).map((write) => h("td", { class: "number" }, write(row)));
-  const rows = goal.results.map((row) => h("tr", { "data-key": row.label },
+  const rows = rowsInOrder(experiment, goal).map((row) => h("tr", { "data-key": row.label },
     h("th", { scope: "row" }, bdi(row.label, { class: "cut", title: row.label })), cells(row)));
   return h("details", { class: "more" }, h("summary", {}, "All figures"),
     h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "All figures" },

@@ -21,12 +21,12 @@ export const primaryGoals = (experiment) => experiment.goals.filter((goal) => go
 const byChance = (a, b) => (b.chance_to_be_best ?? -1) - (a.chance_to_be_best ?? -1);
 
 /** @param {Row[] | null | undefined} rows */
-const bestOf = (rows) => [...(rows ?? [])].sort(byChance)[0];
+export const bestOf = (rows) => [...(rows ?? [])].sort(byChance)[0];
 /**
  * @param {Goal} goal
  * @param {string | null} label
  */
-const rowOf = (goal, label) => label != null && goal.results.find((row) => row.label === label);
+export const rowOf = (goal, label) => label != null && goal.results.find((row) => row.label === label);
 
 /**
  * Return the row that leads: the winner, or the best one.
@@ -90,6 +90,26 @@ const bestLift = (experiment) => challenger(decidingGoal(experiment))?.lift ?? -
 /** @param {Experiment} experiment */
 const urgency = (experiment) => urgencyOf(decidingGoal(experiment));
 export const byName = new Intl.Collator(undefined, { numeric: true }).compare;
+
+const ROLE_ORDER = ["primary", "guardrail", "secondary"];
+
+/**
+ * Return the goals by role, and by name within a role. The first is the goal that the overview shows.
+ * @param {Experiment} experiment
+ */
+export function goalsInOrder({ goals, primary_goal: first }) {
+  /** @param {Goal} goal */
+  const place = (goal) => 2 * ROLE_ORDER.indexOf(goal.role) - Number(goal.goal === first);
+  return [...goals].sort((a, b) => place(a) - place(b) || byName(a.goal, b.goal));
+}
+
+/**
+ * Return the rows of a goal: the baseline, then the others by name.
+ * @param {Experiment} experiment
+ * @param {Goal} goal
+ */
+export const rowsInOrder = ({ baseline }, { results }) => [...results].sort((a, b) =>
+  Number(b.label === baseline) - Number(a.label === baseline) || byName(a.label, b.label));
 
 /** @type {Record<string, { label: string, has: (state: State) => boolean }>} */
 export const FILTERS = {

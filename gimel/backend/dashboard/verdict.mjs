@@ -1,45 +1,13 @@
 // @ts-check
 // What is said of one goal above its table: the verdict, the next step, and what they rest on.
 
-import { bdi, capitalized, h, icon, span } from "./dom.mjs";
-import { counted, declaredGoal, stateOfGoal } from "./experiments.mjs";
+import { bdi, h, icon, span } from "./dom.mjs";
+import { counted, declaredGoal } from "./experiments.mjs";
 import { amount, count, lift, liftRange, longDate, percent, plural } from "./format.mjs";
 import { verdictChip, VERDICTS } from "./parts.mjs";
 import { bar } from "./plot.mjs";
 import { link } from "./view.mjs";
-/** @import { Child, Experiment, Goal, GuardrailState, Interval, Verdict } from "./types.d.ts" */
-
-const ROLE_ORDER = ["primary", "guardrail", "secondary"];
-
-// The worst state first
-/** @type {GuardrailState[]} */
-const GUARDRAIL_STATES = ["broken", "open", "held"];
-
-/**
- * @param {Experiment} experiment
- * @param {Goal} current
- */
-export function goalSwitch(experiment, current) {
-  /** @param {Goal} goal */
-  const place = (goal) => 2 * ROLE_ORDER.indexOf(goal.role) - Number(goal.goal === experiment.primary_goal);
-  const goals = [...experiment.goals].sort((a, b) => place(a) - place(b));
-  return h("nav", { class: "goals", "aria-label": "Goal", "data-key": "goals" },
-    goals.map((goal) => goalLink(goal, goal === current)));
-}
-
-/**
- * @param {Goal} goal
- * @param {boolean} isCurrent
- */
-function goalLink(goal, isCurrent) {
-  const { goal: name, role } = goal;
-  const guardrail = GUARDRAIL_STATES.find((state) => Object.values(goal.guardrail ?? {}).includes(state));
-  const state = goal.verdict.state === "do_not_trust" ? "do_not_trust" : guardrail ?? stateOfGoal(goal);
-  const attributes = { href: link({ goal: name }), "aria-current": isCurrent && "true", "data-key": name, title: name };
-  return h("a", attributes,
-    span(state, icon(state), span("unseen", `${VERDICTS[state] ?? capitalized(state)}: `)),
-    bdi(name, { class: "cut" }), span("soft", role, goal.better === "lower" && ", lower is better"));
-}
+/** @import { Child, Experiment, Goal, Interval, Verdict } from "./types.d.ts" */
 
 /**
  * @param {Experiment} experiment

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 import {
-  byName, challenger, decidingGoal, selectExperiments, stateOfGoal,
+  byName, challenger, decidingGoal, goalsInOrder, rowsInOrder, selectExperiments, stateOfGoal,
 } from "../../../gimel/backend/dashboard/experiments.mjs";
 
 const VIEW = { find: "", sort: "name", show: "current" };
@@ -53,4 +53,19 @@ test("the row that stands for a goal is the verdict's, or the likeliest to be be
 test("a repeated goal without samples of visitors has no verdict", () => {
   assert.equal(stateOfGoal(goal("g", "keep_collecting", { kind: "total" })), "no_verdict");
   assert.equal(stateOfGoal(goal("g", "keep_collecting", { kind: "total", samples: 64 })), "keep_collecting");
+});
+
+test("goals are ordered by role, then by name, after the goal that the overview shows", () => {
+  const goals = [
+    goal("step 10", "winner", { role: "secondary" }), goal("step 9", "winner", { role: "secondary" }),
+    goal("refund", "winner", { role: "guardrail" }), goal("a", "winner"), goal("b", "winner"),
+  ];
+  const order = goalsInOrder(named("x", { goals, primary_goal: "b" })).map((each) => each.goal);
+  assert.deepEqual(order, ["b", "a", "refund", "step 9", "step 10"]);
+});
+
+test("the baseline is the first row, and the others are ordered by name", () => {
+  const results = ["arm 10", "zero", "arm 9"].map((label) => ({ label }));
+  const rows = rowsInOrder(named("x", { baseline: "zero" }), goal("g", "winner", { results }));
+  assert.deepEqual(rows.map((each) => each.label), ["zero", "arm 9", "arm 10"]);
 });

@@ -11,19 +11,19 @@ ZEROS = """() => {
     const { x, width } = each.getBoundingClientRect();
     return x + width / 2;
   };
-  const lines = [...document.querySelectorAll("tbody .zero")];
-  return {
-    axis: middle(document.querySelector(".axis text")),
-    lines: lines.filter((each) => each.checkVisibility()).map(middle),
-  };
+  return [...document.querySelectorAll("table:has(.axis)")].map((table) => ({
+    axis: middle(table.querySelector(".axis text")),
+    lines: [...table.querySelectorAll("tbody .zero")]
+      .filter((each) => each.checkVisibility()).map(middle),
+  }));
 }"""
 
 
 def distance(page: Page) -> float:
-    """Return how far the axis' zero is from the farthest zero line."""
-    found = page.evaluate(ZEROS)
-    assert found["lines"]
-    return max(abs(line - found["axis"]) for line in found["lines"])
+    """Return how far a table's zero line is from the zero of its axis, at most."""
+    tables = page.evaluate(ZEROS)
+    assert all(table["lines"] for table in tables)
+    return max(abs(line - table["axis"]) for table in tables for line in table["lines"])
 
 
 @pytest.mark.parametrize("experiment", [None, "Button 10"])

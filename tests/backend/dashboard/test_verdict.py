@@ -69,13 +69,17 @@ def test_the_plan_shows_its_progress_and_days(show: Opener, states: LocalBackend
 
 def test_guardrails_and_roles_are_named(show: Opener) -> None:
     page = show(made.WON)
-    goals = page.get_by_role("navigation", name="Goal").get_by_role("link")
+    goals = page.get_by_role("table", name="Goals").locator("tbody tr")
     expect(goals).to_have_count(4)
-    assert [text.split(": ", 1) for text in goals.all_text_contents()] == [
-        ["Winner", "signupprimary"],
-        ["Open", "error shownguardrail, lower is better"],
-        ["Held", "refundguardrail, lower is better"],
-        ["Keep collecting", "sharesecondary"],
+    names = [each.locator("th").inner_text().split("\n") for each in goals.all()]
+    assert [
+        [*name, each.locator(".chip").inner_text()]
+        for name, each in zip(names, goals.all(), strict=True)
+    ] == [
+        ["signup", "primary", "Winner"],
+        ["error shown", "guardrail, lower is better", "Open"],
+        ["refund", "guardrail, lower is better", "Held"],
+        ["share", "secondary", "Keep collecting"],
     ]
     texts = page.locator(".guardrail").all_text_contents()
     assert texts == [
@@ -88,7 +92,7 @@ def test_guardrails_and_roles_are_named(show: Opener) -> None:
     # Fewer refunds are better: green, though the lift is below zero.
     red = row(page, "red")
     expect(red).to_contain_text("> 99%")
-    green = page.locator(".chip.held").evaluate("each => getComputedStyle(each).color")
+    green = page.locator(".guardrail .chip.held").evaluate("each => getComputedStyle(each).color")
     assert red.locator(".down").first.evaluate("each => getComputedStyle(each).color") == green
 
 
@@ -97,7 +101,7 @@ def test_a_broken_guardrail_keeps_a_winner_from_shipping(
 ) -> None:
     page = show(made.BROKEN)
     expect(page.locator(".next")).to_contain_text("Do not ship red: the guardrail refund is broken")
-    expect(page.locator(".chip.broken")).to_have_text("redbroken")
+    expect(page.locator(".guardrail .chip.broken")).to_have_text("redbroken")
     page.goto(address(states.url, namespace=NAMESPACE))
     expect(row(page, made.BROKEN)).to_contain_text("Winnersignuplook at its guardrails")
 
