@@ -229,6 +229,21 @@ def _final_field(found: "ExperimentCounts") -> str:
     return f"final {found.began}"
 
 
+def verdicts_about(records: Fields, goal: str | None, variant: str | None) -> list[str]:
+    """Return the fields with verdicts on a goal, or those that name a variant."""
+    found = []
+    for field in records:
+        kind, _, asked = field.partition(" ")
+        record = _read(records, field) if kind == "verdict" else None
+        if record and (
+            json.loads(asked)[-1] == goal
+            if goal is not None
+            else variant in (record["winner"], record["variant"])
+        ):
+            found.append(field)
+    return found
+
+
 def _verdict_field(found: "ExperimentCounts", goal: "GoalResult") -> str:
     asked = [found.began, found.baseline, found.settings.equivalence]
     asked += [goal[part] for part in ("role", "kind", "better", "goal")]
