@@ -158,7 +158,8 @@ def _why_kept(found: ExperimentCounts, kind: str, part: str) -> str | None:
         return "the experiment is decided, and these counts are its record"
     declared = settings.goal_names if kind == "goal" else settings.variant_names
     if part in declared:
-        return f"this {kind} is declared: `gimel create NEW --like OLD` starts an experiment without it"
+        advice = "`gimel create NEW --like OLD` starts an experiment that can do without it"
+        return f"this {kind} is declared: {advice}"
     if kind == "goal" and part == PARTICIPATE:
         return f"{PARTICIPATE} counts the visitors: delete the experiment instead"
     if settings.is_declared:

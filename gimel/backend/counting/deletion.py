@@ -4,8 +4,8 @@ Late events of a marked experiment do not count. Each step begins when the one b
 the settings go last: they say what the counters are made of. So an interrupted delete can be
 repeated, and it goes on where it stopped.
 
-A single goal or variant can be deleted as well: its counters, and what the history and the record of
-verdicts say of it. Later events make it anew.
+A single goal or variant can be deleted as well: its counters, and what the history and the record
+of verdicts say of it. Later events make it anew.
 
 A full Redis refuses what needs memory, such as SADD. It does not refuse SMOVE and UNLINK (measured
 on Valkey 9.1 and Redis 7.0), so a delete works there, and makes room.

@@ -5,7 +5,8 @@ left out. Sentences quote names as they are: the caller must escape them for its
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from math import hypot
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -39,6 +40,8 @@ _LOWEST_RATE = 0.01
 _MANY_IGNORED = 0.01
 # Standard errors by which conversions may be counted as more than their visitors
 _ERRORS = 3
+# A new experiment may be without visitors for so long.
+_PATIENCE = timedelta(days=1)
 # Variants that a sentence lists
 _LISTED = 4
 
@@ -87,7 +90,7 @@ def health_of(
     points = [*(_Point(*each) for each in past), _Point(now, found.trials, found.goals)]
     checks = [
         *_split(experiment),
-        *_traffic(experiment),
+        *_traffic(experiment, now),
         *_last_events(experiment, found, points),
         *_silent_variants(experiment, points),
         *_participation(experiment, found.relative_error),
@@ -114,16 +117,20 @@ def _split(experiment: Mapping[str, Any]) -> Iterator[Check]:
         yield Check("split", "ok", "Visitors are split between the variants as intended.")
 
 
-def _traffic(experiment: Mapping[str, Any]) -> Iterator[Check]:
+def _traffic(experiment: Mapping[str, Any], now: datetime) -> Iterator[Check]:
     if experiment["state"] != "running":
         return
     if since := experiment["traffic_stopped_since"]:
         sentence = no_visitor_since(since)
         yield Check("traffic", "alarm", sentence[0].upper() + sentence[1:], CHECK_SENDING)
     elif _visitors(experiment):
-        yield Check("traffic", "ok", "Visitors keep coming, as far as the days before tell.")
+        yield Check(
+            "traffic", "ok", "Visitors have not stopped coming, as far as earlier days tell."
+        )
     else:
-        yield Check("traffic", "warning", "No visitor has come yet.", SEND_PARTICIPATION)
+        begun = _parsed(experiment["created_at"])
+        level: Level = "warning" if begun and now - begun >= _PATIENCE else "ok"
+        yield Check("traffic", level, "No visitor has come yet.", SEND_PARTICIPATION)
 
 
 def _last_events(
@@ -150,10 +157,11 @@ def _listed(labels: Sequence[str]) -> str:
 def _last_rise(label: str, points: Sequence[_Point], created_at: str | None) -> str:
     """Return when the counts of a variant last rose: the snapshots know it between two of them."""
     goals = sorted({goal for point in points for goal in point.goals})
-    for before, after in reversed([*zip(points, points[1:], strict=False)]):
+    for before, after in reversed([*pairwise(points)]):
         # A snapshot of a very large experiment leaves some goals out.
         common = [goal for goal in goals if goal in before.goals and goal in after.goals]
-        if after.of(label, common) > before.of(label, common):
+        counts = zip(before.of(label, common), after.of(label, common), strict=True)
+        if any(later > earlier for earlier, later in counts):
             return _between(before.time, None if after is points[-1] else after.time)
     if not any(points[-1].of(label, goals)):
         return "none yet"
@@ -196,9 +204,7 @@ def _silent_variants(experiment: Mapping[str, Any], points: Sequence[_Point]) ->
         )
         if share < 1 and others * share / (1 - share) >= _SURPRISING:
             when = f"since {_text(since.time)} UTC" if trials else "yet"
-            sentence = (
-                f"{label} has had no visitor {when}, while {others:,} came to other variants."
-            )
+            sentence = f"{label} has had no visitor {when}, while {others:,} came to others."
             step = f"Check that the page still shows {label} and sends its events."
             yield Check("silent_variant", "warning", sentence, step)
 
@@ -281,15 +287,9 @@ def _waiting(experiment: Mapping[str, Any]) -> Iterator[Check]:
     events, pile = experiment["waiting_events"], experiment["waiting"]
     if events is None and pile is None:
         return
-    number, noun = (
-        (pile["messages"], "message with events") if events is None else (events, "event")
-    )
+    noun, number = ("message", pile["messages"]) if events is None else ("event", events)
     if number:
-        nouns = (
-            noun if number == 1 else noun.replace("message", "messages") + "s" * (noun == "event")
-        )
-        verb = "waits" if number == 1 else "wait"
-        sentence = f"{number:,} {nouns} {verb} to be counted."
-        yield Check("waiting", "warning", sentence, FIND_OUT_WHY_THEY_WAIT)
+        waits = f"1 {noun} waits" if number == 1 else f"{number:,} {noun}s wait"
+        yield Check("waiting", "warning", f"{waits} to be counted.", FIND_OUT_WHY_THEY_WAIT)
     else:
         yield Check("waiting", "ok", "No event waits to be counted.")

@@ -233,13 +233,12 @@ def verdicts_about(records: Fields, goal: str | None, variant: str | None) -> li
     """Return the fields with verdicts on a goal, or those that name a variant."""
     found = []
     for field in records:
-        kind, _, asked = field.partition(" ")
-        record = _read(records, field) if kind == "verdict" else None
-        if record and (
-            json.loads(asked)[-1] == goal
-            if goal is not None
-            else variant in (record["winner"], record["variant"])
-        ):
+        record = _read(records, field) if field.startswith("verdict ") else None
+        if record is None:
+            continue
+        asked = json.loads(field.partition(" ")[2])
+        named = (asked[-1],) if goal is not None else (record["winner"], record["variant"])
+        if (goal if goal is not None else variant) in named:
             found.append(field)
     return found
 
