@@ -236,6 +236,9 @@ class BackendClient:
 
         Its `deleted` says whether there were any, and its `note` what later events do.
         """
+        if "health" not in self.experiment(name, namespace):
+            reason = "the backend is of an earlier version, which would delete the whole experiment"
+            raise BackendError(f"{reason}: `gimel deploy` it first")
         fields = {"namespace": namespace, "experiment": name, "goal": goal, "variant": variant}
         answer: dict[str, Any] = self._request("DELETE", "/delete", expected_key="note", **fields)
         return answer

@@ -93,7 +93,7 @@ def health_of(
         *_traffic(experiment, now),
         *_last_events(experiment, found, points),
         *_silent_variants(experiment, points),
-        *_participation(experiment, found.relative_error),
+        *_participation(experiment, found),
         *_goals(experiment),
         *_ignored(experiment),
         *_waiting(experiment),
@@ -124,9 +124,7 @@ def _traffic(experiment: Mapping[str, Any], now: datetime) -> Iterator[Check]:
         sentence = no_visitor_since(since)
         yield Check("traffic", "alarm", sentence[0].upper() + sentence[1:], CHECK_SENDING)
     elif _visitors(experiment):
-        yield Check(
-            "traffic", "ok", "Visitors have not stopped coming, as far as earlier days tell."
-        )
+        yield Check("traffic", "ok", "Visitors keep coming, as far as earlier days tell.")
     else:
         begun = _parsed(experiment["created_at"])
         level: Level = "warning" if begun and now - begun >= _PATIENCE else "ok"
@@ -209,13 +207,20 @@ def _silent_variants(experiment: Mapping[str, Any], points: Sequence[_Point]) ->
             yield Check("silent_variant", "warning", sentence, step)
 
 
-def _participation(experiment: Mapping[str, Any], error: float) -> Iterator[Check]:
+def _participation(experiment: Mapping[str, Any], found: "ExperimentCounts") -> Iterator[Check]:
     """Warn of goals that more visitors reach than take part."""
+    error, settings = found.relative_error, found.settings
+    # An undeclared goal that looks as if it could be reached many times is of the kind total.
+    many = (
+        settings.totals
+        if not settings.is_declared
+        else [each["goal"] for each in experiment["goals"] if each["kind"] != "unique"]
+    )
     wrong = [
         (goal["goal"], row["label"])
         for goal in experiment["goals"]
         for row in goal["results"]
-        if goal["kind"] == "unique"
+        if goal["goal"] not in many
         and row["successes"] - row["trials"]
         > _ERRORS * error * hypot(row["successes"], row["trials"])
     ]
