@@ -210,12 +210,8 @@ def _silent_variants(experiment: Mapping[str, Any], points: Sequence[_Point]) ->
 def _participation(experiment: Mapping[str, Any], found: "ExperimentCounts") -> Iterator[Check]:
     """Warn of goals that more visitors reach than take part."""
     error, settings = found.relative_error, found.settings
-    # An undeclared goal that looks as if it could be reached many times is of the kind total.
-    many = (
-        settings.totals
-        if not settings.is_declared
-        else [each["goal"] for each in experiment["goals"] if each["kind"] != "unique"]
-    )
+    # The kind in the answer is total as well where conversions exceed the visitors.
+    many = {goal.name for goal in settings.goals if goal.kind != "unique"} | {*settings.totals}
     wrong = [
         (goal["goal"], row["label"])
         for goal in experiment["goals"]
