@@ -166,3 +166,25 @@ export function confirmDelete({ experiment: name }, deleteIt) {
   });
   field.focus();
 }
+
+/**
+ * @param {Experiment} experiment
+ * @param {(part: any) => Promise<void>} deleteIt
+ */
+export function openDeletePart({ experiment: name, variants, goals }, deleteIt) {
+  const parts = [
+    ...goals.map(({ goal }) => ({ kind: "goal", name: goal })),
+    ...variants.map(({ label }) => ({ kind: "variant", name: label })),
+  ];
+  const content = [
+    h("label", { class: "field" }, h("span", {}, "Delete the counts of"),
+      h("select", { name: "part" }, parts.map((part, index) =>
+        h("option", { value: index, dir: "auto" }, `${part.kind} ${part.name}`)))),
+    h("p", {}, "This cannot be undone. Events that still arrive for this name make it anew: remove it from your "
+      + "pages first, or declare the experiment, which ignores all other names."),
+  ];
+  openForm(["Delete a part of ", bdi(name)], content, "Delete", ({ elements }) => {
+    const part = parts[elements.part.value];
+    return deleteIt({ [part.kind]: part.name });
+  }, { danger: true });
+}

@@ -77,6 +77,25 @@ export interface Definition {
   owner?: string | null;
   link?: string | null;
   planned_visitors?: number | null;
+  flag?: boolean;
+}
+
+export interface Decision {
+  winner: string;
+  reason: string;
+  at: string;
+  figures: {
+    at: string;
+    goals: { goal: string; role: Role; variants: Pick<Row, "label" | "lift" | "lift_interval_always_valid">[] }[];
+  } | null;
+}
+
+/** A check of how the events of an experiment arrive. */
+export interface Check {
+  kind: string;
+  level: "ok" | "warning" | "alarm";
+  sentence: string;
+  next_step: string | null;
 }
 
 /** Messages with events that are not counted yet. */
@@ -103,6 +122,8 @@ export interface Experiment extends Backlog {
   declared: boolean;
   created_at: string | null;
   state: State;
+  decision: Decision | null;
+  health?: Check[];
   baseline: string;
   primary_goal: string | null;
   equivalence: number | null;

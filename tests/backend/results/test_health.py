@@ -100,7 +100,7 @@ def test_a_new_experiment_may_be_without_visitors_for_a_day() -> None:
     assert fresh.keys() == {"traffic", "ignored"}
 
 
-@pytest.mark.parametrize(("red", "is_wrong"), [(5100, False), (6000, True)])
+@pytest.mark.parametrize(("red", "is_wrong"), [(5015, False), (5100, True)])
 def test_more_conversions_than_visitors_must_exceed_the_error(red: int, is_wrong: bool) -> None:
     found = checks(EVEN, {"signup": {"blue": 4900, "red": red}})["participation"]
     assert (found["level"] == "warning") is is_wrong
