@@ -80,23 +80,26 @@ clean:
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
 	@touch $@
 
-# The linter and the types of the page's modules, and what the tests in a browser load: AlephBet,
-# axe-core, OpenFeature's SDKs and providers, and esbuild, which bundles the latter for a page. Of
-# AdGuard's package only two lists of rules are used, and none of its dependencies.
-NPM := alephbet@0.27.0 axe-core@4.14.1 @biomejs/biome@2.6.8 esbuild@0.28.2 typescript@7.0.2 \
+# From npm: the linter and the types of the dashboard's modules, what makes gimel.js, and what tests
+# run in a browser or in Node: AlephBet, axe-core, OpenFeature's SDKs and providers, React, Next.js.
+# esbuild bundles them for a page. Of AdGuard's package only two lists of rules are used, and none of
+# its dependencies.
+NPM := @biomejs/biome@2.6.8 typescript@7.0.2 alephbet@0.27.0 axe-core@4.14.1 esbuild@0.28.2 terser@5.51.4 \
 	@openfeature/server-sdk@1.23.0 @openfeature/ofrep-provider@0.1.3 \
-	@openfeature/web-sdk@1.10.0 @openfeature/ofrep-web-provider@0.4.3
+	@openfeature/web-sdk@1.10.0 @openfeature/ofrep-web-provider@0.4.3 \
+	next@16.4.6 react@19.3.1 react-dom@19.3.1
 ADGUARD := dnr-rulesets@3.3.20260320140136
 
 build/npm: Makefile
-	@echo "Installing into build/, from npm: $(NPM) @adguard/$(ADGUARD)"
-	@mkdir -p build/adguard && npm install --silent --no-save --no-package-lock --prefix build $(NPM)
-	@npm pack --silent --pack-destination build @adguard/$(ADGUARD) > /dev/null
-	@tar -xzf build/adguard-$(subst @,-,$(ADGUARD)).tgz -C build/adguard --strip-components=4 package/dist/filters/declarative/ruleset_2 package/dist/filters/declarative/ruleset_3
+	@echo "Installing into build/, from npm: $(NPM)"
+	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build $(NPM)
 	@touch $@
 
-# A browser, and a second Redis.
+# A browser, a second Redis, and AdGuard's rules.
 build/browser: build/npm
 	@command -v chromium > /dev/null || tests/apt-install chromium
 	@command -v redis-server > /dev/null || tests/apt-install redis-server
+	@echo "Installing into build/, from npm: @adguard/$(ADGUARD)"
+	@mkdir -p build/adguard && npm pack --silent --pack-destination build @adguard/$(ADGUARD) > /dev/null
+	@tar -xzf build/adguard-$(subst @,-,$(ADGUARD)).tgz -C build/adguard --strip-components=4 package/dist/filters/declarative/ruleset_2 package/dist/filters/declarative/ruleset_3
 	@touch $@

@@ -1,13 +1,13 @@
 """The command `gimel`: its options, and the commands preflight to local below.
 
-These check what a deploy needs, print a page's snippet, open the dashboard, compute sample sizes,
-migrate old experiments, and run a backend on this machine. `terminal.configure` writes the
-configuration. The commands that deploy and operate a stack are in `terminal.stack_commands`, those
-of its keys in `terminal.key_commands`, those that back up and move counts in
-`terminal.backup_commands`, those of an experiment in `terminal.experiment_commands`, those that
-declare one in `terminal.definition_commands`, those that decide one in
-`terminal.decision_commands`, that which makes up visitors in `terminal.simulation`, and `gimel
-watch` in `terminal.watch`. A command calls one function and prints the result.
+These check what a deploy needs, open the dashboard, compute sample sizes, migrate old experiments,
+and run a backend on this machine. `terminal.configure` writes the configuration. The commands that
+deploy and operate a stack are in `terminal.stack_commands`, those of its keys in
+`terminal.key_commands`, those that back up and move counts in `terminal.backup_commands`, those of
+an experiment in `terminal.experiment_commands`, those that declare one in
+`terminal.definition_commands`, those that decide one in `terminal.decision_commands`, that which
+makes up visitors in `terminal.simulation`, what a page needs in `terminal.snippet_command`, and
+`gimel watch` in `terminal.watch`. A command calls one function and prints the result.
 """
 
 import sys
@@ -20,7 +20,6 @@ from urllib.parse import urlencode
 import click
 
 from gimel import __version__
-from gimel.alephbet import alephbet_snippet
 from gimel.backend.counting.hyperloglog import relative_error
 from gimel.backend.counting.migration import migrate
 from gimel.config.file import ConfigError, load
@@ -34,6 +33,7 @@ from gimel.terminal import (
     report,
     results,
     simulation,
+    snippet_command,
     stack_commands,
     watch,
 )
@@ -78,6 +78,7 @@ _ROOMS = (
     experiment_commands,
     key_commands,
     simulation,
+    snippet_command,
     stack_commands,
     watch,
 )
@@ -99,54 +100,6 @@ def preflight_command(config_file: Path | None) -> None:
         found = preflight.config_mistakes(error)
     if not report.show_checks(console, found):
         sys.exit(1)
-
-
-@main.command(name="snippet")
-@click.option(
-    "--experiment", default="my experiment", show_default=True, help="Name of the experiment."
-)
-@click.option(
-    "--variant",
-    "variants",
-    multiple=True,
-    default=["A", "B"],
-    show_default=True,
-    help="Name of a variant. Repeat for each variant.",
-)
-@click.option(
-    "--goal",
-    "goals",
-    multiple=True,
-    default=["signup"],
-    show_default=True,
-    help="Name of a goal. Repeat for each goal.",
-)
-@click.option("--alephbet", is_flag=True, expose_value=False, help="Print the HTML for AlephBet.")
-@namespace_option
-@url_option
-@click.pass_obj
-def snippet_command(
-    config_file: Path | None,
-    experiment: str,
-    variants: tuple[str, ...],
-    goals: tuple[str, ...],
-    namespace: str,
-    url: str | None,
-) -> None:
-    """Print the HTML to paste into a page."""
-    backend = find_backend(config_file, url)
-    try:
-        html = alephbet_snippet(
-            backend.events_base,
-            event_path=backend.event_path,
-            namespace=namespace,
-            experiment=experiment,
-            variants=variants,
-            goals=goals,
-        )
-    except ValueError as error:
-        raise click.ClickException(str(error)) from None
-    click.echo(html, nl=False)
 
 
 @main.command()

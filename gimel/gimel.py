@@ -103,6 +103,8 @@ def evaluate_flag(event: ProxyEvent) -> Response:
     """
     from gimel.backend.ofrep import evaluate
 
+    # A wrong key is refused on every route.
+    scope_of(event)
     return evaluate(event, flags())
 
 
@@ -111,6 +113,7 @@ def evaluate_flags(event: ProxyEvent) -> Response:
     """Evaluate all flags of a namespace for a visitor: POST /ofrep/v1/evaluate/flags."""
     from gimel.backend.ofrep import evaluate_all
 
+    scope_of(event)
     return evaluate_all(event, flags())
 
 
@@ -278,6 +281,15 @@ def dashboard(event: ProxyEvent) -> Response:
     return wire.fitted(event, response)
 
 
+@_endpoint()
+def browser_client(event: ProxyEvent) -> Response:
+    """Return the browser client: GET /gimel.js. It is code only, the same for everybody."""
+    from gimel.backend.browser import script_response
+
+    response = script_response(event.get("rawQueryString") or "")
+    return wire.fitted(event, response, len(response["body"]))
+
+
 ROUTES: dict[str, LambdaHandler] = {
     "GET /e": track,
     "POST /e": track,
@@ -293,6 +305,7 @@ ROUTES: dict[str, LambdaHandler] = {
     "POST /settings": settings,
     "DELETE /delete": delete,
     "GET /dashboard": dashboard,
+    "GET /gimel.js": browser_client,
 }
 # What the tracking function serves
 BY_TRACK = (track, evaluate_flag, evaluate_flags)

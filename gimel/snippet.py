@@ -1,10 +1,21 @@
-"""What the HTML to paste into a page has in common: its strings, its attributes, its names."""
+"""The HTML to paste into a page: the browser client with the settings of one experiment."""
 
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from html import escape
+from importlib.resources import files
 
-from gimel.backend.wire import MAX_NAME
+from gimel.backend.browser import read_script, script_path
+from gimel.backend.wire import DEFAULT_NAMESPACE, MAX_NAME
+
+_USAGE = """\
+<!-- CSS finds the variant in an attribute: html[{attribute}="{variant}"]
+     A click on an element counts as a goal, and so does the submission of a form, with
+     {goals} -->
+"""
+# The module in one file: what it imports stands before it.
+_MODULE = ("assignment.mjs", "gimel.mjs")
 
 # The letters and digits that both `Element.setAttribute` and a CSS selector take. JavaScript
 # replaces each half of a character above U+FFFF, which makes one "-" of them as well.
@@ -34,3 +45,76 @@ def check_names(url: str, names: Collection[str], variants: Collection[str]) -> 
         raise ValueError("an experiment needs at least two variants with different names")
     if "__proto__" in variants:
         raise ValueError("a variant cannot have the name __proto__: JavaScript reserves it")
+
+
+def snippet(
+    url: str,
+    *,
+    script_url: str | None = None,
+    namespace: str = DEFAULT_NAMESPACE,
+    experiment: str = "my experiment",
+    variants: Mapping[str, float | None] | None = None,
+    traffic: float = 1.0,
+    goals: Collection[str] = ("signup",),
+    event_path: str = "e",
+) -> str:
+    """Return the HTML for one experiment. `url` is the address for events, without a route.
+
+    The script is in the HTML, or loaded from the backend at `script_url`. Variants have a weight
+    each, or none. The first one is the baseline. Raises ValueError if an experiment cannot have
+    these names.
+    """
+    variants = dict.fromkeys("AB") if variants is None else variants
+    check_names(url, [experiment, namespace, *variants, *goals], variants)
+    attributes = {
+        "src": f"{script_url}/{script_path()}" if script_url else None,
+        # By default, events go to where the script comes from.
+        "data-url": f"{url}/{event_path}" if (script_url, "e") != (url, event_path) else None,
+        "data-namespace": namespace if namespace != DEFAULT_NAMESPACE else None,
+        "data-experiment": experiment,
+        "data-variants": _weights(variants),
+        "data-traffic": str(traffic) if traffic != 1 else None,
+    }
+    usage = _USAGE.format(
+        attribute=attribute_name(experiment),
+        variant=_escaped([*variants][-1]),
+        goals=", ".join(f'data-gimel-goal="{_escaped(goal)}"' for goal in goals),
+    )
+    given = (f"{name}={_quoted(value)}" for name, value in attributes.items() if value is not None)
+    code = "" if script_url else read_script()
+    return f"{usage}<script {' '.join(given)}>{code}</script>\n"
+
+
+def _weights(variants: Mapping[str, float | None]) -> str:
+    """Return the variants as JSON: a list, or an object with the weights."""
+    is_weighted = any(weight is not None for weight in variants.values())
+    weights = {name: 1 if weight is None else weight for name, weight in variants.items()}
+    return json.dumps(weights if is_weighted else list(variants), separators=(",", ":"))
+
+
+def _escaped(text: str) -> str:
+    """Return the text for HTML of any encoding, to stand in quotation marks or in a comment."""
+    return escape(text).encode("ascii", "xmlcharrefreplace").decode()
+
+
+def _quoted(text: str) -> str:
+    """Return the text as the value of an attribute. JSON stands in single marks, to be readable."""
+    if '"' not in text:
+        return f'"{_escaped(text)}"'
+    return f"'{_escaped(text).replace('&quot;', chr(34))}'"
+
+
+def module(url: str, *, namespace: str = DEFAULT_NAMESPACE, event_path: str = "e") -> str:
+    """Return the browser client as one file, an ES module. `url` is the address for events."""
+    check_names(url, [namespace], "AB")
+    folder = files("gimel.backend.browser")
+    assignment, client = ((folder / name).read_text("utf-8") for name in _MODULE)
+    settings = {"url": f"{url}/{event_path}", "namespace": namespace}
+    return "\n".join(
+        [
+            assignment,
+            re.sub(r"^import .*\n", "", client, flags=re.M),
+            *(f"gimel.{name} = {script_string(value)};" for name, value in settings.items()),
+            "",
+        ]
+    )

@@ -4,8 +4,8 @@ Settings come from the environment. The application does what API Gateway does o
 proxy event and adds the CORS headers. `gimel.background` replays the spool and writes snapshots.
 
 `GIMEL_KEY_SHA256=none` opens the reads without a key, for tests and benchmarks on this machine.
-Pages of other sites must still not read or delete anything. So every route but those for events
-and flags
+Pages of other sites must still not read or delete anything. So every route but those for events,
+flags and the browser client
 
 - gets no CORS headers;
 - must be requested under a loopback name, which stops DNS rebinding;
@@ -33,7 +33,7 @@ from gimel.backend.wire import (
     Response,
 )
 
-OPEN_PATHS = ("/e", "/track")
+OPEN_PATHS = ("/e", "/track", "/gimel.js")
 _CORS = {
     "access-control-allow-origin": "*",
     "access-control-allow-methods": ", ".join(CORS_METHODS),

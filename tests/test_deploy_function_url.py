@@ -101,7 +101,7 @@ def test_the_commands_name_the_url(deployed: Deployed, settings: Config, tmp_pat
     path.write_text(json.dumps(content))
     path.chmod(0o600)
     printed = {name: run("--config", str(path), name).output for name in ("snippet", "status")}
-    assert f'var url = "{deployed.events_url}"' in printed["snippet"]
+    assert f'data-url="{deployed.events_url}"' in printed["snippet"]
     assert f"Events       {deployed.events_url}\n" in printed["status"]
     assert f"Dashboard    {deployed.url}/dashboard\n" in printed["status"]
     assert "Drift        none" in printed["status"]
@@ -117,7 +117,7 @@ def test_the_dashboard_names_the_url(
     assert found is not None
     with browser.new_page() as page:
         page.goto(f"{deployed.url}/dashboard#namespace=empty&key={deployed.key}")
-        address = f'var url = "{found.url}hi", namespace = "empty"'
+        address = f'data-url="{found.url}hi" data-namespace="empty"'
         expect(page.locator("#snippet")).to_contain_text(address)
 
 

@@ -31,7 +31,7 @@ def skew(stack: Stack) -> None:
     client.declare(name, {"variants": [{"name": "a"}, {"name": "b"}]})
     fields = {"experiment": name, "variant": "a", "event": "participate"}
     batch = [{**fields, "uuid": str(number)} for number in range(300)]
-    client._request("POST", "/e", batch, expected_key="accepted")
+    client.send(batch)
 
 
 def next_hour(stack: Stack, redis_url: str) -> Any:

@@ -94,6 +94,20 @@ def test_a_stopped_flag_is_its_baseline(
     sent()
 
 
+def test_a_decided_flag_is_its_winner(on_this_machine: Backend) -> None:
+    on_this_machine.declare(traffic=0.5)
+    code = python_example(on_this_machine)
+    decision = {"winner": "red", "reason": "It won"}
+    on_this_machine.client.configure(NAME, {"decision": decision})
+    for number in range(50):
+        found = details(visitor=f"{number}", default="#fff")
+        assert (found.value, found.reason, found.error_code) == ("#f00", Reason.STATIC, None)
+        code["signed_up"](f"{number}")
+    sent()
+    for goal in ("participate", "signup"):
+        assert sum(on_this_machine.counted(goal).values()) == 0
+
+
 def test_outside_of_the_traffic_nothing_is_sent(on_this_machine: Backend) -> None:
     on_this_machine.declare(traffic=0.3)
     code = python_example(on_this_machine)

@@ -92,6 +92,10 @@ def test_kill_switch_traffic_and_default(on_this_machine: Backend, tmp_path: Pat
     on_this_machine.client.configure(NAME, {"state": "stopped"})
     stopped = run(tmp_path, script, NAME, visitors)["split"]
     assert (stopped["value"], stopped["reason"]) == ("#00f", "DISABLED")
+    decision = {"winner": "red", "reason": "It won"}
+    on_this_machine.client.configure(NAME, {"decision": decision})
+    decided = run(tmp_path, script, NAME, visitors)["split"]
+    assert (decided["value"], decided["reason"]) == ("#f00", "STATIC")
     # A stopped flag and visitors outside of the traffic are not counted as participations.
     assert sum(on_this_machine.counted("participate").values()) == 1
     part = sum(each["reason"] == "SPLIT" for each in found["traffic"])

@@ -19,6 +19,7 @@ from gimel.backend.wire import FLAGS_PATH, MAX_BODY
 from gimel.gimel import ROUTES
 from gimel.wsgi import OPEN_PATHS, app, is_loopback, is_open
 from tests.support.commands import count
+from tests.support.flags import declare
 from tests.support.handler_requests import KEY, KEY_SHA256, call, point_handlers_at
 from tests.support.hypothesis_settings import on_one_server
 from tests.support.servers import url_of
@@ -184,6 +185,17 @@ def test_chunks_behind_a_server_that_does_not_read_them_are_refused(backend: red
     assert (status, answer["field"]) == ("411", "body")
 
 
+@pytest.mark.parametrize("name", ["a", "button color", "a/b", "ü 你好", "100 %", "%41"])
+def test_a_flag_of_any_name_behind_a_server_of_wsgi(backend: redis.Redis, name: str) -> None:
+    declare(name)
+    body = b'{"context": {"targetingKey": "u"}}'
+    # WSGI's text of the decoded path: each character stands for a byte.
+    path = f"{FLAGS_PATH}/{name}".encode().decode("latin-1")
+    sent = {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    status, answer = ask_app(PATH_INFO=path, **sent)
+    assert (status, answer["key"]) == ("200", name)
+
+
 REQUESTS = st.tuples(
     st.sampled_from(["GET", "POST", "DELETE", "PUT", "HEAD", "OPTIONS"]),
     st.one_of(
@@ -201,7 +213,7 @@ def test_no_request_makes_a_5xx(wire: Wire, request: tuple[str, str, str, bytes]
     method, path, query, body = request
     status, _, headers = wire.ask(method, f"{path}?{query}", body)
     assert status < 500
-    if method not in ("HEAD", "OPTIONS") and path != "/dashboard":
+    if method not in ("HEAD", "OPTIONS") and path not in ("/dashboard", "/gimel.js"):
         assert headers["content-type"] == "application/json"
 
 

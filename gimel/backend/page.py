@@ -7,6 +7,7 @@ import re
 from html import escape
 from pathlib import Path
 
+from gimel.backend.browser import script_path
 from gimel.backend.wire import Response
 
 _FOLDER = Path(__file__).parent / "dashboard"
@@ -32,6 +33,7 @@ def page(events_url: str = "e") -> Response:
     )
     body = (
         html.replace("/*events_url*/", escape(events_url))
+        .replace("/*script_path*/", script_path())
         .replace("/*style.css*/", style)
         .replace("/*script*/", script)
     )

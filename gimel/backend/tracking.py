@@ -57,7 +57,9 @@ def _assigned_variant(fields: Any, missing: HTTPError) -> str:
         raise missing
     # The uuid cannot stand for the visitor here: a random one would count for a random variant.
     variant, reason = flag.assign(wire.name(fields, "visitor"))
-    return {"SPLIT": variant, "DEFAULT": NOT_IN_TRAFFIC, "DISABLED": STOPPED}[reason]
+    if reason == "SPLIT":
+        return variant
+    return NOT_IN_TRAFFIC if reason == "DEFAULT" else STOPPED
 
 
 def track_batch(items: Any, is_vouched: bool, take: Take) -> Response:

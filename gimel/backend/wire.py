@@ -97,12 +97,12 @@ def respond(payload: object, status: int = 200) -> Response:
     return {"statusCode": status, "headers": dict(_HEADERS), "body": body}
 
 
-def fitted(event: ProxyEvent, response: Response) -> Response:
-    """Return the response, compressed if it is large and the client accepts gzip.
+def fitted(event: ProxyEvent, response: Response, large: int = _LARGE) -> Response:
+    """Return the response, compressed if it has `large` characters and the client accepts gzip.
 
     Raises HTTPError 413 if Lambda could not pass it on.
     """
-    if len(response["body"]) > _LARGE and re.search(_GZIP, header(event, "accept-encoding")):
+    if len(response["body"]) >= large and re.search(_GZIP, header(event, "accept-encoding")):
         packed = zlib.compress(response["body"].encode(), wbits=zlib.MAX_WBITS | 16)
         encoding = {"content-encoding": "gzip", "vary": "accept-encoding"}
         response = response | {

@@ -3,12 +3,12 @@
 from importlib.resources import files
 
 from gimel import wsgi
-from gimel.alephbet import alephbet_snippet
 from gimel.backend.limits import DEMO_NAMESPACE as NAMESPACE
 from gimel.backend.wire import ProxyEvent, Response
+from gimel.snippet import snippet
 
 EXPERIMENT = "button colour"
-VARIANTS = ("blue", "green")
+VARIANTS = dict.fromkeys(("blue", "green"))
 GOALS = ("clicked the button",)
 
 
@@ -23,7 +23,7 @@ def answer(event: ProxyEvent) -> Response:
 
 def page(url: str) -> str:
     """Return the HTML of the page, with the snippet as `gimel snippet` prints it."""
-    script = alephbet_snippet(
+    script = snippet(
         url, namespace=NAMESPACE, experiment=EXPERIMENT, variants=VARIANTS, goals=GOALS
     )
     return (

@@ -45,6 +45,16 @@ def _parse_variants(
     return variants
 
 
+variants_option = click.option(
+    "--variant",
+    "variants",
+    metavar="NAME[=WEIGHT]",
+    multiple=True,
+    callback=_parse_variants,
+    help="Variant, and its share of visitors in any unit. Repeat for each variant.",
+)
+
+
 def _parse_goals(
     ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]
 ) -> list[dict[str, Any]]:
@@ -66,14 +76,7 @@ def _parse_goals(
 
 @click.command()
 @click.argument("name", required=False)
-@click.option(
-    "--variant",
-    "variants",
-    metavar="NAME[=WEIGHT]",
-    multiple=True,
-    callback=_parse_variants,
-    help="Variant, and its share of visitors in any unit. Repeat for each variant.",
-)
+@variants_option
 @click.option(
     "--goal",
     "goals",
@@ -143,7 +146,7 @@ def create(
     backend = [] if url is None else ["--url", url]
     config = [] if config_file is None else ["--config", str(config_file)]
     space = [] if namespace == DEFAULT_NAMESPACE else ["--namespace", namespace]
-    command = ["gimel", *config, "snippet", *definitions.snippet_options(answer), *space, *backend]
+    command = ["gimel", *config, "snippet", "--experiment", answer["experiment"], *space, *backend]
     click.echo(f"Next, print the HTML for your page:\n  {plain(shlex.join(command))}")
 
 

@@ -42,25 +42,18 @@ def show_created(console: Console, experiment: dict[str, Any], outcome: str) -> 
     """Print what `gimel create` did, and the definition that it led to."""
     console.print(Text(f"{plain(experiment['experiment'])}: {outcome}", "bold"))
     _print(console, _rows(experiment["definition"]))
-    goals = experiment["definition"]["goals"]
-    if others := [plain(goal["name"]) for goal in goals if not _is_reachable(goal)]:
-        note = "Not for the page, as they need a visitor's name or a key"
-        console.print(f"{note}: {', '.join(others)}")
+    goals, of_page = experiment["definition"]["goals"], goals_of_page(experiment["definition"])
+    if others := [plain(goal["name"]) for goal in goals if goal["name"] not in of_page]:
+        console.print(f"Not for the page, as they need a key: {', '.join(others)}")
 
 
-def snippet_options(experiment: dict[str, Any]) -> Iterator[str]:
-    """Yield the options of `gimel snippet` for an experiment."""
-    yield from ("--experiment", experiment["experiment"])
-    for variant in experiment["definition"]["variants"]:
-        yield from ("--variant", variant["name"])
-    for goal in experiment["definition"]["goals"]:
-        if _is_reachable(goal):
-            yield from ("--goal", goal["name"])
-
-
-def _is_reachable(goal: dict[str, Any]) -> bool:
-    """Return whether a page with AlephBet, which has no key and names no visitor, reaches it."""
-    return bool(goal["kind"] == "unique" and goal["from"] == "anyone")
+def goals_of_page(definition: dict[str, Any], *, is_alephbet: bool = False) -> list[str]:
+    """Return the goals that a page reaches: it has no key, and AlephBet names no visitor."""
+    return [
+        goal["name"]
+        for goal in definition["goals"]
+        if goal["from"] == "anyone" and (goal["kind"] == "unique" or not is_alephbet)
+    ]
 
 
 def _print(console: Console, rows: Mapping[str, str]) -> None:

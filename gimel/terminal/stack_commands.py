@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gimel.alephbet import alephbet_snippet
 from gimel.client import BackendClient, BackendError
 from gimel.config.file import load
+from gimel.snippet import snippet
 from gimel.terminal import report
 from gimel.terminal.group import EXIT_INTERRUPTED
 from gimel.terminal.progress import progress
@@ -77,7 +77,8 @@ def deploy_command(
         deployed = deploy.deploy(settings, say, aws, adopt=adopt, may_create_cache=True)
     report.show_deployed(console, deployed)
     if deployed.is_new:
-        html = alephbet_snippet(deployed.events_base, event_path=deployed.event_path)
+        path, script_url = deployed.event_path, deployed.page_url
+        html = snippet(deployed.events_base, event_path=path, script_url=script_url)
         click.echo(html, nl=False)
 
 

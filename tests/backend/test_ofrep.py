@@ -13,8 +13,15 @@ from gimel.backend import process
 from gimel.backend.wire import FLAGS_PATH
 from gimel.gimel import handle
 from tests.support.flags import FLAGS, declare, evaluate
-from tests.support.handler_requests import call, point_handlers_at, request
+from tests.support.handler_requests import (
+    KEY,
+    KEY_SHA256,
+    call,
+    point_handlers_at,
+    request,
+)
 from tests.support.proxy import black_hole
+from tests.support.servers import url_of
 from tests.support.traffic import traffic
 
 
@@ -67,6 +74,20 @@ def test_a_stopped_flag_is_its_baseline(backend: redis.Redis, state: str) -> Non
         }
     call("POST", "/settings", {"experiment": "a"}, body=json.dumps({"state": "running"}))
     assert evaluate("a").body["reason"] == "SPLIT"
+
+
+@pytest.mark.parametrize("state", ["stopped", "archived"])
+def test_a_decided_flag_is_its_winner(backend: redis.Redis, state: str) -> None:
+    declare("a", traffic=0.5)
+    decision = {"winner": "red", "reason": "It won"}
+    settings = {"decision": decision, "state": state}
+    call("POST", "/settings", {"experiment": "a"}, body=json.dumps(settings))
+    for number in range(50):
+        answer = evaluate("a", f"{number}").body
+        assert (answer["variant"], answer["value"], answer["reason"]) == ("red", "#f00", "STATIC")
+        assert answer["metadata"] == {"takes_part": False}
+    call("POST", "/settings", {"experiment": "a"}, body=json.dumps({"decision": None}))
+    assert evaluate("a").body["reason"] == "DISABLED"
 
 
 def test_outside_of_the_traffic_it_is_the_baseline(backend: redis.Redis) -> None:
@@ -193,3 +214,12 @@ def test_many_flags_are_compressed(backend: redis.Redis) -> None:
     assert packed["headers"]["content-encoding"] == "gzip"
     assert json.loads(gzip.decompress(base64.b64decode(packed["body"]))) == plain
     assert len(packed["body"]) < 1000
+
+
+def test_a_wrong_key_is_refused(backend: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    declare("a")
+    point_handlers_at(monkeypatch, url_of(backend), KEY_SHA256)
+    for key in ("a", None):
+        assert evaluate(key).status == 200
+        assert evaluate(key, x_api_key=KEY).status == 200
+        assert evaluate(key, x_api_key="wrong").status == 403

@@ -80,9 +80,12 @@ def test_a_visitor_outside_of_the_traffic_is_ignored(backend: redis.Redis) -> No
     assert sum(counted()["signup"].values()) == accepted
 
 
-def test_a_stopped_flag_ignores_them(backend: redis.Redis) -> None:
+@pytest.mark.parametrize(
+    "settings", [{"state": "stopped"}, {"decision": {"winner": "red", "reason": "It won"}}]
+)
+def test_a_stopped_flag_ignores_them(backend: redis.Redis, settings: dict[str, Any]) -> None:
     declare("button color")
-    call("POST", "/settings", {"experiment": "button color"}, body='{"state": "stopped"}')
+    call("POST", "/settings", {"experiment": "button color"}, body=json.dumps(settings))
     ignored = {"accepted": 0, "ignored": 1, "reasons": {"experiment is stopped": 1}, "rejected": []}
     batch: Any = [ORDER]
     for answer in (post(ORDER), post(batch), call("GET", "/e", ORDER)):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import redis
 import requests
+from playwright.sync_api import Browser, expect
 
 from gimel.backend.counting.counters import Counters
 from gimel.backend.redis.connection import Connection
@@ -25,7 +26,7 @@ def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
     with LocalBackend(tmp_path, *arguments) as again:
         assert trials(again.client, "demo") == once
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    assert "new AlephBet.Experiment" in page.text
+    assert 'data-experiment="button colour"' in page.text
     meant = {name: sum(arm.visitors for arm in made.arms) for name, made in EXPERIMENTS.items()}
     assert once == {name: pytest.approx(visitors, rel=0.005) for name, visitors in meant.items()}
 
@@ -48,6 +49,20 @@ def test_the_demo_shows_every_state(running: tuple[LocalBackend, Path]) -> None:
     assert [name for name, each in found.items() if each["srm"]["alarm"]] == ["delivery promise"]
     guardrails = [goal["guardrail"] for goal in found["one-click order"]["goals"]]
     assert {"one click": "broken"} in guardrails
+
+
+def test_its_page_counts_who_clicks(tmp_path: Path, browser: Browser) -> None:
+    with LocalBackend(tmp_path, "--demo") as local, browser.new_page() as page:
+        page.goto(local.url)
+        variant = page.locator("#variant").text_content()
+        assert variant == page.locator("html").get_attribute("data-gimel-button-colour")
+        page.get_by_role("button", name="Try it").click()
+        expect(page.get_by_text(f"clicked the button · {variant} → counted")).to_be_visible()
+        expect(page.get_by_text(f"participate · {variant} → counted")).to_be_visible()
+        page.get_by_role("button", name="Become another visitor").click()
+        expect(page.get_by_text("participate · ")).to_have_count(1)
+        (found,) = local.client.experiments("demo", scope="button colour")
+        assert sum(each["trials"] for each in found["variants"]) == 2
 
 
 def test_the_demo_has_two_weeks_of_history(running: tuple[LocalBackend, Path]) -> None:

@@ -22,7 +22,7 @@ from tests.support.shop import Shop
 pytestmark = pytest.mark.slow
 
 PAGE = "senders/react.md"
-MODULES = Path(__file__).parents[2] / "build" / "node_modules"
+MODULES = (Path(__file__).parents[2] / "build" / "node_modules").resolve()
 COLORS = {"blue": "rgb(0, 0, 255)", "red": "rgb(255, 0, 0)"}
 
 
@@ -89,7 +89,7 @@ def next_server(folder: Path) -> Iterator[str]:
     """Build and start the site. Yields its address."""
     program = str(MODULES / ".bin" / "next")
     # Only because npm's packages are in another folder.
-    root = os.path.commonpath([folder, MODULES])
+    root = os.path.commonpath([folder.resolve(), MODULES])
     config = f"export default {{ turbopack: {{ root: {json.dumps(root)} }} }};"
     (folder / "next.config.mjs").write_text(config)
     environ = {"NEXT_TELEMETRY_DISABLED": "1", "CI": "1"}

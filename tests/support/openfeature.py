@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from gimel.client import BackendClient
 from tests.support.commands import process
-from tests.support.documented_examples import ADDRESS, examples
+from tests.support.documented_examples import ADDRESS, examples, write
 
 ROOT = Path(__file__).parents[2]
 NAME = "button color"
@@ -53,11 +53,9 @@ def write_examples(folder: Path, backend: Backend) -> None:
     """Write the page's JavaScript files, for a backend, where npm's packages are found."""
     (folder / "node_modules").symlink_to(ROOT / "build" / "node_modules")
     for code in examples("openfeature.md", "js"):
-        name = code.splitlines()[0].removeprefix("// ")
         if ADDRESS in code:
-            code = code.replace(ADDRESS, backend.url)
             code = code.replace("{ url }", f'{{ url, namespace: "{backend.namespace}" }}')
-        (folder / name).write_text(code)
+        write(code, folder, backend.url)
 
 
 def python_example(backend: Backend) -> dict[str, Any]:

@@ -18,10 +18,11 @@ def serve_alephbet(route: Route) -> None:
 
 
 class Shop:
-    """The site under test, on an origin of its own: one page that holds snippets."""
+    """The site under test, on an origin of its own: one page that holds snippets, at all paths."""
 
     def __init__(self) -> None:
         self.html = ""
+        self.headers: dict[str, str] = {}
         shop = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -30,6 +31,8 @@ class Shop:
                 self.send_response(200)
                 self.send_header("content-type", "text/html; charset=utf-8")
                 self.send_header("content-length", str(len(body)))
+                for name, value in shop.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(body)
 

@@ -56,14 +56,12 @@ def test_it_says_what_it_did_and_what_comes_next(url: str) -> None:
     assert first.splitlines()[0] == "button color: created"
     assert "order" in first.splitlines()[-3]
     command = first.splitlines()[-1].strip()
-    assert command == (
-        "gimel snippet --experiment 'button color' --variant blue --variant red --goal signup "
-        f"--url {url}"
-    )
+    assert command == f"gimel snippet --experiment 'button color' --url {url}"
     done = subprocess.run(
         [sys.executable, "-m", *shlex.split(command)], capture_output=True, text=True, check=True
     )
-    assert '"button color"' in done.stdout
+    assert 'data-experiment="button color" data-variants=\'{"blue":50,"red":50.5}\'' in done.stdout
+    assert 'data-gimel-goal="signup" -->' in done.stdout
     again = create(url, *BUTTON, "--goal", "order:server")
     assert again.splitlines()[0] == "button color: unchanged"
     changed = create(url, *BUTTON, "--goal", "order:server", "--owner", "ana")

@@ -178,18 +178,18 @@ export function showSnippet(namespace, name, definition, done) {
  * @param {string} name
  * @param {Definition} definition
  */
-export function experimentSnippet(namespace, name, { variants, goals }) {
+export function experimentSnippet(namespace, name, { variants, goals, traffic }) {
   /** @param {DeclaredGoal} goal */
-  const isInSnippet = ({ from, kind }) => from !== "server" && (kind ?? "unique") === "unique";
+  const isInSnippet = ({ from }) => from !== "server";
   const others = goals.filter((goal) => !isInSnippet(goal));
-  const names = { experiment: name, variants, goals: goals.filter(isInSnippet).map((goal) => goal.name) };
+  const names = { experiment: name, variants, goals: goals.filter(isInSnippet).map((goal) => goal.name), traffic };
   return [
     h("p", {}, "Paste this into your page. A click on an element with the attribute ",
-      h("code", {}, "data-goal=\"…\""), " counts as reaching that goal."),
+      h("code", {}, "data-gimel-goal=\"…\""), " counts as reaching that goal, and so does the submission of a form."),
     snippetBox(snippet(eventsUrl(), namespace, names)),
     others.length > 0 && h("p", { class: "soft" }, "The snippet does not send ",
       others.map((goal, index) => [index > 0 && ", ", bdi(goal.name)]),
-      ": such events need a key, or the field ", h("code", {}, "visitor"), ". Send them from your server."),
+      ": such events need a key. Send them from your server."),
   ];
 }
 

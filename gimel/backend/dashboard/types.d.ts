@@ -78,6 +78,7 @@ export interface Definition {
   link?: string | null;
   planned_visitors?: number | null;
   flag?: boolean;
+  traffic?: number | null;
 }
 
 export interface Decision {

@@ -20,16 +20,19 @@ from gimel.backend.experiment.definition import Definition
 from gimel.backend.redis.connection import Connection
 
 # OpenFeature's words: https://openfeature.dev/specification/types/#resolution-reason
-Reason = Literal["SPLIT", "DEFAULT", "DISABLED"]
+Reason = Literal["SPLIT", "DEFAULT", "DISABLED", "STATIC"]
 
 _KEPT_SECONDS = 60.0
 # Seconds that a read may take, and seconds after a failure without another read
 _READ_SECONDS, _REST_SECONDS = 0.5, 2.0
-_FIELDS = ("flag", "variants", "baseline", "traffic", "state")
+_FIELDS = ("flag", "variants", "baseline", "traffic", "state", "decision")
 
 
 class Flag(NamedTuple):
-    """What an evaluation needs of an experiment's definition. `values`, `weights`: by variant."""
+    """What an evaluation needs of an experiment's definition. `values`, `weights`: by variant.
+
+    `winner`: the variant that everybody gets since the experiment was decided.
+    """
 
     experiment: str
     values: Mapping[str, Any]
@@ -37,9 +40,12 @@ class Flag(NamedTuple):
     baseline: str
     traffic: float
     is_running: bool
+    winner: str | None = None
 
     def assign(self, visitor: str) -> tuple[str, Reason]:
         """Return the visitor's variant, and why. The reason is SPLIT if the visitor takes part."""
+        if self.winner is not None:
+            return self.winner, "STATIC"
         if not self.is_running:
             return self.baseline, "DISABLED"
         if not takes_part(self.experiment, visitor, self.traffic):
@@ -137,6 +143,7 @@ def _flag_of(name: str, values: list[bytes | None]) -> Flag | None:
     definition = Definition.from_hash(known)
     weights = definition.weights or dict.fromkeys(definition.variant_names, 1.0)
     baseline = definition.baseline_name or ""
+    winner = definition.decision and definition.decision.winner
     if not definition.flag or baseline not in weights or not any(weights.values()):
         return None
     return Flag(
@@ -146,4 +153,5 @@ def _flag_of(name: str, values: list[bytes | None]) -> Flag | None:
         baseline,
         definition.traffic,
         definition.state == "running",
+        winner if winner in weights else None,
     )

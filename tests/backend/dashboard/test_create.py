@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
-from gimel.alephbet import alephbet_snippet
+from gimel.snippet import snippet
 from tests.support.dashboard_page import (
     Opener,
     address,
@@ -71,8 +71,8 @@ def test_the_keyboard_creates_an_experiment(served: LocalBackend, visit: Opener)
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog").get_by_role("status")).to_have_text("Copied.")
     pasted = page.evaluate("navigator.clipboard.readText()")
-    assert '"blue": { weight: 60, activate' in pasted
-    assert 'goals = ["signup"],' in pasted
+    assert 'data-variants=\'{"blue":60,"red":40}\'' in pasted
+    assert 'data-gimel-goal="signup" -->' in pasted
     expect(page.get_by_role("dialog")).to_contain_text("The snippet does not send refund")
     tab_to(page, "[type=submit]")
     page.keyboard.press("Enter")
@@ -128,11 +128,12 @@ def test_the_snippet_is_what_the_command_prints(served: LocalBackend, visit: Ope
     ):
         box(dialog, label).fill(f" {text} ")
     dialog.get_by_role("button", name="Create").click()
-    printed = alephbet_snippet(
+    printed = snippet(
         served.url,
+        script_url=served.url,
         namespace="sn & <ü>",
         experiment=names["n"],
-        variants=[names["a"], names["b"]],
+        variants=dict.fromkeys((names["a"], names["b"])),
         goals=[names["g"]],
     )
     expect(dialog.get_by_role("heading")).to_have_text(f"{names['n']} is ready")

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from gimel.alephbet import alephbet_snippet
+from gimel.snippet import snippet
 from tests.support.dashboard_page import Opener, events, fragment_of, row, send
 from tests.support.gimel_local import LocalBackend
 
@@ -67,7 +67,7 @@ def test_an_empty_namespace_shows_the_snippet_and_then_what_it_sent(
     shop: LocalBackend, visit: Opener
 ) -> None:
     page = visit(shop.url, {"namespace": "b & <ü>"}, clock=True)
-    printed = alephbet_snippet(shop.url, namespace="b & <ü>")
+    printed = snippet(shop.url, script_url=shop.url, namespace="b & <ü>")
     assert page.locator("#snippet").text_content() == printed
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.get_by_role("button", name="Copy").click()

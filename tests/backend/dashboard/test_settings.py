@@ -198,7 +198,8 @@ def test_every_control_shows_its_focus(opened: tuple[Page, BackendClient, str]) 
         seen += 1
         outlined = page.evaluate(
             "[document.activeElement, document.activeElement.parentElement]"
-            ".some((each) => getComputedStyle(each).outlineStyle !== 'none')"
+            ".some((each) => [null, '::after'].some((part) =>"
+            " getComputedStyle(each, part).outlineStyle !== 'none'))"
         )
         assert outlined or page.evaluate("document.activeElement.className === 'skip'")
     assert seen > 8

@@ -143,7 +143,7 @@ def test_the_chance_to_be_best_explains_itself(show: Opener) -> None:
     page.keyboard.press("Escape")
     expect(note).not_to_be_visible()
     page.mouse.move(0, 0)
-    page.get_by_role("button", name="Settings").focus()
+    page.locator(".health summary").focus()
     page.keyboard.press("Tab")
     expect(term).to_be_focused()
     expect(term).to_have_accessible_description(re.compile("how likely this variant is the best"))
