@@ -20,7 +20,7 @@ export function healthPart(experiment) {
   return h("details", { class: "card more health", open: wrong > 0, "data-key": `health${wrong ? "" : " ok"}` },
     h("summary", {}, icon(wrong ? "do_not_trust" : "held"), ` Health: ${title}`),
     h("ul", {}, checks.map(({ kind, level, sentence: text, next_step: next }) =>
-      h("li", { class: level, "data-key": kind },
+      h("li", { class: `is-${level}`, "data-key": kind },
         (kind === "ignored" && ignoredLine(experiment.ignored))
           || [icon(level === "ok" ? "held" : "do_not_trust"), h("span", {}, sentence(text, names))],
         next && span("soft", sentence(next, names))))));

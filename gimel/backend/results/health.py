@@ -225,7 +225,7 @@ def _participation(experiment: Mapping[str, Any], found: "ExperimentCounts") -> 
         more = f" The same is true of {len(others)} more." if others else ""
         sentence = f"More visitors of {label} reach {goal} than take part.{more}"
         yield Check("participation", "warning", sentence, SEND_PARTICIPATION)
-    elif experiment["goals"]:
+    elif experiment["goals"] and _visitors(experiment):
         yield Check("participation", "ok", "No goal is reached by more visitors than take part.")
 
 
