@@ -88,7 +88,7 @@ function recordPart(experiment, { verdict, results }) {
     : liftOf(recorded.lift, recorded.interval);
   const isReplaced = verdict.state !== recorded.state && ` as ${VERDICTS[recorded.state].toLowerCase()}`;
   return h("dl", { class: "record" },
-    about(["Decided on ", longDate.format(new Date(recorded.at)), isReplaced], recorded.visitors, then),
+    about(["Recorded on ", longDate.format(new Date(recorded.at)), isReplaced], recorded.visitors, then),
     counted(experiment) !== recorded.visitors
       && about("Now", counted(experiment), row && liftOf(row.lift, row.lift_interval_always_valid)));
 }
