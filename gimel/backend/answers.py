@@ -19,9 +19,11 @@ from gimel.backend.news.traffic import traffic_stopped_since
 from gimel.backend.process import ask_backlog, connection, counters, queue
 from gimel.backend.queue import Backlog
 from gimel.backend.results import record
+from gimel.backend.results.analysis import GoalMatrix, compare_all_pairs
 from gimel.backend.results.backlog import Waiting, note_backlog
 from gimel.backend.results.counts import ExperimentCounts
 from gimel.backend.results.health import health_of
+from gimel.backend.results.measures import measures_of
 from gimel.backend.results.past import describe_past
 from gimel.backend.wire import HTTPError, ProxyEvent, Response, respond
 
@@ -71,10 +73,10 @@ def names_in(scope: str) -> list[str]:
     return [wire.name({"scope": part}, "scope") for part in scope.split(",") if part]
 
 
-def answer_one(event: ProxyEvent, namespace: str, name: str) -> Response:
+def answer_one(event: ProxyEvent, namespace: str, name: str, matrix: str | None = None) -> Response:
     """Answer with one experiment, its definition and what happened to that.
 
-    Raises HTTPError 404.
+    With a goal as `matrix`, compare every variant with every other on it. Raises HTTPError 404.
     """
     backlog = ask_backlog()
     past = history(connection(), (namespace, name))
@@ -86,7 +88,21 @@ def answer_one(event: ProxyEvent, namespace: str, name: str) -> Response:
     found["ignored"] = read_tally(connection(), namespace, name)._asdict()
     found["changes"] = recorded_changes(connection(), (namespace, name))
     found["health"] = health_of(found, counts, past, datetime.now(UTC))
+    if matrix is not None:
+        found["matrix"] = _matrix(counts, matrix)
     return wire.fitted(event, respond(found))
+
+
+def _matrix(found: ExperimentCounts, goal: str) -> GoalMatrix:
+    """Compare every variant that takes part with every other. Raises HTTPError 404."""
+    if goal not in found.goals:
+        raise HTTPError(404, "this goal of the experiment was not reached yet", "matrix")
+    left_out = found.negligible_variants - {found.baseline}
+    trials = {label: count for label, count in found.trials.items() if label not in left_out}
+    reached = {goal: found.goals[goal]}
+    error, measures = found.relative_error, measures_of(found)
+    (compared,) = compare_all_pairs(trials, reached, relative_error=error, measures=measures)
+    return compared
 
 
 def freeze(found: ExperimentCounts, namespace: str, decision: str) -> None:

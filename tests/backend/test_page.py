@@ -56,5 +56,3 @@ def test_types_and_comments_between_functions_stay_behind() -> None:
     assert "types.d.ts" in MODULES["main"]
     assert "types.d.ts" not in script()
     assert not re.search(r"^(//|/\*\*)", script(), re.M)
-    # Part of the snippet's text, which looks like a comment
-    assert "// A click on an element with data-goal=" in script()

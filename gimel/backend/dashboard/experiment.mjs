@@ -4,15 +4,19 @@
 import { decisionPart } from "./decide.mjs";
 import { definitionPart, snippetPart } from "./definition.mjs";
 import { bdi, h, icon, options, span } from "./dom.mjs";
-import { isFixed, primaryGoal, primaryGoals, rowsInOrder, visitors } from "./experiments.mjs";
+import { chosenGoal, inOrder, isFixed, primaryGoals, rowsInOrder, visitors } from "./experiments.mjs";
 import {
-  amount, chance, count, DASH, dateOnly, lift, liftRange, number, percent, PERCENT, plural, pValue, rateFormat,
+  amount, chance, count, DASH, dateOnly, lift, liftRange, number, percent, PERCENT, plural, pValue, RATE_NAMES,
+  rateFormat,
 } from "./format.mjs";
 import { goalTable } from "./goals.mjs";
 import { healthPart } from "./health.mjs";
+import { historySection } from "./history.mjs";
+import { matrixPart } from "./matrix.mjs";
 import { backlogNote, breadcrumb, startedAgo, stateOf } from "./parts.mjs";
 import { bar, intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
-import { bestNote, explainedHead, verdictPart } from "./verdict.mjs";
+import { explainedHead, meanings } from "./tips.mjs";
+import { verdictPart } from "./verdict.mjs";
 import { mayChange } from "./view.mjs";
 /** @import { Child, Experiment, Goal, Interval, Row, View } from "./types.d.ts" */
 
@@ -23,8 +27,7 @@ const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/";
  * @param {View} view
  */
 export function experimentView(experiment, view) {
-  const wanted = experiment.goals.find((each) => each.goal === view.goal);
-  const goal = wanted ?? primaryGoal(experiment) ?? experiment.goals[0];
+  const goal = chosenGoal(experiment, view);
   return [
     breadcrumb(view),
     h("div", { class: "head" },
@@ -35,8 +38,9 @@ export function experimentView(experiment, view) {
     experiment.srm.alarm && alarm(experiment),
     decisionPart(experiment),
     healthPart(experiment),
-    experiment.goals.length > 1 && goalTable(experiment, goal),
-    goal ? goalPanel(experiment, goal) : visitorPanel(experiment),
+    experiment.goals.length > 1 && goal && goalTable(experiment, goal),
+    goal ? goalPanel(experiment, goal, view) : visitorPanel(experiment),
+    historySection(experiment, goal, view),
     snippetPart(experiment, view),
     footnote(experiment, goal),
   ];
@@ -82,7 +86,7 @@ function alarm(experiment) {
     icon("do_not_trust"),
     h("div", {},
       h("h2", {}, "The split is wrong: do not trust these numbers"),
-      h("ul", { class: "split" }, experiment.variants.map(({ label, trials }) =>
+      h("ul", { class: "split" }, inOrder(experiment, experiment.variants).map(({ label, trials }) =>
         h("li", {}, bdi(label), " ", span("number", shares(label, trials))))),
       h("p", {}, reason, ` The test at any look: p ${p != null && p < 0.0001 ? "" : "= "}${pValue(p)}.`)));
 }
@@ -90,12 +94,14 @@ function alarm(experiment) {
 /**
  * @param {Experiment} experiment
  * @param {Goal} goal
+ * @param {View} view
  */
-function goalPanel(experiment, goal) {
+function goalPanel(experiment, goal, view) {
   return h("section", { class: "card goal", "data-key": "goal", "aria-labelledby": "goal" },
     verdictPart(experiment, goal),
-    h("div", { class: "tabled" }, resultTable(experiment, goal), bestNote()),
-    allFigures(experiment, goal));
+    resultTable(experiment, goal),
+    allFigures(experiment, goal),
+    matrixPart(experiment, goal, view));
 }
 
 /**
@@ -104,23 +110,20 @@ function goalPanel(experiment, goal) {
  */
 function resultTable(experiment, goal) {
   const intervals = goal.results.map((row) => row.lift_interval_always_valid).filter((each) => each != null);
-  const rateName = { unique: "Rate", total: "Per visitor", value: "Mean per visitor" }[goal.kind];
+  const rateName = RATE_NAMES[goal.kind];
   const reachedName = goal.kind === "value" ? "Sum, about" : "Conversions";
   const why = whyNoInterval(experiment, goal, intervals);
   const drawing = { scale: scaleOf(intervals), rate: rateFormat(goal), rateName, reachedName, why };
-  /**
-   * @param {Child} label
-   * @param {string} [kind]
-   */
-  const head = (label, kind) => h("th", { role: "columnheader", scope: "col", class: kind }, label);
+  const heads = ["Visitors", reachedName, rateName, "Lift"].map((label) =>
+    h("th", { role: "columnheader", scope: "col", class: "number" }, explainedHead(label)));
   const kind = `results ${goal.better} ${experiment.srm.alarm ? "void" : ""}`;
-  return h("table", { class: kind, role: "table", "aria-label": "Results" },
+  return [h("table", { class: kind, role: "table", "aria-label": "Results" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-      head("Variant"), head("Visitors", "number"), head(reachedName, "number"),
-      head(rateName, "number"), head("Lift", "number"),
-      intervalHead(drawing.scale), head(explainedHead("Chance to be best"), "number"))),
+      h("th", { role: "columnheader", scope: "col" }, "Variant"), heads, intervalHead(drawing.scale),
+      h("th", { role: "columnheader", scope: "col", class: "number" }, explainedHead("Chance to be best")))),
     h("tbody", { role: "rowgroup" },
-      rowsInOrder(experiment, goal).map((row) => resultRow(row, rank(row, experiment, goal), drawing))));
+      rowsInOrder(experiment, goal).map((row) => resultRow(row, rank(row, experiment, goal), drawing)))),
+    meanings(["Visitors", reachedName, rateName, "Lift", "Lift interval", "Chance to be best"])];
 }
 
 /**
@@ -190,7 +193,7 @@ function allFigures(experiment, goal) {
     "Beats baseline": (row) => chance(row.chance_to_beat_baseline),
     "Expected loss": (row) => (row.expected_loss == null ? DASH : lossFormat.format(row.expected_loss)),
   };
-  const heads = Object.keys(columns).map((label) => h("th", { scope: "col", class: "number" }, label));
+  const heads = Object.keys(columns).map((label) => h("th", { scope: "col", class: "number" }, explainedHead(label)));
   /** @param {Row} row */
   const cells = (row) => Object.values(columns).map((write) => h("td", { class: "number" }, write(row)));
   const rows = rowsInOrder(experiment, goal).map((row) => h("tr", { "data-key": row.label },
@@ -204,7 +207,7 @@ function allFigures(experiment, goal) {
 
 /** @param {Experiment} experiment */
 function visitorPanel(experiment) {
-  const rows = experiment.variants.map(({ label, trials }) =>
+  const rows = inOrder(experiment, experiment.variants).map(({ label, trials }) =>
     h("tr", { role: "row", "data-key": label },
       h("th", { role: "rowheader", scope: "row" }, span("name", bdi(label))),
       h("td", { role: "cell", class: "number" }, count(trials))));
@@ -216,7 +219,7 @@ function visitorPanel(experiment) {
 
 /** @param {Experiment} experiment */
 function baselineSwitch(experiment) {
-  const labels = experiment.variants.map(({ label }) => label);
+  const labels = inOrder(experiment, experiment.variants).map(({ label }) => label);
   const disabled = isFixed(experiment);
   const attributes = { "data-change": "baseline", "aria-describedby": "baseline-note", disabled };
   const note = disabled ? "Fixed since the first event." : "This is a setting of the experiment: it changes for everyone.";

@@ -14,6 +14,25 @@ export const primaryGoal = (experiment) => experiment.goals.find((goal) => goal.
 
 /** @param {Experiment} experiment */
 export const primaryGoals = (experiment) => experiment.goals.filter((goal) => goal.role === "primary");
+
+/**
+ * Return the goal that the view shows in detail.
+ * @param {Experiment} experiment
+ * @param {View} view
+ * @returns {Goal | undefined}
+ */
+export const chosenGoal = (experiment, view) =>
+  experiment.goals.find(({ goal }) => goal === view.goal) ?? primaryGoal(experiment) ?? goalsInOrder(experiment)[0];
+
+/**
+ * Return rows of variants in their order: the baseline, then by name.
+ * @template {{ label: string }} T
+ * @param {Pick<Experiment, "baseline">} experiment
+ * @param {T[]} rows
+ */
+export const inOrder = ({ baseline }, rows) => [...rows].sort((a, b) =>
+  Number(b.label === baseline) - Number(a.label === baseline) || byName(a.label, b.label));
+
 /**
  * @param {Row} a
  * @param {Row} b
@@ -108,8 +127,7 @@ export function goalsInOrder({ goals, primary_goal: first }) {
  * @param {Experiment} experiment
  * @param {Goal} goal
  */
-export const rowsInOrder = ({ baseline }, { results }) => [...results].sort((a, b) =>
-  Number(b.label === baseline) - Number(a.label === baseline) || byName(a.label, b.label));
+export const rowsInOrder = (experiment, goal) => inOrder(experiment, goal.results);
 
 /** @type {Record<string, { label: string, has: (experiment: Experiment) => boolean }>} */
 export const FILTERS = {

@@ -5,10 +5,13 @@ import { ask, BackendError, KEY, shareKey, takeKey } from "./api.mjs";
 import { openCreate, showSnippet } from "./create.mjs";
 import { confirmUndecide, openDecide } from "./decide.mjs";
 import { dialog } from "./dialog.mjs";
+import { listenToCharts } from "./chart.mjs";
 import { byId, find } from "./dom.mjs";
 import { downloadFile } from "./download.mjs";
+import { chooseLine } from "./history.mjs";
 import { draw, refresh, schedule, storeAnswer } from "./refresh.mjs";
 import { confirmDelete, confirmStop, openDeletePart, openSettings } from "./settings.mjs";
+import { listenToTips } from "./tips.mjs";
 import {
   app, currentExperiment, DEFAULTS, isOn, link, PAGES_AT_ONCE, queryOf, readView, viewKey,
 } from "./view.mjs";
@@ -186,6 +189,10 @@ const FIELD_HANDLERS = {
     await changeWithToast({ baseline: field.value });
     field.value = currentExperiment().baseline;
   },
+  line: (field) => {
+    chooseLine(app.view, field.value, field.checked);
+    draw();
+  },
   find: (field) => replaceView(link({ find: field.value })),
   option: (field) => {
     localStorage.setItem(`gimel ${field.name}`, field.checked ? "on" : "off");
@@ -233,11 +240,11 @@ function listen() {
     sessionStorage.setItem(KEY, byId("key").value.trim());
     refresh().then(() => app.locked || focusTitle());
   });
-  // Escape hides a tooltip until the pointer or the focus comes back.
-  const tips = document.documentElement.dataset;
-  for (const kind of ["pointerout", "focusout"]) document.addEventListener(kind, () => delete tips.tips);
+  listenToCharts();
+  listenToTips();
+  // The matrix is asked for when it is opened.
+  document.addEventListener("toggle", (event) => elementOf(event).dataset.key === "matrix" && draw(), true);
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") tips.tips = "off";
     if (event.key !== "/" || !isOn("shortcut") || elementOf(event).closest("input, select, textarea, dialog") || !byId("find")) return;
     event.preventDefault();
     byId("find").focus();

@@ -12,6 +12,7 @@ import { age, count, DASH, lift, plural } from "./format.mjs";
 import { backlogNote, shortName, startedAgo, stateOf, verdictChip } from "./parts.mjs";
 import { intervalHead, plot, scaleOf } from "./plot.mjs";
 import { snippet } from "./snippet.mjs";
+import { explained } from "./tips.mjs";
 import { app, isOn, link, mayChange, PAGE_SIZE } from "./view.mjs";
 /** @import { Child, Experiment, Goal, Meta, Scale, VerdictState, View } from "./types.d.ts" */
 
@@ -101,7 +102,7 @@ const listHead = (scale, view) =>
   h("tr", { role: "row" },
     sortableHead("name", view, [sortLink("name", "Experiment", view), sortLink("age", "Age", view)]),
     sortableHead("visitors", view, sortLink("visitors", "Visitors", view), "number"),
-    sortableHead("lift", view, sortLink("lift", "Leading variant", view)),
+    sortableHead("lift", view, sortLink("lift", "Leading", view)),
     intervalHead(scale),
     sortableHead("verdict", view, sortLink("verdict", "Verdict", view)));
 
@@ -126,6 +127,7 @@ function sortableHead(order, view, sorters, kind) {
 function sortLink(order, label, view) {
   const isCurrent = orderOf(view) === order;
   const attributes = {
+    ...explained(label),
     class: "sorter",
     href: link({ sort: isCurrent && view.sort === order ? `-${order}` : order }),
     "data-replace": true,
