@@ -5,7 +5,7 @@ import { openForm } from "./dialog.mjs";
 import { bdi, h, icon, options, span } from "./dom.mjs";
 import { decidingGoal } from "./experiments.mjs";
 import { lift, liftRange, longDate, plural } from "./format.mjs";
-import { verdictChip } from "./parts.mjs";
+import { button, verdictChip } from "./parts.mjs";
 import { attributeName } from "./snippet.mjs";
 import { namesIn, sentence } from "./verdict.mjs";
 import { mayChange } from "./view.mjs";
@@ -25,8 +25,8 @@ export function openDecide(experiment, change) {
   const consequences = decision ? ["The figures stay those of the first decision."] : [
     "Counting stops. Late events are ignored, after a minute at the latest.",
     "The figures of now are kept, with your reason.",
-    definition?.flag && "OpenFeature gives the winner to everyone from now on.",
-    waiting && `${plural(waiting, "event")} that ${waiting === 1 ? "waits" : "wait"} to be counted will not count.`,
+    definition?.flag && "OpenFeature gives the winner to everyone.",
+    waiting && `${plural(waiting, "waiting event")} will not count.`,
   ];
   const content = h("div", { class: "settings" },
     goal && h("p", { class: "line" }, bdi(goal.goal), " ", verdictChip(goal), " ",
@@ -59,12 +59,7 @@ export function decisionPart(experiment) {
   const { decision, definition, experiment: name } = experiment;
   if (!decision) return null;
   const losers = labelsOf(experiment).filter((label) => label !== decision.winner);
-  /**
-   * @param {string} action
-   * @param {string} label
-   */
-  const button = (action, label) => h("button", { class: "button", "data-action": action, "data-key": action }, label);
-  return h("section", { class: "card padded decision", "data-key": "decision", "aria-labelledby": "decided" },
+  return h("section", { class: "card verdict decision", "data-key": "decision", "aria-labelledby": "decided" },
     h("h2", { id: "decided" }, icon("held"), " Decided: ", bdi(decision.winner)),
     decisionFacts(decision),
     h("h3", {}, "Now delete from your code"),
@@ -79,25 +74,19 @@ export function decisionPart(experiment) {
 }
 
 /**
- * Create when it was decided, the lifts of that moment, and the reason.
+ * Create when it was decided, the lifts of that moment on primary goals, and the reason. The lifts
+ * are those of the winner; of the others, if it is the baseline.
  * @param {Decision} decision
  */
-export const decisionFacts = (decision) => [
-  h("p", { class: "facts" }, longDate.format(new Date(decision.at)),
-    liftsOf(decision).map(({ goal, label, value, interval }) =>
-      [" · ", bdi(goal), ": ", bdi(label), ` ${lift(value)}`, interval && ` (${liftRange(interval)})`])),
-  h("p", { class: "hypothesis" }, bdi(decision.reason)),
-];
-
-/**
- * Return the lifts on primary goals: those of the winner; of the others, if it is the baseline.
- * @param {Decision} decision
- */
-function liftsOf({ winner, figures }) {
-  return (figures?.goals ?? []).filter(({ role }) => role === "primary").flatMap(({ goal, variants }) => {
+export function decisionFacts({ winner, at, reason, figures }) {
+  const lifts = (figures?.goals ?? []).filter(({ role }) => role === "primary").flatMap(({ goal, variants }) => {
     const rows = variants.filter((row) => row.lift != null);
     const own = rows.filter(({ label }) => label === winner);
-    return (own.length ? own : rows).map((row) =>
-      ({ goal, label: row.label, value: row.lift, interval: row.lift_interval_always_valid }));
+    return (own.length ? own : rows).map(({ label, lift: value, lift_interval_always_valid: interval }) =>
+      [" · ", bdi(goal), ": ", bdi(label), ` ${lift(value)}`, interval && ` (${liftRange(interval)})`]);
   });
+  return [
+    h("p", { class: "facts" }, longDate.format(new Date(at)), lifts),
+    h("p", { class: "hypothesis" }, bdi(reason)),
+  ];
 }

@@ -14,7 +14,7 @@ export function decisionList(experiments) {
   const at = ({ decision }) => Date.parse(decision?.at ?? "");
   return h("ul", { class: "card decisions", "data-key": "decisions" },
     [...experiments].sort((a, b) => at(b) - at(a)).map((experiment) =>
-      h("li", { "data-key": experiment.experiment },
+      h("li", { class: "verdict", "data-key": experiment.experiment },
         h("h2", {}, h("a", { href: link({ experiment: experiment.experiment }) }, bdi(experiment.experiment)), ": ",
           bdi(experiment.decision?.winner ?? "")),
         stateOf(experiment), experiment.decision && decisionFacts(experiment.decision))));

@@ -5,7 +5,7 @@ import { experimentSnippet } from "./create.mjs";
 import { bdi, h } from "./dom.mjs";
 import { primaryGoal } from "./experiments.mjs";
 import { planPart } from "./verdict.mjs";
-/** @import { Definition, Experiment, View } from "./types.d.ts" */
+/** @import { Experiment, View } from "./types.d.ts" */
 
 /**
  * Create what the owner declared: the hypothesis, then owner and link, then the plan.
@@ -29,14 +29,7 @@ export function definitionPart(experiment) {
  * @param {Experiment} experiment
  * @param {View} view
  */
-export function snippetPart(experiment, { namespace }) {
-  const { definition, experiment: name, variants, goals, decision } = experiment;
-  if (decision || experiment.state === "archived") return null;
-  /** @type {Definition} */
-  const shown = definition ?? {
-    variants: variants.filter(({ stray }) => !stray).map(({ label }) => ({ name: label })),
-    goals: goals.map(({ goal, kind }) => ({ name: goal, kind })),
-  };
-  return h("details", { class: "card more", "data-key": "snippet" }, h("summary", {}, "Snippet for the page"),
-    h("div", { class: "padded" }, experimentSnippet(namespace, name, shown)));
-}
+export const snippetPart = ({ definition, experiment: name, decision, state }, { namespace }) =>
+  definition && !decision && state !== "archived"
+    && h("details", { class: "card more", "data-key": "snippet" }, h("summary", {}, "Snippet for the page"),
+      h("div", { class: "verdict" }, experimentSnippet(namespace, name, definition)));

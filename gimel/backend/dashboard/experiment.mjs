@@ -13,7 +13,7 @@ import { goalTable } from "./goals.mjs";
 import { healthPart } from "./health.mjs";
 import { historySection } from "./history.mjs";
 import { matrixPart } from "./matrix.mjs";
-import { backlogNote, breadcrumb, startedAgo, stateOf } from "./parts.mjs";
+import { backlogNote, breadcrumb, button, startedAgo, stateOf } from "./parts.mjs";
 import { bar, intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
 import { explainedHead, meanings } from "./tips.mjs";
 import { verdictPart } from "./verdict.mjs";
@@ -56,12 +56,6 @@ function facts(experiment) {
 /** @param {Experiment} experiment */
 function tools(experiment) {
   const { state } = experiment;
-  /**
-   * @param {string} action
-   * @param {string} label
-   */
-  const button = (action, label) =>
-    h("button", { class: "button", "data-action": action, "data-key": action }, label);
   return h("div", { class: "tools" },
     mayChange(experiment) && [
       !experiment.decision && state !== "archived" && button("decide", "Decide…"),
@@ -234,7 +228,7 @@ const strangersHint = (experiment) =>
   h("p", {}, "This experiment is not declared, so anyone can add variants and goals to it by sending events. ",
     "Declare it with ", h("code", {}, "gimel create"), ". ",
     experiment.health && !experiment.decision && mayChange(experiment)
-      && h("button", { class: "button", "data-action": "part" }, "Delete a variant or goal…"));
+      && button("part", "Delete a variant or goal…"));
 
 /**
  * @param {Experiment} experiment

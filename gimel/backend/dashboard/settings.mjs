@@ -172,19 +172,12 @@ export function confirmDelete({ experiment: name }, deleteIt) {
  * @param {(part: any) => Promise<void>} deleteIt
  */
 export function openDeletePart({ experiment: name, variants, goals }, deleteIt) {
-  const parts = [
-    ...goals.map(({ goal }) => ({ kind: "goal", name: goal })),
-    ...variants.map(({ label }) => ({ kind: "variant", name: label })),
-  ];
+  const parts = [...goals.map(({ goal }) => ["goal", goal]), ...variants.map(({ label }) => ["variant", label])];
   const content = [
     h("label", { class: "field" }, h("span", {}, "Delete the counts of"),
-      h("select", { name: "part" }, parts.map((part, index) =>
-        h("option", { value: index, dir: "auto" }, `${part.kind} ${part.name}`)))),
-    h("p", {}, "This cannot be undone. Events that still arrive for this name make it anew: remove it from your "
-      + "pages first, or declare the experiment, which ignores all other names."),
+      h("select", { name: "part" }, parts.map((part, index) => h("option", { value: index, dir: "auto" }, part.join(" "))))),
+    h("p", {}, "This cannot be undone. Later events of this name make it anew: remove it from your pages first, or declare the experiment."),
   ];
-  openForm(["Delete a part of ", bdi(name)], content, "Delete", ({ elements }) => {
-    const part = parts[elements.part.value];
-    return deleteIt({ [part.kind]: part.name });
-  }, { danger: true });
+  openForm(["Delete a part of ", bdi(name)], content, "Delete",
+    ({ elements }) => deleteIt(Object.fromEntries([parts[elements.part.value]])), { danger: true });
 }

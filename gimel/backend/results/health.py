@@ -273,15 +273,25 @@ def _ignored(experiment: Mapping[str, Any]) -> Iterator[Check]:
         if experiment["declared"]:
             yield Check("ignored", "ok", "No event was ignored.")
         return
-    total, main = sum(reasons.values()), max(reasons, key=lambda each: reasons[each])
-    events = "1 event was" if total == 1 else f"{total:,} events were"
-    sentence = f"At least {events} ignored, most of them because of: {main}."
+    total = sum(reasons.values())
+    said = ", ".join(_reasons(reasons, experiment["ignored"]["last"]))
+    sentence = f"At least {total:,} event{'s'[: total != 1]} ignored: {said}."
     faults = sum(number for reason, number in reasons.items() if reason in _AFTER_IGNORED)
     if FULL in reasons or faults > _MANY_IGNORED * _visitors(experiment):
         worst = max(reasons.keys() & _AFTER_IGNORED.keys(), key=lambda each: reasons[each])
         yield Check("ignored", "warning", sentence, _AFTER_IGNORED[worst])
     else:
         yield Check("ignored", "ok", sentence)
+
+
+def _reasons(reasons: Mapping[str, int], last: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield each reason, the most frequent first, with its number and the last name behind it."""
+    for reason, number in sorted(reasons.items(), key=lambda each: -each[1]):
+        culprit = "variant" if reason == NO_VARIANT else "goal" if reason in _AFTER_IGNORED else ""
+        names = [each[culprit] for each in last if culprit and each["reason"] == reason]
+        facts = [f"{number:,}"] if len(reasons) > 1 else []
+        facts += [f"last: {name}" for name in names[:1]]
+        yield f"{reason} ({', '.join(facts)})" if facts else reason
 
 
 def _waiting(experiment: Mapping[str, Any]) -> Iterator[Check]:

@@ -44,7 +44,7 @@ def test_the_dialog_says_what_will_happen(shared: LocalBackend, visit: Opener) -
     page.get_by_role("button", name="Decide…").click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("Keep collecting")
-    expect(dialog).to_contain_text("OpenFeature gives the winner to everyone from now on.")
+    expect(dialog).to_contain_text("OpenFeature gives the winner to everyone.")
     expect(dialog.get_by_label("Winner")).to_have_value("")
     dialog.get_by_label("Reason").fill("It is cheaper")
     dialog.get_by_role("button", name="Decide").click()

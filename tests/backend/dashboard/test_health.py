@@ -32,11 +32,14 @@ def test_what_is_wrong_is_open_and_says_what_to_do(shared: LocalBackend, visit: 
 
 
 def test_the_page_has_the_snippet(shared: LocalBackend, visit: Opener) -> None:
-    send(shared.url, events("snippets", "old", {"blue": (20, {"signup": 3}), "red": (20, {})}))
-    page = visit(shared.url, {"namespace": "snippets", "experiment": "old"})
+    goals = [{"name": "signup"}, {"name": "paid", "from": "server"}]
+    body = {"variants": [{"name": "blue"}, {"name": "red"}], "goals": goals, "traffic": 0.5}
+    shared.client.declare("new", body, "snippets")
+    page = visit(shared.url, {"namespace": "snippets", "experiment": "new"})
     page.get_by_text("Snippet for the page").click()
     text = page.locator(".snippet pre").text_content() or ""
-    assert all(part in text for part in ("<script", '"old"', "blue", "red", "signup"))
+    assert all(part in text for part in ("<script", '"new"', "blue", "red", "signup", '"0.5"'))
+    expect(page.get_by_text("The snippet does not send paid")).to_be_visible()
     assert axe(page) == []
 
 
