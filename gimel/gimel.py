@@ -260,9 +260,14 @@ def delete(event: ProxyEvent) -> Response:
     """Delete an experiment and its counts: DELETE /delete. Deleting it twice is no error.
 
     Its late events are accepted and not counted. `forget=1` allows the name to be used again.
+    With `goal` or `variant`, delete only the counts of this one, which later events make anew.
     """
     fields = wire.query(event)
     name = wire.name(fields, "experiment")
+    if "goal" in fields or "variant" in fields:
+        from gimel.backend import answers
+
+        return answers.delete_part(event, wire.namespace(fields), name)
     forget = fields.get("forget") == "1"
     deleted = counters().delete(wire.namespace(fields), name, forget=forget)
     flags().forget()

@@ -1,6 +1,8 @@
 // @ts-check
 // The view of one experiment: its health, then one goal at a time.
 
+import { decisionPart } from "./decide.mjs";
+import { definitionPart, snippetPart } from "./definition.mjs";
 import { bdi, h, icon, options, span } from "./dom.mjs";
 import { chosenGoal, inOrder, isFixed, primaryGoals, rowsInOrder, visitors } from "./experiments.mjs";
 import {
@@ -8,14 +10,15 @@ import {
   rateFormat,
 } from "./format.mjs";
 import { goalTable } from "./goals.mjs";
+import { healthPart } from "./health.mjs";
 import { historySection } from "./history.mjs";
 import { matrixPart } from "./matrix.mjs";
-import { backlogNote, breadcrumb, startedAgo, stateOf } from "./parts.mjs";
+import { backlogNote, breadcrumb, button, startedAgo, stateOf } from "./parts.mjs";
 import { bar, intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
 import { explainedHead, meanings } from "./tips.mjs";
-import { planPart, verdictPart } from "./verdict.mjs";
+import { verdictPart } from "./verdict.mjs";
 import { mayChange } from "./view.mjs";
-/** @import { Child, Experiment, Goal, Ignored, Interval, Row, View } from "./types.d.ts" */
+/** @import { Child, Experiment, Goal, Interval, Row, View } from "./types.d.ts" */
 
 const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/";
 
@@ -29,13 +32,16 @@ export function experimentView(experiment, view) {
     breadcrumb(view),
     h("div", { class: "head" },
       h("div", { class: "title" }, h("h1", { tabindex: -1 }, bdi(experiment.experiment)), facts(experiment),
-        about(experiment), ignoredLine(experiment.ignored)),
+        definitionPart(experiment)),
       tools(experiment)),
     backlogNote(experiment),
     experiment.srm.alarm && alarm(experiment),
+    decisionPart(experiment),
+    healthPart(experiment),
     experiment.goals.length > 1 && goal && goalTable(experiment, goal),
     goal ? goalPanel(experiment, goal, view) : visitorPanel(experiment),
     historySection(experiment, goal, view),
+    snippetPart(experiment, view),
     footnote(experiment, goal),
   ];
 }
@@ -47,59 +53,14 @@ function facts(experiment) {
     since && `started ${since}, `, startedAgo(experiment));
 }
 
-/**
- * Create what the owner declared: the hypothesis, then owner and link.
- * @param {Experiment} experiment
- */
-function about(experiment) {
-  const { hypothesis, owner, link: target } = experiment.definition ?? {};
-  const facts = [
-    owner && ["Owner ", bdi(owner)],
-    target && /^https?:\/\//i.test(target) && h("a", { href: target, rel: "noopener noreferrer" },
-      bdi(target, { class: "cut", title: target })),
-  ].filter(Boolean);
-  return [
-    hypothesis && h("p", { class: "hypothesis" }, bdi(hypothesis)),
-    facts.length > 0 && h("p", { class: "facts" }, facts.map((fact, index) => [index > 0 && " · ", fact])),
-  ];
-}
-
-// The name in an ignored event that explains each reason
-/** @type {Record<string, "variant" | "goal">} */
-const CULPRITS = {
-  "undeclared variant": "variant",
-  "undeclared goal": "goal",
-  "goal needs a key": "goal",
-  "goal needs a visitor": "goal",
-  "goal needs a value": "goal",
-};
-
-/** @param {Ignored | undefined} [given] */
-function ignoredLine({ reasons, last } = { reasons: {}, last: [] }) {
-  const all = Object.entries(reasons).sort(([, a], [, b]) => b - a);
-  if (!all.length) return null;
-  const total = all.reduce((sum, [, number]) => sum + number, 0);
-  const parts = all.map(([reason, number], index) => {
-    const name = last.find((each) => each.reason === reason)?.[CULPRITS[reason]];
-    const many = all.length > 1 && count(number);
-    const details = [many, many && name && ", ", name && ["last: ", bdi(name)]];
-    return [index > 0 && ", ", reason, (many || name) && [" (", details, ")"]];
-  });
-  return h("p", { class: "ignored" }, icon("do_not_trust"), h("span", {}, `At least ${plural(total, "event")} ignored: `, parts));
-}
-
 /** @param {Experiment} experiment */
 function tools(experiment) {
   const { state } = experiment;
-  /**
-   * @param {string} action
-   * @param {string} label
-   */
-  const button = (action, label) =>
-    h("button", { class: "button", "data-action": action, "data-key": action }, label);
   return h("div", { class: "tools" },
     mayChange(experiment) && [
-      state === "running" ? button("stop", "Stop") : button("resume", state === "stopped" ? "Resume" : "Restore"),
+      !experiment.decision && state !== "archived" && button("decide", "Decide…"),
+      state === "running" ? button("stop", "Stop")
+        : (state === "archived" || !experiment.decision) && button("resume", state === "stopped" ? "Resume" : "Restore"),
       state === "stopped" && button("archive", "Archive"),
     ],
     button("csv", "CSV"), button("json", "JSON"), mayChange(experiment) && button("settings", "Settings"));
@@ -245,7 +206,7 @@ function visitorPanel(experiment) {
       h("th", { role: "rowheader", scope: "row" }, span("name", bdi(label))),
       h("td", { role: "cell", class: "number" }, count(trials))));
   return h("section", { class: "card goal", "data-key": "goal" },
-    h("div", { class: "verdict" }, planPart(experiment), h("p", { class: "soft" }, "No goal has been reached yet. Visitors so far:")),
+    h("div", { class: "verdict" }, h("p", { class: "soft" }, "No goal has been reached yet. Visitors so far:")),
     h("table", { class: "results", role: "table", "aria-label": "Visitors" },
       h("tbody", { role: "rowgroup" }, rows)));
 }
@@ -262,9 +223,12 @@ function baselineSwitch(experiment) {
     h("span", { class: "soft", id: "baseline-note" }, note));
 }
 
-const strangersHint = () =>
+/** @param {Experiment} experiment */
+const strangersHint = (experiment) =>
   h("p", {}, "This experiment is not declared, so anyone can add variants and goals to it by sending events. ",
-    "Declare it with ", h("code", {}, "gimel create"), ".");
+    "Declare it with ", h("code", {}, "gimel create"), ". ",
+    experiment.health && !experiment.decision && mayChange(experiment)
+      && button("part", "Delete a variant or goal…"));
 
 /**
  * @param {Experiment} experiment
@@ -286,7 +250,7 @@ function footnote(experiment, goal) {
       + "So it asks for more than these intervals before that look, and for less at it.";
   return h("div", { class: "foot", "data-key": "foot" },
     goal && mayChange(experiment) && baselineSwitch(experiment),
-    !experiment.declared && strangersHint(),
+    !experiment.declared && strangersHint(experiment),
     h("p", {}, how, looks, several, plan),
     h("p", {}, h("a", { href: `${DOCS}reading-results.md`, rel: "noreferrer" }, "How to read this"), " · ",
       h("a", { href: `${DOCS}statistics.md`, rel: "noreferrer" }, "How this is computed")));

@@ -1,7 +1,7 @@
 // @ts-check
 // What the views ask of experiments: goals, rows that lead, and the order of the overview.
 
-/** @import { Experiment, Goal, Row, State, View } from "./types.d.ts" */
+/** @import { Experiment, Goal, Row, View } from "./types.d.ts" */
 
 /** @param {Pick<Experiment, "variants">} experiment */
 export const visitors = (experiment) => experiment.variants.reduce((sum, variant) => sum + variant.trials, 0);
@@ -129,12 +129,13 @@ export function goalsInOrder({ goals, primary_goal: first }) {
  */
 export const rowsInOrder = (experiment, goal) => inOrder(experiment, goal.results);
 
-/** @type {Record<string, { label: string, has: (state: State) => boolean }>} */
+/** @type {Record<string, { label: string, has: (experiment: Experiment) => boolean }>} */
 export const FILTERS = {
-  current: { label: "Current", has: (state) => state !== "archived" },
-  running: { label: "Running", has: (state) => state === "running" },
-  stopped: { label: "Stopped", has: (state) => state === "stopped" },
-  archived: { label: "Archived", has: (state) => state === "archived" },
+  current: { label: "Current", has: ({ state }) => state !== "archived" },
+  running: { label: "Running", has: ({ state }) => state === "running" },
+  stopped: { label: "Stopped", has: ({ state }) => state === "stopped" },
+  archived: { label: "Archived", has: ({ state }) => state === "archived" },
+  decided: { label: "Decisions", has: ({ decision }) => decision != null },
 };
 
 /** @type {Record<string, (a: Experiment, b: Experiment) => number>} */
@@ -166,7 +167,7 @@ export function selectExperiments(experiments, view) {
   const text = view.find.toLocaleLowerCase();
   const order = ORDERS[orderOf(view)];
   const selected = experiments
-    .filter((experiment) => FILTERS[view.show].has(experiment.state))
+    .filter((experiment) => FILTERS[view.show].has(experiment))
     .filter((experiment) => experiment.experiment.toLocaleLowerCase().includes(text))
     .sort((a, b) => order(a, b) || byName(a.experiment, b.experiment));
   return view.sort.startsWith("-") ? selected.reverse() : selected;

@@ -2,14 +2,15 @@
 // The controls of the page, and its start.
 
 import { ask, BackendError, KEY, shareKey, takeKey } from "./api.mjs";
-import { eventsUrl, openCreate, showSnippet } from "./create.mjs";
+import { openCreate, showSnippet } from "./create.mjs";
+import { confirmUndecide, openDecide } from "./decide.mjs";
 import { dialog } from "./dialog.mjs";
 import { listenToCharts } from "./chart.mjs";
 import { byId, find } from "./dom.mjs";
 import { downloadFile } from "./download.mjs";
 import { chooseLine } from "./history.mjs";
 import { draw, refresh, schedule, storeAnswer } from "./refresh.mjs";
-import { confirmDelete, confirmStop, openSettings } from "./settings.mjs";
+import { confirmDelete, confirmStop, openDeletePart, openSettings } from "./settings.mjs";
 import { listenToTips } from "./tips.mjs";
 import {
   app, currentExperiment, DEFAULTS, isOn, link, PAGES_AT_ONCE, queryOf, readView, viewKey,
@@ -92,6 +93,14 @@ async function deleteExperiment() {
   toast("Deleted.");
 }
 
+/** @param {{ goal: string } | { variant: string }} part */
+async function deletePart(part) {
+  app.request?.abort();
+  const { note } = JSON.parse(await ask("DELETE", "delete", { ...queryOf(app.view), ...part }));
+  refresh();
+  toast(`Deleted. ${note}`);
+}
+
 /** @param {Record<string, string>} query */
 const isTaken = (query) => ask("GET", "experiment", query).then(() => true, (error) => {
   if (error.status !== 404) throw error;
@@ -118,7 +127,7 @@ function openNewExperiment() {
   openCreate(async (name, definition, form) => {
     await declareExperiment(namespace, name, definition);
     if (!form.isConnected) return toast("Created.");
-    showSnippet(eventsUrl(), namespace, name, definition,
+    showSnippet(namespace, name, definition,
       () => (location.hash = link({ ...DEFAULTS, namespace, experiment: name })));
   });
 }
@@ -151,9 +160,13 @@ const ACTIONS = {
   csv: () => downloadFile(currentExperiment(), "csv"),
   json: () => downloadFile(currentExperiment(), "json"),
   stop: () => confirmStop(currentExperiment(), change),
-  resume: () => changeWithToast({ state: "running" }),
+  decide: () => openDecide(currentExperiment(), change),
+  undecide: () => confirmUndecide(currentExperiment(), change),
+  // What is decided does not run.
+  resume: () => changeWithToast({ state: currentExperiment().decision ? "stopped" : "running" }),
   archive: () => changeWithToast({ state: "archived" }),
   settings: () => openSettings(currentExperiment(), change),
+  part: () => openDeletePart(currentExperiment(), deletePart),
   delete: () => {
     dialog().close();
     confirmDelete(currentExperiment(), deleteExperiment);

@@ -3,6 +3,7 @@
 // address.
 
 import { eventsUrl, snippetBox } from "./create.mjs";
+import { decisionList } from "./decisions.mjs";
 import { bdi, h, icon, later, options, span } from "./dom.mjs";
 import {
   byName, challenger, decidingGoal, FILTERS, isDescending, leaderOf, orderOf, primaryGoals, selectExperiments, visitors,
@@ -26,7 +27,10 @@ export function overview([{ meta }, ...experiments], view) {
       meta.next !== null && loadedNote(experiments.length, meta.total),
       h("div", { class: "tools" }, namespaceSwitch(meta.namespaces, view), !isEmpty && mayChange(meta) && createButton())),
     backlogNote(meta),
-    isEmpty ? emptyView(meta, view) : [toolbar(experiments, view), experimentTable(experiments, view)],
+    isEmpty ? emptyView(meta, view) : [
+      toolbar(experiments, view),
+      view.show === "decided" ? decisionList(selectExperiments(experiments, view)) : experimentTable(experiments, view),
+    ],
   ];
 }
 
@@ -61,7 +65,7 @@ function namespaceSwitch(namespaces, view) {
 function toolbar(experiments, view) {
   const tabs = Object.entries(FILTERS).map(([show, { label, has }]) =>
     h("a", { href: link({ show }), "data-replace": true, "aria-current": show === view.show && "true" },
-      label, " ", span("soft", count(experiments.filter(({ state }) => has(state)).length))));
+      label, " ", span("soft", count(experiments.filter(has).length))));
   return h("div", { class: "toolbar" },
     h("label", { class: "search" }, icon("search"), span("unseen", "Search experiments"),
       h("input", {

@@ -77,6 +77,26 @@ export interface Definition {
   owner?: string | null;
   link?: string | null;
   planned_visitors?: number | null;
+  flag?: boolean;
+  traffic?: number | null;
+}
+
+export interface Decision {
+  winner: string;
+  reason: string;
+  at: string;
+  figures: {
+    at: string;
+    goals: { goal: string; role: Role; variants: Pick<Row, "label" | "lift" | "lift_interval_always_valid">[] }[];
+  } | null;
+}
+
+/** A check of how the events of an experiment arrive. */
+export interface Check {
+  kind: string;
+  level: "ok" | "warning" | "alarm";
+  sentence: string;
+  next_step: string | null;
 }
 
 /** One variant at a past time. */
@@ -119,6 +139,8 @@ export interface Experiment extends Backlog {
   declared: boolean;
   created_at: string | null;
   state: State;
+  decision: Decision | null;
+  health?: Check[];
   baseline: string;
   primary_goal: string | null;
   equivalence: number | null;

@@ -14,7 +14,7 @@ import { link } from "./view.mjs";
  * @param {Goal} goal
  */
 export function verdictPart(experiment, goal) {
-  const names = experiment.variants.map(({ label }) => label).concat(experiment.goals.map((each) => each.goal));
+  const names = namesIn(experiment);
   const { reason, since, next_step: next } = goal.verdict;
   // The alarm above and the record below say these.
   const rest = reason === experiment.srm.reason ? "" : since ? reason.replace(` ${since}`, () => "") : reason;
@@ -24,9 +24,14 @@ export function verdictPart(experiment, goal) {
     rest && h("p", { class: "reason" }, sentence(rest, names)),
     h("p", { class: "next" }, icon("next"), h("span", {}, span("unseen", "Next step: "), sentence(next, names))),
     recordPart(experiment, goal),
-    planPart(experiment, goal.verdict),
     guardrailPart(experiment, goal));
 }
+
+/**
+ * Return the names that the backend's sentences quote.
+ * @param {Experiment} experiment
+ */
+export const namesIn = ({ variants, goals }) => variants.map(({ label }) => label).concat(goals.map(({ goal }) => goal));
 
 /**
  * @param {Experiment} experiment
@@ -47,7 +52,7 @@ function describeGoal(experiment, goal) {
  * @param {string} text
  * @param {string[]} names
  */
-function sentence(text, names) {
+export function sentence(text, names) {
   const longestFirst = [...names].sort((a, b) => b.length - a.length);
   const quoted = longestFirst.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|");
   const parts = text.split(new RegExp(`(?<![\\p{L}\\p{N}])(${quoted})(?![\\p{L}\\p{N}])`, "u"));
@@ -83,7 +88,7 @@ function recordPart(experiment, { verdict, results }) {
     : liftOf(recorded.lift, recorded.interval);
   const isReplaced = verdict.state !== recorded.state && ` as ${VERDICTS[recorded.state].toLowerCase()}`;
   return h("dl", { class: "record" },
-    about(["Decided on ", longDate.format(new Date(recorded.at)), isReplaced], recorded.visitors, then),
+    about(["Recorded on ", longDate.format(new Date(recorded.at)), isReplaced], recorded.visitors, then),
     counted(experiment) !== recorded.visitors
       && about("Now", counted(experiment), row && liftOf(row.lift, row.lift_interval_always_valid)));
 }

@@ -65,9 +65,19 @@ def no_participation(label: str) -> str:
 
 CHECK_GOAL = "Check that the page sends this goal, if visitors should have reached it by now."
 MEASURE_ANEW = "Decide by another goal, or measure this one in a new experiment."
+CHECK_SENDING = (
+    "Check that the page still sends events. If you have removed the experiment's code, end it "
+    "with `gimel stop`."
+)
+FIND_OUT_WHY_THEY_WAIT = "They count once Redis takes them: `gimel status` says what holds them up."
 SEND_PARTICIPATION = (
     "Send the event participate when a visitor is shown the variant, before any goal."
 )
+
+
+def no_visitor_since(moment: str) -> str:
+    """Return the sentence on stopped traffic. `moment`: a time in UTC, in ISO 8601."""
+    return f"no visitor has come since {moment[:16].replace('T', ' ')} UTC."
 
 
 def guardrails(broken: Sequence[str], still_open: Sequence[str]) -> str:
