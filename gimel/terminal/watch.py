@@ -5,7 +5,7 @@ tells a webhook.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from math import inf
 from pathlib import Path
@@ -89,6 +89,7 @@ class _Watcher:
 
     def look(self, histories: int | None = 1) -> None:
         """Print what is new. Look at so many histories at most, or at all."""
+        declared: list[dict[str, Any]] = []
         if self._experiment is not None:
             experiments = [self._client.experiment(self._experiment, self._namespace)]
         else:
@@ -96,10 +97,19 @@ class _Watcher:
             # Strangers can make as many of the others as they like.
             declared = [each for each in found if each.get("declared")]
             experiments = [*declared, *self._read_whole(declared, histories)]
+        guarded = {each["experiment"] for each in declared if _has_guardrails(each)}
         for message in self._messages(experiments):
             if message.id not in self._printed:
-                _say(message.text)
+                is_partial = message.kind == "verdict" and message.experiment in guarded
+                _say((self._with_guardrails(message) if is_partial else message).text)
             self._printed.add(message.id)
+
+    def _with_guardrails(self, message: Message) -> Message:
+        """Return a verdict's message with what its guardrails say. A summary does not have them."""
+        now, name = datetime.now(UTC), str(message.experiment)
+        found = [*self._read([name])]
+        whole = [each for one in found for each in about_experiment(self._namespace, one, now)]
+        return next((each for each in whole if each.id == message.id), message)
 
     def _messages(self, experiments: list[dict[str, Any]]) -> Iterator[Message]:
         now = datetime.now(UTC)
@@ -112,7 +122,7 @@ class _Watcher:
     def _read_whole(
         self, experiments: list[dict[str, Any]], most: int | None
     ) -> Iterator[dict[str, Any]]:
-        """Yield those whose history was looked at longest ago, if that is an hour.
+        """Return those whose history was looked at longest ago, if that is an hour.
 
         A few for each look: so many experiments are no load.
         """
@@ -120,14 +130,22 @@ class _Watcher:
         running = (each["experiment"] for each in experiments if each["state"] == "running")
         looked_at = {name: self._looked_at.get(name, -inf) for name in running}
         due = [name for name, when in looked_at.items() if now - when >= _HISTORY_SECONDS]
-        for name in sorted(due, key=looked_at.__getitem__)[:most]:
-            self._looked_at[name] = now
+        due = sorted(due, key=looked_at.__getitem__)[:most]
+        self._looked_at |= dict.fromkeys(due, now)
+        return self._read(due)
+
+    def _read(self, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+        for name in names:
             try:
                 yield self._client.experiment(name, self._namespace)
             except BackendError as error:
                 # It was deleted since.
                 if error.status != 404:
                     raise
+
+
+def _has_guardrails(experiment: dict[str, Any]) -> bool:
+    return any(goal["role"] == "guardrail" for goal in experiment["definition"]["goals"])
 
 
 def _say(text: str) -> None:

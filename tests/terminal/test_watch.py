@@ -42,6 +42,20 @@ def test_once_prints_what_is_to_be_told_now(backend: redis.Redis, url: str) -> N
     assert "no such experiment" in complaint(run("watch", "none", "--once", "--url", url))
 
 
+def test_a_winner_that_breaks_a_guardrail_is_not_to_be_shipped(
+    backend: redis.Redis, url: str
+) -> None:
+    refund = {"name": "refund", "role": "guardrail", "better": "lower", "margin": 0.02}
+    win("won", goals=[{"name": "signup", "role": "primary"}, refund])
+    for variant, first, step in (("blue", 0, 20), ("red", 1, 2)):
+        one = {"experiment": "won", "event": "refund", "variant": variant}
+        numbers = range(first, 400, step)
+        assert post([one | {"uuid": f"id{number}"} for number in numbers]).status == 200
+    printed = said(run("watch", "--once", "--url", url))
+    assert "Do not ship red: the guardrail refund is broken." in printed
+    assert len(printed.splitlines()) == 1
+
+
 def test_an_undeclared_experiment_is_watched_if_it_is_named(backend: redis.Redis, url: str) -> None:
     one = {"experiment": "of a stranger", "event": "participate"}
     for variant, visitors in (("a", 400), ("b", 100)):
