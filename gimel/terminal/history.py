@@ -61,7 +61,8 @@ def _show_variant(
     found = [(point, row) for point in points for row in point["variants"] if row["label"] == label]
     # The first intervals are many times as wide. They reach beyond the ends of the bars.
     scale = bar_scale(row for _, row in found[len(found) // 2 :])
-    decided = (history["recorded"] or {}).get("at")
+    # A snapshot's time is that of its minute. The verdict that came with it is some seconds later.
+    decided = history["recorded"] and history["recorded"]["at"][:16] + ":00Z"
     for number, (point, row) in enumerate(found):
         interval = row["lift_interval_always_valid"]
         drawn = bar(interval, row["lift"], scale, history["better"] == "lower")

@@ -78,6 +78,12 @@ def test_the_recorded_verdict_is_marked_once() -> None:
     assert [line[:16] for line in marked] == ["2026-11-29 09:20"]
 
 
+def test_a_verdict_is_marked_at_the_snapshot_that_recorded_it() -> None:
+    at = f"{NOW - timedelta(hours=5) + timedelta(seconds=20):%Y-%m-%dT%H:%M:%SZ}"
+    lines = shown(history(hours(20), recorded={"state": "no_difference", "at": at}))
+    assert [line[:16] for line in rows(lines) if "◆" in line] == ["2026-11-29 09:20"]
+
+
 def test_a_goal_without_intervals_still_has_lifts() -> None:
     points = hours(3)
     for each in points:

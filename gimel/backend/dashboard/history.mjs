@@ -176,10 +176,11 @@ function historyParts(history, experiment, goal, all) {
  * @param {History} history
  * @returns {Mark[]}
  */
-function marksOf({ recorded }) {
+export function marksOf({ recorded }) {
   if (!recorded) return [];
   const { state, variant, at } = recorded;
-  return [{ at: Date.parse(at), text: `${VERDICTS[state]}${variant && state !== "no_difference" ? `: ${variant}` : ""}` }];
+  // A snapshot's time is that of its minute. The verdict that came with it is some seconds later.
+  return [{ at: Date.parse(at) - (Date.parse(at) % 60e3), text: `${VERDICTS[state]}${variant && state !== "no_difference" ? `: ${variant}` : ""}` }];
 }
 
 /** @param {Line[]} lines */

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { dailyOf, pointsOf, visitorsPerDay } from "../../../gimel/backend/dashboard/history.mjs";
+import { dailyOf, marksOf, pointsOf, visitorsPerDay } from "../../../gimel/backend/dashboard/history.mjs";
 
 const HOUR = 3600e3;
 const DAY = 24 * HOUR;
@@ -72,4 +72,9 @@ test("the table has a point for each day, or all of two days", () => {
   const long = points(Array.from({ length: 100 }, (_, hour) => [hour, hour]));
   assert.deepEqual(dailyOf(long).map(({ at }) => (at - START) / HOUR), [23, 47, 71, 95, 99]);
   assert.equal(dailyOf(points([[0, 1], [1, 2], [30, 3]])).length, 3);
+});
+
+test("a verdict is marked at the snapshot that recorded it", () => {
+  const recorded = { state: "winner", variant: "b", at: timeOf(START + 59e3) };
+  assert.deepEqual(marksOf({ recorded }), [{ at: START, text: "Winner: b" }]);
 });
