@@ -21,7 +21,10 @@ const labelsOf = ({ variants }) => variants.filter(({ stray }) => !stray).map(({
 export function openDecide(experiment, change) {
   const { decision, definition, waiting_events: waiting } = experiment;
   const goal = decidingGoal(experiment);
-  const winner = decision?.winner ?? goal?.verdict.winner ?? null;
+  const found = goal?.verdict.winner ?? "";
+  // A winner that breaks a guardrail is nothing to suggest.
+  const isBroken = experiment.goals.some(({ guardrail }) => guardrail?.[found] === "broken");
+  const winner = decision?.winner ?? (isBroken ? null : found || null);
   const consequences = decision ? ["The figures stay those of the first decision."] : [
     "Counting stops. Late events are ignored, after a minute at the latest.",
     "The figures of now are kept, with your reason.",

@@ -58,6 +58,27 @@ def test_the_dialog_says_what_will_happen(shared: LocalBackend, visit: Opener) -
     assert axe(page) == []
 
 
+def test_a_winner_that_breaks_a_guardrail_is_not_suggested(
+    shared: LocalBackend, visit: Opener
+) -> None:
+    refund = {"name": "refund", "role": "guardrail", "better": "lower", "margin": 0.02}
+    body = {
+        "variants": [{"name": "blue"}, {"name": "red"}],
+        "goals": [{"name": "signup", "role": "primary"}, refund],
+    }
+    arms = {
+        "blue": (300, {"signup": 30, "refund": 10}),
+        "red": (300, {"signup": 150, "refund": 150}),
+    }
+    shared.client.declare("broken", body, "dialogs")
+    send(shared.url, events("dialogs", "broken", arms))
+    page = visit(shared.url, {"namespace": "dialogs", "experiment": "broken"})
+    page.get_by_role("button", name="Decide…").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("Do not ship red")
+    expect(dialog.get_by_label("Winner")).to_have_value("")
+
+
 def test_a_decision_is_changed_and_taken_back(
     shared: LocalBackend, visit: Opener, decided: tuple[str, str]
 ) -> None:
