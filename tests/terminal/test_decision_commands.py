@@ -76,7 +76,9 @@ def test_refusals_are_one_line(shop: str) -> None:
     arguments = "decide", "button color", "--url", shop
     line = complaint(run(*arguments, "--winner", "green", "--reason", "x"))
     assert line.endswith("decision must have a winner that is a variant: blue, red")
-    assert complaint(run(*arguments, "--winner", "red", "--reason", " ")).endswith("must say why")
+    for blank in (" ", "\u200b \u2060"):
+        line = complaint(run(*arguments, "--winner", "red", "--reason", blank))
+        assert line.endswith("must say why")
     assert complaint(run(*arguments, "--winner", "red", "--reason", "x" * 1001)).endswith(
         "is over 1,000 characters"
     )

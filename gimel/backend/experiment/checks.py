@@ -119,7 +119,7 @@ def _check_text(value: object, longest: int = MAX_TEXT) -> str | None:
 
 def check_reason(value: object) -> str | None:
     """Check the reason of a decision."""
-    is_blank = isinstance(value, str) and not value.strip()
+    is_blank = isinstance(value, str) and not any(map(_is_visible, value))
     return "must say why" if is_blank else _check_text(value, MAX_REASON)
 
 
