@@ -112,3 +112,17 @@ def test_of_twenty_variants_baseline_and_leader_are_shown(
     expect(page.locator(".guardrail")).to_contain_text("variant 20open18 others not broken")
     assert page.evaluate("document.scrollingElement.scrollWidth") == width
     assert axe(page) == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_a_long_name_pushes_nothing_out_of_sight(
+    goals: LocalBackend, visit: Opener, width: int
+) -> None:
+    arms = {name: (400, {"signup": 40, "paid": 9}) for name in "abcdef"}
+    arms["x" * 256] = (400, {"signup": 90, "paid": 30})
+    send(goals.url, events("goals", "long names", arms))
+    page = visit(goals.url, {"namespace": "goals", "experiment": "long names"}, size=(width, 800))
+    chip = page.get_by_role("table", name="Goals").locator(".judged .chip").first.bounding_box()
+    assert chip
+    assert chip["x"] + chip["width"] <= width
+    assert page.evaluate("document.scrollingElement.scrollWidth") == width
