@@ -228,7 +228,7 @@ const strangersHint = (experiment) =>
   h("p", {}, "This experiment is not declared, so anyone can add variants and goals to it by sending events. ",
     "Declare it with ", h("code", {}, "gimel create"), ". ",
     experiment.health && !experiment.decision && mayChange(experiment)
-      && button("part", "Delete a variant or goal…"));
+      && button("part", "Delete a part…"));
 
 /**
  * @param {Experiment} experiment
