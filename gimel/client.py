@@ -224,6 +224,25 @@ class BackendClient:
         answer = self._request("DELETE", "/delete", expected_key="deleted", **fields)
         return bool(answer["deleted"])
 
+    def delete_part(
+        self,
+        name: str,
+        namespace: str = DEFAULT_NAMESPACE,
+        *,
+        goal: str | None = None,
+        variant: str | None = None,
+    ) -> dict[str, Any]:
+        """Delete the counts of one goal or variant of an experiment. Return the answer.
+
+        Its `deleted` says whether there were any, and its `note` what later events do.
+        """
+        if "health" not in self.experiment(name, namespace):
+            reason = "the backend is of an earlier version, which would delete the whole experiment"
+            raise BackendError(f"{reason}: `gimel deploy` it first")
+        fields = {"namespace": namespace, "experiment": name, "goal": goal, "variant": variant}
+        answer: dict[str, Any] = self._request("DELETE", "/delete", expected_key="note", **fields)
+        return answer
+
     def _request(
         self,
         method: str,

@@ -77,10 +77,10 @@ def _endpoint(*scopes: Scope) -> Callable[[Callable[[ProxyEvent], Response]], La
 def track(event: ProxyEvent) -> Response:
     """Count one event or a batch: GET and POST /e, /track.
 
-    Answer 200 only if every accepted event is counted or queued. A request with a key, of any
-    scope, vouches for its events. Bots without a key are ignored.
+    Answer 200 only if every accepted event is counted or queued. A request with a key of the scope
+    owner or send vouches for its events. Bots are ignored, unless the request vouches for them.
     """
-    is_vouched = scope_of(event) is not None
+    is_vouched = scope_of(event) in ("owner", "send")
     take = intake().take if is_vouched or not comes_from_bot(event) else intake().ignore_bot
     if event["requestContext"]["http"]["method"] == "GET":
         return track_one(wire.query(event), is_vouched, take)
@@ -151,11 +151,16 @@ def all(event: ProxyEvent) -> Response:
 
 @_endpoint("owner", "read")
 def experiment(event: ProxyEvent) -> Response:
-    """Return one experiment, its definition and what happened to that: GET /experiment."""
+    """Return one experiment, its definition and what happened to that: GET /experiment.
+
+    `matrix` names a goal on which to compare every variant with every other.
+    """
     from gimel.backend import answers
 
     fields = wire.query(event)
-    return answers.answer_one(event, wire.namespace(fields), wire.name(fields, "experiment"))
+    matrix = wire.name(fields, "matrix") if "matrix" in fields else None
+    names = wire.namespace(fields), wire.name(fields, "experiment")
+    return answers.answer_one(event, *names, matrix)
 
 
 @_endpoint("owner", "read")
@@ -255,9 +260,14 @@ def delete(event: ProxyEvent) -> Response:
     """Delete an experiment and its counts: DELETE /delete. Deleting it twice is no error.
 
     Its late events are accepted and not counted. `forget=1` allows the name to be used again.
+    With `goal` or `variant`, delete only the counts of this one, which later events make anew.
     """
     fields = wire.query(event)
     name = wire.name(fields, "experiment")
+    if "goal" in fields or "variant" in fields:
+        from gimel.backend import answers
+
+        return answers.delete_part(event, wire.namespace(fields), name)
     forget = fields.get("forget") == "1"
     deleted = counters().delete(wire.namespace(fields), name, forget=forget)
     flags().forget()

@@ -223,6 +223,17 @@ def test_a_wrong_key_is_refused_with_events_too(keys: redis.Redis) -> None:
     assert ask("GET /e", None, **fields).status == 200
 
 
+def test_a_key_to_read_vouches_for_no_event(keys: redis.Redis) -> None:
+    """Whoever has a link to share has such a key."""
+    declare(
+        {"variants": [{"name": "a"}, {"name": "b"}], "goals": [{"name": "g", "from": "server"}]}
+    )
+    fields = {"experiment": "e", "variant": "a", "event": "g"}
+    for number, scope in enumerate(("owner", "send", "read", None)):
+        counted = ask("GET /e", scope, **fields, uuid=str(number)).body["accepted"]
+        assert counted == (scope in ("owner", "send")), scope
+
+
 def test_a_deleted_name_is_not_declared_by_accident(keys: redis.Redis) -> None:
     declare()
     send()

@@ -132,7 +132,7 @@ BEYOND: defaultdict[str, list[Any]] = defaultdict(
         "POST /e": [negative_data_rejection],
         "POST /track": [negative_data_rejection],
         "GET /experiments": [negative_data_rejection],
-        "DELETE /delete": [negative_data_rejection],
+        "DELETE /delete": [negative_data_rejection, positive_data_acceptance],
         "POST /settings": [positive_data_acceptance],
         "PUT /experiment": [positive_data_acceptance],
     },

@@ -10,15 +10,20 @@ from typing import Any
 
 from gimel.backend import wire
 from gimel.backend.access import scope_of
+from gimel.backend.counting import declaring
 from gimel.backend.counting.declaring import recorded_changes
+from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.counting.tally import read_tally
 from gimel.backend.experiment.history import history
 from gimel.backend.news.traffic import traffic_stopped_since
 from gimel.backend.process import ask_backlog, connection, counters, queue
 from gimel.backend.queue import Backlog
 from gimel.backend.results import record
+from gimel.backend.results.analysis import GoalMatrix, compare_all_pairs
 from gimel.backend.results.backlog import Waiting, note_backlog
 from gimel.backend.results.counts import ExperimentCounts
+from gimel.backend.results.health import health_of
+from gimel.backend.results.measures import measures_of
 from gimel.backend.results.past import describe_past
 from gimel.backend.wire import HTTPError, ProxyEvent, Response, respond
 
@@ -68,10 +73,10 @@ def names_in(scope: str) -> list[str]:
     return [wire.name({"scope": part}, "scope") for part in scope.split(",") if part]
 
 
-def answer_one(event: ProxyEvent, namespace: str, name: str) -> Response:
+def answer_one(event: ProxyEvent, namespace: str, name: str, matrix: str | None = None) -> Response:
     """Answer with one experiment, its definition and what happened to that.
 
-    Raises HTTPError 404.
+    With a goal as `matrix`, compare every variant with every other on it. Raises HTTPError 404.
     """
     backlog = ask_backlog()
     past = history(connection(), (namespace, name))
@@ -80,10 +85,24 @@ def answer_one(event: ProxyEvent, namespace: str, name: str) -> Response:
     found["key_scope"] = scope_of(event) or "owner"
     found["traffic_stopped_since"] = traffic_stopped_since(found, past)
     found |= backlog_fields(backlog)
-    ignored = read_tally(connection(), namespace, name)
-    changes = recorded_changes(connection(), (namespace, name))
-    answer = respond(found | {"ignored": ignored._asdict(), "changes": changes})
-    return wire.fitted(event, answer)
+    found["ignored"] = read_tally(connection(), namespace, name)._asdict()
+    found["changes"] = recorded_changes(connection(), (namespace, name))
+    found["health"] = health_of(found, counts, past, datetime.now(UTC))
+    if matrix is not None:
+        found["matrix"] = _matrix(counts, matrix)
+    return wire.fitted(event, respond(found))
+
+
+def _matrix(found: ExperimentCounts, goal: str) -> GoalMatrix:
+    """Compare every variant that takes part with every other. Raises HTTPError 404."""
+    if goal not in found.goals:
+        raise HTTPError(404, "this goal of the experiment was not reached yet", "matrix")
+    left_out = found.negligible_variants - {found.baseline}
+    trials = {label: count for label, count in found.trials.items() if label not in left_out}
+    reached = {goal: found.goals[goal]}
+    error, measures = found.relative_error, measures_of(found)
+    (compared,) = compare_all_pairs(trials, reached, relative_error=error, measures=measures)
+    return compared
 
 
 def freeze(found: ExperimentCounts, namespace: str, decision: str) -> None:
@@ -117,3 +136,51 @@ def answer_history(event: ProxyEvent, namespace: str, name: str, goal: str | Non
     answer |= {field: result and result[field] for field in ("goal", "kind", "better")}
     answer |= {"recorded": result and result["verdict"]["recorded"], "snapshots": points}
     return wire.fitted(event, respond(answer))
+
+
+def delete_part(event: ProxyEvent, namespace: str, name: str) -> Response:
+    """Delete the counts of the goal or the variant that the request names.
+
+    Raises HTTPError 400, 404, or 409 if the name is declared or the counts are needed.
+    """
+    fields = wire.query(event)
+    if "goal" in fields and "variant" in fields:
+        raise HTTPError(400, "name a goal or a variant, not both", "variant")
+    kind = "goal" if "goal" in fields else "variant"
+    part = wire.name(fields, kind)
+    found = _read_one(namespace, name)
+    if complaint := _why_kept(found, kind, part):
+        raise HTTPError(409, complaint, kind)
+    settings = found.settings
+    named = {"baseline": settings.baseline, "primary_goal": settings.primary_goal}
+    named = {} if settings.is_declared else named
+    reset: dict[str, str | None] = {
+        field: None
+        for field, value in named.items()
+        if value == part and (field == "primary_goal") == (kind == "goal")
+    }
+    if kind == "variant" and not settings.is_declared and part in (settings.weights or {}):
+        reset["weights"] = None
+    declaring.change(connection(), (namespace, name), reset, scope_of(event))
+    deleted = counters().delete_part(namespace, name, fields.get("goal"), fields.get("variant"))
+    note = f"Later events of this {kind} make it anew."
+    return respond({"experiment": name, kind: part, "deleted": deleted, "note": note})
+
+
+def _why_kept(found: ExperimentCounts, kind: str, part: str) -> str | None:
+    """Return why the counts of a goal or variant cannot be deleted alone, or None."""
+    settings = found.settings
+    if found.settings.decision:
+        return "the experiment is decided, and these counts are its record"
+    declared = settings.goal_names if kind == "goal" else settings.variant_names
+    if part in declared:
+        advice = "`gimel create NEW --like OLD` starts an experiment that can do without it"
+        return f"this {kind} is declared: {advice}"
+    if kind == "goal" and part == PARTICIPATE:
+        return f"{PARTICIPATE} counts the visitors: delete the experiment instead"
+    if settings.is_declared:
+        return None
+    others = found.trials.keys() if kind == "variant" else found.goals.keys()
+    if set(others) == {part} and (kind == "variant" or not any(found.trials.values())):
+        return "nothing else was counted: delete the experiment instead"
+    return None

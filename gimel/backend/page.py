@@ -13,8 +13,13 @@ from gimel.backend.wire import Response
 _FOLDER = Path(__file__).parent / "dashboard"
 # The modules import each other in this form only. A test checks that.
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.mjs";\n', re.M)
-# What a browser does not need: the word `export`, and the comments between functions
-_NEEDLESS = re.compile(r"^(?:export |//.*\n|/\*\*(?s:.*?)\*/\n)", re.M)
+# What a browser does not need: the word `export`, comments, and indentation outside of templates
+_NEEDLESS = re.compile(r"^(?:export | *//.*\n| */\*\*(?s:.*?)\*/\n|\n)|/\*\* @type .*?\*/ ?", re.M)
+_INDENTATION = re.compile(r"(`[^`]*`)|\n +")
+# Line breaks at which no statement can end. A comment stands on a line of its own.
+_BREAKS = re.compile(r"(?<=[{(,\[])\n|\n(?=[)}\].?:&|])")
+# In a style sheet: comments, and the spaces around punctuation
+_SPACES = re.compile(r"/\*.*?\*/|\s*([{};,])\s*|(?<=[\w-]:) ")
 
 
 @functools.cache
@@ -24,7 +29,7 @@ def page(events_url: str = "e") -> Response:
     Its snippet sends events to `events_url`, which may be relative to the dashboard's address.
     """
     html = (_FOLDER / "index.html").read_text("utf-8")
-    style = (_FOLDER / "style.css").read_text("utf-8")
+    style = _SPACES.sub(r"\1", (_FOLDER / "style.css").read_text("utf-8"))
     script = "\n".join(['"use strict";', *_modules("main", {}).values()])
     policy = (
         f"default-src 'none'; style-src {_hash_source(style)}; script-src {_hash_source(script)}; "
@@ -61,7 +66,8 @@ def _modules(name: str, loaded: dict[str, str]) -> dict[str, str]:
     for imported in _IMPORT.findall(text):
         if imported not in loaded:
             _modules(imported, loaded)
-    loaded[name] = _NEEDLESS.sub("", _IMPORT.sub("", text))
+    text = _NEEDLESS.sub("", _IMPORT.sub("", text))
+    loaded[name] = _BREAKS.sub("", _INDENTATION.sub(lambda found: found[1] or "\n", text))
     return loaded
 
 

@@ -22,7 +22,7 @@ from gimel.backend.wire import MAX_BATCH, Event
 # Visitors of each hour of a day, in any unit
 _DAY = (2, 1, 1, 1, 1, 2, 4, 6, 8, 9, 10, 10, 11, 10, 10, 10, 10, 11, 12, 13, 12, 9, 6, 4)
 _HOUR = 3600
-# Before the last week, history keeps one snapshot a day.
+# Before the last week, history keeps the last snapshot of each day.
 _HOURLY = 7 * 24
 # The share of the visitors from which on the demo counts as complete
 _COMPLETE = 0.98
@@ -145,8 +145,9 @@ def fill(connection: Connection, counters: Counters, now: float) -> None:
         )
         while batch := list(islice(events, MAX_BATCH)):
             counters.add(batch)
-        if age < _HOURLY or age % 24 == 0:
-            writer.write(now - age * _HOUR, 60.0)
+        time = now - age * _HOUR
+        if age < _HOURLY or time // _HOUR % 24 == 23:
+            writer.write(time, 60.0)
 
 
 def _is_complete(counters: Counters) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -241,6 +241,8 @@ def resume(config_file: Path | None, experiment: str, namespace: str, url: str |
 @url_option
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option("--forget", is_flag=True, help="Free the name. Late events then count again.")
+@click.option("--goal", help="Delete only the counts of this goal, which is not declared.")
+@click.option("--variant", help="Delete only the counts of this variant, which is not declared.")
 @click.pass_obj
 def delete(
     config_file: Path | None,
@@ -251,8 +253,12 @@ def delete(
     url: str | None,
     yes: bool,
     forget: bool,
+    goal: str | None,
+    variant: str | None,
 ) -> None:
     """Delete an EXPERIMENT and its counts. Its late events are not counted.
+
+    --goal or --variant deletes one goal or variant of it instead. Later events make it anew.
 
     --match and --undeclared delete many experiments of the namespace instead. Together, they delete
     the undeclared experiments that match.
@@ -260,6 +266,12 @@ def delete(
     selects_many = pattern is not None or undeclared
     if selects_many == (experiment is not None):
         raise click.UsageError("name one EXPERIMENT, or use --match or --undeclared")
+    part = {"goal": goal, "variant": variant}
+    if any(each is not None for each in part.values()):
+        if experiment is None or forget or None not in part.values():
+            raise click.UsageError("--goal or --variant, one of them, goes with one EXPERIMENT")
+        _delete_part(connect_client(config_file, url), experiment, namespace, part, yes=yes)
+        return
     client = connect_client(config_file, url)
     if experiment is None:
         names = _matching_names(client, namespace, pattern, only_undeclared=undeclared)
@@ -272,6 +284,25 @@ def delete(
             f"there is no experiment {plain(experiment)} in namespace {plain(namespace)}"
         )
     click.echo("Deleted.")
+
+
+def _delete_part(
+    client: BackendClient,
+    experiment: str,
+    namespace: str,
+    part: Mapping[str, str | None],
+    *,
+    yes: bool,
+) -> None:
+    """Delete one goal or variant of an experiment. Raise ClickException if there is none."""
+    ((kind, name),) = [(kind, plain(name)) for kind, name in part.items() if name is not None]
+    if not yes:
+        question = f"Delete all counts of the {kind} {name} of {plain(experiment)}?"
+        click.confirm(question, abort=True)
+    answer = client.delete_part(experiment, namespace, **part)
+    if not answer["deleted"]:
+        raise click.ClickException(f"there is no {kind} {name} in {plain(experiment)}")
+    click.echo(f"Deleted. {answer['note']}")
 
 
 def _matching_names(

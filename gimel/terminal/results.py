@@ -121,6 +121,12 @@ def _show_health(console: Console, experiment: dict[str, Any]) -> None:
     if waiting := experiment.get("waiting_events"):
         verb = "waits" if waiting == 1 else "wait"
         console.print(Text(f"! {plural(waiting, 'event')} of it {verb} to be counted", "yellow"))
+    # An earlier version of the backend, or the list of all experiments, has no checks.
+    for check in experiment.get("health", ()):
+        if check["level"] != "ok" and check["kind"] not in ("split", "waiting"):
+            colour = "bold red" if check["level"] == "alarm" else "yellow"
+            line = f"! {plain(check['sentence'])} {plain(check['next_step'] or '')}"
+            console.print(Text(line, colour))
 
 
 def _describe_split(experiment: dict[str, Any]) -> Iterator[str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gimel.backend.aws_service import Service
+from gimel.backend.aws_service import open_socket
 from gimel.backend.queue import Backlog, NotQueuedError, Pile, Queue, decode, encode
 from gimel.backend.wire import Event
 from tests.support.proxy import black_hole
@@ -161,7 +161,5 @@ def test_a_name_is_tried_at_each_of_its_addresses(monkeypatch: pytest.MonkeyPatc
         closed, family = free_port(), (socket.AF_INET, socket.SOCK_STREAM, 6, "")
         addresses = [(*family, ("127.0.0.1", each)) for each in (closed, port)]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
-        environ = CREDENTIALS | {"AWS_ENDPOINT_URL": "http://two.test:1"}
-        service = Service("arn:aws:sqs:x:1:q", environ)
-        with service._open(lambda: 1.0) as opened:
+        with open_socket("http://two.test:1", lambda: 1.0) as opened:
             assert opened.getpeername() == ("127.0.0.1", port)

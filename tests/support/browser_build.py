@@ -8,8 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "gimel/backend/browser"
 SCRIPT = SOURCES / "gimel.js"
-# The condition holds in a page, so what a server needs is left out.
-BUNDLE = """--bundle --minify --format=iife --target=es2020 --log-level=warning
+# The condition holds in a page, so what a server needs is left out. Without a raw configuration,
+# esbuild looks for a tsconfig.json in all folders above.
+BUNDLE = """--bundle --minify --format=iife --target=es2020 --log-level=warning --tsconfig-raw={}
 --define:globalThis.document=1 --define:globalThis=self"""
 MINIFY = "--compress passes=3,unsafe_arrows,unsafe --mangle --ecma 2020"
 HEADER = "// Made from gimel.mjs\n"

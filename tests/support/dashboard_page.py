@@ -60,6 +60,7 @@ class KeyedBackend:
     key = KEY
 
     def __init__(self, redis_url: str) -> None:
+        self.redis_url = redis_url
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         owner, reader = (hashlib.sha256(key.encode()).hexdigest() for key in (KEY, READ_ONLY_KEY))

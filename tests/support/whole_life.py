@@ -91,6 +91,9 @@ def _decided() -> None:
 
 
 def _deleted() -> None:
+    send("undeclared: #1", 4, event="junk: #1")
+    part = {"experiment": "undeclared: #1", "goal": "junk: #1"}
+    assert call("DELETE", "/delete", part).status == 200
     for namespace in ("alephbet", "left empty"):
         fields = {"experiment": "deleted", "namespace": namespace}
         send("deleted", 10, namespace=namespace)

@@ -356,6 +356,15 @@ class Counters:
         self.forget()
         return was_there
 
+    def delete_part(self, namespace: str, name: str, goal: str | None, variant: str | None) -> bool:
+        """Delete the counters of one goal or variant: see `deletion`. Return whether any were."""
+        from gimel.backend.counting.deletion import delete_part
+
+        (found,) = self._find(namespace, [name])
+        was_there = delete_part(self._connection, found, goal, variant)
+        self.forget()
+        return was_there
+
 
 def _result(
     counting: "Conversation[ExperimentCounts]", replies: list[object]

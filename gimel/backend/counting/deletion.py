@@ -4,6 +4,9 @@ Late events of a marked experiment do not count. Each step begins when the one b
 the settings go last: they say what the counters are made of. So an interrupted delete can be
 repeated, and it goes on where it stopped.
 
+A single goal or variant can be deleted as well: its counters, and what the history and the record
+of verdicts say of it. Later events make it anew.
+
 A full Redis refuses what needs memory, such as SADD. It does not refuse SMOVE and UNLINK (measured
 on Valkey 9.1 and Redis 7.0), so a delete works there, and makes room.
 """
@@ -20,8 +23,10 @@ from gimel.backend.counting.keys import (
     declared_name,
     deleted_experiments,
     deletion_marks,
+    is_generation,
     keys_of,
     marked_while_full,
+    parts,
 )
 from gimel.backend.counting.reading import Found
 from gimel.backend.redis.connection import Command, Connection
@@ -40,11 +45,11 @@ def delete(connection: Connection, namespace: str, found: Found, *, forget: bool
     exists = bool(found.counters or found.settings)
     if exists and not forget:
         _mark(connection, namespace, found)
-    ((*parts,),) = connection.query([("SMEMBERS", keys.deleted_parts)])
-    parts += found.parts
-    connection.query([("UNLINK", key) for key in keys_of(parts)])
+    ((*deleted,),) = connection.query([("SMEMBERS", keys.deleted_parts)])
+    deleted += found.parts
+    connection.query([("UNLINK", key) for key in keys_of(deleted)])
     if not forget:
-        connection.execute([*_records(namespace, found, parts, exists=exists)])
+        connection.execute([*_records(namespace, found, deleted, exists=exists)])
     unmarked = connection.execute([*_unmarking(namespace, found, forget=forget)])
     # Last, so that an interrupted delete finds them again
     last: list[Command] = [
@@ -65,6 +70,58 @@ def delete(connection: Connection, namespace: str, found: Found, *, forget: bool
     return bool(removed or exists or (forget and any(unmarked)))
 
 
+def delete_part(
+    connection: Connection, found: Found, goal: str | None, variant: str | None
+) -> bool:
+    """Delete the counters of one goal, or of one variant. Return whether there were any.
+
+    A process that remembers a counter writes to its keys for up to a minute. So the parts are
+    recorded like those of a deleted experiment, and deleting the experiment removes such keys. The
+    settings keep the generations of exact counters: what such a process adds to them counts again
+    once the counter is listed anew. Raises redis.RedisError; deleting it again goes on.
+    """
+    keys = found.keys
+    cells = {
+        key: keys.sets(*cell)
+        for key, *cell in keys.parse(found.counters)
+        if goal in (None, cell[0]) and variant in (None, cell[1])
+    }
+    if not cells:
+        return False
+    sets = {*cells.values()}
+    generations = [field for field in found.settings if is_generation(field)]
+    of_cells = {field: "" for field in generations if field.split(" ", 2)[2] in sets}
+    deleted = parts(cells, found.shards, of_cells)
+    connection.query([("UNLINK", key) for key in keys_of(deleted)])
+    connection.execute([*_record_parts(keys, deleted)])
+    if goal is not None and found.settings.get("first_goal") == goal:
+        connection.execute([("HDEL", keys.settings, "first_goal")])
+    _forget_past(connection, found, goal, variant)
+    # Last, so that an interrupted delete finds them again
+    lists = keys.counters_of_namespace, keys.counters
+    connection.query([("SREM", each, *sorted(cells)) for each in lists])
+    return True
+
+
+def _forget_past(
+    connection: Connection, found: Found, goal: str | None, variant: str | None
+) -> None:
+    """Remove a goal or a variant from the history, and the recorded verdicts about it."""
+    # Imported here: events need neither.
+    from gimel.backend.experiment.history import leave_out
+    from gimel.backend.results.record import verdicts_about
+
+    keys = found.keys
+    (held,) = connection.query([("HGETALL", keys.history)])
+    commands: list[Command] = []
+    for field, value in leave_out(dict(held), goal, variant).items():
+        write = ("HDEL", keys.history, field)
+        commands.append(write if value is None else ("HSET", *write[1:], value))
+    verdicts = verdicts_about(found.records, goal, variant)
+    commands += [("HDEL", keys.verdicts, field) for field in verdicts]
+    connection.execute(commands)
+
+
 def _mark(connection: Connection, namespace: str, found: Found) -> None:
     """Mark the experiment as deleted. Raises OutOfMemoryError if a full Redis has no way to."""
     name, listed = found.keys.name, found.keys.experiments
@@ -79,7 +136,9 @@ def _mark(connection: Connection, namespace: str, found: Found) -> None:
             raise
 
 
-def _records(namespace: str, found: Found, parts: list[str], *, exists: bool) -> Iterator[Command]:
+def _records(
+    namespace: str, found: Found, deleted: list[str], *, exists: bool
+) -> Iterator[Command]:
     """Yield what records the deleted experiment.
 
     A process that remembers the counters keeps writing to their keys. The set of parts is the only
@@ -87,8 +146,12 @@ def _records(namespace: str, found: Found, parts: list[str], *, exists: bool) ->
     """
     if exists:
         yield "SADD", deleted_experiments(namespace), found.keys.name
-    for start in range(0, len(parts), _AT_ONCE):
-        yield "SADD", found.keys.deleted_parts, *parts[start : start + _AT_ONCE]
+    yield from _record_parts(found.keys, deleted)
+
+
+def _record_parts(keys: Keys, deleted: list[str]) -> Iterator[Command]:
+    for start in range(0, len(deleted), _AT_ONCE):
+        yield "SADD", keys.deleted_parts, *deleted[start : start + _AT_ONCE]
 
 
 def _unmarking(namespace: str, found: Found, *, forget: bool) -> Iterator[Command]:

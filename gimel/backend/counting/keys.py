@@ -17,7 +17,8 @@
                                                        their late events do not count
     <ns>:{<ns>:experiments}:deleted                    set: the same, marked while Redis was full
     <ns>:<experiment>:deleted                          set: the parts of a deleted experiment's
-                                                       counters, until its name is forgotten
+                                                       counters, until its name is forgotten; or of
+                                                       goals and variants that were deleted alone
     <ns>:<experiment>:settings                         hash: counting, shards, created_at, salt, …
                                                        `grown <n> <counter>`: it has n sets since
                                                        this time (Unix seconds; 0: from the start)

@@ -162,26 +162,35 @@ function valueIn(field) {
 
 /**
  * Show the snippet for a new experiment. `done` leads to its page.
- * @param {string} url
  * @param {string} namespace
  * @param {string} name
  * @param {Definition} definition
  * @param {() => void} done
  */
-export function showSnippet(url, namespace, name, { variants, goals }, done) {
+export function showSnippet(namespace, name, definition, done) {
+  const content = experimentSnippet(namespace, name, definition);
+  find(openForm([bdi(name), " is ready"], content, "Done", done, { isLast: true }), "[data-action=copy]").focus();
+}
+
+/**
+ * Create the snippet for an experiment, and what it leaves out.
+ * @param {string} namespace
+ * @param {string} name
+ * @param {Definition} definition
+ */
+export function experimentSnippet(namespace, name, { variants, goals, traffic }) {
   /** @param {DeclaredGoal} goal */
-  const isInSnippet = ({ from }) => !from;
+  const isInSnippet = ({ from }) => from !== "server";
   const others = goals.filter((goal) => !isInSnippet(goal));
-  const names = { experiment: name, variants, goals: goals.filter(isInSnippet).map((goal) => goal.name) };
-  const content = [
+  const names = { experiment: name, variants, goals: goals.filter(isInSnippet).map((goal) => goal.name), traffic };
+  return [
     h("p", {}, "Paste this into your page. A click on an element with the attribute ",
       h("code", {}, "data-gimel-goal=\"…\""), " counts as reaching that goal, and so does the submission of a form."),
-    snippetBox(snippet(url, namespace, names)),
+    snippetBox(snippet(eventsUrl(), namespace, names)),
     others.length > 0 && h("p", { class: "soft" }, "The snippet does not send ",
       others.map((goal, index) => [index > 0 && ", ", bdi(goal.name)]),
       ": such events need a key. Send them from your server."),
   ];
-  find(openForm([bdi(name), " is ready"], content, "Done", done, { isLast: true }), "[data-action=copy]").focus();
 }
 
 /** Return the address for events. */

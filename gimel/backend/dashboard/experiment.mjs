@@ -1,17 +1,24 @@
 // @ts-check
 // The view of one experiment: its health, then one goal at a time.
 
+import { decisionPart } from "./decide.mjs";
+import { definitionPart, snippetPart } from "./definition.mjs";
 import { bdi, h, icon, options, span } from "./dom.mjs";
-import { isFixed, primaryGoal, primaryGoals, rowsInOrder, visitors } from "./experiments.mjs";
+import { chosenGoal, inOrder, isFixed, primaryGoals, rowsInOrder, visitors } from "./experiments.mjs";
 import {
-  amount, chance, count, DASH, dateOnly, lift, liftRange, number, percent, PERCENT, plural, pValue, rateFormat,
+  amount, chance, count, DASH, dateOnly, lift, liftRange, number, percent, PERCENT, plural, pValue, RATE_NAMES,
+  rateFormat,
 } from "./format.mjs";
 import { goalTable } from "./goals.mjs";
-import { backlogNote, breadcrumb, startedAgo, stateOf } from "./parts.mjs";
+import { healthPart } from "./health.mjs";
+import { historySection } from "./history.mjs";
+import { matrixPart } from "./matrix.mjs";
+import { backlogNote, breadcrumb, button, startedAgo, stateOf } from "./parts.mjs";
 import { bar, intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
-import { bestNote, explainedHead, planPart, verdictPart } from "./verdict.mjs";
+import { explainedHead, meanings } from "./tips.mjs";
+import { verdictPart } from "./verdict.mjs";
 import { mayChange } from "./view.mjs";
-/** @import { Child, Experiment, Goal, Ignored, Interval, Row, View } from "./types.d.ts" */
+/** @import { Child, Experiment, Goal, Interval, Row, View } from "./types.d.ts" */
 
 const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/";
 
@@ -20,18 +27,21 @@ const DOCS = "https://github.com/Alephbet/gimel/blob/main/docs/";
  * @param {View} view
  */
 export function experimentView(experiment, view) {
-  const wanted = experiment.goals.find((each) => each.goal === view.goal);
-  const goal = wanted ?? primaryGoal(experiment) ?? experiment.goals[0];
+  const goal = chosenGoal(experiment, view);
   return [
     breadcrumb(view),
     h("div", { class: "head" },
       h("div", { class: "title" }, h("h1", { tabindex: -1 }, bdi(experiment.experiment)), facts(experiment),
-        about(experiment), ignoredLine(experiment.ignored)),
+        definitionPart(experiment)),
       tools(experiment)),
     backlogNote(experiment),
     experiment.srm.alarm && alarm(experiment),
-    experiment.goals.length > 1 && goalTable(experiment, goal),
-    goal ? goalPanel(experiment, goal) : visitorPanel(experiment),
+    decisionPart(experiment),
+    healthPart(experiment),
+    experiment.goals.length > 1 && goal && goalTable(experiment, goal),
+    goal ? goalPanel(experiment, goal, view) : visitorPanel(experiment),
+    historySection(experiment, goal, view),
+    snippetPart(experiment, view),
     footnote(experiment, goal),
   ];
 }
@@ -43,59 +53,14 @@ function facts(experiment) {
     since && `started ${since}, `, startedAgo(experiment));
 }
 
-/**
- * Create what the owner declared: the hypothesis, then owner and link.
- * @param {Experiment} experiment
- */
-function about(experiment) {
-  const { hypothesis, owner, link: target } = experiment.definition ?? {};
-  const facts = [
-    owner && ["Owner ", bdi(owner)],
-    target && /^https?:\/\//i.test(target) && h("a", { href: target, rel: "noopener noreferrer" },
-      bdi(target, { class: "cut", title: target })),
-  ].filter(Boolean);
-  return [
-    hypothesis && h("p", { class: "hypothesis" }, bdi(hypothesis)),
-    facts.length > 0 && h("p", { class: "facts" }, facts.map((fact, index) => [index > 0 && " · ", fact])),
-  ];
-}
-
-// The name in an ignored event that explains each reason
-/** @type {Record<string, "variant" | "goal">} */
-const CULPRITS = {
-  "undeclared variant": "variant",
-  "undeclared goal": "goal",
-  "goal needs a key": "goal",
-  "goal needs a visitor": "goal",
-  "goal needs a value": "goal",
-};
-
-/** @param {Ignored | undefined} [given] */
-function ignoredLine({ reasons, last } = { reasons: {}, last: [] }) {
-  const all = Object.entries(reasons).sort(([, a], [, b]) => b - a);
-  if (!all.length) return null;
-  const total = all.reduce((sum, [, number]) => sum + number, 0);
-  const parts = all.map(([reason, number], index) => {
-    const name = last.find((each) => each.reason === reason)?.[CULPRITS[reason]];
-    const many = all.length > 1 && count(number);
-    const details = [many, many && name && ", ", name && ["last: ", bdi(name)]];
-    return [index > 0 && ", ", reason, (many || name) && [" (", details, ")"]];
-  });
-  return h("p", { class: "ignored" }, icon("do_not_trust"), h("span", {}, `At least ${plural(total, "event")} ignored: `, parts));
-}
-
 /** @param {Experiment} experiment */
 function tools(experiment) {
   const { state } = experiment;
-  /**
-   * @param {string} action
-   * @param {string} label
-   */
-  const button = (action, label) =>
-    h("button", { class: "button", "data-action": action, "data-key": action }, label);
   return h("div", { class: "tools" },
     mayChange(experiment) && [
-      state === "running" ? button("stop", "Stop") : button("resume", state === "stopped" ? "Resume" : "Restore"),
+      !experiment.decision && state !== "archived" && button("decide", "Decide…"),
+      state === "running" ? button("stop", "Stop")
+        : (state === "archived" || !experiment.decision) && button("resume", state === "stopped" ? "Resume" : "Restore"),
       state === "stopped" && button("archive", "Archive"),
     ],
     button("csv", "CSV"), button("json", "JSON"), mayChange(experiment) && button("settings", "Settings"));
@@ -115,7 +80,7 @@ function alarm(experiment) {
     icon("do_not_trust"),
     h("div", {},
       h("h2", {}, "The split is wrong: do not trust these numbers"),
-      h("ul", { class: "split" }, experiment.variants.map(({ label, trials }) =>
+      h("ul", { class: "split" }, inOrder(experiment, experiment.variants).map(({ label, trials }) =>
         h("li", {}, bdi(label), " ", span("number", shares(label, trials))))),
       h("p", {}, reason, ` The test at any look: p ${p != null && p < 0.0001 ? "" : "= "}${pValue(p)}.`)));
 }
@@ -123,12 +88,14 @@ function alarm(experiment) {
 /**
  * @param {Experiment} experiment
  * @param {Goal} goal
+ * @param {View} view
  */
-function goalPanel(experiment, goal) {
+function goalPanel(experiment, goal, view) {
   return h("section", { class: "card goal", "data-key": "goal", "aria-labelledby": "goal" },
     verdictPart(experiment, goal),
-    h("div", { class: "tabled" }, resultTable(experiment, goal), bestNote()),
-    allFigures(experiment, goal));
+    resultTable(experiment, goal),
+    allFigures(experiment, goal),
+    matrixPart(experiment, goal, view));
 }
 
 /**
@@ -137,23 +104,20 @@ function goalPanel(experiment, goal) {
  */
 function resultTable(experiment, goal) {
   const intervals = goal.results.map((row) => row.lift_interval_always_valid).filter((each) => each != null);
-  const rateName = { unique: "Rate", total: "Per visitor", value: "Mean per visitor" }[goal.kind];
+  const rateName = RATE_NAMES[goal.kind];
   const reachedName = goal.kind === "value" ? "Sum, about" : "Conversions";
   const why = whyNoInterval(experiment, goal, intervals);
   const drawing = { scale: scaleOf(intervals), rate: rateFormat(goal), rateName, reachedName, why };
-  /**
-   * @param {Child} label
-   * @param {string} [kind]
-   */
-  const head = (label, kind) => h("th", { role: "columnheader", scope: "col", class: kind }, label);
+  const heads = ["Visitors", reachedName, rateName, "Lift"].map((label) =>
+    h("th", { role: "columnheader", scope: "col", class: "number" }, explainedHead(label)));
   const kind = `results ${goal.better} ${experiment.srm.alarm ? "void" : ""}`;
-  return h("table", { class: kind, role: "table", "aria-label": "Results" },
+  return [h("table", { class: kind, role: "table", "aria-label": "Results" },
     h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
-      head("Variant"), head("Visitors", "number"), head(reachedName, "number"),
-      head(rateName, "number"), head("Lift", "number"),
-      intervalHead(drawing.scale), head(explainedHead("Chance to be best"), "number"))),
+      h("th", { role: "columnheader", scope: "col" }, "Variant"), heads, intervalHead(drawing.scale),
+      h("th", { role: "columnheader", scope: "col", class: "number" }, explainedHead("Chance to be best")))),
     h("tbody", { role: "rowgroup" },
-      rowsInOrder(experiment, goal).map((row) => resultRow(row, rank(row, experiment, goal), drawing))));
+      rowsInOrder(experiment, goal).map((row) => resultRow(row, rank(row, experiment, goal), drawing)))),
+    meanings(["Goal", "Leading", "Verdict", "Visitors", reachedName, rateName, "Lift", "Lift interval", "Chance to be best"])];
 }
 
 /**
@@ -223,7 +187,7 @@ function allFigures(experiment, goal) {
     "Beats baseline": (row) => chance(row.chance_to_beat_baseline),
     "Expected loss": (row) => (row.expected_loss == null ? DASH : lossFormat.format(row.expected_loss)),
   };
-  const heads = Object.keys(columns).map((label) => h("th", { scope: "col", class: "number" }, label));
+  const heads = Object.keys(columns).map((label) => h("th", { scope: "col", class: "number" }, explainedHead(label)));
   /** @param {Row} row */
   const cells = (row) => Object.values(columns).map((write) => h("td", { class: "number" }, write(row)));
   const rows = rowsInOrder(experiment, goal).map((row) => h("tr", { "data-key": row.label },
@@ -237,19 +201,19 @@ function allFigures(experiment, goal) {
 
 /** @param {Experiment} experiment */
 function visitorPanel(experiment) {
-  const rows = experiment.variants.map(({ label, trials }) =>
+  const rows = inOrder(experiment, experiment.variants).map(({ label, trials }) =>
     h("tr", { role: "row", "data-key": label },
       h("th", { role: "rowheader", scope: "row" }, span("name", bdi(label))),
       h("td", { role: "cell", class: "number" }, count(trials))));
   return h("section", { class: "card goal", "data-key": "goal" },
-    h("div", { class: "verdict" }, planPart(experiment), h("p", { class: "soft" }, "No goal has been reached yet. Visitors so far:")),
+    h("div", { class: "verdict" }, h("p", { class: "soft" }, "No goal has been reached yet. Visitors so far:")),
     h("table", { class: "results", role: "table", "aria-label": "Visitors" },
       h("tbody", { role: "rowgroup" }, rows)));
 }
 
 /** @param {Experiment} experiment */
 function baselineSwitch(experiment) {
-  const labels = experiment.variants.map(({ label }) => label);
+  const labels = inOrder(experiment, experiment.variants).map(({ label }) => label);
   const disabled = isFixed(experiment);
   const attributes = { "data-change": "baseline", "aria-describedby": "baseline-note", disabled };
   const note = disabled ? "Fixed since the first event." : "This is a setting of the experiment: it changes for everyone.";
@@ -259,9 +223,12 @@ function baselineSwitch(experiment) {
     h("span", { class: "soft", id: "baseline-note" }, note));
 }
 
-const strangersHint = () =>
+/** @param {Experiment} experiment */
+const strangersHint = (experiment) =>
   h("p", {}, "This experiment is not declared, so anyone can add variants and goals to it by sending events. ",
-    "Declare it with ", h("code", {}, "gimel create"), ".");
+    "Declare it with ", h("code", {}, "gimel create"), ". ",
+    experiment.health && !experiment.decision && mayChange(experiment)
+      && button("part", "Delete a variant or goal…"));
 
 /**
  * @param {Experiment} experiment
@@ -283,7 +250,7 @@ function footnote(experiment, goal) {
       + "So it asks for more than these intervals before that look, and for less at it.";
   return h("div", { class: "foot", "data-key": "foot" },
     goal && mayChange(experiment) && baselineSwitch(experiment),
-    !experiment.declared && strangersHint(),
+    !experiment.declared && strangersHint(experiment),
     h("p", {}, how, looks, several, plan),
     h("p", {}, h("a", { href: `${DOCS}reading-results.md`, rel: "noreferrer" }, "How to read this"), " · ",
       h("a", { href: `${DOCS}statistics.md`, rel: "noreferrer" }, "How this is computed")));

@@ -1,7 +1,7 @@
 // @ts-check
 // What the views ask of experiments: goals, rows that lead, and the order of the overview.
 
-/** @import { Experiment, Goal, Row, State, View } from "./types.d.ts" */
+/** @import { Experiment, Goal, Row, View } from "./types.d.ts" */
 
 /** @param {Pick<Experiment, "variants">} experiment */
 export const visitors = (experiment) => experiment.variants.reduce((sum, variant) => sum + variant.trials, 0);
@@ -14,6 +14,25 @@ export const primaryGoal = (experiment) => experiment.goals.find((goal) => goal.
 
 /** @param {Experiment} experiment */
 export const primaryGoals = (experiment) => experiment.goals.filter((goal) => goal.role === "primary");
+
+/**
+ * Return the goal that the view shows in detail.
+ * @param {Experiment} experiment
+ * @param {View} view
+ * @returns {Goal | undefined}
+ */
+export const chosenGoal = (experiment, view) =>
+  experiment.goals.find(({ goal }) => goal === view.goal) ?? primaryGoal(experiment) ?? goalsInOrder(experiment)[0];
+
+/**
+ * Return rows of variants in their order: the baseline, then by name.
+ * @template {{ label: string }} T
+ * @param {Pick<Experiment, "baseline">} experiment
+ * @param {T[]} rows
+ */
+export const inOrder = ({ baseline }, rows) => [...rows].sort((a, b) =>
+  Number(b.label === baseline) - Number(a.label === baseline) || byName(a.label, b.label));
+
 /**
  * @param {Row} a
  * @param {Row} b
@@ -108,15 +127,15 @@ export function goalsInOrder({ goals, primary_goal: first }) {
  * @param {Experiment} experiment
  * @param {Goal} goal
  */
-export const rowsInOrder = ({ baseline }, { results }) => [...results].sort((a, b) =>
-  Number(b.label === baseline) - Number(a.label === baseline) || byName(a.label, b.label));
+export const rowsInOrder = (experiment, goal) => inOrder(experiment, goal.results);
 
-/** @type {Record<string, { label: string, has: (state: State) => boolean }>} */
+/** @type {Record<string, { label: string, has: (experiment: Experiment) => boolean }>} */
 export const FILTERS = {
-  current: { label: "Current", has: (state) => state !== "archived" },
-  running: { label: "Running", has: (state) => state === "running" },
-  stopped: { label: "Stopped", has: (state) => state === "stopped" },
-  archived: { label: "Archived", has: (state) => state === "archived" },
+  current: { label: "Current", has: ({ state }) => state !== "archived" },
+  running: { label: "Running", has: ({ state }) => state === "running" },
+  stopped: { label: "Stopped", has: ({ state }) => state === "stopped" },
+  archived: { label: "Archived", has: ({ state }) => state === "archived" },
+  decided: { label: "Decisions", has: ({ decision }) => decision != null },
 };
 
 /** @type {Record<string, (a: Experiment, b: Experiment) => number>} */
@@ -148,7 +167,7 @@ export function selectExperiments(experiments, view) {
   const text = view.find.toLocaleLowerCase();
   const order = ORDERS[orderOf(view)];
   const selected = experiments
-    .filter((experiment) => FILTERS[view.show].has(experiment.state))
+    .filter((experiment) => FILTERS[view.show].has(experiment))
     .filter((experiment) => experiment.experiment.toLocaleLowerCase().includes(text))
     .sort((a, b) => order(a, b) || byName(a.experiment, b.experiment));
   return view.sort.startsWith("-") ? selected.reverse() : selected;

@@ -11,6 +11,11 @@ const wholeNumber = new Intl.NumberFormat(LOCALE);
 export const dateOnly = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium" });
 export const longDate = new Intl.DateTimeFormat(LOCALE, { dateStyle: "long" });
 export const clock = new Intl.DateTimeFormat(LOCALE, { timeStyle: "short" });
+const UTC = { timeZone: "UTC" };
+export const utcDay = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", ...UTC });
+export const longUtcDay = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", ...UTC });
+export const utcHour = new Intl.DateTimeFormat(LOCALE, { timeStyle: "short", ...UTC });
+export const utcTime = new Intl.DateTimeFormat(LOCALE, { dateStyle: "medium", timeStyle: "short", ...UTC });
 const ago = new Intl.RelativeTimeFormat("en");
 export const DASH = "–";
 /** @type {[Intl.RelativeTimeFormatUnit & string, number][]} */
@@ -101,6 +106,8 @@ export function pValue(value) {
   if (value == null) return DASH;
   return value < 0.0001 ? `< ${number(4).format(0.0001)}` : number(value < 0.1 ? 4 : 2).format(value);
 }
+
+export const RATE_NAMES = { unique: "Rate", total: "Per visitor", value: "Mean per visitor" };
 
 /**
  * Return the number format for a goal's rates, with only the digits that their intervals allow.

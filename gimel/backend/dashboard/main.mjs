@@ -2,12 +2,16 @@
 // The controls of the page, and its start.
 
 import { ask, BackendError, KEY, shareKey, takeKey } from "./api.mjs";
-import { eventsUrl, openCreate, showSnippet } from "./create.mjs";
+import { openCreate, showSnippet } from "./create.mjs";
+import { confirmUndecide, openDecide } from "./decide.mjs";
 import { dialog } from "./dialog.mjs";
+import { listenToCharts } from "./chart.mjs";
 import { byId, find } from "./dom.mjs";
 import { downloadFile } from "./download.mjs";
+import { chooseLine } from "./history.mjs";
 import { draw, refresh, schedule, storeAnswer } from "./refresh.mjs";
-import { confirmDelete, confirmStop, openSettings } from "./settings.mjs";
+import { confirmDelete, confirmStop, openDeletePart, openSettings } from "./settings.mjs";
+import { listenToTips } from "./tips.mjs";
 import {
   app, currentExperiment, DEFAULTS, isOn, link, PAGES_AT_ONCE, queryOf, readView, viewKey,
 } from "./view.mjs";
@@ -89,6 +93,14 @@ async function deleteExperiment() {
   toast("Deleted.");
 }
 
+/** @param {{ goal: string } | { variant: string }} part */
+async function deletePart(part) {
+  app.request?.abort();
+  const { note } = JSON.parse(await ask("DELETE", "delete", { ...queryOf(app.view), ...part }));
+  refresh();
+  toast(`Deleted. ${note}`);
+}
+
 /** @param {Record<string, string>} query */
 const isTaken = (query) => ask("GET", "experiment", query).then(() => true, (error) => {
   if (error.status !== 404) throw error;
@@ -115,7 +127,7 @@ function openNewExperiment() {
   openCreate(async (name, definition, form) => {
     await declareExperiment(namespace, name, definition);
     if (!form.isConnected) return toast("Created.");
-    showSnippet(eventsUrl(), namespace, name, definition,
+    showSnippet(namespace, name, definition,
       () => (location.hash = link({ ...DEFAULTS, namespace, experiment: name })));
   });
 }
@@ -148,9 +160,13 @@ const ACTIONS = {
   csv: () => downloadFile(currentExperiment(), "csv"),
   json: () => downloadFile(currentExperiment(), "json"),
   stop: () => confirmStop(currentExperiment(), change),
-  resume: () => changeWithToast({ state: "running" }),
+  decide: () => openDecide(currentExperiment(), change),
+  undecide: () => confirmUndecide(currentExperiment(), change),
+  // What is decided does not run.
+  resume: () => changeWithToast({ state: currentExperiment().decision ? "stopped" : "running" }),
   archive: () => changeWithToast({ state: "archived" }),
   settings: () => openSettings(currentExperiment(), change),
+  part: () => openDeletePart(currentExperiment(), deletePart),
   delete: () => {
     dialog().close();
     confirmDelete(currentExperiment(), deleteExperiment);
@@ -172,6 +188,10 @@ const FIELD_HANDLERS = {
   baseline: async (field) => {
     await changeWithToast({ baseline: field.value });
     field.value = currentExperiment().baseline;
+  },
+  line: (field) => {
+    chooseLine(app.view, field.value, field.checked);
+    draw();
   },
   find: (field) => replaceView(link({ find: field.value })),
   option: (field) => {
@@ -220,11 +240,11 @@ function listen() {
     sessionStorage.setItem(KEY, byId("key").value.trim());
     refresh().then(() => app.locked || focusTitle());
   });
-  // Escape hides a tooltip until the pointer or the focus comes back.
-  const tips = document.documentElement.dataset;
-  for (const kind of ["pointerout", "focusout"]) document.addEventListener(kind, () => delete tips.tips);
+  listenToCharts();
+  listenToTips();
+  // The matrix is asked for when it is opened.
+  document.addEventListener("toggle", (event) => elementOf(event).dataset.key === "matrix" && draw(), true);
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") tips.tips = "off";
     if (event.key !== "/" || !isOn("shortcut") || elementOf(event).closest("input, select, textarea, dialog") || !byId("find")) return;
     event.preventDefault();
     byId("find").focus();

@@ -3,6 +3,7 @@
 // address.
 
 import { eventsUrl, snippetBox } from "./create.mjs";
+import { decisionList } from "./decisions.mjs";
 import { bdi, h, icon, later, options, span } from "./dom.mjs";
 import {
   byName, challenger, decidingGoal, FILTERS, isDescending, leaderOf, orderOf, primaryGoals, selectExperiments, visitors,
@@ -11,6 +12,7 @@ import { age, count, DASH, lift, plural } from "./format.mjs";
 import { backlogNote, shortName, startedAgo, stateOf, verdictChip } from "./parts.mjs";
 import { intervalHead, plot, scaleOf } from "./plot.mjs";
 import { snippet } from "./snippet.mjs";
+import { explained } from "./tips.mjs";
 import { app, isOn, link, mayChange, PAGE_SIZE } from "./view.mjs";
 /** @import { Child, Experiment, Goal, Meta, Scale, VerdictState, View } from "./types.d.ts" */
 
@@ -25,7 +27,10 @@ export function overview([{ meta }, ...experiments], view) {
       meta.next !== null && loadedNote(experiments.length, meta.total),
       h("div", { class: "tools" }, namespaceSwitch(meta.namespaces, view), !isEmpty && mayChange(meta) && createButton())),
     backlogNote(meta),
-    isEmpty ? emptyView(meta, view) : [toolbar(experiments, view), experimentTable(experiments, view)],
+    isEmpty ? emptyView(meta, view) : [
+      toolbar(experiments, view),
+      view.show === "decided" ? decisionList(selectExperiments(experiments, view)) : experimentTable(experiments, view),
+    ],
   ];
 }
 
@@ -60,7 +65,7 @@ function namespaceSwitch(namespaces, view) {
 function toolbar(experiments, view) {
   const tabs = Object.entries(FILTERS).map(([show, { label, has }]) =>
     h("a", { href: link({ show }), "data-replace": true, "aria-current": show === view.show && "true" },
-      label, " ", span("soft", count(experiments.filter(({ state }) => has(state)).length))));
+      label, " ", span("soft", count(experiments.filter(has).length))));
   return h("div", { class: "toolbar" },
     h("label", { class: "search" }, icon("search"), span("unseen", "Search experiments"),
       h("input", {
@@ -97,7 +102,7 @@ const listHead = (scale, view) =>
   h("tr", { role: "row" },
     sortableHead("name", view, [sortLink("name", "Experiment", view), sortLink("age", "Age", view)]),
     sortableHead("visitors", view, sortLink("visitors", "Visitors", view), "number"),
-    sortableHead("lift", view, sortLink("lift", "Leading variant", view)),
+    sortableHead("lift", view, sortLink("lift", "Leading", view)),
     intervalHead(scale),
     sortableHead("verdict", view, sortLink("verdict", "Verdict", view)));
 
@@ -122,6 +127,7 @@ function sortableHead(order, view, sorters, kind) {
 function sortLink(order, label, view) {
   const isCurrent = orderOf(view) === order;
   const attributes = {
+    ...explained(label),
     class: "sorter",
     href: link({ sort: isCurrent && view.sort === order ? `-${order}` : order }),
     "data-replace": true,

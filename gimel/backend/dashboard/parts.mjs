@@ -5,7 +5,7 @@ import { bdi, h, icon, span } from "./dom.mjs";
 import { stateOfGoal } from "./experiments.mjs";
 import { age, dateOnly, duration, plural } from "./format.mjs";
 import { isExperimentView, overviewLink } from "./view.mjs";
-/** @import { Backlog, Experiment, Goal, View } from "./types.d.ts" */
+/** @import { Backlog, Child, Experiment, Goal, View } from "./types.d.ts" */
 
 /** @type {Record<string, string>} */
 export const VERDICTS = {
@@ -25,6 +25,12 @@ export function verdictChip(goal) {
   const state = stateOfGoal(goal);
   return span(`chip ${state}`, icon(state), VERDICTS[state]);
 }
+
+/**
+ * @param {string} action
+ * @param {Child} label
+ */
+export const button = (action, label) => h("button", { class: "button", "data-action": action, "data-key": action }, label);
 
 /** @param {Pick<Experiment, "state">} given */
 export const stateOf = ({ state }) => span(`state ${state}`, icon(state), STATES[state]);

@@ -3,6 +3,7 @@
 
 import { h, span } from "./dom.mjs";
 import { lift, number, percent, SIGNED } from "./format.mjs";
+import { explained } from "./tips.mjs";
 /** @import { Interval, Scale } from "./types.d.ts" */
 
 // An interval beyond ±100 % only shows that there is little data. It ends in an arrow.
@@ -117,4 +118,5 @@ export function bar(share) {
 
 /** @param {Scale} scale */
 export const intervalHead = (scale) =>
-  h("th", { role: "columnheader", scope: "col", class: "wide" }, span("unseen", "Lift interval"), axis(scale));
+  h("th", { role: "columnheader", scope: "col", class: "wide" },
+    h("button", { class: "tip", type: "button", ...explained("Lift interval") }, span("unseen", "Lift interval"), axis(scale)));

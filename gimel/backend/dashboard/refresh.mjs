@@ -5,6 +5,7 @@ import { ask, BackendError, KEY } from "./api.mjs";
 import { dialog } from "./dialog.mjs";
 import { byId, h, patch, span } from "./dom.mjs";
 import { experimentView } from "./experiment.mjs";
+import { loadExtras } from "./extras.mjs";
 import { age, clock } from "./format.mjs";
 import { overview } from "./overview.mjs";
 import { loadingView, notFoundView } from "./parts.mjs";
@@ -101,6 +102,7 @@ export function draw() {
   patch(byId("view"), h("main", { id: "view", tabindex: -1, "aria-busy": busy }, content(answer)));
   document.title = `${app.view.experiment || "Experiments"} · Gimel`;
   drawFreshness(answer);
+  if (answer && isExperimentView(app.view)) loadExtras(answer.data, app.view).then((isNew) => isNew && draw());
   if (!answer || !app.top) return;
   scrollTo(0, app.top);
   app.top = 0;

@@ -166,3 +166,18 @@ export function confirmDelete({ experiment: name }, deleteIt) {
   });
   field.focus();
 }
+
+/**
+ * @param {Experiment} experiment
+ * @param {(part: any) => Promise<void>} deleteIt
+ */
+export function openDeletePart({ experiment: name, variants, goals }, deleteIt) {
+  const parts = [...goals.map(({ goal }) => ["goal", goal]), ...variants.map(({ label }) => ["variant", label])];
+  const content = [
+    h("label", { class: "field" }, h("span", {}, "Delete the counts of"),
+      h("select", { name: "part" }, parts.map((part, index) => h("option", { value: index, dir: "auto" }, part.join(" "))))),
+    h("p", {}, "This cannot be undone. Later events of this name make it anew: remove it from your pages first, or declare the experiment."),
+  ];
+  openForm(["Delete a part of ", bdi(name)], content, "Delete",
+    ({ elements }) => deleteIt(Object.fromEntries([parts[elements.part.value]])), { danger: true });
+}

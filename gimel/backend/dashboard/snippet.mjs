@@ -45,7 +45,7 @@ const weightsIn = (variants) =>
  * Return the attribute of <html> that holds the visitor's variant of the experiment.
  * @param {string} experiment
  */
-const attributeName = (experiment) =>
+export const attributeName = (experiment) =>
   `data-gimel-${experiment.toLowerCase().replace(/[^a-z0-9\xdf-\xf6\xf8-\u037d\u037f-\u1fff\u3001-\ud7ff]+/g, "-")}`;
 
 /** @type {{ experiment: string, variants: Definition["variants"], goals: string[], traffic?: number | null }} */

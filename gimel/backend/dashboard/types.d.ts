@@ -77,6 +77,42 @@ export interface Definition {
   owner?: string | null;
   link?: string | null;
   planned_visitors?: number | null;
+  flag?: boolean;
+  traffic?: number | null;
+}
+
+export interface Decision {
+  winner: string;
+  reason: string;
+  at: string;
+  figures: {
+    at: string;
+    goals: { goal: string; role: Role; variants: Pick<Row, "label" | "lift" | "lift_interval_always_valid">[] }[];
+  } | null;
+}
+
+/** A check of how the events of an experiment arrive. */
+export interface Check {
+  kind: string;
+  level: "ok" | "warning" | "alarm";
+  sentence: string;
+  next_step: string | null;
+}
+
+/** One variant at a past time. */
+export type HistoryRow =
+  Pick<Row, "label" | "trials" | "rate" | "lift" | "lift_interval_always_valid"> & { successes: number | null };
+
+export interface History {
+  goal: string | null;
+  baseline: string | null;
+  recorded: Verdict["recorded"];
+  snapshots: { time: string; variants: HistoryRow[] }[];
+}
+
+export interface Matrix {
+  goal: string;
+  pairs: { label: string; against: string; lift: number | null; p_value_always_valid_adjusted: number | null }[];
 }
 
 /** Messages with events that are not counted yet. */
@@ -103,6 +139,8 @@ export interface Experiment extends Backlog {
   declared: boolean;
   created_at: string | null;
   state: State;
+  decision: Decision | null;
+  health?: Check[];
   baseline: string;
   primary_goal: string | null;
   equivalence: number | null;
@@ -140,6 +178,11 @@ export interface Answer {
   at: number;
 }
 
+/** An answer besides the experiment. The backend may be of a version that does not know it. */
+export interface Extra extends Answer {
+  isUnknown?: boolean;
+}
+
 /** The state of the page. */
 export interface App {
   view: View;
@@ -157,6 +200,53 @@ export interface Scale {
   reach: number;
   ticks: number[];
   digits: number;
+}
+
+/** One snapshot of a history. */
+export interface Point {
+  at: number;
+  rows: Map<string, HistoryRow>;
+  isAfterGap: boolean;
+}
+
+/** One value of a line. */
+export interface Moment {
+  at: number;
+  value: number | null;
+  interval?: Interval | null;
+  isAfterGap?: boolean;
+}
+
+/** How a variant is drawn in all charts. */
+export interface Line {
+  label: string;
+  style: string;
+  isShown: boolean;
+}
+
+export interface Series extends Line {
+  hasBand: boolean;
+  values: Moment[];
+}
+
+export interface Mark {
+  at: number;
+  text: string;
+}
+
+export interface Chart {
+  id: string;
+  title: string;
+  note?: string;
+  series: Series[];
+  marks: Mark[];
+  from: number;
+  to: number;
+  low: number;
+  high: number;
+  write: { format: (value: number) => string };
+  time: Intl.DateTimeFormat;
+  describe: (moment: Moment) => string;
 }
 
 export type Child = Node | string | number | false | null | undefined | Child[];

@@ -2,7 +2,7 @@
 // What is said of one goal above its table: the verdict, the next step, and what they rest on.
 
 import { bdi, h, icon, span } from "./dom.mjs";
-import { counted, declaredGoal } from "./experiments.mjs";
+import { counted, declaredGoal, inOrder, leaderOf } from "./experiments.mjs";
 import { amount, count, lift, liftRange, longDate, percent, plural } from "./format.mjs";
 import { verdictChip, VERDICTS } from "./parts.mjs";
 import { bar } from "./plot.mjs";
@@ -14,7 +14,7 @@ import { link } from "./view.mjs";
  * @param {Goal} goal
  */
 export function verdictPart(experiment, goal) {
-  const names = experiment.variants.map(({ label }) => label).concat(experiment.goals.map((each) => each.goal));
+  const names = namesIn(experiment);
   const { reason, since, next_step: next } = goal.verdict;
   // The alarm above and the record below say these.
   const rest = reason === experiment.srm.reason ? "" : since ? reason.replace(` ${since}`, () => "") : reason;
@@ -24,9 +24,14 @@ export function verdictPart(experiment, goal) {
     rest && h("p", { class: "reason" }, sentence(rest, names)),
     h("p", { class: "next" }, icon("next"), h("span", {}, span("unseen", "Next step: "), sentence(next, names))),
     recordPart(experiment, goal),
-    planPart(experiment, goal.verdict),
     guardrailPart(experiment, goal));
 }
+
+/**
+ * Return the names that the backend's sentences quote.
+ * @param {Experiment} experiment
+ */
+export const namesIn = ({ variants, goals }) => variants.map(({ label }) => label).concat(goals.map(({ goal }) => goal));
 
 /**
  * @param {Experiment} experiment
@@ -47,7 +52,7 @@ function describeGoal(experiment, goal) {
  * @param {string} text
  * @param {string[]} names
  */
-function sentence(text, names) {
+export function sentence(text, names) {
   const longestFirst = [...names].sort((a, b) => b.length - a.length);
   const quoted = longestFirst.map((name) => name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&")).join("|");
   const parts = text.split(new RegExp(`(?<![\\p{L}\\p{N}])(${quoted})(?![\\p{L}\\p{N}])`, "u"));
@@ -83,7 +88,7 @@ function recordPart(experiment, { verdict, results }) {
     : liftOf(recorded.lift, recorded.interval);
   const isReplaced = verdict.state !== recorded.state && ` as ${VERDICTS[recorded.state].toLowerCase()}`;
   return h("dl", { class: "record" },
-    about(["Decided on ", longDate.format(new Date(recorded.at)), isReplaced], recorded.visitors, then),
+    about(["Recorded on ", longDate.format(new Date(recorded.at)), isReplaced], recorded.visitors, then),
     counted(experiment) !== recorded.visitors
       && about("Now", counted(experiment), row && liftOf(row.lift, row.lift_interval_always_valid)));
 }
@@ -115,23 +120,14 @@ function guardrailPart(experiment, goal) {
   const guardrails = shown.filter((each) => Object.keys(each.guardrail ?? {}).length);
   return guardrails.map((each) => {
     const { margin } = declaredGoal(experiment, each) ?? {};
+    const all = inOrder(experiment, Object.entries(each.guardrail ?? {}).map(([label, state]) => ({ label, state })));
+    // Of many variants, those that matter
+    const named = all.filter(({ label, state }) => all.length <= 6 || state === "broken" || label === leaderOf(goal)?.label);
+    const rest = all.length - named.length;
     return h("div", { class: "guardrail", "data-key": `guardrail ${each.goal}` }, span("soft", "Guardrail"),
       each !== goal && h("a", { href: link({ goal: each.goal }) }, bdi(each.goal, { class: "cut", title: each.goal })),
       span("soft", margin ? `at most ${percent(margin, margin < 0.1 ? 1 : 0)} worse` : "no worse"),
-      Object.entries(each.guardrail ?? {}).map(([label, state]) =>
-        span(`chip ${state}`, icon(state), bdi(label, { class: "cut", title: label }), state)));
+      named.map(({ label, state }) => span(`chip ${state}`, icon(state), bdi(label, { class: "cut", title: label }), state)),
+      rest > 0 && span("soft", `${plural(rest, "other")} not broken`));
   });
 }
-
-/**
- * Create the head of a column that explains itself. On narrow and touch screens the note is open.
- * @param {string} label
- */
-export const explainedHead = (label) =>
-  [h("button", { class: "tip", type: "button", "aria-describedby": "best-note" }, label), h("span", {}, label)];
-
-export const bestNote = () =>
-  h("p", { class: "explained", id: "best-note", role: "tooltip" }, h("strong", {}, "Chance to be best"),
-    ": how likely this variant is the best one, if this were your only look. It jumps about early on. So "
-    + `${percent(0.95)} can stand beside “keep collecting”, and even beside “inconclusive”: a verdict holds however `
-    + "often you look. Decide by the verdict.");

@@ -125,6 +125,25 @@ def _decode_one(hour: int, text: str, layouts: Mapping[str, Layout]) -> Snapshot
     return Snapshot(time, trials, dict(zip(layout.goals, goals, strict=True)))
 
 
+def leave_out(
+    held: Mapping[str, str], goal: str | None, variant: str | None
+) -> dict[str, str | None]:
+    """Return the fields that change when all snapshots lose a goal or a variant.
+
+    None removes a field. The next snapshot removes the layouts that are left over.
+    """
+    fields: dict[str, str | None] = {}
+    for time, trials, goals in decode(held):
+        left = [label for label in trials if label != variant]
+        layout = Layout(left, [each for each in goals if each != goal])
+        hour = str(int(time.timestamp()) // 3600)
+        if (left, layout.goals) == (list(trials), list(goals)):
+            continue
+        fields[layout.field] = layout.text
+        fields[hour] = encode(layout, time.minute, trials, goals) if left else None
+    return fields
+
+
 def is_valid(field: str, text: str) -> bool:
     """Return whether a field of the hash, and its value, are as this module writes them."""
     if field == BEGAN:

@@ -10,7 +10,12 @@ from hashlib import blake2b
 from typing import Any, Literal, NamedTuple
 
 from gimel.backend.queue import Backlog
-from gimel.backend.results.sentences import FIX_THE_SPLIT
+from gimel.backend.results.sentences import (
+    CHECK_SENDING,
+    FIND_OUT_WHY_THEY_WAIT,
+    FIX_THE_SPLIT,
+    no_visitor_since,
+)
 
 Kind = Literal["verdict", "split", "traffic", "waiting", "set_aside"]
 # When each pile of events that are not counted was first seen, in Unix seconds
@@ -82,12 +87,8 @@ def about_experiment(
         step = f"{FIX_THE_SPLIT} `gimel results` names the usual causes."
         yield message("split", text, step, begun)
     if since := experiment.get("traffic_stopped_since"):
-        text = f"no visitor has come since {since[:16].replace('T', ' ')} UTC."
-        step = (
-            "Check that the page still sends events. If you have removed the experiment's code, "
-            "end it with `gimel stop`."
-        )
-        yield message("traffic", text, step, begun, since)
+        text = no_visitor_since(since)
+        yield message("traffic", text, CHECK_SENDING, begun, since)
 
 
 def about_backlog(backlog: Backlog, since: Since, now: float) -> Iterator[Message]:
@@ -99,7 +100,7 @@ def about_backlog(backlog: Backlog, since: Since, now: float) -> Iterator[Messag
             *("waiting", None, None),
             f"Events have been waiting to be counted for more than {_PATIENCE // 60} minutes, in "
             f"{_messages(waiting.messages)}.",
-            "They count once Redis takes them: `gimel status` says what holds them up.",
+            FIND_OUT_WHY_THEY_WAIT,
         )
     if aside.messages:
         left = aside.seconds_left

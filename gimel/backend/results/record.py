@@ -229,6 +229,20 @@ def _final_field(found: "ExperimentCounts") -> str:
     return f"final {found.began}"
 
 
+def verdicts_about(records: Fields, goal: str | None, variant: str | None) -> list[str]:
+    """Return the fields with verdicts on a goal, or those that name a variant."""
+    found = []
+    for field in records:
+        record = _read(records, field) if field.startswith("verdict ") else None
+        if record is None:
+            continue
+        asked = json.loads(field.partition(" ")[2])
+        named = (asked[-1],) if goal is not None else (record["winner"], record["variant"])
+        if (goal if goal is not None else variant) in named:
+            found.append(field)
+    return found
+
+
 def _verdict_field(found: "ExperimentCounts", goal: "GoalResult") -> str:
     asked = [found.began, found.baseline, found.settings.equivalence]
     asked += [goal[part] for part in ("role", "kind", "better", "goal")]

@@ -14,6 +14,8 @@ from gimel.backend.results.remaining import MAX_VISITORS_NEEDED
 SURPRISING_LIFT = 0.5
 # Visitors in each of both arms from which it is no chance of small numbers
 ENOUGH_FOR_TWYMAN = 1000
+# Of more variants than this, a sentence says their number.
+_NAMED = 3
 # The beginning of a sentence, by whether the goal decides
 _LIFTS = {True: "Stop: lifts", False: "Lifts"}
 
@@ -63,9 +65,19 @@ def no_participation(label: str) -> str:
 
 CHECK_GOAL = "Check that the page sends this goal, if visitors should have reached it by now."
 MEASURE_ANEW = "Decide by another goal, or measure this one in a new experiment."
+CHECK_SENDING = (
+    "Check that the page still sends events. If you have removed the experiment's code, end it "
+    "with `gimel stop`."
+)
+FIND_OUT_WHY_THEY_WAIT = "They count once Redis takes them: `gimel status` says what holds them up."
 SEND_PARTICIPATION = (
     "Send the event participate when a visitor is shown the variant, before any goal."
 )
+
+
+def no_visitor_since(moment: str) -> str:
+    """Return the sentence on stopped traffic. `moment`: a time in UTC, in ISO 8601."""
+    return f"no visitor has come since {moment[:16].replace('T', ' ')} UTC."
 
 
 def guardrails(broken: Sequence[str], still_open: Sequence[str]) -> str:
@@ -80,7 +92,11 @@ def guardrails(broken: Sequence[str], still_open: Sequence[str]) -> str:
 
 def guardrail(states: Mapping[str, str]) -> str:
     """Return the sentence on how the variants keep within a guardrail's margin."""
-    said = [f"{label} is {state}" for label, state in states.items()]
+    said = []
+    for state in dict.fromkeys(states.values()):
+        labels = [label for label, each in states.items() if each == state]
+        names = join_names(labels) if len(labels) <= _NAMED else f"{len(labels)} variants"
+        said.append(f"{names} {'is' if len(labels) == 1 else 'are'} {state}")
     return f"As a guardrail: {', '.join(said)}. "
 
 

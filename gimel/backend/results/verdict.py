@@ -290,11 +290,13 @@ class _Goal(NamedTuple):
     def _keep_collecting(self) -> Verdict:
         """Return the verdict while some variants are undecided. The others are worse.
 
-        It names the undecided variant that is closest to a decision.
+        It names the undecided variant that leads. If none is ahead of the baseline, it names the
+        one that is closest to a decision.
         """
-        tests = self.evidence.comparisons
-        undecided = tests.keys() - set(self._significant)
-        closest = max(undecided or tests, key=lambda label: (abs(tests[label].z_score), label))
+        tests, sign = self.evidence.comparisons, self.evidence.aim.sign
+        undecided = tests.keys() - set(self._significant) or tests.keys()
+        leading = {label for label in undecided if sign * tests[label].z_score > 0}
+        closest = max(leading or undecided, key=lambda label: (abs(tests[label].z_score), label))
         opening = (
             f"{self._worse()}The difference between {closest} and {self._baseline} "
             "may still be chance."

@@ -237,7 +237,7 @@ def test_hostile_names_stay_text(served: LocalBackend, visit: Opener, data_dir: 
     page.route("**/experiment?*", with_link("javascript:hit()"))
     page.reload()
     expect(page.locator(".hypothesis")).to_have_text(HOSTILE)
-    expect(page.locator(".ignored")).to_contain_text(f"(last: {HOSTILE})")
+    expect(page.locator(".health")).to_contain_text(f"(last: {HOSTILE})")
     expect(page.locator(".title a")).to_have_count(0)
     assert page.locator("img, [onerror]").count() == 0
     assert page.evaluate("window.hits") == 0

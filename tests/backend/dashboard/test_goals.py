@@ -48,18 +48,21 @@ def test_goals_are_in_their_order_with_rates_and_lift(goals: LocalBackend, visit
         row["label"]: row for goal in said if goal["goal"] == "signup" for row in goal["results"]
     }
     signup = table.locator("tbody tr").first
-    expect(signup.locator("[data-label=Baseline]")).to_have_text(f"{rows['blue']['rate']:.1%}")
-    leading = signup.locator("[data-label='Leading variant']")
-    expect(leading).to_have_text(f"{rows['red 9']['rate']:.1%}red 9")
+    expect(table.locator("thead bdi")).to_have_text(["blue", "red 9", "red 10"])
+    for label, result in rows.items():
+        cell = signup.locator(f"[data-label='{label}']")
+        expect(cell).to_have_text(f"{result['rate']:.1%}")
     low, high = rows["red 9"]["lift_interval_always_valid"]
     expect(signup.locator("[data-label=Lift] .sub")).to_have_text(
-        f"{low:+.1%} to {high:+.1%}" if high < 1 else f"{low:+.1%} to {high:+.0%}"
+        [f"{low:+.1%} to {high:+.1%}" if high < 1 else f"{low:+.1%} to {high:+.0%}", "red 9"]
     )
     expect(signup.locator("[aria-current]")).to_have_text("signup")
     table.get_by_role("link", name="step 10").click()
     expect(page.locator("#goal")).to_have_text("step 10")
     assert fragment_of(page)["goal"] == "step 10"
     expect(table.locator("[aria-current]")).to_have_text("step 10")
+    page.go_back()
+    expect(page.locator("#goal")).to_have_text("signup")
 
 
 def test_the_baseline_is_the_first_row_and_the_others_follow_by_number(
@@ -82,5 +85,30 @@ def test_fifty_goals_leave_room_for_the_details(
     details = page.locator("#goal").bounding_box()
     assert details
     assert details["y"] < 1.6 * 800
+    assert page.evaluate("document.scrollingElement.scrollWidth") == width
+    assert axe(page) == []
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_of_twenty_variants_baseline_and_leader_are_shown(
+    goals: LocalBackend, visit: Opener, width: int
+) -> None:
+    names = [f"variant {number}" for number in range(1, 21)]
+    body = {"variants": [{"name": each} for each in names], "goals": GOALS, "baseline": "variant 2"}
+    goals.client.declare("twenty", body, namespace="goals")
+    arms = {
+        name: (400, {"signup": 40 + 3 * number, "error": 20}) for number, name in enumerate(names)
+    }
+    send(goals.url, events("goals", "twenty", arms))
+    page = visit(goals.url, {"namespace": "goals", "experiment": "twenty"}, size=(width, 800))
+    first = page.get_by_role("table", name="Goals").locator("tbody tr").first
+    expect(first.locator("[data-label=Baseline]")).to_have_text("10.8%")
+    expect(first.locator("[data-label=Leading]")).to_have_text("24.3%variant 20")
+    expect(page.locator(".reason")).to_contain_text("variant 20")
+    rows = page.locator(".results tbody .name")
+    expect(rows).to_have_count(20)
+    assert rows.all_text_contents()[:4] == ["variant 2", "variant 1", "variant 3", "variant 4"]
+    # The guardrail is open for all nineteen. The page names the leader.
+    expect(page.locator(".guardrail")).to_contain_text("variant 20open18 others not broken")
     assert page.evaluate("document.scrollingElement.scrollWidth") == width
     assert axe(page) == []

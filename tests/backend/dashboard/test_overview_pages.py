@@ -118,7 +118,7 @@ def test_an_experiment_is_asked_for_as_a_whole(many: LocalBackend, visit: Opener
     page = visit(many.url, {"namespace": "many", "find": "test 000"})
     with page.expect_request("**/experiment?*"):
         page.get_by_role("link", name="test 000").click()
-    expect(page.get_by_role("navigation", name="Goal").get_by_role("link")).to_have_count(2)
+    expect(page.get_by_role("table", name="Goals").get_by_role("link")).to_have_count(2)
 
 
 def test_a_row_says_that_variants_are_left_out(many: LocalBackend, visit: Opener) -> None:

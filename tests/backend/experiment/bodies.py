@@ -7,6 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from gimel.backend.experiment.checks import check_name
+
 BODY: dict[str, Any] = {
     "experiment": "button color",
     "hypothesis": "Red draws the eye",
@@ -70,7 +72,7 @@ JSON = st.recursive(
 )
 
 NAMES = st.text(min_size=1, max_size=8).filter(
-    lambda name: name.strip() and name.isprintable() and name != "participate"
+    lambda name: check_name(name) is None and name.isprintable() and name != "participate"
 )
 TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=("Cc",)), max_size=40)
 SHARES = st.floats(0, 1, exclude_min=True, exclude_max=True)

@@ -138,3 +138,20 @@ class TestGuardrails:
         found = described({primary(): SAME, refund(): {"blue": 20_000, "red": 22_000}})
         assert "Guardrails: refund is broken." in found["signup"]["verdict"]["reason"]
         assert found["signup"]["verdict"]["state"] == "keep_collecting"
+
+    def test_of_many_variants_their_number_is_said(self):
+        labels = ["base", *(f"v{number}" for number in range(1, 8))]
+        definition = Definition(
+            variants=tuple(map(Variant, labels)), goals=(primary(), refund()), counting="exact"
+        )
+        (goal, _) = ExperimentCounts(
+            "e",
+            settings=definition,
+            trials=dict.fromkeys(labels, 50_000),
+            goals={"refund": dict.fromkeys(labels, 20_000) | {"v5": 23_000}, "signup": {}},
+        ).describe()["goals"]
+        assert (
+            goal["verdict"]["reason"]
+            .partition("As a guardrail: ")[2]
+            .startswith("6 variants are open, v5 is broken. ")
+        )

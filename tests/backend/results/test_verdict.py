@@ -46,6 +46,14 @@ class TestVerdict:
         found = verdict(dict.fromkeys("abc", 50_000), {"a": 5600, "b": 5000, "c": 5610})
         assert found["state"] == "keep_collecting"
 
+    def test_of_many_it_speaks_of_the_one_that_leads(self):
+        trials = dict.fromkeys("abcd", 1000)
+        # d is farther from a than c is, but behind it.
+        found = verdict(trials, {"a": 100, "b": 101, "c": 112, "d": 80})
+        assert found["reason"].startswith("The difference between c and a may still be chance.")
+        behind = verdict(trials, {"a": 100, "b": 99, "c": 95, "d": 80})
+        assert behind["reason"].startswith("The difference between d and a may still be chance.")
+
     def test_no_difference_only_where_a_region_is_set(self):
         counts = {"a": 1_000_000, "b": 1_000_000}, {"a": 500_000, "b": 500_300}
         assert verdict(*counts)["state"] == "keep_collecting"
