@@ -182,6 +182,47 @@ def test_the_queue_is_bounded_and_fits_into_one_request(
     assert counts(local.client, long) == (1, {long: 1})
 
 
+def test_an_event_that_fits_into_no_request_blocks_no_other(
+    local: LocalBackend, page: Page, shop: Shop
+) -> None:
+    shop.html = html(local.url, "long goal")
+    page.goto(shop.url)
+    page.evaluate("gimel.goal('x'.repeat(70_000))")
+    page.get_by_text("Sign up").click()
+    wait_until_sent(page)
+    assert counts(local.client, "long goal") == (1, {"signup": 1})
+
+
+def test_an_ignored_participation_is_sent_again_by_the_next_page(
+    local: LocalBackend, page: Page, shop: Shop
+) -> None:
+    local.client.declare("resumed", TOTAL | {"goals": [{"name": "signup"}]})
+    local.client.configure("resumed", {"state": "stopped"})
+    shop.html = html(local.url, "resumed")
+    page.goto(shop.url)
+    wait_until_sent(page)
+    local.client.configure("resumed", {"state": "running"})
+
+    def is_counted() -> bool:
+        page.reload()
+        wait_until_sent(page)
+        return counts(local.client, "resumed")[0] == 1
+
+    # The backend knows for 5 s that it was stopped.
+    wait(is_counted)
+
+
+def test_more_traffic_counts_the_baseline_on_the_same_day(
+    local: LocalBackend, page: Page, shop: Shop
+) -> None:
+    for traffic in (0.0, 1.0):
+        shop.html = html(local.url, "raised", traffic=traffic, variants={"blue": 1, "red": 0})
+        page.goto(shop.url)
+    page.get_by_text("Sign up").click()
+    wait_until_sent(page)
+    assert counts(local.client, "raised") == (1, {"signup": 1})
+
+
 def full(context: BrowserContext) -> None:
     """Fill localStorage to the last byte, in each page before its scripts run."""
     context.add_init_script(
