@@ -21,7 +21,7 @@ const OPTED_OUT = "opted out";
 // more than 64 KB while a page is left.
 const MOST = 2e4;
 // Milliseconds
-const FLUSH_AFTER = 1e3, FIRST_WAIT = 5e3, LONGEST_WAIT = 6e5;
+const FLUSH_AFTER = 1e3, FIRST_WAIT = 500, LONGEST_WAIT = 6e5;
 // Seconds
 const YEAR = 31536000;
 
@@ -49,7 +49,7 @@ function start() {
     attempt(() => (storage[key] = value)) || ((storage = { ...storage })[key] = value);
   };
   const remove = (key) => delete storage[key];
-  const keysWith = (prefix) => Object.keys(storage).filter((key) => key.includes(prefix));
+  const keysWith = (prefix) => Object.keys(storage).filter((key) => key.startsWith(prefix));
 
   // `debug`, and `experiment:variant` for a forced variant. A tab keeps them until `?gimel=`.
   let modes = new URLSearchParams(location.search).getAll("gimel");
@@ -81,7 +81,7 @@ function start() {
   };
 
   // What the events of an experiment on this page have in common, by experiment
-  const running = {};
+  const running = { __proto__: null };
   const inFlight = {};
   let timer, keptId;
   const flushIn = (milliseconds) => {
@@ -137,9 +137,10 @@ function start() {
      * Return the visitor's variant, and show it in an attribute of <html>. Count the visitor once a day.
      * `variants` is a list of names, or an object that holds the weight of each name.
      */
-    variant(experiment, variants, { traffic = 1 } = {}) {
+    variant(experiment, variants, options) {
       let variant;
       attempt(() => {
+        const { traffic = 1 } = options || {};
         const names = namesOf(variants);
         variant = names[0];
         const weights = Object.fromEntries(names.map((name) => [name, names == variants ? 1 : +variants[name]]));
@@ -155,6 +156,7 @@ function start() {
         const mark = MARK + JSON.stringify(common);
         const day = Date().slice(0, 15);
         if (!id) return;
+        isIn && storage[mark] != day || log("not sent:", isIn ? "counted today" : "not in traffic");
         gimel.user || id == keptId || keep((keptId = id), YEAR);
         if (storage[mark] == day) return;
         // The id: a visitor who takes part twice counts once.
@@ -164,10 +166,13 @@ function start() {
     },
 
     /** Count that the visitor reached a goal, in one experiment or in all on this page. */
-    goal(name, { value, experiment } = {}) {
-      for (const key in running) {
-        (experiment ?? key) == key && add(running[key], name, randomId(), value);
-      }
+    goal(name, options) {
+      attempt(() => {
+        const { value, experiment } = options || {};
+        for (const key in running) {
+          (experiment ?? key) == key && add(running[key], name, randomId(), value);
+        }
+      }, 1);
     },
 
     /** Forget the visitor. From now on, show the first variant, and store and send nothing. */
