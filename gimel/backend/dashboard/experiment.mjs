@@ -117,7 +117,7 @@ function resultTable(experiment, goal) {
       h("th", { role: "columnheader", scope: "col", class: "number" }, explainedHead("Chance to be best")))),
     h("tbody", { role: "rowgroup" },
       rowsInOrder(experiment, goal).map((row) => resultRow(row, rank(row, experiment, goal), drawing)))),
-    meanings(["Visitors", reachedName, rateName, "Lift", "Lift interval", "Chance to be best"])];
+    meanings(["Goal", "Leading", "Verdict", "Visitors", reachedName, rateName, "Lift", "Lift interval", "Chance to be best"])];
 }
 
 /**
