@@ -271,7 +271,7 @@ def test_stop_and_resume(told: str) -> None:
     found = BackendClient(told).experiment("e")
     for goal, earlier in zip(found["goals"], before["goals"], strict=True):
         assert goal["results"] == earlier["results"]
-    named = ("changes", "goals")
+    named = ("changes", "goals", "health")
     assert found == before | {"state": "stopped"} | {field: found[field] for field in named}
     assert "stopped, started" in said(run("results", "e", "--url", told))
     assert said(run("resume", "e", "--url", told)).startswith("Running.")

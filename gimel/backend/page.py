@@ -14,8 +14,10 @@ _FOLDER = Path(__file__).parent / "dashboard"
 # The modules import each other in this form only. A test checks that.
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(\w+)\.mjs";\n', re.M)
 # What a browser does not need: the word `export`, comments, and indentation outside of templates
-_NEEDLESS = re.compile(r"^(?:export | *//.*\n| */\*\*(?s:.*?)\*/\n)", re.M)
-_INDENTATION = re.compile(r"(`[^`]*`)|\n {2,}")
+_NEEDLESS = re.compile(r"^(?:export | *//.*\n| */\*\*(?s:.*?)\*/\n|\n)|/\*\* @type .*?\*/ ?", re.M)
+_INDENTATION = re.compile(r"(`[^`]*`)|\n +")
+# Line breaks at which no statement can end. A comment stands on a line of its own.
+_BREAKS = re.compile(r"(?<=[{(,\[])\n|\n(?=[)}\].?:&|])")
 # In a style sheet: comments, and the spaces around punctuation
 _SPACES = re.compile(r"/\*.*?\*/|\s*([{};,])\s*|(?<=[\w-]:) ")
 
@@ -65,7 +67,7 @@ def _modules(name: str, loaded: dict[str, str]) -> dict[str, str]:
         if imported not in loaded:
             _modules(imported, loaded)
     text = _NEEDLESS.sub("", _IMPORT.sub("", text))
-    loaded[name] = _INDENTATION.sub(lambda found: found[1] or "\n ", text)
+    loaded[name] = _BREAKS.sub("", _INDENTATION.sub(lambda found: found[1] or "\n", text))
     return loaded
 
 

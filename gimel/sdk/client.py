@@ -40,10 +40,11 @@ class Client:
         if url and not url.startswith(("https://", "http://")):
             raise ValueError("the address of the backend must start with https:// or http://")
         self._namespace = namespace
-        self._sender = Sender(url, key, timeout, max_waiting)
         self._experiments: dict[str, Experiment] = {}
         # Hashes of experiments, variants and visitors whose participation was sent
         self._remembered: set[int] = set()
+        # If an event does not count, it may be a participation: then each is sent again.
+        self._sender = Sender(url, key, timeout, max_waiting, self._remembered.clear)
 
     def experiment(
         self,

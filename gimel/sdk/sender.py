@@ -6,7 +6,7 @@ import os
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import requests
@@ -40,11 +40,20 @@ class Sender:
     those are the participations without which their goals mean nothing.
     """
 
-    def __init__(self, url: str | None, key: str | None, timeout: float, room: int) -> None:
+    def __init__(
+        self,
+        url: str | None,
+        key: str | None,
+        timeout: float,
+        room: int,
+        forget: Callable[[], None],
+    ) -> None:
+        """`forget` is called when some of the events that were sent do not count."""
         self._url = url and url.rstrip("/").removesuffix("/e") + "/e"
         self._headers = {"content-type": "application/json"} | ({"x-api-key": key} if key else {})
         self._timeout = timeout
         self._room = room
+        self._forget = forget
         self._is_closed = False
         self.begin()
         _senders.add(self)
@@ -171,6 +180,8 @@ class Sender:
         if self._is_away:
             _log.warning("%s takes events again", self._url)
         self._is_away = False
+        if answer.get("ignored") or answer["rejected"]:
+            self._forget()
         for reason in answer.get("reasons") or ():
             warn(f"events are ignored: {reason}. `gimel show EXPERIMENT` lists them")
         for refused in answer["rejected"]:

@@ -137,3 +137,11 @@ def test_junk_is_answered(backend: redis.Redis) -> None:
             answer = post(ORDER | {field: junk})
             assert answer.status in (200, 400)
     assert json.loads(json.dumps(counted()["participate"])) == {"blue": 0, "red": 0}
+
+
+def test_events_of_a_stopped_experiment_are_ignored(backend: redis.Redis) -> None:
+    declare("stopped")
+    call("POST", "/settings", {"experiment": "stopped"}, body='{"state": "stopped"}')
+    event = ORDER | {"experiment": "stopped", "variant": "red"}
+    for _ in range(2):
+        assert post([event]).body["reasons"] == {"experiment is stopped": 1}

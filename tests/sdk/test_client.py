@@ -16,6 +16,7 @@ import pytest
 from gimel import Client
 from gimel.client import BackendClient, BackendError
 from gimel.sdk import Experiment, client
+from tests.support.waiting import wait
 
 ROOT = Path(__file__).parents[2]
 VECTORS = json.loads((ROOT / "docs/assignment-vectors.json").read_text("utf-8"))["assignments"]
@@ -288,3 +289,20 @@ def test_without_an_address_variants_are_assigned_and_nothing_is_sent(
     assert gimel._sender._thread is None
     assert gimel.flush(0)
     assert not caplog.records
+
+
+def test_a_participation_that_did_not_count_is_sent_again(gimel: Client, url: str) -> None:
+    backend = BackendClient(url)
+    two = [{"name": name} for name in TWO]
+    backend.declare("resumed", {"variants": two, "goals": [{"name": "signup"}]})
+    backend.configure("resumed", {"state": "stopped"})
+    gimel.variant("resumed", TWO, "ana")
+    assert gimel.flush()
+    backend.configure("resumed", {"state": "running"})
+
+    def is_counted() -> bool:
+        gimel.variant("resumed", TWO, "ana")
+        return gimel.flush() and sum(counted(url, "resumed").values()) == 1
+
+    # The backend knows for 5 s that it was stopped.
+    wait(is_counted)

@@ -13,7 +13,7 @@ SCRIPT = SOURCES / "gimel.js"
 BUNDLE = """--bundle --minify --format=iife --target=es2020 --log-level=warning --tsconfig-raw={}
 --define:globalThis.document=1 --define:globalThis=self"""
 MINIFY = "--compress passes=3,unsafe_arrows,unsafe --mangle --ecma 2020"
-HEADER = "// Made from gimel.mjs: github.com/Alephbet/gimel\n"
+HEADER = "// Made from gimel.mjs\n"
 
 
 def build() -> str:

@@ -9,6 +9,8 @@ import { assignedVariant, takesPart } from "./assignment.mjs";
 // All keys in localStorage begin with this.
 const PREFIX = "gimel:";
 const EVENT = PREFIX + "{";
+// The day on which the visitor was counted in an experiment
+const MARK = PREFIX + "[";
 const ID = PREFIX + "id";
 // The time from which the next attempt to send may begin, and how long to wait after that one
 const RETRY = PREFIX + "retry";
@@ -19,7 +21,7 @@ const OPTED_OUT = "opted out";
 // more than 64 KB while a page is left.
 const MOST = 2e4;
 // Milliseconds
-const FLUSH_AFTER = 1e3, FIRST_WAIT = 5e3, LONGEST_WAIT = 6e5;
+const FLUSH_AFTER = 1e3, FIRST_WAIT = 500, LONGEST_WAIT = 6e5;
 // Seconds
 const YEAR = 31536000;
 
@@ -47,7 +49,7 @@ function start() {
     attempt(() => (storage[key] = value)) || ((storage = { ...storage })[key] = value);
   };
   const remove = (key) => delete storage[key];
-  const keysWith = (prefix) => Object.keys(storage).filter((key) => key.includes(prefix));
+  const keysWith = (prefix) => Object.keys(storage).filter((key) => key.startsWith(prefix));
 
   // `debug`, and `experiment:variant` for a forced variant. A tab keeps them until `?gimel=`.
   let modes = new URLSearchParams(location.search).getAll("gimel");
@@ -79,7 +81,7 @@ function start() {
   };
 
   // What the events of an experiment on this page have in common, by experiment
-  const running = {};
+  const running = { __proto__: null };
   const inFlight = {};
   let timer, keptId;
   const flushIn = (milliseconds) => {
@@ -90,8 +92,9 @@ function start() {
   /** Add an event to the queue. Return whether it is in there. */
   const add = (common, event, uuid, value) => {
     const queued = keysWith(EVENT);
-    if (queued.join()[MOST] || silence()) return;
-    write(PREFIX + JSON.stringify({ ...common, event, uuid, value }), 1);
+    const key = PREFIX + JSON.stringify({ ...common, event, uuid, value });
+    if ((queued + key)[MOST] || silence()) return;
+    write(key, 1);
     queued[0] || flushIn(FLUSH_AFTER);
     return true;
   };
@@ -99,7 +102,7 @@ function start() {
   const flush = async () => {
     const batch = keysWith(EVENT).filter((key) => !inFlight[key]);
     if (!batch[0] || !gimel.url || silence()) return;
-    const [due, wait] = (storage[RETRY] || "").split(",");
+    const [due, wait] = `${storage[RETRY]}`.split(",");
     const left = due - Date.now();
     // A longer wait means that the clock was set back.
     if (left > 0 && left <= LONGEST_WAIT) {
@@ -108,7 +111,7 @@ function start() {
       return flushIn(left + FIRST_WAIT * Math.random());
     }
     // Written before the attempt: a page that is left learns of no failure. An answer removes it.
-    write(RETRY, Date.now() + (wait | 0) + "," + (Math.min(2 * wait, LONGEST_WAIT) || FIRST_WAIT));
+    write(RETRY, [Date.now() + (wait | 0), Math.min(2 * wait, LONGEST_WAIT) || FIRST_WAIT]);
     batch.forEach((key) => (inFlight[key] = 1));
     const body = `[${batch.map((key) => key.slice(PREFIX.length))}]`;
     let answer;
@@ -117,7 +120,10 @@ function start() {
       answer = await fetch(gimel.url, { method: "POST", body, keepalive: true, credentials: "omit" });
       answer = answer.status + " " + (await answer.text());
       // Any other answer may come from a proxy or a wrong address.
-      if (/^(400|413|200 {"accepted":)/.test(answer)) [...batch, RETRY].forEach(remove);
+      if (/^(400|413|200 {"accepted":)/.test(answer)) {
+        // Unless all events count, the next page sends its participations again.
+        [...batch, RETRY, .../d":0,"r.*\[]/.test(answer) ? "" : keysWith(MARK)].forEach(remove);
+      }
     } catch (error) {
       answer = error;
     }
@@ -131,9 +137,10 @@ function start() {
      * Return the visitor's variant, and show it in an attribute of <html>. Count the visitor once a day.
      * `variants` is a list of names, or an object that holds the weight of each name.
      */
-    variant(experiment, variants, { traffic = 1 } = {}) {
+    variant(experiment, variants, options) {
       let variant;
       attempt(() => {
+        const { traffic = 1 } = options || {};
         const names = namesOf(variants);
         variant = names[0];
         const weights = Object.fromEntries(names.map((name) => [name, names == variants ? 1 : +variants[name]]));
@@ -146,22 +153,26 @@ function start() {
         variant = assigned;
         const common = { namespace: gimel.namespace, experiment, variant, visitor: id };
         if (isIn) running[experiment] = common;
-        const mark = PREFIX + JSON.stringify([common]);
+        const mark = MARK + JSON.stringify(common);
         const day = Date().slice(0, 15);
         if (!id) return;
+        isIn && storage[mark] != day || log("not sent:", isIn ? "counted today" : "not in traffic");
         gimel.user || id == keptId || keep((keptId = id), YEAR);
         if (storage[mark] == day) return;
         // The id: a visitor who takes part twice counts once.
-        if (!isIn || add(common, "participate", id)) write(mark, day);
+        if (isIn && add(common, "participate", id)) write(mark, day);
       }, 1);
       return variant;
     },
 
     /** Count that the visitor reached a goal, in one experiment or in all on this page. */
-    goal(name, { value, experiment } = {}) {
-      for (const key in running) {
-        (experiment ?? key) == key && add(running[key], name, randomId(), value);
-      }
+    goal(name, options) {
+      attempt(() => {
+        const { value, experiment } = options || {};
+        for (const key in running) {
+          (experiment ?? key) == key && add(running[key], name, randomId(), value);
+        }
+      }, 1);
     },
 
     /** Forget the visitor. From now on, show the first variant, and store and send nothing. */
@@ -182,11 +193,9 @@ function start() {
   flushIn(FLUSH_AFTER);
 
   if (isForced) {
-    const badge = document.createElement("dialog");
-    badge.textContent = `Gimel: ${modes}, not counted`;
-    badge.style = "position:fixed;bottom:0;z-index:9999";
-    badge.open = true;
-    document.documentElement.append(badge);
+    document.documentElement.append(Object.assign(document.createElement("dialog"), {
+      textContent: "Gimel: not counted", style: "position:fixed;bottom:0;z-index:9999", open: true,
+    }));
   }
   return gimel;
 }

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.exceptions import RedisError
 
-from gimel.backend.counting.admission import FULL, NO_EXPERIMENT, ONCE, Admission, Ignored, Rule
+from gimel.backend.counting.admission import (
+    FULL,
+    NO_EXPERIMENT,
+    ONCE,
+    STOPPED,
+    Admission,
+    Ignored,
+    Rule,
+)
 from gimel.backend.counting.batch import Batch, check_memory
 from gimel.backend.counting.conversation import Conversation, converse
 from gimel.backend.counting.exact import count_sets, in_use
@@ -106,9 +114,9 @@ class Counters:
         """Count the events: in one round trip if their counters are known.
 
         Return {index: reason} for the events that do not count: those that a limit refuses and
-        those that are `Ignored`. From at most 60 s after the stop, events of a stopped experiment
-        are accepted but not counted. Counting takes at most `seconds`, if given. The tally of
-        ignored events takes at most 0.5 s more, once a minute.
+        those that are `Ignored`, such as those of a stopped experiment, from at most 60 s after the
+        stop. Events of a deleted experiment are accepted but not counted. Counting takes at most
+        `seconds`, if given. The tally of ignored events takes at most 0.5 s more, once a minute.
         """
         reasons = self._connection.run(lambda: self._add_surely(events), seconds)
         if reasons:
@@ -230,7 +238,7 @@ class Counters:
             if reason is None:
                 self._known.remember(counter, known[counter])
             # What a declaration ignores is not remembered one by one: its names are a stranger's.
-            elif not isinstance(reason, Ignored) or reason is FULL:
+            elif not isinstance(reason, Ignored) or reason in (FULL, STOPPED):
                 self._refused.remember(counter, (until, reason))
         return refused
 

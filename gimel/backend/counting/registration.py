@@ -15,6 +15,7 @@ from gimel.backend.counting.admission import (
     FULL,
     NO_EXPERIMENT,
     ONCE,
+    STOPPED,
     Admission,
     Rule,
     admission_of,
@@ -61,8 +62,8 @@ class Registered(NamedTuple):
 
     `refused`: {cell: reason} for the counters that a limit refuses and those that are ignored.
     `counters`: the others, each with the key or prefix that its method adds to, the method and its
-    goal's rule. The method is None if the experiment is stopped or deleted, so its events do not
-    count. `admission`: what counts in a declared experiment.
+    goal's rule. The method is None if the experiment is deleted, so its late events do not count.
+    `admission`: what counts in a declared experiment.
     """
 
     refused: dict[Cell, str]
@@ -77,7 +78,9 @@ def register(
     stored = yield from _look_up(experiment, is_known=experiment in batch.firsts)
     refused = stored.refuse(batch, cells)
     allowed = [cell for cell in cells if cell not in refused]
-    if not stored.is_running:
+    if stored.is_stopped:
+        return Registered(refused | dict.fromkeys(allowed, STOPPED), {}, stored.admission)
+    if stored.is_deleted:
         silent = {cell: (stored.target(cell), None, ONCE) for cell in allowed}
         return Registered(refused, silent, stored.admission)
     if allowed and not stored.is_listed and stored.admission is None:
@@ -118,9 +121,9 @@ class _Stored:
         self.full: set[Cell] = set()
 
     @property
-    def is_running(self) -> bool:
-        """Whether the experiment's events count. A deleted experiment's late events do not."""
-        return not self.is_deleted and self.settings.get("state", "running") == "running"
+    def is_stopped(self) -> bool:
+        """Whether the experiment's events are ignored."""
+        return not self.is_deleted and self.settings.get("state", "running") != "running"
 
     @property
     def opens_namespace(self) -> bool:

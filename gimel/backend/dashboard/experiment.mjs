@@ -117,7 +117,7 @@ function resultTable(experiment, goal) {
       h("th", { role: "columnheader", scope: "col", class: "number" }, explainedHead("Chance to be best")))),
     h("tbody", { role: "rowgroup" },
       rowsInOrder(experiment, goal).map((row) => resultRow(row, rank(row, experiment, goal), drawing)))),
-    meanings(["Visitors", reachedName, rateName, "Lift", "Lift interval", "Chance to be best"])];
+    meanings(["Goal", "Leading", "Verdict", "Visitors", reachedName, rateName, "Lift", "Lift interval", "Chance to be best"])];
 }
 
 /**
@@ -228,7 +228,7 @@ const strangersHint = (experiment) =>
   h("p", {}, "This experiment is not declared, so anyone can add variants and goals to it by sending events. ",
     "Declare it with ", h("code", {}, "gimel create"), ". ",
     experiment.health && !experiment.decision && mayChange(experiment)
-      && button("part", "Delete a variant or goal…"));
+      && button("part", "Delete a part…"));
 
 /**
  * @param {Experiment} experiment

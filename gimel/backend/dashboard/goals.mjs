@@ -6,7 +6,7 @@ import { bestOf, challenger, goalsInOrder, inOrder, rowOf, stateOfGoal } from ".
 import { DASH, lift, liftRange, rateFormat } from "./format.mjs";
 import { VERDICTS } from "./parts.mjs";
 import { intervalHead, plot, scaleOf, sideOf } from "./plot.mjs";
-import { explainedHead, meanings } from "./tips.mjs";
+import { explainedHead } from "./tips.mjs";
 import { link } from "./view.mjs";
 /** @import { Child, Experiment, Goal, GuardrailState, Row, Scale } from "./types.d.ts" */
 
@@ -37,8 +37,7 @@ export function goalTable(experiment, current) {
         shown?.map((label) => head(bdi(label, { class: "cut", title: label }), "number"))
           ?? ["Baseline", "Leading"].map((label) => head(explainedHead(label), "number")),
         head(explainedHead("Lift"), "number"), intervalHead(scale), head(explainedHead("Verdict")))),
-      h("tbody", { role: "rowgroup" }, goals.map((goal) => goalRow(experiment, goal, goal === current, scale, shown)))),
-    meanings(["Goal", ...(shown ? [] : ["Baseline", "Leading"]), "Lift", "Lift interval", "Verdict"]));
+      h("tbody", { role: "rowgroup" }, goals.map((goal) => goalRow(experiment, goal, goal === current, scale, shown)))));
 }
 
 /**

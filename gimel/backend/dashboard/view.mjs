@@ -14,14 +14,20 @@ export const DEFAULTS = { namespace: "alephbet", experiment: "", goal: "", find:
 
 /** @type {App} */
 export const app = {
-  view: /** @type {any} */ (null), // until the address is read
+  // Until the address is read
+  view: /** @type {any} */ (null),
   answers: new Map(),
-  pages: PAGES_AT_ONCE, // of the overview, at most
-  missing: new Set(), // experiments that the backend does not have
-  trouble: null, // the last error of the backend
-  locked: null, // why the page asks for the key: missing or wrong
+  // Of the overview, at most
+  pages: PAGES_AT_ONCE,
+  // Experiments that the backend does not have
+  missing: new Set(),
+  // The last error of the backend
+  trouble: null,
+  // Why the page asks for the key: missing or wrong
+  locked: null,
   timer: 0,
-  top: 0, // where to scroll to once the data are here
+  // Where to scroll to once the data are here
+  top: 0,
   request: null,
 };
 

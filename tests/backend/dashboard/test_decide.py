@@ -151,4 +151,4 @@ def test_a_key_that_only_reads_sees_the_decision_and_no_button(
     page = visit(keyed.url, {"key": READ_ONLY_KEY, "experiment": "read only"})
     expect(page.locator(".decision")).to_contain_text("It is older")
     expect(page.locator(".decision").get_by_role("button")).to_have_count(0)
-    expect(page.get_by_role("button", name="Delete a variant or goal")).to_have_count(0)
+    expect(page.get_by_role("button", name="Delete a part")).to_have_count(0)

@@ -48,7 +48,7 @@ def test_a_goal_and_a_variant_of_strangers_are_deleted(shared: LocalBackend, vis
     page = visit(shared.url, {"namespace": "parts", "experiment": "old"})
     dialog = page.get_by_role("dialog")
     for part in ("goal junk", f"variant {HOSTILE}"):
-        page.get_by_role("button", name="Delete a variant or goal…").click()
+        page.get_by_role("button", name="Delete a part…").click()
         assert axe(page) == []
         dialog.get_by_label("Delete the counts of").select_option(label=part)
         dialog.get_by_role("button", name="Delete").click()

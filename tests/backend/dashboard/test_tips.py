@@ -53,7 +53,7 @@ def test_the_explanation_stays_inside_the_window(shop: LocalBackend, visit: Open
     for name in ("Goal", "Verdict", "Chance to be best", "Expected loss"):
         if name == "Expected loss":
             page.get_by_text("All figures").click()
-        page.get_by_role("button", name=name).hover()
+        page.get_by_role("button", name=name, exact=True).hover()
         box = page.locator("#tip").bounding_box()
         assert box
         assert 0 <= box["x"] <= box["x"] + box["width"] <= 1000
