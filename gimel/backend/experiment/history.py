@@ -9,7 +9,7 @@
 numbers are the visitors by variant, then for each goal the conversions by variant. The id is a hash
 of the layout, so that two writers agree on it.
 
-The snapshots of a week are kept, and then one for each day of 400 days. While nothing is counted,
+The snapshots of ten days are kept, and then one for each day of 400 days. While nothing is counted,
 the first and the last snapshot stand for all between: counts only grow, so they were the same.
 A missing hour is a gap, and nothing is made up for it.
 """
@@ -31,7 +31,7 @@ _VERSION = "1"
 _HOUR = re.compile("[1-9][0-9]{5}")
 _SNAPSHOT = re.compile("1 [0-9a-f]{8} [1-5]?[0-9]( (0|[1-9][0-9]{0,18}))+")
 # Hours for which every snapshot is kept, and days for which one a day is
-_HOURLY, _DAILY = 168, 400
+_HOURLY, _DAILY = 240, 400
 # Snapshots that an experiment can have
 MOST = _HOURLY + _DAILY
 

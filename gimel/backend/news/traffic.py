@@ -1,7 +1,7 @@
 """The rule for stopped traffic: no visitor, though many came in the same hours of earlier days.
 
-Compared with the same hours of each of the six days before, a night or a weekend is no stop: there
-is a day of a weekend among them. The poorest of these days counts. A day on which snapshots are
+Compared with the same hours of each of the seven days before, a night or a weekend is no stop: the
+same hours of the last weekend are among them. The poorest of these days counts. A day on which snapshots are
 missing counts as poor: nothing is told then. docs/alarms.md says how often the rule errs and how
 long it takes.
 """
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 # quiet day, none come with a probability below e^-10. Before there is a week of history, the
 # weekend may be still unknown, and a fiftieth be expected.
 _FEWEST, _FEWEST_IN_FIRST_WEEK = 50, 500
-_DAY, _DAYS = timedelta(days=1), 6
+_DAY, _DAYS = timedelta(days=1), 7
 # The history has every hour of so many days.
-_HOURLY = timedelta(days=7)
+_HOURLY = timedelta(days=10)
 
 
 def traffic_stopped_since(
@@ -50,7 +50,7 @@ def stopped_since(past: Sequence[tuple[datetime, int]], now: datetime) -> dateti
     begin = max(past[0][0], now - _HOURLY)
     known = [shift for shift in shifts if begin <= since - shift]
     earlier = [_visitors_between(past, since - shift, now - shift) for shift in known]
-    fewest = _FEWEST if past[0][0] <= now - _HOURLY else _FEWEST_IN_FIRST_WEEK
+    fewest = _FEWEST if _DAYS * _DAY in known else _FEWEST_IN_FIRST_WEEK
     return since if earlier and min(earlier) >= fewest else None
 
 

@@ -55,8 +55,8 @@ def hours(
 def told(past: Past) -> bool:
     if past[-1][1] != past[-2:][0][1]:
         return False
-    # As the history is kept: each hour of a week, and one of each earlier day
-    kept = [*past[-192:-168:24], *past[-168:]]
+    # As the history is kept: each hour of ten days, and one of each earlier day
+    kept = [*past[-264:-240:24], *past[-240:]]
     return stopped_since(kept, past[-1][0]) is not None
 
 
@@ -74,6 +74,14 @@ def test_visitors_who_come_at_random_are_no_stop(per_day: float, options: dict[s
     chance = random.Random(str(options))
     wrong = sum(any(told(past) for past in hours(chance, per_day, **options)) for _ in range(8))
     assert wrong == 0
+
+
+@pytest.mark.parametrize("per_day", [100, 1000, 20_000])
+def test_a_page_that_nobody_visits_on_weekends_has_not_stopped(per_day: int) -> None:
+    chance = random.Random(per_day)
+    for past in hours(chance, per_day, weekend=0.0, night=0.0, days=28):
+        # The first weekend is not known to be one.
+        assert len(past) < 10 * 24 or not told(past), past[-1]
 
 
 @pytest.mark.parametrize(("per_day", "most"), [(100, 24), (1000, 9), (20_000, 2)])
