@@ -96,7 +96,7 @@ def answer_one(event: ProxyEvent, namespace: str, name: str, matrix: str | None 
 def _matrix(found: ExperimentCounts, goal: str) -> GoalMatrix:
     """Compare every variant that takes part with every other. Raises HTTPError 404."""
     if goal not in found.goals:
-        raise HTTPError(404, "this goal of the experiment was not reached yet", "matrix")
+        raise HTTPError(404, "the experiment has no goal of this name that was reached", "matrix")
     left_out = found.negligible_variants - {found.baseline}
     trials = {label: count for label, count in found.trials.items() if label not in left_out}
     reached = {goal: found.goals[goal]}

@@ -22,8 +22,8 @@ from gimel.backend.wire import MAX_BATCH, Event
 # Visitors of each hour of a day, in any unit
 _DAY = (2, 1, 1, 1, 1, 2, 4, 6, 8, 9, 10, 10, 11, 10, 10, 10, 10, 11, 12, 13, 12, 9, 6, 4)
 _HOUR = 3600
-# Before the last week, history keeps the last snapshot of each day.
-_HOURLY = 7 * 24
+# Before the last ten days, history keeps the last snapshot of each day.
+_HOURLY = 10 * 24
 # The share of the visitors from which on the demo counts as complete
 _COMPLETE = 0.98
 

@@ -6,7 +6,7 @@ import { bdi, byId, h, span } from "./dom.mjs";
 import { utcDay, utcHour } from "./format.mjs";
 /** @import { Chart, Interval, Mark, Moment, Series } from "./types.d.ts" */
 
-const HOUR = 3600e3;
+export const HOUR = 3600e3;
 export const DAY = 24 * HOUR;
 
 /**
@@ -52,14 +52,15 @@ export function thinnedOut(moments, most) {
 }
 
 /**
- * Return the range of what the later half of the moments shows. The first intervals are many times
- * as wide, and would flatten all that follows. They reach beyond the chart.
+ * Return the range of what the later half of the moments shows, with zero if that is wanted. The first
+ * intervals are many times as wide, and would flatten all that follows. They reach beyond the chart.
+ * Without zero, there are no intervals: all but the first eighth counts.
  * @param {Series[]} series
  * @param {boolean} [hasZero]
  * @returns {Interval}
  */
 export function rangeOf(series, hasZero) {
-  const ends = series.flatMap(({ values, hasBand }) => values.slice(values.length >> 1)
+  const ends = series.flatMap(({ values, hasBand }) => values.slice(values.length >> (hasZero ? 1 : 3))
     .flatMap(({ value, interval }) => (interval && hasBand ? [...interval, value] : [value])))
     .filter((end) => end != null);
   if (!ends.length) return [0, 1];

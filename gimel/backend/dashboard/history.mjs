@@ -1,7 +1,7 @@
 // @ts-check
 // The history of an experiment, for one of its goals: what each snapshot says, as charts and a table.
 
-import { DAY, lineChart, rangeOf, swatch, thinnedOut } from "./chart.mjs";
+import { DAY, HOUR, lineChart, rangeOf, swatch, thinnedOut } from "./chart.mjs";
 import { bdi, h, later, span } from "./dom.mjs";
 import { inOrder, leaderOf } from "./experiments.mjs";
 import { extraOf } from "./extras.mjs";
@@ -15,6 +15,8 @@ import { viewKey } from "./view.mjs";
 
 // Daily snapshots are a day apart, give or take some hours. What is farther apart misses one.
 const LONGEST_STEP = 1.5 * DAY;
+// The snapshots of so many days are an hour apart.
+const HOURLY = 10 * DAY;
 // Variants that are shown at first, and intervals that can be told apart
 const SHOWN = 6;
 const BANDS = 3;
@@ -24,8 +26,8 @@ const COLOURS = 7;
 
 /**
  * Return the points of a history. The first one is the start of the experiment, where that is known.
- * A point is after a gap if a snapshot is missing before it. While nothing is counted, two snapshots
- * stand for all between, so that is no gap.
+ * A point is after a gap if a day's snapshot is missing before it, and after a missed hour if that is
+ * known. While nothing is counted, two snapshots stand for all between, so that is no gap.
  * @param {History} history
  * @param {string | null} begun
  * @returns {Point[]}
@@ -33,9 +35,9 @@ const COLOURS = 7;
 export function pointsOf({ snapshots }, begun) {
   /** @type {Point[]} */
   const points = [];
-  const first = Date.parse(snapshots[0].time);
+  const [first, last] = [snapshots[0], snapshots[snapshots.length - 1]].map(({ time }) => Date.parse(time));
   const start = begun ? Date.parse(begun) : -Infinity;
-  if (start < first && first - start <= LONGEST_STEP) points.push({ at: start, rows: new Map(), isAfterGap: false });
+  if (start < first && first - start <= LONGEST_STEP) points.push({ at: start, rows: new Map(), isAfterGap: false, isAfterMissedHour: false });
   for (const { time, variants } of snapshots) {
     const before = points.at(-1);
     const at = Date.parse(time);
@@ -43,8 +45,13 @@ export function pointsOf({ snapshots }, begun) {
       const old = before?.rows.get(label);
       return old?.trials === trials && old.successes === successes;
     });
-    const isAfterGap = before !== undefined && at - before.at > LONGEST_STEP && !isSame;
-    points.push({ at, rows: new Map(variants.map((row) => [row.label, row])), isAfterGap });
+    const step = before && !isSame ? at - before.at : 0;
+    points.push({
+      at,
+      rows: new Map(variants.map((row) => [row.label, row])),
+      isAfterGap: step > LONGEST_STEP,
+      isAfterMissedHour: step > 1.5 * HOUR && last - at + step < HOURLY,
+    });
   }
   return points;
 }
@@ -199,9 +206,9 @@ const legend = (lines) =>
  */
 function seriesOf(line, points, read) {
   /** @type {Moment[]} */
-  const values = points.map(({ at, rows, isAfterGap }) => {
+  const values = points.map(({ at, rows, isAfterGap, isAfterMissedHour }) => {
     const row = rows.get(line.label);
-    return { at, isAfterGap, value: null, ...(row?.trials && read(row)) };
+    return { at, isAfterGap: isAfterGap || isAfterMissedHour, value: null, ...(row?.trials && read(row)) };
   });
   return { ...line, values, hasBand: false };
 }

@@ -7,7 +7,7 @@ import { percent } from "./format.mjs";
 /** @type {Record<string, string>} */
 const MEANINGS = {
   "Visitors": "Who took part, each counted once.",
-  "That day": "Who came on that UTC day. The last day is not over.",
+  "That day": "Who came on that UTC day, up to midnight as far as two snapshots tell. The last day is not over.",
   "Conversions": "How often the goal was reached.",
   "Sum, about": "All amounts together, each up to the cap.",
   "Rate": `The share of visitors who reached the goal, and where it is with a confidence of ${percent(0.95)}.`,

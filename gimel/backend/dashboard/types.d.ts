@@ -207,6 +207,7 @@ export interface Point {
   at: number;
   rows: Map<string, HistoryRow>;
   isAfterGap: boolean;
+  isAfterMissedHour: boolean;
 }
 
 /** One value of a line. */

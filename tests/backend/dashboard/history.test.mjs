@@ -32,6 +32,12 @@ test("a missing day is a gap, an hour more or less is not", () => {
     [false, false, false, true]);
 });
 
+test("a missed hour of the last ten days is a gap in a line", () => {
+  const missed = (/** @type {[number, number][]} */ given) => points(given).map(({ isAfterMissedHour }) => isAfterMissedHour);
+  assert.deepEqual(missed([[0, 1], [1, 2], [3, 3], [4, 3], [9, 3]]), [false, false, true, false, false]);
+  assert.deepEqual(missed([[0, 1], [24, 2], [264, 2], [265, 3]]), [false, false, false, false]);
+});
+
 test("where nothing was counted, two snapshots stand for all between", () => {
   assert.deepEqual(points([[0, 7], [240, 7], [480, 8]]).map(({ isAfterGap }) => isAfterGap), [false, false, true]);
   assert.deepEqual(perDay(points([[0, 7], [96, 7]])).slice(0, 4), [0, 0, 0, 0]);
