@@ -45,9 +45,11 @@ test("thinning keeps the last moment, the first one after each gap, and the one 
   assert.deepEqual(thinnedOut([], 10), []);
 });
 
-test("the range is that of the later half, with room around it", () => {
-  const [low, high] = rangeOf([seriesOf([9, -9, 0.1, 0.2])]);
-  assert.ok(low < 0.1 && low > 0.05 && high > 0.2 && high < 0.25);
+test("the range is that of the later half, without zero of all but the first eighth, with room around it", () => {
+  const [low, high] = rangeOf([seriesOf([9, 9, 0.1, 0.2])], true);
+  assert.ok(low < 0 && low > -0.05 && high > 0.2 && high < 0.25);
+  const [least, most] = rangeOf([seriesOf([9, 0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.2])]);
+  assert.ok(least < 0.1 && least > 0.05 && most > 0.4 && most < 0.45);
   assert.ok(rangeOf([seriesOf([1, 2])], true)[0] < 0);
   const [lowest, highest] = rangeOf([seriesOf([0.1, 0.1], [-0.5, 0.7])], true);
   assert.ok(lowest < -0.5 && highest > 0.7);
