@@ -26,7 +26,9 @@ def past_fixture(keyed: KeyedBackend) -> KeyedBackend:
         "variants": [{"name": name} for name in rates],
         "goals": [{"name": "order", "role": "primary"}, {"name": "refund"}],
     }
-    hours = {age: counts((250 - age) * 12, rates) for age in (240, 216, 192, 100, 76, 50, 26, 2)}
+    # Before the last ten days, of which every hour is kept
+    ages = (504, 480, 456, 364, 340, 314, 290, 266)
+    hours = {age: counts((514 - age) * 12, rates) for age in ages}
     write_past(keyed.redis_url, (PAST, "ten days"), definition, hours)
     many = {f"variant {number}": 0.1 for number in range(1, 21)} | {"variant 20": 0.4}
     variants = {"variants": [{"name": name} for name in many], "goals": [{"name": "order"}]}
@@ -53,7 +55,8 @@ def test_lines_show_lift_rate_and_visitors_with_a_gap(past: KeyedBackend, visit:
     assert (paths(page, "lift"), paths(page, "lift", "band")) == (4, 4)
     assert paths(page, "rate") == 6
     expect(page.locator(".lift .zero")).to_have_count(1)
-    expect(page.locator(".history")).to_contain_text("8 snapshots.")
+    # The server may have taken one of this hour.
+    expect(page.locator(".history")).to_contain_text(re.compile("[89] snapshots\\."))
 
 
 def test_the_recorded_verdict_is_marked_at_its_time(past: KeyedBackend, visit: Opener) -> None:
