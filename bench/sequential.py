@@ -95,7 +95,7 @@ def _alarms(
 
 
 def _may_alarm(counted: Floats, intended: Sequence[float], error: float) -> NDArray[np.bool_]:
-    """Whether the largest likelihood ratio reaches the boundary. No mixture of ratios is larger."""
+    """Say whether the largest likelihood ratio reaches the boundary. No mixture is larger."""
     total = counted.sum(axis=-1)
     expected = total[..., None] * np.array(intended)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -65,7 +65,7 @@ class Scripts(HTMLParser):
 
 
 def run_in_node(html: str, *goals: str) -> dict[str, object]:
-    """What the snippet's own script tells AlephBet, and which of the goals it knows."""
+    """The goals that the snippet's script knows, and its calls to AlephBet."""
     _, (_, script) = Scripts(html).found
     reach = f"{json.dumps(goals)}.forEach(goal => gimelGoal(goal))"
     tell = "setTimeout(() => console.log(JSON.stringify(told)))"

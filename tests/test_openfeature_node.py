@@ -25,7 +25,7 @@ def on_this_machine(local: LocalBackend, tmp_path: Path) -> Backend:
 
 
 def run(folder: Path, script: str, *arguments: object) -> Any:
-    """What the script prints. Node ends when all events are sent."""
+    """The output of the script. Node ends when all events are sent."""
     return node(folder, IMPORT + script, *arguments)
 
 

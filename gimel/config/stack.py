@@ -102,7 +102,7 @@ def _check_webhook(url: SecretStr) -> SecretStr:
 
 
 class Webhook(Section):
-    """Where the news about experiments go: see `gimel.backend.news`. The URL is a secret."""
+    """The webhook for news about experiments: see `gimel.backend.news`. The URL is a secret."""
 
     webhook: Annotated[SecretStr, AfterValidator(_check_webhook)]
     form: Literal["generic", "slack"] = "generic"

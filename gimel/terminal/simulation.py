@@ -34,7 +34,7 @@ class _Simulation(NamedTuple):
 
     @property
     def description(self) -> str:
-        """What tells this simulation from others of the experiment."""
+        """The text that distinguishes this simulation from others of the experiment."""
         played = f"{plural(self.visitors, 'visitor')}, rate {self.rate}, lift {self.lift}"
         return f"Simulated: {played}, goal {self.goal}"
 

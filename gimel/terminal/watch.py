@@ -61,7 +61,7 @@ def watch(
 
 
 class _Watcher:
-    """What was printed, and when each experiment's history was looked at."""
+    """The printed messages, and the time of the last look at each experiment's history."""
 
     def __init__(self, client: BackendClient, namespace: str, experiment: str | None) -> None:
         self._client = client

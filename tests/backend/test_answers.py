@@ -1,4 +1,4 @@
-"""What reads are answered with besides counts: every variant compared with every other."""
+"""Answers to reads: every variant compared with every other."""
 
 import pytest
 import redis

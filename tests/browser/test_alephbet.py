@@ -165,13 +165,13 @@ def test_weights_and_sample_are_counted_as_they_fell(
     options = PLAIN | {"sample": 0.5, "variants": {"blue": 80, "red": 20}}
     with visit(browser, shop, local) as (page, _):
         chosen = page.evaluate(
-            "options => Array.from({length: 200}, () => start(options, memory()))", options
+            "options => Array.from({length: 400}, () => start(options, memory()))", options
         )
         page.wait_for_function("() => waiting() === 0")
     fell = Counter(chosen)
     out = fell.pop(None)
-    assert 60 < out < 140
-    assert fell["blue"] > fell["red"] > 0
+    assert 140 < out < 260
+    assert fell["blue"] > 2 * fell["red"] > 0
     found = client.experiment("e")
     assert {each["label"]: each["trials"] for each in found["variants"]} == fell
 

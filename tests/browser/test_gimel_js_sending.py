@@ -19,7 +19,7 @@ TOTAL: dict[str, Any] = {
 
 
 def leave(page: Page) -> None:
-    """What a browser tells a page that it leaves."""
+    """Send the page the event that a browser sends when it leaves a page."""
     page.evaluate("dispatchEvent(new Event('pagehide'))")
 
 

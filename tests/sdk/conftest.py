@@ -1,4 +1,4 @@
-"""What the library's tests need: its log as if nothing had been logged before."""
+"""A fresh log for each test of the library."""
 
 import pytest
 

@@ -42,7 +42,7 @@ class Backend(NamedTuple):
         return {row["label"]: row["successes"] for row in rows}
 
     def printed_results(self) -> str:
-        """What `gimel results` prints of the page's flag."""
+        """The output of `gimel results` for the page's flag."""
         options = ("--namespace", self.namespace, "--url", self.url)
         done = process("results", NAME, *options, env={"GIMEL_KEY": self.key})
         assert done.returncode == 0, done.stderr
@@ -71,7 +71,7 @@ def python_example(backend: Backend) -> dict[str, Any]:
 
 
 def node(folder: Path, script: str, *arguments: object) -> Any:
-    """What a script of Node prints, as JSON. `args` are the arguments."""
+    """The parsed JSON that a Node script prints. The script finds its arguments in `args`."""
     program = f"const args = {json.dumps(arguments)};\n{script}"
     (folder / "test.mjs").write_text(program)
     done = subprocess.run(

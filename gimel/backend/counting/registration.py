@@ -122,7 +122,7 @@ class _Stored:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether the experiment's events are ignored."""
+        """Whether events of the experiment are ignored."""
         return not self.is_deleted and self.settings.get("state", "running") != "running"
 
     @property

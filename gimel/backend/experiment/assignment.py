@@ -54,7 +54,7 @@ def assigned_variant(experiment: str, visitor: str, weights: Mapping[str, float]
     """
     names = sorted(weights, key=lambda name: name.encode("utf-16-be"))
     total = 0.0
-    # Not sum(): from Python 3.12 on it rounds otherwise than JavaScript's additions.
+    # From Python 3.12 on, sum() rounds differently from additions in JavaScript.
     for name in names:
         total += weights[name]
     left = _fraction(experiment, visitor, _VARIANT_SEED) * total

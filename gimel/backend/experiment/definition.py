@@ -59,7 +59,7 @@ class Goal(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What an owner decided: the variant to ship, and why.
+    """An owner's decision: the variant to ship, and the reason.
 
     `at`: the time of the decision. `frozen_at`: that of the first one, when the figures were
     frozen; later ones may change winner and reason.

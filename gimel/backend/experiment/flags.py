@@ -29,7 +29,7 @@ _FIELDS = ("flag", "variants", "baseline", "traffic", "state", "decision")
 
 
 class Flag(NamedTuple):
-    """What an evaluation needs of an experiment's definition. `values`, `weights`: by variant.
+    """The part of a definition that an evaluation needs. `values` and `weights` are by variant.
 
     `winner`: the variant that everybody gets since the experiment was decided.
     """

@@ -58,7 +58,7 @@ def test_a_wrong_key_is_asked_for_again(keyed: KeyedBackend, visit: Opener, watc
 def test_a_key_that_may_only_read_sees_all_and_no_control_that_changes(
     keyed: KeyedBackend, visit: Opener
 ) -> None:
-    """Of a link that `gimel dashboard --share` prints."""
+    """The key in a link that `gimel dashboard --share` prints."""
     changing = ("New experiment", "Stop", "Settings")
 
     def controls(key: str) -> list[str]:

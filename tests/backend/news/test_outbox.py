@@ -99,7 +99,7 @@ def test_a_webhook_that_fails_loses_nothing(
     said = capsys.readouterr().out
     assert '"notify"' in said
     assert "hunter2" not in said + "localhost"
-    # What the messages were about ends, and they are sent all the same.
+    # Messages are sent even if their cause has ended meanwhile.
     for name in ("won", "also won"):
         assert call("DELETE", "/delete", {"experiment": name}).status == 200
     hook.status = 200
