@@ -13,16 +13,21 @@ from gimel.stack.observe.observe import observe
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION
 from tests.support.deployments import Stack
+from tests.support.servers import url_of
 from tests.support.sqs import Sqs
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
+def redis_url(store: redis.Redis) -> str:
+    """An empty Valkey. The one that `deployed` uses has experiments of other tests."""
+    return url_of(store)
+
+
+@pytest.fixture
 def stack(aws_endpoint: str, redis_url: str, tmp_path: Path) -> Stack:
     """A stack with a config file and an experiment whose split breaks. It is not deployed yet."""
-    with redis.Redis.from_url(redis_url) as client:
-        client.flushall()
     return Stack(tmp_path, redis_url)
 
 
