@@ -291,7 +291,8 @@ class BackendClient:
             raise BackendError("every number must be finite") from None
         except requests.Timeout:
             raise BackendError(f"{self.url} does not answer in time: try again") from None
-        except requests.RequestException as error:
+        # urllib3 raises a ValueError of its own for some names of hosts.
+        except (requests.RequestException, ValueError) as error:
             reason = type(error).__name__
             raise BackendError(
                 f"{self.url} cannot be reached ({reason}): check the URL and the network connection"

@@ -1,8 +1,6 @@
 """The commands that declare an experiment and show what is declared: create, show."""
 
-import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +13,7 @@ from gimel.config.definition import Declaration, check_declaration, read_declara
 from gimel.terminal import definitions
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
 from gimel.terminal.sample_size import SampleSize
-from gimel.terminal.text import console, plain
+from gimel.terminal.text import console, plain, print_json
 
 _FIELDS_OF_WORDS = {"role": Role, "kind": Kind, "better": Better, "from": Source}
 # An amount needs a cap, and only a file can hold that.
@@ -214,8 +212,7 @@ def show(
     space = {} if namespace == DEFAULT_NAMESPACE else {"namespace": namespace}
     names = {"experiment": experiment} | space
     item = names | _definition(client, experiment, namespace, {})
-    # Escape non-ASCII characters on a terminal: some of them control it.
-    click.echo(json.dumps(item, indent=2, ensure_ascii=sys.stdout.isatty()))
+    print_json(item)
 
 
 def plan_of(client: BackendClient, name: str, namespace: str) -> tuple[dict[str, int], float]:

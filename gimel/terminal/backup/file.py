@@ -11,6 +11,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,7 +61,8 @@ def write(path: Path, sections: Sections) -> Written:
     except OSError as error:
         raise BackupError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _write_lines(file: gzip.GzipFile, sections: Sections) -> tuple[int, int]:
