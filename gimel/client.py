@@ -311,10 +311,12 @@ def _describe_error(answer: requests.Response) -> str:
         content = answer.json()
     except requests.JSONDecodeError:
         content = None
+    field = None
     # Gimel's errors have "error", API Gateway's own "message", a function URL's own "Message".
     if isinstance(content, dict):
+        field = content.get("field")
         content = content.get("error") or content.get("message") or content.get("Message")
     reason = " ".join(str(content or answer.reason).split())
-    # A refused change says all that there is to say.
-    is_refusal = answer.status_code == 409
-    return reason if is_refusal else f"the backend answered {answer.status_code}: {reason}"
+    # A refused change says all that there is to say, and so does a name that does not exist.
+    is_whole = answer.status_code == 409 or (answer.status_code == 404 and field)
+    return reason if is_whole else f"the backend answered {answer.status_code}: {reason}"

@@ -239,7 +239,7 @@ def settings(event: ProxyEvent) -> Response:
 
     (found,) = counters().read(namespace, [name])
     if not chooses and not found.exists:
-        raise answers.NO_EXPERIMENT
+        raise answers.no_experiment(namespace, name)
     seen = sorted(found.trials), sorted(found.goals)
     changed = parse_changes(body, found.settings, *seen, has_events=found.has_events)
     if decision := changed.get("decision"):

@@ -259,7 +259,7 @@ def test_weights_that_are_none(told: str, weights: str) -> None:
 @pytest.mark.parametrize("command", ["settings", "stop", "resume"])
 def test_an_experiment_that_there_is_not(url: str, command: str) -> None:
     line = complaint(run(command, "none", "--url", url))
-    assert line == "the backend answered 404: there is no such experiment in this namespace"
+    assert line == "there is no experiment none in namespace alephbet"
 
 
 def test_stop_and_resume(told: str) -> None:

@@ -27,7 +27,10 @@ from gimel.backend.results.measures import measures_of
 from gimel.backend.results.past import describe_past
 from gimel.backend.wire import HTTPError, ProxyEvent, Response, respond
 
-NO_EXPERIMENT = HTTPError(404, "there is no such experiment in this namespace", "experiment")
+
+def no_experiment(namespace: str, name: str) -> HTTPError:
+    """Return the error of a request for an experiment that does not exist."""
+    return HTTPError(404, f"there is no experiment {name} in namespace {namespace}", "experiment")
 
 
 def backlog_fields(backlog: Backlog | None) -> dict[str, Any]:
@@ -115,7 +118,7 @@ def _read_one(namespace: str, name: str) -> ExperimentCounts:
     """Return one experiment's counts. Raises HTTPError 404."""
     (found,) = counters().read(namespace, [name])
     if not found.exists:
-        raise NO_EXPERIMENT
+        raise no_experiment(namespace, name)
     return found
 
 

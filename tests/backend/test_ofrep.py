@@ -161,7 +161,7 @@ def test_an_unknown_flag_is_not_found(backend: redis.Redis) -> None:
     assert answer.body == {
         "key": "b",
         "errorCode": "FLAG_NOT_FOUND",
-        "errorDetails": "there is no such flag in this namespace",
+        "errorDetails": "there is no flag b in namespace alephbet",
     }
 
 

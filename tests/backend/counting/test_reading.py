@@ -23,7 +23,7 @@ from tests.support.traffic import traffic
 EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
 DEFINITION = {
     "variants": [{"name": "red"}, {"name": "blue"}, {"name": "never seen"}],
-    "goals": [{"name": "buy"}, {"name": "a refund"}],
+    "goals": [{"name": "buy"}, {"name": "a refund", "role": "guardrail"}, {"name": "share"}],
 }
 
 
