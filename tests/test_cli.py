@@ -262,6 +262,19 @@ def test_an_experiment_that_there_is_not(url: str, command: str) -> None:
     assert line == "there is no experiment none in namespace alephbet"
 
 
+def test_archive_and_restore(told: str) -> None:
+    def state() -> object:
+        return BackendClient(told).experiment("e")["state"]
+
+    assert said(run("stop", "e", "--archive", "--url", told)).startswith("Archived.")
+    assert state() == "archived"
+    assert said(run("stop", "e", "--url", told)).startswith("Stopped.")
+    assert state() == "stopped"
+    run("stop", "e", "--archive", "--url", told)
+    assert said(run("resume", "e", "--url", told)).startswith("Running.")
+    assert state() == "running"
+
+
 def test_stop_and_resume(told: str) -> None:
     event = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "new"}
     before = BackendClient(told).experiment("e")

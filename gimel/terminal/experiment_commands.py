@@ -213,11 +213,18 @@ def settings_command(
 @click.argument("experiment")
 @namespace_option
 @url_option
+@click.option("--archive", is_flag=True, help="Also take it off the dashboard's list.")
 @click.pass_obj
-def stop(config_file: Path | None, experiment: str, namespace: str, url: str | None) -> None:
-    """Stop counting the events of an EXPERIMENT. Pages may keep sending them."""
-    connect_client(config_file, url).configure(experiment, {"state": "stopped"}, namespace)
-    click.echo("Stopped. Events may still be counted for up to a minute.")
+def stop(
+    config_file: Path | None, experiment: str, namespace: str, url: str | None, archive: bool
+) -> None:
+    """Stop counting the events of an EXPERIMENT. Pages may keep sending them.
+
+    `gimel stop` without --archive takes it out of the archive, and so does `gimel resume`.
+    """
+    state = "archived" if archive else "stopped"
+    connect_client(config_file, url).configure(experiment, {"state": state}, namespace)
+    click.echo(f"{state.capitalize()}. Events may still be counted for up to a minute.")
 
 
 @click.command()
