@@ -1,4 +1,4 @@
-"""docs/glossary.md: it has the words of the wire and of the terminal, in the order of the alphabet."""
+"""docs/glossary.md: it has the words of the wire, in the order of the alphabet."""
 
 import json
 import re
