@@ -39,6 +39,7 @@ def imported(path: Path) -> Iterator[str]:
 # Folders whose tests are about several rooms at once.
 SPANNING = {
     "tests/browser": "a page in Chromium needs the snippet, AlephBet and a backend",
+    "tests/docs": "a page tells of several rooms, and its commands need them all",
     "tests/senders": "the code of docs/senders needs other languages' tools and a backend",
 }
 
