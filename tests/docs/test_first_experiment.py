@@ -69,11 +69,10 @@ def test_the_page_from_top_to_end(page: Page, shop: Shop, tmp_path: Path) -> Non
         assert color(page) == seen
         # What a reader sees who opens the page from a server, and looks at each variant
         shop.html = (tmp_path / "shop.html").read_text()
+        button = page.get_by_role("button", name="Sign up")
         for name, expected in (("red", RED), ("blue", BLUE)):
             page.goto(f"{shop.url}?gimel=button%20color:{name}")
-            expect(page.get_by_role("button", name="Sign up")).to_have_css(
-                "background-color", expected
-            )
+            expect(button).to_have_css("background-color", expected)
         assert visitors(client) == {"blue": seen == BLUE, "red": seen == RED}
 
     with server(shell, port) as printed:
