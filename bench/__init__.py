@@ -4,7 +4,7 @@
 options name the runs (`__main__`). The rest runs by itself: `python -m bench.reads` and
 `bench.throughput` for docs/performance.md, `bench.junk` for docs/scaling.md, `bench.memory` and
 `bench.growth` for docs/counting.md, `bench.calibrate`, `bench.registers` and `bench.figures` for
-docs/statistics.md. `--write` puts a table into its page.
+docs/statistics.md and docs/statistics-tables.md. `--write` puts a table into its page.
 
 Only ratios within one run mean anything: the contenders take turns in every round, and a ratio is
 the median of the rounds' ratios. `harness` holds the rounds and the tables, `peers` the programs
