@@ -86,7 +86,8 @@ def test_the_alarm_on_charges_estimates_what_the_model_says() -> None:
 @pytest.mark.parametrize("section", cost.measure(), ids=lambda section: section[0])
 def test_the_page_says_what_the_model_says(section: harness.Section) -> None:
     name, head, lines = section
-    assert f"<!-- bench:{name} -->\n{harness.markdown(head, lines)}\n<!-- /bench:" in PAGE
+    page = harness.PAGE.read_text("utf-8") if name == "earlier" else PAGE
+    assert f"<!-- bench:{name} -->\n{harness.markdown(head, lines)}\n<!-- /bench:" in page
 
 
 def test_a_batch_is_one_request() -> None:
