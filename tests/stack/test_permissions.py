@@ -261,7 +261,9 @@ def test_the_policy_is_what_the_commands_call(
     for page, current in pages(account.made, bounded, unbounded).items():
         if "GIMEL_WRITE_DOCS" in os.environ:
             page.write_text(current, "utf-8")
-        assert page.read_text("utf-8") == current, "write it: GIMEL_WRITE_DOCS=1 pytest -k policy_is"
+        assert page.read_text("utf-8") == current, (
+            "write it: GIMEL_WRITE_DOCS=1 pytest -k policy_is"
+        )
 
 
 def picked_out(config: Config) -> dict[str, Any]:

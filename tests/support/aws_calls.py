@@ -22,8 +22,8 @@ this page: [tests/stack/test_permissions.py](../tests/stack/test_permissions.py)
 argument of these calls against AWS's own model, with its patterns and enums.
 
 The functions make calls of their own: to SQS and, with `redis.secret`, to Secrets Manager or the
-Parameter Store. [permissions](permissions.md#what-the-functions-may-do) lists what their role allows. With `redis.secret`,
-commands that use Redis from your machine read that secret too.
+Parameter Store. [Permissions](permissions.md#what-the-functions-may-do) lists what their role
+allows. With `redis.secret`, commands that use Redis from your machine read that secret too.
 
 ## When each call is made, and what allows it
 

@@ -25,7 +25,8 @@ def test_a_row_has_measured_figures(row: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "figure", ["1.24", "2.14", "1.27", "4.44", "112", "0.31", "28", "47.9", "2.8", "67", "1.5", "46"]
+    "figure",
+    ["1.24", "2.14", "1.27", "4.44", "112", "0.31", "28", "47.9", "2.8", "67", "1.5", "46"],
 )
 def test_a_sentence_has_measured_figures(figure: str) -> None:
     assert re.search(rf"(?<![\w.,]){figure}(?![\d,.]*\d)", PAGE)
