@@ -137,7 +137,7 @@ def dashboard(
 @click.option("--alpha", type=float, default=0.05, show_default=True, help="False-positive rate.")
 @click.option(
     "--variants",
-    type=int,
+    type=click.IntRange(max=1000),
     default=2,
     show_default=True,
     help="Number of variants, baseline included.",

@@ -318,5 +318,6 @@ def _describe_error(answer: requests.Response) -> str:
         content = content.get("error") or content.get("message") or content.get("Message")
     reason = " ".join(str(content or answer.reason).split())
     # A refused change says all that there is to say, and so does a name that does not exist.
-    is_whole = answer.status_code == 409 or (answer.status_code == 404 and field)
+    is_unknown = answer.status_code == 404 and field in ("experiment", "goal", "matrix")
+    is_whole = answer.status_code == 409 or is_unknown
     return reason if is_whole else f"the backend answered {answer.status_code}: {reason}"
