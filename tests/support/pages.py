@@ -27,8 +27,8 @@ def section(page: str, title: str) -> str:
 
 def rows(text: str) -> list[list[str]]:
     """Return the cells of each row of the tables in a text, their headings apart."""
-    lines = [line for line in text.splitlines() if line.startswith("| ") and "---" not in line]
-    return [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in lines if line.startswith("| `")]
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
 
 
 def names(cell: str) -> list[str]:
