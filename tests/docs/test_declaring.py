@@ -77,7 +77,7 @@ BEFORE: dict[str, Any] = {
 CHANGES: dict[str, list[tuple[Any, bool]]] = {
     "variants": [
         ([BEFORE["variants"][0] | {"weight": 60}, BEFORE["variants"][1]], False),
-        ([*BEFORE["variants"], {"name": "green", "weight": 50}], False),
+        ([*BEFORE["variants"], BEFORE["variants"][1] | {"name": "green"}], False),
     ],
     "baseline": [("red", False)],
     "goals": [
