@@ -2,50 +2,23 @@
 
 import json
 import re
-import types
-import typing
-from typing import Any, Literal, get_args, get_origin
+from typing import Literal, get_args, get_origin
 
 import pytest
 from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, SecretStr
-from pydantic.fields import FieldInfo
+from pydantic import SecretStr
 
+from gimel import gimel
 from gimel.config.settings import Config
-from tests.support.pages import DOCS, names, rows
+from tests.support.config_keys import keys_of, parts
+from tests.support.pages import DOCS, names, rows, section
 
 PAGE = (DOCS / "settings.md").read_text("utf-8")
 # Keys without a default in the code, whose absence means something
 WORDS = ("none", "AWS's own", "Lambda's own", "this Python's")
 
 
-def parts(annotation: Any) -> list[Any]:
-    """Return an annotation without Annotated, in the parts of its union."""
-    if get_origin(annotation) is typing.Annotated:
-        return parts(get_args(annotation)[0])
-    if get_origin(annotation) in (typing.Union, types.UnionType):
-        return [part for each in get_args(annotation) for part in parts(each)]
-    return [annotation]
-
-
-def keys(model: type[BaseModel], above: str = "") -> dict[str, FieldInfo]:
-    """Return each key of a section and of the sections in it. A section by itself is none."""
-    found: dict[str, FieldInfo] = {}
-    for name, field in model.model_fields.items():
-        path = f"{above}{name}"
-        (inner,) = [
-            each
-            for each in parts(field.annotation)
-            if isinstance(each, type) and issubclass(each, BaseModel)
-        ] or [None]
-        if inner is None:
-            found[path] = field
-        else:
-            found |= keys(inner, f"{path}.")
-    return found
-
-
-KEYS = keys(Config)
+KEYS = keys_of(Config)
 ROWS = {names(key)[0]: rest for key, *rest in rows(PAGE)}
 
 
@@ -90,3 +63,13 @@ def test_the_values_are_those_of_the_code(key: str) -> None:
         assert written == f"{words} {bounds[Le].le}"
     else:
         assert written == ""
+
+
+# What only a deployed stack sets
+_OF_STACKS = {"GIMEL_REDIS_IAM", "GIMEL_EVENT_ROUTES"}
+
+
+def test_the_variables_of_a_server_are_those_of_the_code() -> None:
+    table = rows(section("self-hosting.md", "Settings"))
+    found = {name for key, *_ in table for name in names(key)}
+    assert found == set(re.findall(r"\bGIMEL_\w+", gimel.__doc__ or "")) - _OF_STACKS
