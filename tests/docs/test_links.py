@@ -6,9 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.support.pages import DOCS, PAGES, ROOT, name_of
+from tests.support.written_tables import compare
+
+LLMS = ROOT / "llms.txt"
+_RAW = "https://raw.githubusercontent.com/Alephbet/gimel/HEAD"
 
 # A path of this repository, in a span of code. A path at home or in /tmp is none.
 REPOSITORY_PATH = r"(?<![\w~/.])(?:(?:\.ci|\.github|bench|docs|gimel|tests)/[\w./-]*)"
+
+_ON_GITHUB = r"(?:github\.com/Alephbet/gimel/(?:blob|tree)|raw\.githubusercontent\.com/Alephbet/gimel)"
 
 with_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
@@ -43,7 +49,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 @with_page
 def test_every_address_of_a_file_in_the_repository_leads_somewhere(page: Path) -> None:
     text = page.read_text("utf-8")
-    for path in re.findall(r"github\.com/Alephbet/gimel/(?:blob|tree)/[\w.-]+/([\w./-]+)", text):
+    for path in re.findall(rf"{_ON_GITHUB}/[\w.-]+/([\w./-]+)", text):
         assert (ROOT / path).exists(), path
 
 
@@ -53,6 +59,17 @@ def test_the_index_has_every_page_once() -> None:
     records = {path for path in DOCS.glob("decisions/*.md") if path.name != "README.md"}
     pages = set(DOCS.glob("**/*.md")) - records - {DOCS / "README.md"}
     assert set(listed) == {*pages, DOCS / "openapi.json"}
+
+
+def test_llms_txt_lists_the_pages_of_the_index() -> None:
+    """Its form is that of https://llmstxt.org: a heading, a quotation, sections of links."""
+    index = (DOCS / "README.md").read_text("utf-8")
+    sections = re.sub(
+        r"\]\(([^)]+)\)", lambda link: f"]({_RAW}/docs/{link[1]})", index[index.index("## ") :]
+    )
+    text = LLMS.read_text("utf-8")
+    assert re.match(r"# Gimel\n\n> .+\n", text)
+    compare(LLMS, text[: text.index("## ")] + sections)
 
 
 def test_the_index_says_something_of_every_page() -> None:
@@ -68,10 +85,9 @@ def code_of(page: Path) -> list[str]:
 
 @with_page
 def test_every_path_and_module_exists(page: Path) -> None:
-    text = "\n".join(code_of(page))
-    for path in re.findall(REPOSITORY_PATH, text):
+    for path in re.findall(REPOSITORY_PATH, "\n".join(code_of(page))):
         assert (ROOT / path).exists(), path
-    for module in re.findall(r"python -m ((?:bench|gimel|tests)[\w.]*)", text):
+    for module in re.findall(r"python -m ((?:bench|gimel|tests)[\w.]*)", page.read_text("utf-8")):
         place = ROOT / module.replace(".", "/")
         assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
 
