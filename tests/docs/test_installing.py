@@ -15,7 +15,7 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 
 def test_the_changelog_begins_with_this_version() -> None:
-    heading = re.search(r"^## (\S+?),? ", CHANGELOG, re.M)
+    heading = re.search(r"^## \[?([^\s,\]]+)", CHANGELOG, re.M)
     assert heading
     assert heading[1] == gimel.__version__
 
