@@ -33,7 +33,6 @@ RUN_BY: dict[str, str | dict[str, str]] = {
     "docs/declaring.md": "tests/docs/test_declaring.py",
     "docs/deploying.md": {
         "✓ AWS  ": "tests/terminal/test_stack_commands.py",
-        "gimel policy > deploy.json": "tests/stack/permissions/test_deployer.py",
     },
     "docs/export-format.md": {
         '{"gimel_export": 1,': "tests/terminal/backup/test_file.py",

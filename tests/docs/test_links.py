@@ -14,7 +14,9 @@ _RAW = "https://raw.githubusercontent.com/Alephbet/gimel/HEAD"
 # A path of this repository, in a span of code. A path at home or in /tmp is none.
 REPOSITORY_PATH = r"(?<![\w~/.])(?:(?:\.ci|\.github|bench|docs|gimel|tests)/[\w./-]*)"
 
-_ON_GITHUB = r"(?:github\.com/Alephbet/gimel/(?:blob|tree)|raw\.githubusercontent\.com/Alephbet/gimel)"
+_ON_GITHUB = (
+    r"(?:github\.com/Alephbet/gimel/(?:blob|tree)|raw\.githubusercontent\.com/Alephbet/gimel)"
+)
 
 with_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 
