@@ -98,7 +98,8 @@ def test_the_test_that_runs_a_page_exists_and_names_it(page: str) -> None:
 def command_of(words: list[str]) -> tuple[click.Context, list[str]]:
     """Return the command that the words name, and the words after its name."""
     command: click.Command = main
-    context = click.Context(main, info_name="gimel")
+    # click keeps a command's help option, so it must be made with the names that `gimel` has.
+    context = click.Context(main, info_name="gimel", **main.context_settings)
     _, rest, _ = main.make_parser(context).parse_args(list(words))
     while isinstance(command, click.Group) and rest and not rest[0].startswith("-"):
         name, *rest = rest

@@ -55,7 +55,7 @@ def option_row(option: click.Option, command: click.Command) -> tuple[str, str]:
 
 
 def options_table(name: str, command: click.Command) -> str:
-    """Return the table of a command: its usage, and a row for each option. Empty without options."""
+    """Return the table of a command: its usage, and a row for each option; "" without options."""
     options = [each for each in command.params if isinstance(each, click.Option)]
     own = [each for each in options if each.opts[0] not in shared_options()]
     shared = [each.opts[0] for each in options if each.opts[0] in shared_options()]
