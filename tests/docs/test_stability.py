@@ -202,6 +202,8 @@ def test_what_is_promised_is_there_and_what_is_there_is_listed(
     found = surface(backend, tmp_path)
     promised = json.loads(FILE.read_text("utf-8"))
     assert missing(promised, found) == [], "2.x promises these names"
+    for name, order in promised["python"].items():
+        assert [each for each in found["python"][name] if each in order] == order, name
     listed = together(promised, found)
     if "GIMEL_WRITE_DOCS" in os.environ:
         FILE.write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", "utf-8")
