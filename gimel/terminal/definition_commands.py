@@ -18,7 +18,8 @@ from gimel.terminal.text import console, plain, print_json
 
 _FIELDS_OF_WORDS = {"role": Role, "kind": Kind, "better": Better, "from": Source}
 _WORDS = {word: field for field, words in _FIELDS_OF_WORDS.items() for word in get_args(words)}
-_ALL_WORDS = ", ".join([*_WORDS, "cap=500", "margin=2%"])
+_NUMBERS = ("cap=500", "margin=2%")
+_ALL_WORDS = ", ".join([*_WORDS, *_NUMBERS])
 
 
 def _parse_variants(
