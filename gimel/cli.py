@@ -46,12 +46,27 @@ from gimel.terminal.backend_options import (
 from gimel.terminal.definition_commands import plan_of, save_plan
 from gimel.terminal.group import CommandGroup
 from gimel.terminal.key_commands import share_key
+from gimel.terminal.percentages import LIFT, PERCENTAGE
 from gimel.terminal.redis_options import connect_redis, redis_errors, redis_url_option
 from gimel.terminal.sample_size import sample_size
 from gimel.terminal.text import console, say
 
+# In the order in which a newcomer needs them
+SECTIONS = {
+    "Try it on this machine": ("local", "simulate"),
+    "Run an experiment": (
+        "sample-size", "create", "show", "snippet", "track", "settings", "stop", "resume", "delete",
+    ),
+    "Read results": ("results", "dashboard", "watch", "decide", "decisions"),
+    "Deploy to AWS": ("configure", "policy", "preflight", "deploy", "destroy"),
+    "Operate the stack": ("status", "logs", "key", "rollback", "replay"),
+    "Back up and move counts": ("export", "import", "move", "migrate"),
+}  # fmt: skip
 
-@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=CommandGroup, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="gimel")
 @click.option(
     "--config",
@@ -129,12 +144,14 @@ def dashboard(
 
 
 @main.command(name="sample-size")
-@click.option("--rate", type=float, required=True, help="Rate of the baseline: 0.1 is 10 %.")
-@click.option("--lift", type=float, required=True, help="Smallest lift to detect: 0.05 is +5 %.")
+@click.option("--rate", type=PERCENTAGE, required=True, help="Rate of the baseline: 0.1 or 10%.")
+@click.option("--lift", type=LIFT, required=True, help="Smallest lift to detect: 0.05 or 5%.")
 @click.option(
-    "--power", type=float, default=0.8, show_default=True, help="Chance to detect that lift."
+    "--power", type=PERCENTAGE, default=0.8, show_default=True, help="Chance to detect that lift."
 )
-@click.option("--alpha", type=float, default=0.05, show_default=True, help="False-positive rate.")
+@click.option(
+    "--alpha", type=PERCENTAGE, default=0.05, show_default=True, help="False-positive rate."
+)
 @click.option(
     "--variants",
     type=int,
@@ -181,7 +198,7 @@ def sample_size_command(
         needed = sample_size(**design, relative_error=error)
     except ValueError as mistake:
         raise click.UsageError(str(mistake)) from None
-    results.show_sample_size(console, needed, visitors_per_day)
+    results.show_sample_size(console, design, needed, visitors_per_day)
     if client and save is not None:
         save_plan(client, save, namespace, needed)
 

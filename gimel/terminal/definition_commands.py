@@ -206,7 +206,7 @@ def _outcome(before: dict[str, Any] | None, after: dict[str, Any]) -> str:
 def show(
     config_file: Path | None, experiment: str, as_json: bool, namespace: str, url: str | None
 ) -> None:
-    """Show what is declared about an EXPERIMENT, and which events it ignored."""
+    """Show what is declared about an EXPERIMENT, and what it ignored."""
     client = connect_client(config_file, url)
     if not as_json:
         definitions.show(console, client.experiment(experiment, namespace))

@@ -18,6 +18,7 @@ from gimel.terminal.backlog import describe_backlog
 from gimel.terminal.decisions import show_decision
 from gimel.terminal.figures import lift_text, new_table, shown_name
 from gimel.terminal.goal_table import show_goal
+from gimel.terminal.percentages import percent
 from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
 from gimel.terminal.text import plain, plural, print_line
 from gimel.terminal.verdicts import (
@@ -233,8 +234,21 @@ def _describe_counting(counting: dict[str, Any]) -> str:
     return f"{counting['method']}{shards}"
 
 
-def show_sample_size(console: Console, needed: SampleSize, per_day: int | None) -> None:
-    """Print the visitors that an experiment needs, and the days that this takes."""
+def show_sample_size(
+    console: Console, design: dict[str, Any], needed: SampleSize, per_day: int | None
+) -> None:
+    """Print what is assumed, the visitors that an experiment needs, and the days that this takes.
+
+    `design` holds the arguments of `sample_size`.
+    """
+    rate, lift, goals = design["rate"], design["lift"], design.get("primary_goals", 1)
+    several = f", {plural(goals, 'primary goal')}" if goals > 1 else ""
+    assumed = (
+        f"From {percent(rate)} to {percent(rate * (1 + lift))}, a lift of {percent(lift, '+')}: "
+        f"power {percent(design['power'])}, alpha {percent(design['alpha'])}, "
+        f"{plural(design['variants'], 'variant')}{several}"
+    )
+    print_line(console, assumed)
     plans = {
         "With this as the plan": needed.planned,
         "One look, at the end": needed.fixed_horizon,

@@ -15,6 +15,7 @@ from gimel.backend.wire import MAX_BATCH
 from gimel.client import BackendClient, BackendError, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, url_option
+from gimel.terminal.percentages import LIFT, PERCENTAGE
 from gimel.terminal.progress import waiting
 from gimel.terminal.text import console, plain, plural
 
@@ -64,8 +65,8 @@ class _Simulation(NamedTuple):
 @click.command()
 @click.argument("experiment")
 @click.option("--visitors", type=click.IntRange(1), required=True, help="Number of visitors.")
-@click.option("--rate", type=float, required=True, help="Rate of the baseline: 0.1 is 10 %.")
-@click.option("--lift", type=float, required=True, help="True lift of the variant: 0.05 is +5 %.")
+@click.option("--rate", type=PERCENTAGE, required=True, help="Rate of the baseline: 0.1 or 10%.")
+@click.option("--lift", type=LIFT, required=True, help="True lift of the variant: 0.05 or 5%.")
 @click.option("--goal", default="signup", show_default=True, help="Goal that they reach.")
 @url_option
 @click.pass_obj
@@ -78,10 +79,11 @@ def simulate(
     goal: str,
     url: str | None,
 ) -> None:
-    """Play made-up visitors against a backend, and show the results of EXPERIMENT.
+    """Send made-up visitors to a backend, and show the results.
 
-    They stay apart from your own experiments, in the namespace "simulation". A backend that is not
-    on this machine is asked about twice. Run the command again: the same visitors count once.
+    EXPERIMENT stays apart from your own experiments, in the namespace "simulation". A backend that
+    is not on this machine is asked about twice. Run the command again: the same visitors count
+    once.
     """
     if not (0 < rate <= 1 and 0 <= rate * (1 + lift) <= 1):
         raise click.UsageError(

@@ -44,9 +44,10 @@ def watch(
     namespace: str,
     url: str | None,
 ) -> None:
-    """Print verdicts, broken splits, stopped traffic and waiting events, each once, until Ctrl-C.
+    """Print new verdicts, wrong splits and stopped traffic.
 
-    Watches one EXPERIMENT, or all declared experiments of the namespace.
+    Watches one EXPERIMENT, or all declared experiments of the namespace, and prints each message
+    once, until Ctrl-C. Events that wait to be counted are news too.
     """
     watcher = _Watcher(connect_client(config_file, url), namespace, experiment)
     if once:

@@ -62,7 +62,7 @@ def test_another_simulation_of_this_name_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "lift"), [("0", "0.1"), ("1.1", "0"), ("0.6", "0.7"), ("0.5", "-1.1"), ("nan", "0")]
+    ("rate", "lift"), [("0", "0.1"), ("1.1", "0"), ("0.6", "0.7"), ("0.5", "-110%"), ("nan", "0")]
 )
 def test_rates_that_are_none(url: str, rate: str, lift: str) -> None:
     options = "--visitors", "9", "--rate", rate, f"--lift={lift}", "--url", url
