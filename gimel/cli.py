@@ -45,6 +45,7 @@ from gimel.terminal.backend_options import (
 )
 from gimel.terminal.definition_commands import plan_of, save_plan
 from gimel.terminal.group import CommandGroup
+from gimel.terminal.hints import command_line
 from gimel.terminal.key_commands import share_key
 from gimel.terminal.percentages import LIFT, PERCENTAGE
 from gimel.terminal.redis_options import connect_redis, redis_errors, redis_url_option
@@ -233,17 +234,23 @@ def migrate_command(
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path.home() / ".gimel" / "local",
-    help="Folder that keeps the counts. Default: ~/.gimel/local.",
+    help="Folder that keeps the counts. Default: ~/.gimel/local, and ~/.gimel/demo with --demo.",
 )
 @click.option("--redis-url", help="Count in this Redis instead of an embedded Valkey.")
 @click.option("--demo", is_flag=True, help="Add example experiments and a page to try.")
-def local(host: str, port: int, data_dir: Path, redis_url: str | None, demo: bool) -> None:
-    """Run the backend on this machine."""
+def local(host: str, port: int, data_dir: Path | None, redis_url: str | None, demo: bool) -> None:
+    """Run the backend on this machine.
+
+    A folder keeps the counts of the demo or real ones, never both.
+    """
     try:
         from gimel.local.server import serve
     except ImportError:
         raise click.ClickException(
             "packages are missing: run `pip install 'gimel[local]>=2'`"
         ) from None
-    serve(host=host, port=port, data_dir=data_dir, redis_url=redis_url, with_demo=demo, say=say)
+    folder = data_dir or Path.home() / ".gimel" / ("demo" if demo else "local")
+    serve(
+        host=host, port=port, data_dir=folder, redis_url=redis_url, with_demo=demo,
+        results=partial(command_line, "results"), say=say,
+    )  # fmt: skip

@@ -1,7 +1,6 @@
 """The commands that declare an experiment and show what is declared: create, show."""
 
 import json
-import shlex
 import sys
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +13,7 @@ from gimel.client import BackendClient, BackendError
 from gimel.config.definition import Declaration, check_declaration, read_declarations
 from gimel.terminal import definitions
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
+from gimel.terminal.hints import command_line
 from gimel.terminal.sample_size import SampleSize
 from gimel.terminal.text import console, plain
 
@@ -143,11 +143,9 @@ def create(
         declaration = check_declaration(_definition(client, str(like), namespace, item))
     answer, outcome = _declare(client, declaration, namespace)
     definitions.show_created(console, answer, outcome)
-    backend = [] if url is None else ["--url", url]
-    config = [] if config_file is None else ["--config", str(config_file)]
-    space = [] if namespace == DEFAULT_NAMESPACE else ["--namespace", namespace]
-    command = ["gimel", *config, "snippet", "--experiment", answer["experiment"], *space, *backend]
-    click.echo(f"Next, print the HTML for your page:\n  {plain(shlex.join(command))}")
+    place: Any = {"config_file": config_file, "namespace": namespace, "url": url}
+    command = command_line("snippet", "--experiment", answer["experiment"], **place)
+    click.echo(f"Next, print the HTML for your page:\n  {command}")
 
 
 def _definition(

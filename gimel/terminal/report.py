@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from gimel.terminal.backlog import describe_backlog
+from gimel.terminal.hints import command_line
 from gimel.terminal.progress import waiting
 from gimel.terminal.text import plain, plural, print_cropped, print_line
 
@@ -50,8 +52,11 @@ def show_checks(console: Console, checks: "Iterable[Check]", *, in_short: bool =
     return passed
 
 
-def show_deployed(console: Console, deployed: "Deployed") -> None:
+def show_deployed(console: Console, deployed: "Deployed", config_file: Path | None) -> None:
     """Print the result of a deploy and the next steps."""
+    dashboard, snippet = (
+        command_line(word, config_file=config_file) for word in ("dashboard", "snippet")
+    )
     done = "Deployed" if deployed.changes else "Nothing to change"
     seconds = f"{deployed.seconds:.0f} s"
     print_line(console, Text(f"✓ {done}; a probe event was counted ({seconds}).", "green"))
@@ -63,11 +68,11 @@ def show_deployed(console: Console, deployed: "Deployed") -> None:
     if deployed.email_to_confirm:
         print_line(console, f"Alarms      AWS sent a mail to {deployed.email_to_confirm}")
         print_line(console, "            No alarm arrives until you click the link in it")
-    print_line(console, "`gimel dashboard` opens the dashboard with its key.")
+    print_line(console, f"`{dashboard}` opens the dashboard with its key.")
     if deployed.is_new:
-        print_line(console, "Paste this into your page (`gimel snippet --help`: your own names):\n")
+        print_line(console, f"Paste this into your page (`{snippet} --help`: your own names):\n")
     else:
-        print_line(console, "`gimel snippet` prints the HTML for a page.")
+        print_line(console, f"`{snippet}` prints the HTML for a page.")
 
 
 def describe_migration(finding: "Finding", dry_run: bool) -> str:

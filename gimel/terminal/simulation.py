@@ -1,7 +1,6 @@
 """The command simulate: made-up visitors, played against a backend in a namespace of their own."""
 
 import random
-import shlex
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,7 @@ from gimel.backend.wire import MAX_BATCH
 from gimel.client import BackendClient, BackendError, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, url_option
+from gimel.terminal.hints import command_line
 from gimel.terminal.percentages import LIFT, PERCENTAGE
 from gimel.terminal.progress import waiting
 from gimel.terminal.text import console, plain, plural
@@ -93,15 +93,15 @@ def simulate(
     client = connect_client(config_file, url)
     if urlsplit(url or "").hostname not in _THIS_MACHINE:
         _ask_twice(client.url, simulation)
-    _declare(client, simulation)
-    _play(client, simulation)
+    place: dict[str, Any] = {"config_file": config_file, "namespace": NAMESPACE, "url": url}
+    delete = command_line("delete", experiment, "--forget", **place)
+    _declare(client, simulation, delete)
+    _play(client, simulation, command_line("show", experiment, **place))
     found = client.experiment(experiment, NAMESPACE)
     if backlog := backlog_in(found):
         results.show_backlog(console, backlog)
     results.show(console, [found])
-    backend = [] if url is None else ["--url", url]
-    command = ["gimel", "delete", experiment, "--namespace", NAMESPACE, "--forget", *backend]
-    click.echo(f"Delete it:\n  {plain(shlex.join(command))}")
+    click.echo(f"Delete it:\n  {delete}")
 
 
 def _ask_twice(url: str, simulation: _Simulation) -> None:
@@ -116,8 +116,11 @@ def _ask_twice(url: str, simulation: _Simulation) -> None:
         raise click.ClickException("that is another name: nothing was sent")
 
 
-def _declare(client: BackendClient, simulation: _Simulation) -> None:
-    """Declare the experiment, unless an earlier run of the same simulation has."""
+def _declare(client: BackendClient, simulation: _Simulation, delete: str) -> None:
+    """Declare the experiment, unless an earlier run of the same simulation has.
+
+    `delete` is the command that deletes another simulation of this name.
+    """
     name = simulation.experiment
     try:
         found = client.experiment(name, NAMESPACE)
@@ -128,14 +131,17 @@ def _declare(client: BackendClient, simulation: _Simulation) -> None:
         before = (found["definition"] or {}).get("hypothesis")
         if before != simulation.description:
             raise click.ClickException(
-                f"there is another simulation {plain(name)}: choose another name, or "
-                f"`gimel delete NAME --namespace {NAMESPACE} --forget` it"
+                f"there is another simulation {plain(name)}: choose another name, or delete it: "
+                f"`{delete}`"
             )
     client.declare(name, simulation.definition, NAMESPACE)
 
 
-def _play(client: BackendClient, simulation: _Simulation) -> None:
-    """Send the events in batches, and show how far this is."""
+def _play(client: BackendClient, simulation: _Simulation, show: str) -> None:
+    """Send the events in batches, and show how far this is.
+
+    `show` is the command that shows what was ignored.
+    """
     events, ignored, sent = simulation.events(), 0, 0
     with waiting(lambda: f"{plural(sent, 'event')} sent"):
         while batch := list(islice(events, MAX_BATCH)):
@@ -143,7 +149,7 @@ def _play(client: BackendClient, simulation: _Simulation) -> None:
             sent += len(batch)
     click.echo(f"Sent {plural(sent, 'event')} of {plural(simulation.visitors, 'visitor')}.")
     if ignored:
-        click.echo(f"{plural(ignored, 'event')} did not count: `gimel show` says why.")
+        click.echo(f"{plural(ignored, 'event')} did not count: `{show}` says why.")
 
 
 COMMANDS = (simulate,)

@@ -54,7 +54,7 @@ def test_another_simulation_of_this_name_is_refused(url: str) -> None:
     assert line.startswith("there is another simulation it's a test: choose another name, or")
     command = simulate(url, 600).splitlines()[-1].strip()
     assert command == (
-        f"gimel delete 'it'\"'\"'s a test' --namespace simulation --forget --url {url}"
+        f"gimel delete 'it'\"'\"'s a test' --forget --namespace simulation --url {url}"
     )
     run("delete", "it's a test", "--namespace", "simulation", "--forget", "--yes", "--url", url)
     simulate(url, 601, "--goal", "order")
