@@ -189,7 +189,7 @@ def told_fixture(url: str) -> str:
 def shown(printed: str) -> dict[str, str]:
     """The settings as printed, by name."""
     _, *rows = printed.splitlines()
-    return {row[:21].strip(): row[21:] for row in rows}
+    return {row[:21].strip(): row[21:].rstrip() for row in rows}
 
 
 def test_settings_are_shown(told: str) -> None:

@@ -1,6 +1,6 @@
 """Figures for the terminal: tables, rates, lifts and intervals, each as a short text or a bar."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
@@ -41,6 +41,16 @@ def fitting(console: Console, tables: Iterable[Table]) -> Table:
         if width <= console.width:
             break
     return table
+
+
+def fields(rows: Mapping[str, Text | str], width: int = 0) -> Table:
+    """Return a line for each text, beside its heading. Headings take at least this width."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True, min_width=width)
+    grid.add_column(overflow="fold")
+    for heading, text in rows.items():
+        grid.add_row(heading, text if isinstance(text, Text) else Text(text))
+    return grid
 
 
 def shown_name(label: str) -> Text:

@@ -15,6 +15,7 @@ from gimel.terminal.figures import (
     BAR_HEAD,
     bar,
     bar_scale,
+    fields,
     fitting,
     interval_text,
     lift_text,
@@ -62,13 +63,10 @@ def _table(goal: dict[str, Any], baseline: str | None, parts: Collection[str]) -
 def _show_blocks(console: Console, goal: dict[str, Any], baseline: str | None) -> None:
     for row in goal["results"]:
         console.print(shown_name(row["label"]), style="dim" if row["label"] == baseline else "bold")
-        grid = Table.grid(padding=(0, 2, 0, 0))
-        grid.add_column(style="dim", no_wrap=True, min_width=len(_BOUNDS_HEAD))
-        grid.add_column(overflow="fold")
-        for head, cell in _cells(row, goal, baseline, ("bounds", "margin")).items():
-            if cell:
-                grid.add_row(head, cell)
-        console.print(Padding(grid, (0, 0, 0, 2), expand=False))
+        cells = _cells(row, goal, baseline, ("bounds", "margin"))
+        rows = {head: cell for head, cell in cells.items() if cell}
+        block = fields(rows, width=len(_BOUNDS_HEAD))
+        console.print(Padding(block, (0, 0, 0, 2), expand=False))
 
 
 def _cells(

@@ -16,7 +16,7 @@ from gimel.backend.results.between import Measure, Spread
 from gimel.backend.results.comparison import ALPHA
 from gimel.terminal.backlog import describe_backlog
 from gimel.terminal.decisions import show_decision
-from gimel.terminal.figures import lift_text, new_table, shown_name
+from gimel.terminal.figures import fields, lift_text, new_table, shown_name
 from gimel.terminal.goal_table import show_goal
 from gimel.terminal.percentages import percent
 from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
@@ -225,8 +225,7 @@ def show_settings(console: Console, experiment: dict[str, Any]) -> None:
         "Counting": _describe_counting(experiment["counting"]),
     }
     console.print(Text(plain(experiment["experiment"]), "bold underline"))
-    for name, value in rows.items():
-        console.print(Text.assemble((f"{name:<21}", "dim"), value))
+    console.print(fields(rows, width=19))
 
 
 def _describe_counting(counting: dict[str, Any]) -> str:
@@ -248,14 +247,15 @@ def show_sample_size(
         f"power {percent(design['power'])}, alpha {percent(design['alpha'])}, "
         f"{plural(design['variants'], 'variant')}{several}"
     )
-    print_line(console, assumed)
+    print_line(console, assumed, indent=len("From "))
     plans = {
         "With this as the plan": needed.planned,
         "One look, at the end": needed.fixed_horizon,
         "Any number of looks": needed.always_valid,
     }
     for name, need in plans.items():
-        print_line(console, Text.assemble((f"{name:<23}", "dim"), _describe_need(need, per_day)))
+        line = Text.assemble((f"{name:<23}", "dim"), _describe_need(need, per_day))
+        print_line(console, line, indent=23)
 
 
 def _describe_need(need: VisitorsNeeded | None, per_day: int | None) -> str:

@@ -16,7 +16,7 @@ import click
 from gimel.backend.news.messages import Message, about_backlog, about_experiment, piles_since
 from gimel.client import BackendClient, BackendError
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
-from gimel.terminal.text import plain, say
+from gimel.terminal.text import console, plain, print_line
 
 # Seconds after which an experiment's history is looked at again for traffic that stopped
 _HISTORY_SECONDS = 3600.0
@@ -150,7 +150,8 @@ def _has_guardrails(experiment: dict[str, Any]) -> bool:
 
 
 def _say(text: str) -> None:
-    say(f"{datetime.now():%Y-%m-%d %H:%M}  {plain(text)}")
+    time = f"{datetime.now():%Y-%m-%d %H:%M}  "
+    print_line(console, f"{time}{plain(text)}", indent=len(time))
 
 
 COMMANDS = (watch,)
