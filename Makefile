@@ -95,10 +95,12 @@ build/npm: Makefile
 	@mkdir -p build && npm install --silent --no-save --no-package-lock --prefix build $(NPM)
 	@touch $@
 
-# A browser, a second Redis, and AdGuard's rules.
+# A browser, a second Redis, shells that complete commands, and AdGuard's rules.
 build/browser: build/npm
 	@command -v chromium > /dev/null || tests/apt-install chromium
 	@command -v redis-server > /dev/null || tests/apt-install redis-server
+	@command -v zsh > /dev/null || tests/apt-install zsh
+	@command -v fish > /dev/null || tests/apt-install fish
 	@echo "Installing into build/, from npm: @adguard/$(ADGUARD)"
 	@mkdir -p build/adguard && npm pack --silent --pack-destination build @adguard/$(ADGUARD) > /dev/null
 	@tar -xzf build/adguard-$(subst @,-,$(ADGUARD)).tgz -C build/adguard --strip-components=4 package/dist/filters/declarative/ruleset_2 package/dist/filters/declarative/ruleset_3
