@@ -13,7 +13,7 @@ from gimel.terminal.text import plain
 
 # Characters
 _BAR_WIDTH = 17
-BAR_HEAD = "95 %, any time"
+BAR_HEAD = "95 %, any time".center(_BAR_WIDTH)
 # Names up to this width stay in one line, if columns can be left out for them.
 _ONE_LINE = 32
 # Each invisible character of a name takes several characters on the screen.
@@ -26,7 +26,8 @@ def new_table(first: str, *others: str) -> Table:
     # Only names may wrap: a number without its last digits is another number.
     table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(name, justify="center" if name == BAR_HEAD else "right", no_wrap=True)
+        # To centre a bar, Rich would strip it, and zero would stand elsewhere in each row.
+        table.add_column(name, justify="left" if name == BAR_HEAD else "right", no_wrap=True)
     return table
 
 
@@ -98,7 +99,7 @@ def bar(
 ) -> Text:
     """Draw the interval around zero: ─ is the interval, ● the lift, │ zero."""
     if interval is None or not scale:
-        return Text("–")
+        return Text("–".center(_BAR_WIDTH))
 
     def column(value: float) -> int:
         return round((min(value / scale, 1) + 1) / 2 * (_BAR_WIDTH - 1))

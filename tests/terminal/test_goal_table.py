@@ -41,9 +41,9 @@ def goal(labels: list[str], kind: str = "unique") -> dict[str, Any]:
     return {"kind": kind, "better": "higher", "results": rows}
 
 
-def shown(width: int, labels: list[str], kind: str = "unique") -> list[str]:
+def shown(width: int, found: dict[str, Any]) -> list[str]:
     console = Console(file=io.StringIO(), width=width, highlight=False, markup=False, emoji=False)
-    show_goal(console, goal(labels, kind), labels[0])
+    show_goal(console, found, found["results"][0]["label"])
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()
 
@@ -59,7 +59,7 @@ def names_in(lines: list[str]) -> str:
 @pytest.mark.parametrize("kind", ["unique", "total", "value"])
 def test_no_name_and_no_number_is_cut(width: int, kind: str) -> None:
     labels = [*HEADLINES, *HOSTILE]
-    lines = shown(width, labels, kind)
+    lines = shown(width, goal(labels, kind))
     text = "\n".join(lines)
     assert all(cell_len(line) <= width for line in lines)
     assert "…" not in text
@@ -74,7 +74,7 @@ def test_no_name_and_no_number_is_cut(width: int, kind: str) -> None:
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_bounds_are_printed_from_100_columns_on_and_in_blocks(width: int) -> None:
     for labels in (["a", "b"], HEADLINES, HOSTILE):
-        lines = shown(width, labels)
+        lines = shown(width, goal(labels))
         compared = len(labels) - 1
         has_bounds = width >= 100 or width < 60
         assert "\n".join(lines).count("-4.1% to +15.2%") == (compared if has_bounds else 0)
@@ -83,7 +83,7 @@ def test_the_bounds_are_printed_from_100_columns_on_and_in_blocks(width: int) ->
 
 
 def test_three_headlines_take_one_line_each_at_120_columns() -> None:
-    lines = shown(120, HEADLINES)
+    lines = shown(120, goal(HEADLINES))
     assert [line.partition(VISITORS)[0].strip() for line in lines[1:]] == HEADLINES
     assert sum("●" in line for line in lines) == 2
     assert sum("±0.31" in line for line in lines) == 3
@@ -91,7 +91,9 @@ def test_three_headlines_take_one_line_each_at_120_columns() -> None:
 
 def test_columns_give_way_to_names() -> None:
     """The margin goes first, then the bar."""
-    of_name = {length: "".join(shown(100, ["a" * length, "b" * length])) for length in (8, 20, 30)}
+    of_name = {
+        length: "".join(shown(100, goal(["a" * length, "b" * length]))) for length in (8, 20, 30)
+    }
     assert [("±" in text, "●" in text, " to +" in text) for text in of_name.values()] == [
         (True, True, True),
         (False, True, True),
@@ -99,8 +101,20 @@ def test_columns_give_way_to_names() -> None:
     ]
 
 
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_zero_stands_in_one_column(width: int) -> None:
+    found = goal(["a", "b", "c", "d"])
+    for row, interval in zip(
+        found["results"][1:], ([-0.4, -0.2], [-0.1, 0.1], [0.3, 0.4]), strict=True
+    ):
+        row |= {"lift_interval_always_valid": interval, "lift": sum(interval) / 2 + 0.05}
+    lines = shown(width, found)
+    assert len({line.index("│") for line in lines[2:]}) == 1
+    assert lines[2].index("●") < lines[2].index("│") < lines[4].index("●")
+
+
 def test_a_block_has_a_line_for_each_figure() -> None:
-    lines = shown(40, ["blue", "red"])
+    lines = shown(40, goal(["blue", "red"]))
     assert [line.strip() for line in lines[lines.index("red") :]] == [
         "red",
         "Visitors        12,345,678",
@@ -114,6 +128,6 @@ def test_a_block_has_a_line_for_each_figure() -> None:
 
 
 def test_a_name_of_invisible_characters_ends_after_256_characters() -> None:
-    lines = shown(120, ["a", "\u200b" * 256])
+    lines = shown(120, goal(["a", "\u200b" * 256]))
     assert len(lines) < 12
     assert lines[-1].split()[0].endswith("…")
