@@ -1,6 +1,6 @@
 """Draws docs/figures/*.svg: python -m bench.figures
 
-The false positives are those of the tables in docs/statistics.md, which `python -m bench.calibrate`
+The false positives are those of docs/statistics-tables.md, which `python -m bench.calibrate`
 writes. The looks are one simulated experiment.
 """
 
@@ -66,7 +66,7 @@ class Chart:
 
 def table(name: str) -> list[list[str]]:
     """Return the rows that `calibrate` wrote under a name, without the head."""
-    page = (DOCS / "statistics.md").read_text("utf-8")
+    page = (DOCS / "statistics-tables.md").read_text("utf-8")
     _, _, found = page.partition(f"<!-- calibrate: {name} -->\n")
     lines = found.partition("<!-- end -->")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]

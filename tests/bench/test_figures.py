@@ -1,4 +1,4 @@
-"""The figure of false positives shows what the tables of docs/statistics.md say."""
+"""The figure of false positives shows what docs/statistics-tables.md says."""
 
 import pytest
 
