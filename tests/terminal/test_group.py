@@ -1,13 +1,21 @@
 """The help of `gimel`: each command in one section, each in one line of 80 columns."""
 
+import re
+
 from gimel.cli import SECTIONS, main
 from tests.support.commands import process
+from tests.support.pages import section
 from tests.support.terminal import run_in_terminal
 
 
 def test_each_command_is_in_one_section() -> None:
     names = [name for section in SECTIONS.values() for name in section]
     assert sorted(names) == sorted(main.commands)
+
+
+def test_the_documents_have_the_same_sections() -> None:
+    headings = re.findall(r"^### (.*)$", section("commands.md", "All commands"), re.M)
+    assert headings == list(SECTIONS)
 
 
 def test_the_help_has_a_line_for_each_command() -> None:
