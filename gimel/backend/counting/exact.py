@@ -53,9 +53,6 @@ GROWTH = 4
 FULL = 300
 _ROOMY = FULL // 2
 _MOVED_AT_ONCE = 20_000
-# ElastiCache Serverless accepts at most 3,999 arguments:
-# https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/SupportedCommands.html
-_IN_ONE_COMMAND = 1000
 # Seconds after which a write is on disk or on a replica, if Redis ever writes it there
 SETTLING_SECONDS = 300
 
@@ -125,7 +122,7 @@ def in_use(connection: Connection, generations: Generations) -> Generations:
 
 
 def count_sets(connection: Connection, generations: Generations) -> dict[str, list[int]]:
-    """Return the members of each set of each exact counter; in all, that is its number of uuids.
+    """Return the number of members of each set, by exact counter. Their sum is the count.
 
     Moves all members to the newest generation first, so each is in one set.
     """
@@ -143,7 +140,7 @@ def _sizes(counter: str, generation: Generation) -> Series:
 
 
 class _Source(NamedTuple):
-    """A set of an older generation, some of its members, and the generation that they move to."""
+    """A set of an older generation, its members, and the generation that they move to."""
 
     key: str
     number: int
@@ -174,9 +171,8 @@ def _move_up(connection: Connection, generations: Generations) -> None:
         ]
         replies = connection.query([("SMEMBERS", source.key) for source in older])
         for source, members in zip(older, replies, strict=True):
-            ordered = sorted(members)
-            for start in range(0, len(ordered), _IN_ONE_COMMAND):
-                found.append(source._replace(members=ordered[start : start + _IN_ONE_COMMAND]))
+            if members:
+                found.append(source._replace(members=sorted(members)))
     while found:
         batch, size = [], 0
         while found and size < _MOVED_AT_ONCE:
@@ -186,16 +182,11 @@ def _move_up(connection: Connection, generations: Generations) -> None:
 
 
 def _move(connection: Connection, batch: list[_Source]) -> None:
-    arriving: dict[str, list[str]] = {}
-    for source in batch:
-        for member in source.members:
-            key = source.newest.key(source.target_prefix, int(member))
-            arriving.setdefault(key, []).append(member)
-    connection.execute(
+    connection.add(
         [
-            ("SADD", key, *members[start : start + _IN_ONE_COMMAND])
-            for key, members in arriving.items()
-            for start in range(0, len(members), _IN_ONE_COMMAND)
+            ("SADD", source.newest.key(source.target_prefix, int(member)), member)
+            for source in batch
+            for member in source.members
         ]
     )
     # Last: a process that stops before this leaves the members in both sets, and they count once.
