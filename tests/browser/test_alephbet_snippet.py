@@ -1,4 +1,4 @@
-"""The printed snippet with AlephBet 0.27.0 from npm, in Chromium. Its backend has another origin."""
+"""The printed snippet with AlephBet 0.27.0 from npm, in Chromium, from another origin than Gimel."""
 
 import hashlib
 import json
