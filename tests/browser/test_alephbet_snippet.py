@@ -1,4 +1,4 @@
-"""The printed snippet with AlephBet 0.27.0 from npm, in Chromium, from another origin than Gimel."""
+"""The printed snippet with AlephBet 0.27.0 from npm, in Chromium, on another origin than Gimel."""
 
 import hashlib
 import json
