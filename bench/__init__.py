@@ -1,20 +1,13 @@
 """Measurements of speed, memory, cost and calibration. They are not shipped.
 
-`python -m bench` prints the figures of docs/performance.md, docs/cost.md and docs/scaling.md; its
-options name the runs (`__main__`). The other programs run by themselves, e.g. `python -m
-bench.reads`:
-
-docs/performance.md    reads, throughput, flags, clients
-docs/scaling.md        junk
-docs/counting.md       memory, growth, history
-docs/statistics.md     calibrate, registers, figures, stats_speed
-
-`--write` puts a table into its page. `python -m bench.calibrate` does so without it.
+README.md names the programs, says how they measure, and holds their tables. What a user needs of
+them is in docs/performance.md, docs/cost.md, docs/scaling.md, docs/counting.md and
+docs/statistics-tables.md. `--write` puts a table into its page.
 
 Only ratios within one run mean anything: the contenders take turns in every round, and a ratio is
 the median of the rounds' ratios. `harness` holds the rounds and the tables, `peers` the programs
-from PyPI to compare with, and `worker` what runs inside their environments.
+that are measured against, from PyPI, and `worker` what runs inside their environments.
 
-The programs in tests/full/ verify instead of measuring. docs/decisions/ cites the measurements that
-settled a decision.
+What verifies instead of measuring is in tests/full/. Measurements that settled a decision are in
+docs/decisions/.
 """

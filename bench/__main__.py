@@ -41,9 +41,9 @@ MEASURED: dict[str, Measure] = {
     "logins": logins.measure,
     "hot": lambda port: [("hot", hot.HEAD, hot.measure())],
 }
-# Where a run's tables are; else in docs/performance.md.
+# Where a run's tables are; else in bench/README.md.
 PAGES = {"hot": harness.DOCS / "scaling.md"}
-# Arithmetic, the same on every machine, into the page of its name.
+# Arithmetic, the same on every machine.
 COMPUTED: dict[str, Callable[[], list[harness.Section]]] = {
     "cost": cost.measure,
     "scaling": scaling.measure,
@@ -65,12 +65,13 @@ def computed(run: str, write: bool) -> None:
     for section, head, lines in COMPUTED[run]():
         harness.show(section, head, lines)
         if write:
-            harness.write(section, harness.markdown(head, lines), harness.DOCS / f"{run}.md")
+            page = harness.PAGE if section == "earlier" else harness.DOCS / f"{run}.md"
+            harness.write(section, harness.markdown(head, lines), page)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="also into the page in docs/")
+    parser.add_argument("--write", action="store_true", help="also into its page")
     chosen = parser.add_mutually_exclusive_group()
     for run in [*MEASURED, *COMPUTED]:
         chosen.add_argument(f"--{run}", action="store_const", const=run, dest="run")

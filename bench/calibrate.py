@@ -1,7 +1,7 @@
 """Simulates experiments whose truth is known, and counts how often the inference is wrong.
 
-    python -m bench.calibrate            full form, about ten minutes; writes docs/statistics.md's
-                                         tables (between its markers) and docs/figures/*.svg
+    python -m bench.calibrate            full form, about ten minutes; writes the tables of
+                                         docs/statistics-tables.md, between its markers
     python -m bench.calibrate --quick    prints the quick form, which the tests run too
 
 Seeds are fixed. Visitors and conversions are drawn exactly; what the counters make of them comes
@@ -311,11 +311,11 @@ def markdown(table: list[list[object]]) -> str:
 
 
 def write(section: str, text: str) -> None:
-    """Put the text between the section's markers in docs/statistics.md."""
-    page = DOCS / "statistics.md"
+    """Put the text between the section's markers in docs/statistics-tables.md."""
+    page = DOCS / "statistics-tables.md"
     before, opening, rest = page.read_text("utf-8").partition(f"<!-- calibrate: {section} -->\n")
     if not opening:
-        raise SystemExit(f"docs/statistics.md has no place for {section}: add its two markers")
+        raise SystemExit(f"{page.name} has no place for {section}: add its two markers")
     _, closing, after = rest.partition("<!-- end -->")
     page.write_text(f"{before}{opening}{text}\n{closing}{after}", "utf-8")
 

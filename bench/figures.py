@@ -1,16 +1,20 @@
-"""Draws docs/figures/*.svg from the simulations of calibrate.py: python -m bench.figures"""
+"""Draws docs/figures/*.svg: python -m bench.figures
+
+The false positives are those of docs/statistics-tables.md, which `python -m bench.calibrate`
+writes. The looks are one simulated experiment.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import log10
 
-from bench.calibrate import DOCS, LOOKS, Bench, comparisons, one_look
+from bench.calibrate import DOCS, LOOKS, Bench, comparisons
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 320, 62, 34, 16, 46
 # greys and hues that stand on white and on black
 INK, GRID = "#7a7f87", "#9aa0a844"
-BLUE, RED, GREEN = "#3b82d6", "#d9534f", "#2f9e63"
+BLUE, RED, GREEN, AMBER = "#3b82d6", "#d9534f", "#2f9e63", "#c47f17"
 Points = Sequence[tuple[float, float]]
 
 
@@ -52,31 +56,45 @@ class Chart:
             f'<path d="M{path}" stroke="{color}" stroke-width="2" fill="none"{dash}/>'
         )
 
+    def svg(self) -> str:
+        return "\n".join([*self.parts, "</svg>\n"])
+
     def save(self, name: str) -> None:
         (DOCS / "figures").mkdir(parents=True, exist_ok=True)
-        (DOCS / "figures" / name).write_text("\n".join([*self.parts, "</svg>\n"]), "utf-8")
+        (DOCS / "figures" / name).write_text(self.svg(), "utf-8")
 
 
-def false_positives() -> None:
-    bench = Bench(rates=(0.1,))
-    _, *rows = one_look(bench)
-    chart = Chart("False positives of A/A tests, one look, rate 10 % (nominal: 5 %)", 0, 0.7)
-    for share in (0, 0.05, 0.2, 0.4, 0.6):
-        chart.level(share, f"{share:.0%}")
-    across = [(log10(size) - 3) / 3 for size in bench.sizes]
-    for x, size in zip(across, bench.sizes, strict=True):
+def table(name: str) -> list[list[str]]:
+    """Return the rows that `calibrate` wrote under a name, without the head."""
+    page = (DOCS / "statistics-tables.md").read_text("utf-8")
+    _, _, found = page.partition(f"<!-- calibrate: {name} -->\n")
+    lines = found.partition("<!-- end -->")[0].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
+def shares(name: str, column: int) -> list[float]:
+    """Return a column of a table, for a rate of 10 % and each number of visitors."""
+    return [float(row[column].rstrip("%")) / 100 for row in table(name) if row[1] == "10%"]
+
+
+def false_positives() -> Chart:
+    """Draw what the tables "one-look" and "many-looks" say of A/A tests."""
+    sizes = [int(row[0].replace(",", "")) for row in table("one-look") if row[1] == "10%"]
+    across = [(log10(size) - 3) / 3 for size in sizes]
+    chart = Chart("A/A tests that show a difference, though there is none", 0, 0.7)
+    for level in (0, 0.05, 0.2, 0.4, 0.6):
+        chart.level(level, f"{level:.0%}")
+    for x, size in zip(across, sizes, strict=True):
         chart.text(min(chart.at(x, 0)[0], WIDTH - 46), HEIGHT - 26, f"{size:,}")
-    chart.text(WIDTH / 2, HEIGHT - 8, "visitors a variant")
-    series = (
-        (5, RED, "textbook test, 1 HyperLogLog"),
-        (4, BLUE, "Gimel, 1 shard"),
-        (3, GREEN, "Gimel, 64 shards"),
-    )
-    for place, (column, color, words) in enumerate(series):
-        shares = [float(str(row[column]).rstrip("%")) / 100 for row in rows]
-        chart.line(list(zip(across, shares, strict=True)), color, dashed=column == 4)
-        chart.text(LEFT + 12, TOP + 22 + 18 * place, words, "start", color)
-    chart.save("false-positives.svg")
+    chart.text(WIDTH / 2, HEIGHT - 8, "visitors a variant (conversion rate 10 %)")
+    for name, column, color, words, at in (
+        ("one-look", 5, RED, "plain HyperLogLog, textbook test, 1 look", (0.87, 0.53)),
+        ("many-looks", 5, AMBER, "peeking at an ordinary p-value, 100 looks", (0.64, 0.28)),
+        ("many-looks", 3, GREEN, "Gimel, 100 looks", (1, 0.066)),
+    ):
+        chart.line(list(zip(across, shares(name, column), strict=True)), color)
+        chart.text(*chart.at(*at), words, "end", color)
+    return chart
 
 
 def looks() -> None:
@@ -102,4 +120,4 @@ def looks() -> None:
 
 if __name__ == "__main__":
     looks()
-    false_positives()
+    false_positives().save("false-positives.svg")

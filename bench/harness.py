@@ -15,7 +15,7 @@ from rich.table import Table
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "bench"
 DOCS = ROOT / "docs"
-PAGE = DOCS / "performance.md"
+PAGE = ROOT / "bench" / "README.md"
 
 Lines = list[tuple[str, ...]]
 # name, head of the table, its lines

@@ -1,7 +1,8 @@
 """`python -m bench.memory [--write]`: the memory of a counter, by counting method and uuids.
 
 The sum of MEMORY USAGE over all keys; of lamed, by its own code, what the server has allocated.
-With `--write` the table goes into docs/counting.md, and the chart into docs/figures.
+With `--write` the table goes into bench/README.md, today's methods also into docs/counting.md, and
+the chart into docs/figures.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support import environments
 
-PAGE = harness.ROOT / "docs" / "counting.md"
+COUNTING = harness.DOCS / "counting.md"
 COUNTS = (100, 1_000, 10_000, 100_000, 1_000_000)
 # lamed takes a millisecond and more for each.
 LAMED_COUNT = 5_000
@@ -139,6 +140,10 @@ def measure(server: ValkeyServer) -> dict[str, dict[int, tuple[int, int]]]:
         }
 
 
+def head(found: dict[str, dict[int, tuple[int, int]]]) -> list[str]:
+    return ["uuids", *(cell for way in found for cell in (way, "off by"))]
+
+
 def lines(found: dict[str, dict[int, tuple[int, int]]]) -> list[list[str]]:
     return [
         [f"{count:,}", *(cell for way in found.values() for cell in _cells(count, *way[count]))]
@@ -170,14 +175,15 @@ def draw(found: dict[str, dict[int, tuple[int, int]]]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="also into docs/")
+    parser.add_argument("--write", action="store_true", help="also into the pages")
     options = parser.parse_args()
     with ValkeyServer() as server:
         found = measure(server)
-    head = ["uuids", *(cell for way in found for cell in (way, "off by"))]
-    harness.show("KB (bytes a uuid)", head, lines(found))
+    harness.show("KB (bytes a uuid)", head(found), lines(found))
     if options.write:
-        harness.write("memory", harness.markdown(head, lines(found)), PAGE)
+        today = {way: found[way] for way in (SHARDED, SETS)}
+        for page, part in ((harness.PAGE, found), (COUNTING, today)):
+            harness.write("memory", harness.markdown(head(part), lines(part)), page)
         draw(found)
 
 

@@ -1,19 +1,13 @@
 """A deployment that gimel 1.5.0 made, by its own code in its own environment, and what ours makes
 of it.
 
-The emulator runs no mapping template and knows no selection pattern, by which 1.x's REST API turns
-a query into an event and an error into an answer. So `OldApi` reads what stands there and does it
-as API Gateway would; the function is the emulator's. And it lists the stages of an API key as they
-were sent, where AWS joins them to texts: `_as_aws_lists_keys`.
+What the emulator cannot do of API Gateway is in tests/support/old_stack.py.
 """
 
 import json
 import os
-import re
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +21,6 @@ from gimel.stack.observe.observe import observe
 from gimel.stack.observed import ObservedFunction, ObservedRole
 from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.wanted import LATEST, DeployError, Names
-from tests.support import environments
 from tests.support.aws_account import (
     REGION,
     RecordingAws,
@@ -37,17 +30,12 @@ from tests.support.aws_account import (
     stack_config,
 )
 from tests.support.deployments import destroy, silent
+from tests.support.old_stack import KEYS_LISTED, OldApi, as_aws_lists_keys, deploy_old
 from tests.support.servers import port_of
 
 pytestmark = pytest.mark.slow
 
 NAMES = Names("gimel")
-# It sleeps for 5 s, until AWS knows the new role everywhere.
-_AWAKE = """
-import runpy, time
-time.sleep = lambda seconds: None
-runpy.run_module("gimel.cli", run_name="__main__", alter_sys=True)
-"""
 # All that gimel 1.x had not, but a managed Redis: the counts are in the old one.
 ALL: dict[str, Any] = {
     "events": "function-url",
@@ -60,50 +48,6 @@ ALL: dict[str, Any] = {
     "permissions_boundary": "arn:aws:iam::aws:policy/PowerUserAccess",
 }
 EVENT = {"experiment": "button color", "variant": "red & blue", "event": "participate"}
-
-
-@dataclass(frozen=True)
-class OldApi:
-    """gimel 1.x's REST API: each request goes by what `get_integration` says."""
-
-    aws: RecordingAws
-    id: str
-    key: str
-
-    def get(self, path: str, **query: str) -> tuple[int, Any]:
-        resources = f"items[?path=='/{path}'].id | [0]"
-        resource = self.aws.call("apigateway", "get_resources", resources, restApiId=self.id)
-        method = {"restApiId": self.id, "resourceId": resource, "httpMethod": "GET"}
-        integration = self.aws.call("apigateway", "get_integration", **method)
-        # "$key" : "$queryMap.get($key)" for all keys of the query.
-        assert "$queryMap.keySet()" in integration["requestTemplates"]["application/json"]
-        function = re.search(r":function:([\w-]+):(\w+)/", integration["uri"])
-        assert function is not None
-        answer = self.aws.call(
-            "lambda",
-            "invoke",
-            FunctionName=function[1],
-            Qualifier=function[2],
-            Payload=json.dumps(query).encode(),
-        )
-        content = json.loads(answer["Payload"].read())
-        error = content["errorMessage"] if "FunctionError" in answer else ""
-        return _status(integration["integrationResponses"], error), content
-
-
-def _status(responses: dict[str, dict[str, Any]], error: str) -> int:
-    """The answer whose pattern the error's message fits, else the one without a pattern.
-
-    https://docs.aws.amazon.com/apigateway/latest/developerguide/handle-errors-in-lambda-integration.html
-    """
-    patterns = {status: response.get("selectionPattern") for status, response in responses.items()}
-    fits = [of for of, pattern in patterns.items() if pattern and re.fullmatch(pattern, error)]
-    return int([*fits, *(of for of, pattern in patterns.items() if not pattern)][0])
-
-
-def _as_aws_lists_keys(parsed: dict[str, Any], **_: Any) -> None:
-    for key in parsed.get("items", []):
-        key["stageKeys"] = ["{restApiId}/{stageName}".format(**of) for of in key["stageKeys"]]
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +70,7 @@ def account(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> RecordingAws:
 
 def connect(region: str) -> RecordingAws:
     aws = RecordingAws(region)
-    aws.on("after-call.api-gateway.GetApiKeys", _as_aws_lists_keys)
+    aws.on(KEYS_LISTED, as_aws_lists_keys)
     return aws
 
 
@@ -139,18 +83,7 @@ def settings(store: redis.Redis, request: pytest.FixtureRequest) -> Config:
 @pytest.fixture
 def old(account: RecordingAws, store: redis.Redis, tmp_path: Path) -> OldApi:
     """What gimel 1.5.0 deployed, with three visitors counted."""
-    content = {"redis": {"host": "127.0.0.1", "port": port_of(store)}}
-    (tmp_path / "config.json").write_text(json.dumps(content))
-    subprocess.run(
-        [environments.gimel_1_deploy(), "-c", _AWAKE, "deploy"],
-        cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": "", "AWS_DEFAULT_REGION": REGION},
-        stderr=subprocess.DEVNULL,
-        check=True,
-    )
-    legacy = observe(account, NAMES).legacy
-    assert legacy is not None
-    api = OldApi(account, legacy.api, *legacy.keys)
+    api = deploy_old(account, port_of(store), tmp_path)
     for uuid in "123":
         assert api.get("track", **EVENT, uuid=uuid) == (200, None)
     return api

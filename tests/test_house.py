@@ -38,6 +38,7 @@ def imported(path: Path) -> Iterator[str]:
 
 # Folders whose tests are about several rooms at once.
 SPANNING = {
+    "tests/docs": "a page in docs/ is about several rooms at once",
     "tests/browser": "a page in Chromium needs the snippet, AlephBet and a backend",
     "tests/senders": "the code of docs/senders needs other languages' tools and a backend",
 }

@@ -1,6 +1,6 @@
 """The quick form of bench/calibrate.py: error rates are what they claim, seeds fixed.
 
-The full form's tables stand in docs/statistics.md.
+The full form's tables stand in docs/statistics-tables.md.
 """
 
 import pytest

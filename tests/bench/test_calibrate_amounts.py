@@ -1,6 +1,6 @@
 """The quick form of bench/calibrate_amounts.py: totals and amounts are wrong as often as claimed.
 
-The full form's tables stand in docs/statistics.md.
+The full form's tables stand in docs/statistics-tables.md.
 """
 
 import pytest

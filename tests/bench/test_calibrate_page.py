@@ -1,4 +1,4 @@
-"""docs/statistics.md: each table has its place and is referred to by its name, and figures hold."""
+"""The two pages of the statistics: each table has its place and its name, and figures hold."""
 
 import re
 from math import sqrt
@@ -15,7 +15,8 @@ from gimel.backend.results.decision import ANY_TIME_ALPHA, FINAL_ALPHA, shrinkag
 from gimel.terminal.sample_size import power
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs/statistics.md").read_text("utf-8")
+TABLES_PAGE = (ROOT / "docs/statistics-tables.md").read_text("utf-8")
+PAGE = (ROOT / "docs/statistics.md").read_text("utf-8") + TABLES_PAGE
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TABLES = calibrate.all_sections().keys()
 E64 = calibrate.relative_error(64)
@@ -23,7 +24,7 @@ E64 = calibrate.relative_error(64)
 
 def test_each_table_has_its_title_and_its_place_once() -> None:
     title, place = r'^\*\*Table "([a-z-]+)"\*\*: [^<|]+?\n\n', r"<!-- calibrate: ([a-z-]+) -->\n"
-    places = re.findall(rf"{title}{place}(?:\|.+\|\n)+<!-- end -->", PAGE, re.M)
+    places = re.findall(rf"{title}{place}(?:\|.+\|\n)+<!-- end -->", TABLES_PAGE, re.M)
     assert sorted(title for title, _ in places) == sorted(TABLES)
     assert all(title == marker for title, marker in places)
     assert PAGE.count("<!-- calibrate: ") == PAGE.count("<!-- end -->") == len(TABLES)
@@ -37,12 +38,22 @@ def test_tables_of_the_statistics_are_named_and_exist(document: Path) -> None:
 
 
 def test_a_table_without_a_place_is_not_written(tmp_path, monkeypatch) -> None:
-    page = tmp_path / "statistics.md"
+    page = tmp_path / "statistics-tables.md"
     page.write_text("no markers\n", "utf-8")
     monkeypatch.setattr(calibrate, "DOCS", tmp_path)
     with pytest.raises(SystemExit, match="no place for drift"):
         calibrate.write("drift", "| a |")
     assert page.read_text("utf-8") == "no markers\n"
+
+
+def test_the_summary_has_figures_of_the_tables() -> None:
+    rows = re.findall(r'^\| .* \| \*?([^|]*?)\*? \| "([a-z-]+)" \|$', PAGE, re.M)
+    assert len(rows) >= 10
+    for found, name in rows:
+        table = TABLES_PAGE.partition(f"<!-- calibrate: {name} -->")[2].partition("<!-- end -->")[0]
+        figures = re.findall(r"\d+\.\d+", found)
+        assert figures
+        assert all(re.search(rf"\| {figure}% \|", table) for figure in figures), (name, found)
 
 
 def rare(relative_error: float = 0.0) -> Comparison:

@@ -10,6 +10,7 @@ from tests.support.metric_math import value
 from tests.support.planning import wanted
 
 PAGE = (harness.DOCS / "cost.md").read_text("utf-8")
+COMPARISON = (harness.DOCS / "comparison.md").read_text("utf-8")
 # Of 128 MB, whose share is 1/13.82: 10 ms of CPU are 138.2 ms, with 1.7 ms of waiting 140 ms.
 STACK = cost.Stack("by hand", "http_api", "x86_64", 128, 10, 1.7, 0, 500, 1000)
 
@@ -86,7 +87,15 @@ def test_the_alarm_on_charges_estimates_what_the_model_says() -> None:
 @pytest.mark.parametrize("section", cost.measure(), ids=lambda section: section[0])
 def test_the_page_says_what_the_model_says(section: harness.Section) -> None:
     name, head, lines = section
-    assert f"<!-- bench:{name} -->\n{harness.markdown(head, lines)}\n<!-- /bench:" in PAGE
+    page = harness.PAGE.read_text("utf-8") if name == "earlier" else PAGE
+    assert f"<!-- bench:{name} -->\n{harness.markdown(head, lines)}\n<!-- /bench:" in page
+
+
+def test_the_summary_says_what_the_model_says() -> None:
+    api, url = (sum(cost.dollars(stack, 1e8).values()) for stack in (cost.OURS, cost.BY_URL))
+    assert f"**100 million events a month cost ${api:.0f}**, or ${url:.0f} with" in PAGE
+    first = sum(cost.dollars(cost.FIRST, 1e8).values()) / 100
+    assert f"gimel 1.x cost ${first:.2f} a million at 100 million events a month" in PAGE
 
 
 def test_a_batch_is_one_request() -> None:
@@ -114,3 +123,15 @@ def test_the_goal_of_a_third_is_met_where_the_page_says_so() -> None:
     assert ratio(1e8, free=False) <= 1 / 3
     assert ratio(1e6, free=True) <= 1 / 3 < ratio(1e6, free=False)
     assert ratio(1e10, free=False) == pytest.approx(0.40, abs=0.005)
+
+
+def test_the_prices_of_the_comparison_are_those_of_the_model() -> None:
+    printed = [
+        sum(cost.dollars(stack, events, free=True).values())
+        for stack in (cost.OURS, cost.BY_URL)
+        for events in (1e6, 1e7, 1e8)
+    ]
+    api, url = (
+        f"${printed[at]:.2f}, ${printed[at + 1]:.2f}, ${printed[at + 2]:.2f}" for at in (0, 3)
+    )
+    assert f"| **Gimel** | {api}; with a function URL {url.replace('$0.00', '$0')} " in COMPARISON

@@ -26,7 +26,7 @@ from gimel.stack.permissions.deployer import OPTIONAL_FOR_DEPLOY, deployer_polic
 from gimel.stack.permissions.functions import functions_policy, trust_policy
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION
-from tests.support.aws_calls import PAGE, page
+from tests.support.aws_calls import pages
 from tests.support.commands import run
 from tests.support.iam_account import HOME, NAMES, Account, Life, allow
 from tests.support.serverless_caches import make_user_group
@@ -258,10 +258,12 @@ def test_the_policy_is_what_the_commands_call(
     for made, commands in account.made.items():
         if made.operation == "Invoke":
             commands.discard("deploy")
-    current = page(account.made, bounded, unbounded)
-    if "GIMEL_WRITE_DOCS" in os.environ:
-        PAGE.write_text(current, "utf-8")
-    assert PAGE.read_text("utf-8") == current, "write it: GIMEL_WRITE_DOCS=1 pytest -k policy_is"
+    for page, current in pages(account.made, bounded, unbounded).items():
+        if "GIMEL_WRITE_DOCS" in os.environ:
+            page.write_text(current, "utf-8")
+        assert page.read_text("utf-8") == current, (
+            "write it: GIMEL_WRITE_DOCS=1 pytest -k policy_is"
+        )
 
 
 def picked_out(config: Config) -> dict[str, Any]:

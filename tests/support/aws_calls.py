@@ -1,4 +1,6 @@
-"""docs/aws-calls.md, written from what the commands called over a stack's whole life."""
+"""docs/aws-calls.md and docs/aws-retries.md, written from what the commands called over a stack's
+whole life.
+"""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -8,19 +10,20 @@ from typing import Any, NamedTuple
 from gimel.stack import aws
 from gimel.stack.refusals import TEMPORARY, Refusal
 
-PAGE = Path(__file__).parents[2] / "docs" / "aws-calls.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
-_PAGE = """\
+_CALLS = """\
 # Calls to AWS
 
-Every call that Gimel's commands make, when they make it, what allows it, and when it is repeated. A
-test records the calls of a stack's whole life on an emulator, and compares them with this page:
-[tests/stack/test_permissions.py](../tests/stack/test_permissions.py). It checks each argument of
-these calls against AWS's own model, with its patterns and enums.
+Every call that Gimel's commands make, which commands make it, and what allows it. For a person who
+has to approve the [permissions](permissions.md). [AWS retries](aws-retries.md) says which calls are
+repeated. A test records the calls of a stack's whole life on an emulator, and compares them with
+this page: [tests/stack/test_permissions.py](../tests/stack/test_permissions.py). It checks each
+argument of these calls against AWS's own model, with its patterns and enums.
 
 The functions make calls of their own: to SQS and, with `redis.secret`, to Secrets Manager or the
-Parameter Store. [security.md](security.md) lists what their role allows. With `redis.secret`,
-commands that use Redis from your machine read that secret too.
+Parameter Store. [Permissions](permissions.md#what-the-functions-may-do) lists what their role
+allows. With `redis.secret`, commands that use Redis from your machine read that secret too.
 
 ## When each call is made, and what allows it
 
@@ -39,13 +42,19 @@ and may delete a boundary but not set one.
 | statement | resources |
 | --- | --- |
 {statements}
+"""
 
-## What is repeated
+_RETRIES = """\
+# Retries of calls to AWS
 
-Botocore repeats a call up to four times if AWS throttles it, does not answer, or answers with a
-status of 5xx. Besides, a deploy and a destroy repeat a call that AWS refuses with one of these
-errors, for up to {seconds} s. The texts are regular expressions, searched in AWS's message in lower
-case.
+For some seconds, parts of AWS do not know a new role, function or queue, and refuse calls that need
+it. A deploy and a destroy repeat a call that AWS refuses with one of these errors, for up to
+{seconds} s. The texts are regular expressions, searched in AWS's message in lower case. Besides,
+botocore repeats a call up to four times if AWS throttles it, does not answer, or answers with a
+status of 5xx.
+
+If AWS's answer to a creation is lost, botocore tries again and learns that the resource exists.
+Then the deploy fails, and the next one continues. [AWS calls](aws-calls.md) lists all calls.
 
 | call | error | what AWS waits for | |
 | --- | --- | --- | --- |
@@ -61,10 +70,10 @@ class Made(NamedTuple):
     action: str
 
 
-def page(
+def pages(
     calls: Mapping[Made, Iterable[str]], policy: Mapping[str, Any], unbounded: Mapping[str, Any]
-) -> str:
-    """Return the page. `calls` maps each call to the commands that made it.
+) -> dict[Path, str]:
+    """Return the pages by path. `calls` maps each call to the commands that made it.
 
     `policy` is one with a permissions boundary, `unbounded` the same without.
     """
@@ -87,12 +96,14 @@ def page(
         f"| {each.reason} | [source]({each.source}) |"
         for each in TEMPORARY
     ]
-    return _PAGE.format(
-        calls="\n".join(rows),
-        statements="\n".join(statements),
-        refusals="\n".join(refusals),
-        seconds=round(aws._RETRY_TIMEOUT),
-    )
+    return {
+        DOCS / "aws-calls.md": _CALLS.format(
+            calls="\n".join(rows), statements="\n".join(statements)
+        ),
+        DOCS / "aws-retries.md": _RETRIES.format(
+            refusals="\n".join(refusals), seconds=round(aws._RETRY_TIMEOUT)
+        ),
+    }
 
 
 def _statement(made: Made, allowed: Mapping[str, str]) -> str:

@@ -2,7 +2,7 @@
 
 A read asks for tens of thousands of counts. Packing them from a template, and letting the
 interpreter's own functions split the replies, takes a fifth of the time that redis-py's pipeline
-takes (docs/performance.md).
+takes (bench/README.md).
 """
 
 from collections.abc import Iterable, Iterator, Sequence

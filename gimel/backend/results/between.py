@@ -5,7 +5,7 @@ between the shards of an experiment: a secret hash of the visitor picks the shar
 independent samples of visitors. The jackknife (Tukey 1958) takes the variance of the rate from
 them. Chamandy et al. (Google, 2012, "Estimating uncertainty for massive data streams") estimate
 variances from such subsamples. What the counters add to the error differs between shards too, so it
-is included. docs/statistics.md shows the simulations.
+is included. docs/statistics-tables.md has the simulations.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ MIN_REACHED = 25
 # A few visitors decide an arm if its largest sample holds more than this share of the conversions,
 # and is further above the median of the samples that reached the goal than this many times the
 # distance from that median down to their lowest tenth. 2 of 1.2 million simulated arms of ordinary
-# visitors were. docs/statistics.md has the table "amounts-heavy".
+# visitors were. docs/statistics-tables.md has the table "amounts-heavy".
 _HEAVY_SHARE = 0.1
 _HEAVY_DISTANCE = 40
 # The distance from the median of a normal distribution to its lowest tenth, in standard deviations

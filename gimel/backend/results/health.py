@@ -18,6 +18,7 @@ from gimel.backend.counting.admission import (
     NO_VARIANT,
     NO_VISITOR,
 )
+from gimel.backend.counting.exact import CEILING
 from gimel.backend.results.sentences import (
     CHECK_GOAL,
     CHECK_SENDING,
@@ -51,8 +52,8 @@ _AFTER_IGNORED: dict[str, str] = {
     NO_KEY: "Send this goal from your server, with a key.",
     NO_VISITOR: "Send the field `visitor` with each event of this goal.",
     NO_VALUE: "Send the field `value` with each event of this goal.",
-    FULL: "Count with HyperLogLogs in the next experiment, or set its plan: exact counters end at "
-    "ten times the plan.",
+    FULL: f"Count with HyperLogLogs in the next experiment: an exact counter ends at {CEILING:,} "
+    "visitors.",
 }
 
 

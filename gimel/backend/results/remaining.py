@@ -9,7 +9,8 @@ from gimel.backend.results.decision import likely_signal
 MAX_VISITORS_NEEDED = 10_000_000
 
 # Nothing is promised unless the always-valid p-value is below alpha times this. Then there may well
-# be no difference: docs/statistics.md has the share of experiments without one that see a promise.
+# be no difference: docs/statistics-tables.md has the share of experiments
+# without one that see a promise.
 _PROMISING = 2
 # A range whose ends differ by a larger factor says nothing.
 _WIDEST = 10

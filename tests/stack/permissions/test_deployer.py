@@ -1,4 +1,4 @@
-"""The deployer's policy fits into IAM's limits as docs/deploying.md says, and allows no more."""
+"""The deployer's policy fits into IAM's limits as docs/permissions.md says, and allows no more."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from gimel.stack.wanted import Names
 from tests.support.documented_examples import DOCS
 from tests.support.planning import DOMAIN, VPC
 
-PAGE = (DOCS / "deploying.md").read_text("utf-8")
+PAGE = (DOCS / "permissions.md").read_text("utf-8")
 ROLE_POLICY = 10_240
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop/redis-a1B2c3"
 KEY = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab"
