@@ -1,7 +1,6 @@
 """Definitions on the tooling side: they pass here exactly when the backend accepts them."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -129,9 +128,3 @@ def test_a_mistake_names_the_file_and_the_index(
 def test_a_file_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"none\.json does not exist$"):
         read_declarations(tmp_path / "none.json")
-
-
-def test_the_readmes_example_is_valid() -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-    (example,) = re.findall(r"^```json\n(.*?)^```", readme, re.M | re.S)
-    assert mistakes_in(json.loads(example)) == []

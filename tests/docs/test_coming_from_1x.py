@@ -19,17 +19,18 @@ from gimel.stack.deployed import find
 from gimel.stack.observe.observe import observe
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, RecordingAws, emulator, environment
-from tests.support.documented_pages import assert_shown, blocks
+from tests.support.documented_pages import assert_shown
 from tests.support.environments import lamed, packages
 from tests.support.old_data.make import HERE, VISITORS, events
 from tests.support.old_data.make import load as load_data
 from tests.support.old_stack import KEYS_LISTED, OldApi, as_aws_lists_keys, deploy_old
+from tests.support.pages import DOCS, blocks
 from tests.support.servers import port_of
 
 pytestmark = pytest.mark.slow
 
-PAGE = Path(__file__).parents[2] / "docs" / "coming-from-1.x.md"
-BLOCKS = blocks(PAGE.name)
+PAGE = DOCS / "coming-from-1.x.md"
+BLOCKS = blocks(PAGE)
 COMMANDS = [
     line
     for block in BLOCKS

@@ -12,13 +12,14 @@ from playwright.sync_api import Page, expect
 from gimel.client import BackendClient
 from tests.support.deployments import Deployment
 from tests.support.documented_examples import visitors, wait_for
-from tests.support.documented_pages import Shell, assert_shown, blocks
+from tests.support.documented_pages import Shell, assert_shown
+from tests.support.pages import DOCS, blocks
 from tests.support.servers import free_port
 from tests.support.shop import Shop
 
 pytestmark = pytest.mark.slow
 
-BLOCKS = blocks("first-experiment.md")
+BLOCKS = blocks(DOCS / "first-experiment.md")
 START, *LOCAL, AWS = BLOCKS
 HTML = [block.code for block in BLOCKS if block.language == "html"]
 RED, BLUE = "rgb(255, 0, 0)", "rgb(0, 0, 255)"
@@ -76,7 +77,7 @@ def test_the_page_from_top_to_end(page: Page, shop: Shop, tmp_path: Path) -> Non
         assert visitors(client) == {"blue": seen == BLUE, "red": seen == RED}
 
     with server(shell, port) as printed:
-        for language, code in LOCAL:
+        for _, _, language, code in LOCAL:
             if language == "text":
                 assert_shown(shell.replace(code), printed)
             elif language == "html":

@@ -5,16 +5,15 @@ from contextlib import suppress
 from pathlib import Path
 
 from gimel.client import BackendClient, BackendError
+from tests.support.pages import DOCS, blocks
 from tests.support.waiting import wait
 
-DOCS = Path(__file__).parents[2] / "docs"
 ADDRESS = "https://abc.execute-api.eu-west-1.amazonaws.com/prod"
 
 
 def examples(page: str, language: str) -> list[str]:
     """The blocks of code in a language."""
-    text = (DOCS / page).read_text("utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [each.code for each in blocks(DOCS / page) if each.language == language]
 
 
 def for_backend(code: str, url: str) -> str:

@@ -7,26 +7,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
 
-ROOT = Path(__file__).parents[2]
+from tests.support.pages import ROOT
+
 SECONDS = 300
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
-
-
-class Block(NamedTuple):
-    """A block of code: sh for commands, text for what they print, or a file's language."""
-
-    language: str
-    code: str
-
-
-def blocks(page: str) -> list[Block]:
-    """The blocks of a page, in its order."""
-    text = (ROOT / "docs" / page).read_text("utf-8")
-    found = re.findall(r"^```(\w+)\n(.*?)^```", text, re.M | re.S)
-    return [Block(*each) for each in found]
 
 
 class Shell:
