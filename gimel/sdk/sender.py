@@ -60,7 +60,7 @@ class Sender:
         atexit.register(self.close, EXIT_SECONDS)
 
     def begin(self) -> None:
-        """Start without events. A forked process does: its parent sends what waited there."""
+        """Start without events. A forked process calls this: its parent sends those that waited."""
         self.dropped = 0
         self._waiting: deque[bytes] = deque()
         self._changed = threading.Condition()
@@ -68,7 +68,7 @@ class Sender:
         self._is_hurried = self._is_away = self._is_full = False
 
     def put(self, event: bytes) -> bool:
-        """Let an event wait. Return whether there was room."""
+        """Add an event to the queue. Return whether there was room."""
         if not self._url:
             return True
         with self._changed:
@@ -92,7 +92,7 @@ class Sender:
             self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until nothing waits, at most so many seconds. Return whether nothing does."""
+        """Wait until the queue is empty, at most so many seconds. Return whether it is."""
         with self._changed:
             self._is_hurried = True
             self._changed.notify_all()
@@ -144,7 +144,7 @@ class Sender:
         return batch
 
     def _post(self, session: requests.Session, batch: list[bytes]) -> bool:
-        """Post events. Return whether they are done with: counted, or unable ever to count."""
+        """Post events. Return whether they can be removed: they are counted, or never can be."""
         try:
             answer = session.post(
                 str(self._url),
@@ -168,7 +168,7 @@ class Sender:
         return True
 
     def _note_failure(self, failure: str) -> bool:
-        """Log the first failure of several. Return False: the events are not done with."""
+        """Log the first failure of several. Return False: the events stay."""
         # A thread that logs while Python ends would abort the process.
         if not self._is_away and not self._is_closed:
             _log.warning("%s %s: events wait in memory", self._url, failure)
@@ -194,7 +194,7 @@ class Sender:
 
 
 def _json_object(answer: requests.Response) -> dict[str, Any]:
-    """Return the JSON object that was answered, {} if it was something else."""
+    """Return the JSON object in the answer; {} if the answer is anything else."""
     try:
         content = answer.json()
     except ValueError:
