@@ -1,13 +1,7 @@
-"""The command `gimel`: its options, and the commands preflight to local below.
+"""The command `gimel`: its options, the commands preflight to local, and the list of all others.
 
-These check what a deploy needs, open the dashboard, compute sample sizes, migrate old experiments,
-and run a backend on this machine. `terminal.configure` writes the configuration. The commands that
-deploy and operate a stack are in `terminal.stack_commands`, those of its keys in
-`terminal.key_commands`, those that back up and move counts in `terminal.backup_commands`, those of
-an experiment in `terminal.experiment_commands`, those that declare one in
-`terminal.definition_commands`, those that decide one in `terminal.decision_commands`, that which
-makes up visitors in `terminal.simulation`, what a page needs in `terminal.snippet_command`, and
-`gimel watch` in `terminal.watch`. A command calls one function and prints the result.
+The other commands are in `gimel.terminal`. Each module in `_ROOMS` lists its own in COMMANDS. A
+command calls one function and prints the result.
 """
 
 import sys
@@ -45,13 +39,29 @@ from gimel.terminal.backend_options import (
 )
 from gimel.terminal.definition_commands import plan_of, save_plan
 from gimel.terminal.group import CommandGroup
+from gimel.terminal.hints import command_line
 from gimel.terminal.key_commands import share_key
+from gimel.terminal.percentages import LIFT, PERCENTAGE
 from gimel.terminal.redis_options import connect_redis, redis_errors, redis_url_option
 from gimel.terminal.sample_size import sample_size
 from gimel.terminal.text import console, say
 
+# In the order in which a newcomer needs them
+SECTIONS = {
+    "Try it on this machine": ("local", "simulate"),
+    "Run an experiment": (
+        "sample-size", "create", "show", "snippet", "track", "settings", "stop", "resume", "delete",
+    ),
+    "Read results": ("results", "dashboard", "watch", "decide", "decisions"),
+    "Deploy to AWS": ("configure", "policy", "preflight", "deploy", "destroy"),
+    "Operate the stack": ("status", "logs", "key", "rollback", "replay"),
+    "Back up and move counts": ("export", "import", "move", "migrate"),
+}  # fmt: skip
 
-@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+
+@click.group(
+    cls=CommandGroup, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="gimel")
 @click.option(
     "--config",
@@ -129,12 +139,14 @@ def dashboard(
 
 
 @main.command(name="sample-size")
-@click.option("--rate", type=float, required=True, help="Rate of the baseline: 0.1 is 10 %.")
-@click.option("--lift", type=float, required=True, help="Smallest lift to detect: 0.05 is +5 %.")
+@click.option("--rate", type=PERCENTAGE, required=True, help="Rate of the baseline: 0.1 or 10%.")
+@click.option("--lift", type=LIFT, required=True, help="Smallest lift to detect: 0.05 or 5%.")
 @click.option(
-    "--power", type=float, default=0.8, show_default=True, help="Chance to detect that lift."
+    "--power", type=PERCENTAGE, default=0.8, show_default=True, help="Chance to detect that lift."
 )
-@click.option("--alpha", type=float, default=0.05, show_default=True, help="False-positive rate.")
+@click.option(
+    "--alpha", type=PERCENTAGE, default=0.05, show_default=True, help="False-positive rate."
+)
 @click.option(
     "--variants",
     type=click.IntRange(max=1000),
@@ -181,7 +193,7 @@ def sample_size_command(
         needed = sample_size(**design, relative_error=error)
     except ValueError as mistake:
         raise click.UsageError(str(mistake)) from None
-    results.show_sample_size(console, needed, visitors_per_day)
+    results.show_sample_size(console, design, needed, visitors_per_day)
     if client and save is not None:
         save_plan(client, save, namespace, needed)
 
@@ -216,17 +228,23 @@ def migrate_command(
 @click.option(
     "--data-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path.home() / ".gimel" / "local",
-    help="Folder that keeps the counts. Default: ~/.gimel/local.",
+    help="Folder that keeps the counts. Default: ~/.gimel/local, and ~/.gimel/demo with --demo.",
 )
 @click.option("--redis-url", help="Count in this Redis instead of an embedded Valkey.")
 @click.option("--demo", is_flag=True, help="Add example experiments and a page to try.")
-def local(host: str, port: int, data_dir: Path, redis_url: str | None, demo: bool) -> None:
-    """Run the backend on this machine."""
+def local(host: str, port: int, data_dir: Path | None, redis_url: str | None, demo: bool) -> None:
+    """Run the backend on this machine.
+
+    A folder keeps the counts of the demo or real ones, never both.
+    """
     try:
         from gimel.local.server import serve
     except ImportError:
         raise click.ClickException(
             "packages are missing: run `pip install 'gimel[local]>=2'`"
         ) from None
-    serve(host=host, port=port, data_dir=data_dir, redis_url=redis_url, with_demo=demo, say=say)
+    folder = data_dir or Path.home() / ".gimel" / ("demo" if demo else "local")
+    serve(
+        host=host, port=port, data_dir=folder, redis_url=redis_url, with_demo=demo,
+        results=partial(command_line, "results"), say=say,
+    )  # fmt: skip

@@ -215,7 +215,7 @@ class BackendClient:
     def delete(
         self, name: str, namespace: str = DEFAULT_NAMESPACE, *, forget: bool = False
     ) -> bool:
-        """Delete an experiment. Returns whether there was anything to delete.
+        """Delete an experiment. Return whether there was anything to delete.
 
         Late events of the experiment are not counted. With `forget` they create it again.
         """

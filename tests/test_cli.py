@@ -105,10 +105,8 @@ def test_delete_of_what_there_is_not(url: str) -> None:
     assert line == "there is no experiment none in namespace n"
 
 
-def left(url: str, namespace: str = "n") -> list[str]:
-    return [
-        each["experiment"] for each in BackendClient(url).experiments(namespace, view="summary")
-    ]
+def left(url: str) -> list[str]:
+    return [each["experiment"] for each in BackendClient(url).experiments("n", view="summary")]
 
 
 def count_each(*names: str) -> None:
@@ -189,7 +187,7 @@ def told_fixture(url: str) -> str:
 def shown(printed: str) -> dict[str, str]:
     """The settings as printed, by name."""
     _, *rows = printed.splitlines()
-    return {row[:21].strip(): row[21:] for row in rows}
+    return {row[:21].strip(): row[21:].rstrip() for row in rows}
 
 
 def test_settings_are_shown(told: str) -> None:

@@ -23,6 +23,7 @@ from gimel import background, rsgi
 from gimel.backend.limits import DEMO_NAMESPACE
 from gimel.backend.process import connection, counters
 from gimel.backend.spool import hold
+from gimel.backend.wire import DEFAULT_NAMESPACE
 from gimel.config.local_backends import read_key, recorded
 from gimel.config.redis import advice, check_url
 from gimel.local import demo, made_up
@@ -41,18 +42,28 @@ _SIGNALS = [
 
 
 def serve(
-    *, host: str, port: int, data_dir: Path, redis_url: str | None, with_demo: bool, say: Say
+    *,
+    host: str,
+    port: int,
+    data_dir: Path,
+    redis_url: str | None,
+    with_demo: bool,
+    results: Callable[..., str],
+    say: Say,
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM. Raises LocalError if the server cannot start."""
+    """Serve until Ctrl-C or SIGTERM. Raises LocalError if the server cannot start.
+
+    `results` returns the command that shows the results of a `namespace` at a `url`.
+    """
     # SIGINT too: a shell that starts a command in the background makes it ignore SIGINT.
     for number in _SIGNALS:
         signal.signal(number, signal.default_int_handler)
     # Whatever is written holds salts, keys or events. Only its owner may read it.
     os.umask(0o077)
     _create_folder(data_dir)
-    with _alone_in(data_dir), _open_redis(data_dir, redis_url) as (redis_address, restart):
+    with _alone_in(data_dir, with_demo), _open_redis(data_dir, redis_url) as (address, restart):
         key = _key(data_dir)
-        os.environ["GIMEL_REDIS_URL"] = redis_address
+        os.environ["GIMEL_REDIS_URL"] = address
         os.environ["GIMEL_SPOOL"] = str(data_dir)
         os.environ["GIMEL_KEY_SHA256"] = f"{_sha256(key)},read:{_sha256(read_key(key))}"
         server = HTTPServer(rsgi.App(demo.answer) if with_demo else rsgi.app, host, port)
@@ -63,7 +74,9 @@ def serve(
                 )
             if with_demo:
                 made_up.fill(connection(), counters(), time.time())
-            lines = _addresses(server.url, key, data_dir, redis_url, with_demo)
+            namespace = DEMO_NAMESPACE if with_demo else DEFAULT_NAMESPACE
+            command = results(namespace=namespace, url=server.url)
+            lines = _addresses(server.url, key, data_dir, redis_url, namespace, command)
             try:
                 asyncio.run(server.serve(partial(_announce, server, lines, say)))
             finally:
@@ -104,13 +117,15 @@ def _checked(restart: Callable[[], None]) -> Iterator[None]:
 
 
 def _addresses(
-    url: str, key: str, data_dir: Path, redis_url: str | None, with_demo: bool
+    url: str, key: str, data_dir: Path, redis_url: str | None, namespace: str, results: str
 ) -> list[str]:
     """Return what the command prints. Only the dashboard's fragment holds the key."""
-    fragment = urlencode({"key": key} | ({"namespace": DEMO_NAMESPACE} if with_demo else {}))
+    is_demo = namespace == DEMO_NAMESPACE
+    fragment = urlencode({"key": key} | ({"namespace": namespace} if is_demo else {}))
     return [
-        *([f"Demo page   {url}/"] if with_demo else []),
+        *([f"Demo page   {url}/"] if is_demo else []),
         f"Dashboard   {url}/dashboard#{fragment}",
+        f"Results     {results}",
         f"Events      {url}/e",
         f"Key         in {data_dir / 'key'}; commands with --url {url} find it",
         f"Counters    in {'the Redis of --redis-url' if redis_url else data_dir}",
@@ -142,7 +157,7 @@ def _create_folder(data_dir: Path) -> None:
 
 
 @contextmanager
-def _alone_in(data_dir: Path) -> Iterator[None]:
+def _alone_in(data_dir: Path, with_demo: bool) -> Iterator[None]:
     """Keep the folder for this process: its Valkey, and events that wait for its Redis."""
     with hold(data_dir / "local.lock") as is_alone:
         if not is_alone:
@@ -150,7 +165,18 @@ def _alone_in(data_dir: Path) -> Iterator[None]:
                 f"another `gimel local` is using the folder {data_dir}: stop it, or choose another "
                 "--data-dir"
             )
+        _keep_apart(data_dir, with_demo)
         yield
+
+
+def _keep_apart(data_dir: Path, with_demo: bool) -> None:
+    """Raise LocalError if the folder has real counts and is to get the demo's, or the reverse."""
+    mark = data_dir / "demo"
+    if with_demo and not (data_dir / "key").exists():
+        mark.touch()
+    if mark.exists() != with_demo:
+        content = "real counts" if with_demo else "the demo"
+        raise LocalError(f"the folder {data_dir} holds {content}: choose another --data-dir")
 
 
 @contextmanager

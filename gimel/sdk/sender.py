@@ -62,7 +62,7 @@ class Sender:
         atexit.register(self.close, EXIT_SECONDS)
 
     def begin(self) -> None:
-        """Start without events. A forked process does: its parent sends what waited there."""
+        """Start without events. A forked process calls this: its parent sends those that waited."""
         self.dropped = 0
         self._waiting: deque[bytes] = deque()
         self._refused: list[bytes] = []
@@ -72,7 +72,7 @@ class Sender:
         self._is_hurried = self._is_away = self._is_full = False
 
     def put(self, event: bytes) -> bool:
-        """Let an event wait. Return whether there was room."""
+        """Add an event to the queue. Return whether there was room."""
         if not self._url:
             return True
         with self._changed:
@@ -105,7 +105,7 @@ class Sender:
             self._changed.notify_all()
 
     def flush(self, timeout: float) -> bool:
-        """Wait until nothing waits, at most so many seconds. Return whether nothing does."""
+        """Wait until the queue is empty, at most so many seconds. Return whether it is."""
         with self._changed:
             self._is_hurried = True
             self._changed.notify_all()
@@ -242,7 +242,7 @@ def _longer(wait: float) -> float:
 
 
 def _json_object(answer: requests.Response) -> dict[str, Any]:
-    """Return the JSON object that was answered, {} if it was something else."""
+    """Return the JSON object in the answer; {} if the answer is anything else."""
     try:
         content = answer.json()
     except ValueError:

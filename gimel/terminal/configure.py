@@ -29,7 +29,7 @@ Where is Redis, which holds the counts?
 def configure(
     config_file: Path | None, redis_url: str | None, managed_redis: bool, edit: bool | None
 ) -> None:
-    """Create the config file, or edit the one that exists, and check it."""
+    """Create or edit the config file, and check it."""
     if managed_redis and redis_url is not None:
         raise click.UsageError("--redis-url and --managed-redis exclude each other")
     path = locate(config_file)

@@ -24,7 +24,7 @@ def decide(
     namespace: str,
     url: str | None,
 ) -> None:
-    """Decide an EXPERIMENT: stop it, and keep its figures and your reason.
+    """Decide an EXPERIMENT: stop it, keep its figures and the reason.
 
     Decide again to change the winner or the reason; the figures stay. `gimel settings EXPERIMENT
     --reset decision` takes the decision back.

@@ -1,6 +1,5 @@
 """The commands that declare an experiment and show what is declared: create, show."""
 
-import shlex
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
@@ -13,6 +12,7 @@ from gimel.client import BackendClient, BackendError
 from gimel.config.definition import Declaration, check_declaration, read_declarations
 from gimel.terminal import definitions
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
+from gimel.terminal.hints import command_line
 from gimel.terminal.sample_size import SampleSize
 from gimel.terminal.text import console, plain, print_json
 
@@ -152,11 +152,9 @@ def create(
         declaration = check_declaration(_definition(client, str(like), namespace, item))
     answer, outcome = _declare(client, declaration, namespace)
     definitions.show_created(console, answer, outcome)
-    backend = [] if url is None else ["--url", url]
-    config = [] if config_file is None else ["--config", str(config_file)]
-    space = [] if namespace == DEFAULT_NAMESPACE else ["--namespace", namespace]
-    command = ["gimel", *config, "snippet", "--experiment", answer["experiment"], *space, *backend]
-    click.echo(f"Next, print the HTML for your page:\n  {plain(shlex.join(command))}")
+    place: Any = {"config_file": config_file, "namespace": namespace, "url": url}
+    command = command_line("snippet", "--experiment", answer["experiment"], **place)
+    click.echo(f"Next, print the HTML for your page:\n  {command}")
 
 
 def _definition(
@@ -215,7 +213,7 @@ def _outcome(before: dict[str, Any] | None, after: dict[str, Any]) -> str:
 def show(
     config_file: Path | None, experiment: str, as_json: bool, namespace: str, url: str | None
 ) -> None:
-    """Show what is declared about an EXPERIMENT, and which events it ignored."""
+    """Show what is declared about an EXPERIMENT, and what it ignored."""
     client = connect_client(config_file, url)
     if not as_json:
         definitions.show(console, client.experiment(experiment, namespace))

@@ -1,13 +1,13 @@
 """The definition of an experiment in the terminal, printed from the answer of the backend."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from gimel.terminal.figures import fields
 from gimel.terminal.text import plain, plural
 
 _MAX_VALUE = 40  # characters
@@ -35,13 +35,13 @@ def show(console: Console, experiment: dict[str, Any]) -> None:
         "Ignored": "\n".join(_ignored(experiment["ignored"])) or "–",
         "Changes": "\n".join(map(_change, experiment["changes"])) or "–",
     }
-    _print(console, rows)
+    console.print(fields(rows))
 
 
 def show_created(console: Console, experiment: dict[str, Any], outcome: str) -> None:
     """Print what `gimel create` did, and the definition that it led to."""
     console.print(Text(f"{plain(experiment['experiment'])}: {outcome}", "bold"))
-    _print(console, _rows(experiment["definition"]))
+    console.print(fields(_rows(experiment["definition"])))
     goals, of_page = experiment["definition"]["goals"], goals_of_page(experiment["definition"])
     if others := [plain(goal["name"]) for goal in goals if goal["name"] not in of_page]:
         console.print(f"Not for the page, as they need a key: {', '.join(others)}")
@@ -54,15 +54,6 @@ def goals_of_page(definition: dict[str, Any], *, is_alephbet: bool = False) -> l
         for goal in definition["goals"]
         if goal["from"] == "anyone" and (goal["kind"] == "unique" or not is_alephbet)
     ]
-
-
-def _print(console: Console, rows: Mapping[str, str]) -> None:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for name, value in rows.items():
-        grid.add_row(name, Text(value))
-    console.print(grid)
 
 
 def _decision(decision: dict[str, Any] | None) -> dict[str, str]:

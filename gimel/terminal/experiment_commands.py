@@ -24,6 +24,7 @@ from gimel.terminal.conditions import (
 )
 from gimel.terminal.group import CommandError
 from gimel.terminal.history import show_history
+from gimel.terminal.percentages import LIFT
 from gimel.terminal.text import console, plain, plural, print_json
 
 # Names that the question before deleting many experiments shows
@@ -163,7 +164,7 @@ def _parse_weights(
     help="Intended share of each variant. Use a JSON object if a name contains , or =.",
 )
 @click.option("--primary-goal", metavar="GOAL", help="Goal that decides the experiment.")
-@click.option("--equivalence", type=float, help="Lift that is too small to matter: 0.01 is 1 %.")
+@click.option("--equivalence", type=LIFT, help="Lift that is too small to matter: 0.01 or 1%.")
 @click.option(
     "--total",
     "totals",

@@ -1,8 +1,10 @@
 """Figures for the terminal: tables, rates, lifts and intervals, each as a short text or a bar."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -11,21 +13,51 @@ from gimel.terminal.text import plain
 
 # Characters
 _BAR_WIDTH = 17
+BAR_HEAD = "95 %, any time".center(_BAR_WIDTH)
+# Names up to this width stay in one line, if columns can be left out for them.
+_ONE_LINE = 32
+# Each invisible character of a name takes several characters on the screen.
+_MAX_NAME = 256
 
 
 def new_table(first: str, *others: str) -> Table:
     """Return an empty table with these heads. The first column holds names."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim", show_edge=False)
-    # Only names may be cut: a number without its last digits is another number.
-    table.add_column(first, max_width=18)
+    # Only names may wrap: a number without its last digits is another number.
+    table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(name, justify="center" if "%" in name else "right", no_wrap=True)
+        # To centre a bar, Rich would strip it, and zero would stand elsewhere in each row.
+        table.add_column(name, justify="left" if name == BAR_HEAD else "right", no_wrap=True)
     return table
 
 
+def fitting(console: Console, tables: Iterable[Table]) -> Table:
+    """Return the first table that fits into the width, or the last one. Its long names wrap."""
+    unbounded = console.options.update(width=10_000)
+    for table in tables:
+        names = table.columns[0]
+        names.max_width = _ONE_LINE
+        width = Measurement.get(console, unbounded, table).maximum
+        names.max_width = None
+        if width <= console.width:
+            break
+    return table
+
+
+def fields(rows: Mapping[str, Text | str], width: int = 0) -> Table:
+    """Return a line for each text, beside its heading. Headings take at least this width."""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="dim", no_wrap=True, min_width=width)
+    grid.add_column(overflow="fold")
+    for heading, text in rows.items():
+        grid.add_row(heading, text if isinstance(text, Text) else Text(text))
+    return grid
+
+
 def shown_name(label: str) -> Text:
-    """Return a name for a cell. A name that does not fit is cut."""
-    return Text(plain(label), no_wrap=True, overflow="ellipsis")
+    """Return a name for a cell."""
+    name = plain(label)
+    return Text(name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…")
 
 
 def rate_text(row: dict[str, Any], kind: str, *, with_margin: bool) -> str:
@@ -67,7 +99,7 @@ def bar(
 ) -> Text:
     """Draw the interval around zero: ─ is the interval, ● the lift, │ zero."""
     if interval is None or not scale:
-        return Text("–")
+        return Text("–".center(_BAR_WIDTH))
 
     def column(value: float) -> int:
         return round((min(value / scale, 1) + 1) / 2 * (_BAR_WIDTH - 1))

@@ -1,8 +1,12 @@
-"""The end of a command that fails or is interrupted: one message and an exit code."""
+"""The group of all commands: its help, and the end of a command that fails or is interrupted.
+
+That end is one message and an exit code.
+"""
 
 import errno
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -27,7 +31,26 @@ class CommandError(click.ClickException):
 
 
 class CommandGroup(click.Group):
-    """A group of commands in which an expected error ends as one message, without a traceback."""
+    """A group of commands in which an expected error ends as one message, without a traceback.
+
+    `sections` are the headings of its help, with the names of the commands below each.
+    """
+
+    def __init__(self, sections: Mapping[str, Sequence[str]], **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self._sections = sections
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, section by section."""
+        longest = max(map(len, self.commands))
+        for heading, names in self._sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [
+                        (name.ljust(longest), self.commands[name].get_short_help_str(limit=80))
+                        for name in names
+                    ]
+                )
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run the command line. An output that takes no more ends it without a traceback."""

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from gimel.terminal.backlog import describe_backlog
+from gimel.terminal.hints import command_line
 from gimel.terminal.progress import waiting
 from gimel.terminal.text import plain, plural, print_cropped, print_line
 
@@ -40,7 +42,7 @@ def show_checks(console: Console, checks: "Iterable[Check]", *, in_short: bool =
                 continue
             mark, colour = _CHECK_MARKS[check.state]
             line = f" {check.name:<12} {plain(check.found)}"
-            print_line(console, Text.assemble((mark, colour), line))
+            print_line(console, Text.assemble((mark, colour), line), indent=15)
             # Up to this check, the login may have to ask for an MFA code.
             if check.name == "AWS":
                 below.enter_context(waiting("checking permissions and Redis"))
@@ -50,8 +52,11 @@ def show_checks(console: Console, checks: "Iterable[Check]", *, in_short: bool =
     return passed
 
 
-def show_deployed(console: Console, deployed: "Deployed") -> None:
+def show_deployed(console: Console, deployed: "Deployed", config_file: Path | None) -> None:
     """Print the result of a deploy and the next steps."""
+    dashboard, snippet = (
+        command_line(word, config_file=config_file) for word in ("dashboard", "snippet")
+    )
     done = "Deployed" if deployed.changes else "Nothing to change"
     seconds = f"{deployed.seconds:.0f} s"
     print_line(console, Text(f"✓ {done}; a probe event was counted ({seconds}).", "green"))
@@ -63,11 +68,11 @@ def show_deployed(console: Console, deployed: "Deployed") -> None:
     if deployed.email_to_confirm:
         print_line(console, f"Alarms      AWS sent a mail to {deployed.email_to_confirm}")
         print_line(console, "            No alarm arrives until you click the link in it")
-    print_line(console, "`gimel dashboard` opens the dashboard with its key.")
+    print_line(console, f"`{dashboard}` opens the dashboard with its key.")
     if deployed.is_new:
-        print_line(console, "Paste this into your page (`gimel snippet --help`: your own names):\n")
+        print_line(console, f"Paste this into your page (`{snippet} --help`: your own names):\n")
     else:
-        print_line(console, "`gimel snippet` prints the HTML for a page.")
+        print_line(console, f"`{snippet}` prints the HTML for a page.")
 
 
 def describe_migration(finding: "Finding", dry_run: bool) -> str:
@@ -114,55 +119,59 @@ def _format_value(value: Any) -> str:
     return plain(text)
 
 
+def _print_fact(console: Console, name: str, text: str, style: str = "") -> None:
+    line = f"{name:<13}{text}"
+    print_line(console, Text(line, style), indent=13)
+
+
 def show_dangers(console: Console, dangers: list[str]) -> None:
     """Print each danger as an alarm, in red."""
     for danger in dangers:
-        print_line(console, Text(f"ALARM        {plain(danger)}", "bold red"))
+        _print_fact(console, "ALARM", plain(danger), "bold red")
 
 
 def show_status(console: Console, status: "Status") -> None:
     """Print what is deployed, how it differs from the configuration, and how it performs."""
     backend, planned = status.backend, status.planned
-    print_line(
-        console, f"Stack        {planned.wanted.names.stack} in {planned.wanted.home.region}"
-    )
-    print_line(console, f"Events       {backend.events_url}")
-    print_line(console, f"Dashboard    {backend.dashboard_url}")
+    _print_fact(console, "Stack", f"{planned.wanted.names.stack} in {planned.wanted.home.region}")
+    _print_fact(console, "Events", backend.events_url)
+    _print_fact(console, "Dashboard", backend.dashboard_url)
     for domain in planned.observed.domains:
-        print_line(console, f"Domain       {domain.name} (CNAME {domain.target})")
+        _print_fact(console, "Domain", f"{domain.name} (CNAME {domain.target})")
     if status.last_deploy:
-        print_line(console, f"Last change  {status.last_deploy:%Y-%m-%d %H:%M} UTC")
+        _print_fact(console, "Last change", f"{status.last_deploy:%Y-%m-%d %H:%M} UTC")
     for name, version in status.versions.items():
         calls = f"{status.invocations[name]} calls, {status.errors[name]} errors in 24 hours"
-        print_line(console, f"  {name}: version {version}, {calls}")
-    print_line(console, f"Versions     {', '.join(status.rollbacks)} (`gimel rollback --to N`)")
+        print_line(console, f"  {name}: version {version}, {calls}", indent=4)
+    _print_fact(console, "Versions", f"{', '.join(status.rollbacks)} (`gimel rollback --to N`)")
     if planned.observed.legacy:
         api = planned.observed.legacy.api
-        print_line(
-            console, f"gimel 1.x    REST API {api} still runs (`gimel destroy --legacy` removes it)"
+        _print_fact(
+            console, "gimel 1.x", f"REST API {api} still runs (`gimel destroy --legacy` removes it)"
         )
     _show_drift(console, planned.changes)
     for note in planned.notes:
-        print_line(console, f"Note         {plain(note)}")
+        _print_fact(console, "Note", plain(note))
     _show_redis(console, status)
     _show_queues(console, status)
     _show_alarms(console, status)
 
 
 def _show_redis(console: Console, status: "Status") -> None:
-    print_line(console, f"Redis        {describe_redis(status)}")
+    _print_fact(console, "Redis", describe_redis(status))
     if status.cache and (limits := status.planned.wanted.managed):
-        print_line(console, f"Managed      {_describe_cache(status, status.cache, limits)}")
+        _print_fact(console, "Managed", _describe_cache(status, status.cache, limits))
     if used := status.redis.get("limits"):
         use = {what: f"{count} of {most} {what}" for what, (count, most) in used.items()}
-        print_line(
+        _print_fact(
             console,
-            f"Limits       {use['namespaces']}; most in one namespace: {use['experiments']}; "
+            "Limits",
+            f"{use['namespaces']}; most in one namespace: {use['experiments']}; "
             f"most in one experiment: {use['variants']}, {use['goals']}",
         )
     if ignored := status.redis.get("ignored"):
         tallies = "; ".join(describe_ignored(*tally) for tally in ignored.items())
-        print_line(console, f"Ignored      {tallies}")
+        _print_fact(console, "Ignored", tallies)
 
 
 def _describe_cache(status: "Status", figures: "CacheFigures", limits: "ManagedRedis") -> str:
@@ -187,25 +196,25 @@ def describe_ignored(namespace: str, reasons: dict[str, int]) -> str:
 def _show_queues(console: Console, status: "Status") -> None:
     lines = list(describe_backlog(status.backlog))
     if not lines:
-        print_line(console, "Queue        nothing waits to be counted, nothing was set aside")
+        _print_fact(console, "Queue", "nothing waits to be counted, nothing was set aside")
     for sentence, is_urgent in lines:
-        print_line(console, Text(f"Queue        {sentence}", "bold red" if is_urgent else ""))
+        _print_fact(console, "Queue", sentence, "bold red" if is_urgent else "")
 
 
 def _show_alarms(console: Console, status: "Status") -> None:
     for name, alarm in status.planned.observed.alarms.items():
         if alarm.is_raised:
             sentence = plain(alarm.settings["AlarmDescription"])
-            print_line(console, f"Alarm        {name}: {sentence}")
+            _print_fact(console, "Alarm", f"{name}: {sentence}")
 
 
 def _show_drift(console: Console, changes: "list[Change]") -> None:
     if not changes:
-        print_line(console, "Drift        none: a deploy would change nothing")
+        _print_fact(console, "Drift", "none: a deploy would change nothing")
         return
-    print_line(console, f"Drift        `gimel deploy` would make {plural(len(changes), 'change')}:")
+    _print_fact(console, "Drift", f"`gimel deploy` would make {plural(len(changes), 'change')}:")
     for change in changes:
-        print_line(console, f"  {plain(str(change))}")
+        print_line(console, f"  {plain(str(change))}", indent=4)
 
 
 def describe_redis(status: "Status") -> str:

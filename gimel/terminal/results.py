@@ -16,15 +16,9 @@ from gimel.backend.results.between import Measure, Spread
 from gimel.backend.results.comparison import ALPHA
 from gimel.terminal.backlog import describe_backlog
 from gimel.terminal.decisions import show_decision
-from gimel.terminal.figures import (
-    bar,
-    bar_scale,
-    interval_text,
-    lift_text,
-    new_table,
-    rate_text,
-    shown_name,
-)
+from gimel.terminal.figures import fields, lift_text, new_table, shown_name
+from gimel.terminal.goal_table import show_goal
+from gimel.terminal.percentages import percent
 from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
 from gimel.terminal.text import plain, plural, print_line
 from gimel.terminal.verdicts import (
@@ -35,10 +29,8 @@ from gimel.terminal.verdicts import (
     show_verdict,
 )
 
-# What a narrower terminal leaves out: bars and margins, or intervals in numbers
-_WIDTH_FOR_BARS = 80
-_WIDTH_FOR_INTERVALS = 100
-_WIDTH_OF_NAMES, _WIDTH_OF_PAIR = 19, 10
+# Widths in the matrix. Names get at least a third of the line; longer ones wrap.
+_WIDTH_OF_PAIR, _SHARE_OF_NAMES = 10, 1 / 3
 _CSV_FIELDS = (
     "trials",
     "successes",
@@ -95,7 +87,7 @@ def _show_experiment(console: Console, experiment: dict[str, Any], goal: str | N
     for each in sorted(goals, key=rank):
         console.print()
         show_verdict(console, each, experiment["srm"].get("reason"))
-        console.print(_goal_table(each, experiment["baseline"], console.width))
+        show_goal(console, each, experiment["baseline"])
     if not goals:
         console.print(_visitor_table(experiment))
 
@@ -142,45 +134,11 @@ def _p_value(p_value: float) -> str:
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.2g}"
 
 
-def _goal_table(goal: dict[str, Any], baseline: str | None, width: int) -> Table:
-    """Return the table of a goal, with as much of the intervals as fits into the width."""
-    is_value = goal["kind"] == "value"
-    interval_heads = ["95 %, any time"] if width >= _WIDTH_FOR_BARS else []
-    interval_heads += ["Interval"] if width >= _WIDTH_FOR_INTERVALS else []
-    heads = "≈ Sum" if is_value else "Conv.", "Mean" if is_value else "Rate", "Lift"
-    table = new_table("Variant", "Visitors", *heads, *interval_heads, "Best")
-    scale = bar_scale(goal["results"])
-    is_lower_better = goal.get("better") == "lower"
-    for row in goal["results"]:
-        is_baseline = row["label"] == baseline
-        interval = None if is_baseline else row["lift_interval_always_valid"]
-        drawn = Text() if is_baseline else bar(interval, row["lift"], scale, is_lower_better)
-        intervals: list[Text | str] = [drawn, "" if is_baseline else interval_text(interval)]
-        table.add_row(
-            shown_name(row["label"]),
-            f"{row['trials']:,}",
-            f"{row['successes']:,}",
-            rate_text(row, goal["kind"], with_margin=width >= _WIDTH_FOR_BARS),
-            "baseline" if is_baseline else lift_text(row["lift"]),
-            *intervals[: len(interval_heads)],
-            _chance(row["chance_to_be_best"]),
-            style="dim" if is_baseline else "",
-        )
-    return table
-
-
 def _visitor_table(experiment: dict[str, Any]) -> Table:
     table = new_table("Variant", "Visitors")
     for variant in experiment["variants"]:
         table.add_row(shown_name(variant["label"]), f"{variant['trials']:,}")
     return table
-
-
-def _chance(value: float | None) -> str:
-    """Return a chance. None is 0 % or 100 %."""
-    if value is None:
-        return "–"
-    return ">99%" if value > 0.995 else "<1%" if value < 0.005 else f"{value:.0%}"
 
 
 def show_matrix(
@@ -228,13 +186,16 @@ def _show_pairs(console: Console, experiment: str, goal: GoalMatrix) -> None:
     cells = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
     # Names would be too wide for column heads, so rows and columns are numbered.
     numbers = list(enumerate(labels, 1))
-    pairs = max(1, (console.width - _WIDTH_OF_NAMES) // _WIDTH_OF_PAIR)
+    names = [Text(f"{number} ").append(shown_name(label)) for number, label in numbers]
+    longest = max(name.cell_len for name in names)
+    of_names = min(longest, int(console.width * _SHARE_OF_NAMES))
+    pairs = max(1, (console.width - of_names - 1) // _WIDTH_OF_PAIR)
     for start in range(0, len(labels), pairs):
         columns = numbers[start : start + pairs]
         table = new_table("", *(str(number) for number, _ in columns))
-        for number, label in numbers:
+        for name, label in zip(names, labels, strict=True):
             row = [_pair(cells.get((label, against))) for _, against in columns]
-            table.add_row(shown_name(f"{number} {label}"), *row)
+            table.add_row(name, *row)
         console.print(table)
     note = "* significant at 5 %, corrected for all pairs, however often you look"
     console.print(Text(note, "dim"))
@@ -264,8 +225,7 @@ def show_settings(console: Console, experiment: dict[str, Any]) -> None:
         "Counting": _describe_counting(experiment["counting"]),
     }
     console.print(Text(plain(experiment["experiment"]), "bold underline"))
-    for name, value in rows.items():
-        console.print(Text.assemble((f"{name:<21}", "dim"), value))
+    console.print(fields(rows, width=19))
 
 
 def _describe_counting(counting: dict[str, Any]) -> str:
@@ -273,15 +233,29 @@ def _describe_counting(counting: dict[str, Any]) -> str:
     return f"{counting['method']}{shards}"
 
 
-def show_sample_size(console: Console, needed: SampleSize, per_day: int | None) -> None:
-    """Print the visitors that an experiment needs, and the days that this takes."""
+def show_sample_size(
+    console: Console, design: dict[str, Any], needed: SampleSize, per_day: int | None
+) -> None:
+    """Print what is assumed, the visitors that an experiment needs, and the days that this takes.
+
+    `design` holds the arguments of `sample_size`.
+    """
+    rate, lift, goals = design["rate"], design["lift"], design.get("primary_goals", 1)
+    several = f", {plural(goals, 'primary goal')}" if goals > 1 else ""
+    assumed = (
+        f"From {percent(rate)} to {percent(rate * (1 + lift))}, a lift of {percent(lift, '+')}: "
+        f"power {percent(design['power'])}, alpha {percent(design['alpha'])}, "
+        f"{plural(design['variants'], 'variant')}{several}"
+    )
+    print_line(console, assumed, indent=len("From "))
     plans = {
         "With this as the plan": needed.planned,
         "One look, at the end": needed.fixed_horizon,
         "Any number of looks": needed.always_valid,
     }
     for name, need in plans.items():
-        print_line(console, Text.assemble((f"{name:<23}", "dim"), _describe_need(need, per_day)))
+        line = Text.assemble((f"{name:<23}", "dim"), _describe_need(need, per_day))
+        print_line(console, line, indent=23)
 
 
 def _describe_need(need: VisitorsNeeded | None, per_day: int | None) -> str:

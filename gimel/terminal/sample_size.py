@@ -115,9 +115,11 @@ def sample_size(
 def _check(rate: float, lift: float, power: float, alpha: float, variants: int) -> None:
     """Raise ValueError if an argument is out of range."""
     if not 0 < rate < 1:
-        raise ValueError("the rate must be between 0 and 1")
+        raise ValueError("the rate must be between 0 and 1: for 10 %, type 10%")
     if lift == 0 or not 0 < rate * (1 + lift) <= 1:
-        raise ValueError("the lift must not be 0 and must leave the rate between 0 and 1")
+        raise ValueError(
+            "the lift must not be 0 and must leave the rate between 0 and 1: for 5 %, type 5%"
+        )
     if not 0 < alpha < power < 1:
         raise ValueError("alpha and power must be between 0 and 1, and alpha below power")
     if variants < 2:

@@ -1,7 +1,6 @@
 """The command simulate: made-up visitors, played against a backend in a namespace of their own."""
 
 import random
-import shlex
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -15,6 +14,8 @@ from gimel.backend.wire import MAX_BATCH
 from gimel.client import BackendClient, BackendError, backlog_in
 from gimel.terminal import results
 from gimel.terminal.backend_options import connect_client, url_option
+from gimel.terminal.hints import command_line
+from gimel.terminal.percentages import LIFT, PERCENTAGE
 from gimel.terminal.progress import waiting
 from gimel.terminal.text import console, plain, plural
 
@@ -64,8 +65,8 @@ class _Simulation(NamedTuple):
 @click.command()
 @click.argument("experiment")
 @click.option("--visitors", type=click.IntRange(1), required=True, help="Number of visitors.")
-@click.option("--rate", type=float, required=True, help="Rate of the baseline: 0.1 is 10 %.")
-@click.option("--lift", type=float, required=True, help="True lift of the variant: 0.05 is +5 %.")
+@click.option("--rate", type=PERCENTAGE, required=True, help="Rate of the baseline: 0.1 or 10%.")
+@click.option("--lift", type=LIFT, required=True, help="True lift of the variant: 0.05 or 5%.")
 @click.option("--goal", default="signup", show_default=True, help="Goal that they reach.")
 @url_option
 @click.pass_obj
@@ -78,10 +79,11 @@ def simulate(
     goal: str,
     url: str | None,
 ) -> None:
-    """Play made-up visitors against a backend, and show the results of EXPERIMENT.
+    """Send made-up visitors to a backend, and show the results.
 
-    They stay apart from your own experiments, in the namespace "simulation". A backend that is not
-    on this machine is asked about twice. Run the command again: the same visitors count once.
+    EXPERIMENT stays apart from your own experiments, in the namespace "simulation". A backend that
+    is not on this machine is asked about twice. Run the command again: the same visitors count
+    once.
     """
     if not (0 < rate <= 1 and 0 <= rate * (1 + lift) <= 1):
         raise click.UsageError(
@@ -91,15 +93,15 @@ def simulate(
     client = connect_client(config_file, url)
     if urlsplit(url or "").hostname not in _THIS_MACHINE:
         _ask_twice(client.url, simulation)
-    _declare(client, simulation)
-    _play(client, simulation)
+    place: dict[str, Any] = {"config_file": config_file, "namespace": NAMESPACE, "url": url}
+    delete = command_line("delete", experiment, "--forget", **place)
+    _declare(client, simulation, delete)
+    _play(client, simulation, command_line("show", experiment, **place))
     found = client.experiment(experiment, NAMESPACE)
     if backlog := backlog_in(found):
         results.show_backlog(console, backlog)
     results.show(console, [found])
-    backend = [] if url is None else ["--url", url]
-    command = ["gimel", "delete", experiment, "--namespace", NAMESPACE, "--forget", *backend]
-    click.echo(f"Delete it:\n  {plain(shlex.join(command))}")
+    click.echo(f"Delete it:\n  {delete}")
 
 
 def _ask_twice(url: str, simulation: _Simulation) -> None:
@@ -114,8 +116,11 @@ def _ask_twice(url: str, simulation: _Simulation) -> None:
         raise click.ClickException("that is another name: nothing was sent")
 
 
-def _declare(client: BackendClient, simulation: _Simulation) -> None:
-    """Declare the experiment, unless an earlier run of the same simulation has."""
+def _declare(client: BackendClient, simulation: _Simulation, delete: str) -> None:
+    """Declare the experiment, unless an earlier run of the same simulation has.
+
+    `delete` is the command that deletes another simulation of this name.
+    """
     name = simulation.experiment
     try:
         found = client.experiment(name, NAMESPACE)
@@ -126,14 +131,17 @@ def _declare(client: BackendClient, simulation: _Simulation) -> None:
         before = (found["definition"] or {}).get("hypothesis")
         if before != simulation.description:
             raise click.ClickException(
-                f"there is another simulation {plain(name)}: choose another name, or "
-                f"`gimel delete NAME --namespace {NAMESPACE} --forget` it"
+                f"there is another simulation {plain(name)}: choose another name, or delete it: "
+                f"`{delete}`"
             )
     client.declare(name, simulation.definition, NAMESPACE)
 
 
-def _play(client: BackendClient, simulation: _Simulation) -> None:
-    """Send the events in batches, and show how far this is."""
+def _play(client: BackendClient, simulation: _Simulation, show: str) -> None:
+    """Send the events in batches, and show how far this is.
+
+    `show` is the command that shows what was ignored.
+    """
     events, ignored, sent = simulation.events(), 0, 0
     with waiting(lambda: f"{plural(sent, 'event')} sent"):
         while batch := list(islice(events, MAX_BATCH)):
@@ -141,7 +149,7 @@ def _play(client: BackendClient, simulation: _Simulation) -> None:
             sent += len(batch)
     click.echo(f"Sent {plural(sent, 'event')} of {plural(simulation.visitors, 'visitor')}.")
     if ignored:
-        click.echo(f"{plural(ignored, 'event')} did not count: `gimel show` says why.")
+        click.echo(f"{plural(ignored, 'event')} did not count: `{show}` says why.")
 
 
 COMMANDS = (simulate,)

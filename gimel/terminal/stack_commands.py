@@ -75,7 +75,7 @@ def deploy_command(
         _agree_to_price(settings, aws)
     with progress() as say:
         deployed = deploy.deploy(settings, say, aws, adopt=adopt, may_create_cache=True)
-    report.show_deployed(console, deployed)
+    report.show_deployed(console, deployed, config_file)
     if deployed.is_new:
         path, script_url = deployed.event_path, deployed.page_url
         html = snippet(deployed.events_base, event_path=path, script_url=script_url)

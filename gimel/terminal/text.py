@@ -81,8 +81,19 @@ def say_on_stderr(line: str) -> None:
     click.echo(line, err=True)
 
 
-def print_line(to: Console, text: str | Text) -> None:
-    """Print one line. A terminal wraps the line; a pipe gets it whole, easy to search."""
+def print_line(to: Console, text: str | Text, indent: int = 0) -> None:
+    """Print one line. A terminal wraps the line; a pipe gets it whole, easy to search.
+
+    `indent` is the length of a heading, beside which the rest is wrapped.
+    """
+    width = to.width - indent
+    # A URL that is longer than a line stays whole, to be copied.
+    if indent and to.file.isatty() and all(len(word) <= width for word in str(text).split()):
+        text = text if isinstance(text, Text) else Text(text)
+        rest = text[indent:].wrap(to, width)
+        for line in rest:
+            line.rstrip()
+        text = text[:indent].append(Text(f"\n{' ' * indent}").join(rest))
     with printing:
         to.print(text, soft_wrap=True)
 

@@ -16,7 +16,7 @@ import click
 from gimel.backend.news.messages import Message, about_backlog, about_experiment, piles_since
 from gimel.client import BackendClient, BackendError
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
-from gimel.terminal.text import plain, say
+from gimel.terminal.text import console, plain, print_line
 
 # Seconds after which an experiment's history is looked at again for traffic that stopped
 _HISTORY_SECONDS = 3600.0
@@ -44,9 +44,10 @@ def watch(
     namespace: str,
     url: str | None,
 ) -> None:
-    """Print verdicts, broken splits, stopped traffic and waiting events, each once, until Ctrl-C.
+    """Print new verdicts, wrong splits and stopped traffic.
 
-    Watches one EXPERIMENT, or all declared experiments of the namespace.
+    Watches one EXPERIMENT, or all declared experiments of the namespace, and prints each message
+    once, until Ctrl-C. Events that wait to be counted are news too.
     """
     watcher = _Watcher(connect_client(config_file, url), namespace, experiment)
     if once:
@@ -135,7 +136,8 @@ class _Watcher:
 
 
 def _say(text: str) -> None:
-    say(f"{datetime.now():%Y-%m-%d %H:%M}  {plain(text)}")
+    time = f"{datetime.now():%Y-%m-%d %H:%M}  "
+    print_line(console, f"{time}{plain(text)}", indent=len(time))
 
 
 COMMANDS = (watch,)

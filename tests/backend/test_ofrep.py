@@ -118,9 +118,6 @@ def test_evaluating_counts_nothing(backend: redis.Redis) -> None:
     assert all(each["trials"] == 0 for each in call("GET", "/experiments").body[1]["variants"])
 
 
-CONTEXT = {"targetingKey": "u"}
-
-
 @pytest.mark.parametrize(
     ("body", "code"),
     [

@@ -29,6 +29,10 @@ RUN_BY: dict[str, str | dict[str, str]] = {
         "git clone https://github.com/Alephbet/gimel && cd gimel": "tests/docs/test_installing.py",
     },
     "docs/coming-from-1.x.md": "tests/docs/test_coming_from_1x.py",
+    "docs/commands.md": {
+        'eval "$(_GIMEL_COMPLETE': "tests/terminal/test_group_completion.py",
+        "_GIMEL_COMPLETE=": "tests/terminal/test_group_completion.py",
+    },
     "docs/continuous-deployment.md": "tests/test_continuous_deployment.py",
     "docs/declaring.md": "tests/docs/test_declaring.py",
     "docs/deploying.md": {

@@ -79,11 +79,50 @@ def test_what_it_says(running: tuple[LocalBackend, Path]) -> None:
     assert local.printed.splitlines() == [
         f"Demo page   {local.url}/",
         f"Dashboard   {local.url}/dashboard#key={local.key}&namespace=demo",
+        f"Results     {sys.executable} -m gimel results --namespace demo --url {local.url}",
         f"Events      {local.url}/e",
         f"Key         in {folder / 'key'}; commands with --url {local.url} find it",
         f"Counters    in {folder}",
         "Ctrl-C stops the server.",
     ]
+
+
+def test_its_command_shows_the_results(running: tuple[LocalBackend, Path], tmp_path: Path) -> None:
+    local = running[0]
+    (line,) = (line for line in local.printed.splitlines() if line.startswith("Results"))
+    done = subprocess.run(
+        ["sh", "-c", line.removeprefix("Results")],
+        cwd=tmp_path,
+        env=os.environ | local.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert "▲ winner: one field" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "content"),
+    [((), ("--demo",), "real counts"), (("--demo",), (), "the demo")],
+)
+def test_the_demo_and_real_counts_never_share_a_folder(
+    tmp_path: Path, store: redis.Redis, first: tuple[str], then: tuple[str], content: str
+) -> None:
+    given = ("--redis-url", url_of(store))
+    with LocalBackend(tmp_path, *first, *given) as local:
+        local.stop()
+        local.start()
+    line = refused("--port", "0", "--data-dir", str(tmp_path), *then, *given)
+    assert line == f"Error: the folder {tmp_path} holds {content}: choose another --data-dir"
+
+
+def test_the_demo_has_a_default_folder_of_its_own(tmp_path: Path) -> None:
+    redis_url = ("--redis-url", f"redis://127.0.0.1:{free_port()}")
+    for more, name in (((), "local"), (("--demo",), "demo")):
+        assert process("local", *more, *redis_url, env={"HOME": str(tmp_path)}).returncode == 1
+        assert (tmp_path / ".gimel" / name / "local.lock").exists()
+        assert (tmp_path / ".gimel" / "demo").exists() is (name == "demo")
 
 
 def test_a_second_one_on_the_same_data_is_refused(running: tuple[LocalBackend, Path]) -> None:

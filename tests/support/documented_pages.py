@@ -26,9 +26,7 @@ class Shell:
         self._replaced = replaced
         programs = folder / "bin"
         programs.mkdir(exist_ok=True)
-        gimel = programs / "gimel"
-        gimel.write_text(f'#!/bin/sh\nexec {sys.executable} -m gimel "$@"\n')
-        gimel.chmod(0o755)
+        (programs / "gimel").symlink_to(Path(sys.executable).with_name("gimel"))
         self.environ = {
             **{name: value for name, value in os.environ.items() if name != "GIMEL_CONFIG"},
             **{"PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT)},

@@ -52,6 +52,7 @@ def run_in_terminal(
     answers: Sequence[tuple[str, str]] = (),
     env: dict[str, str] | None = None,
     program: Sequence[str] = ("-m", "gimel"),
+    executable: str = sys.executable,
 ) -> Session:
     """Run `gimel`, or another program, in a terminal.
 
@@ -60,7 +61,7 @@ def run_in_terminal(
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, *program, *arguments],
+        [executable, *program, *arguments],
         stdin=its,
         stdout=its,
         stderr=its,

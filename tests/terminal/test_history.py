@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -46,14 +47,20 @@ def rows(lines: list[str]) -> list[str]:
     return [line for line in lines if line.startswith("2026-")]
 
 
-@pytest.mark.parametrize("width", [50, 60, 80, 120])
+@pytest.mark.parametrize("width", [40, 50, 60, 80, 100, 120, 200])
 def test_every_line_fits_and_no_name_controls_the_terminal(width: int) -> None:
-    lines = shown(history(hours(400)), width)
+    answer = history(hours(400), recorded={"state": "winner", "at": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"})
+    lines = shown(answer, width)
     assert all(cell_len(line) <= width for line in lines)
     assert "\x1b" not in "".join(lines)
     heads = next(line for line in lines if "Visitors" in line)
+    assert "Lift" in heads
+    assert ("Rate" in heads) is (width >= 50)
     assert ("95 %, any time" in heads) is (width >= 60)
     assert ("Interval" in heads) is (width >= 80)
+    # A time is one line, and a lift is never cut.
+    assert all(re.match(r"2026-\d\d-\d\d \d\d:\d\d .*\+10\.0%", row) for row in rows(lines))
+    assert len(rows(lines)) > 15
 
 
 def test_a_short_history_has_each_hour_and_a_long_one_each_day() -> None:

@@ -77,7 +77,8 @@ def test_sample_size() -> None:
     printed = said(
         run("sample-size", "--rate", "0.2", "--lift", "0.25", "--visitors-per-day", "99")
     )
-    planned, fixed, free = printed.splitlines()
+    assumed, planned, fixed, free = printed.splitlines()
+    assert assumed == "From 20 % to 25 %, a lift of +25 %: power 80 %, alpha 5 %, 2 variants"
     need = sample_size(0.2, 0.25, relative_error=0.0081 / 8)
     assert need.planned
     assert need.fixed_horizon
@@ -103,10 +104,8 @@ def test_sample_size_without_visitors_a_day_names_no_days() -> None:
 
 def test_more_of_everything_needs_more_visitors() -> None:
     def visitors(*more: str) -> int:
-        _, printed = said(run("sample-size", "--rate", "0.1", "--lift", "0.1", *more)).split(
-            "\n", 1
-        )
-        return int(printed.split(" in total")[0].split()[-1].replace(",", ""))
+        printed = said(run("sample-size", "--rate", "0.1", "--lift", "0.1", *more))
+        return int(printed.splitlines()[2].split(" in total")[0].split()[-1].replace(",", ""))
 
     least = visitors()
     options = [("--power", "0.9"), ("--alpha", "0.01"), ("--variants", "3"), ("--shards", "1")]
@@ -174,12 +173,15 @@ class TestSave:
         assert need
         code, printed = self.save(url)
         assert code == 0, printed
+        assert "2 variants\n" in printed
         assert printed.splitlines()[-1] == f"e: planned for {need.total:,} visitors."
         assert BackendClient(url).experiment("e")["plan"]["visitors"] == need.total
 
     def test_it_corrects_for_the_variants_and_primary_goals(self, url: str) -> None:
         self.declare(url, "--variant", "green", "--goal", "paid:primary", "--goal", "share")
-        assert self.save(url)[0] == 0
+        code, printed = self.save(url)
+        assert code == 0, printed
+        assert "3 variants, 2 primary goals\n" in printed
         need = sample_size(0.2, 0.25, variants=3, primary_goals=2, relative_error=SHARDS_64)
         assert need.planned
         assert BackendClient(url).experiment("e")["plan"]["visitors"] == need.planned.total

@@ -54,7 +54,7 @@ def test_another_simulation_of_this_name_is_refused(url: str) -> None:
     assert line.startswith("there is another simulation it's a test: choose another name, or")
     command = simulate(url, 600).splitlines()[-1].strip()
     assert command == (
-        f"gimel delete 'it'\"'\"'s a test' --namespace simulation --forget --url {url}"
+        f"gimel delete 'it'\"'\"'s a test' --forget --namespace simulation --url {url}"
     )
     run("delete", "it's a test", "--namespace", "simulation", "--forget", "--yes", "--url", url)
     simulate(url, 601, "--goal", "order")
@@ -62,7 +62,7 @@ def test_another_simulation_of_this_name_is_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "lift"), [("0", "0.1"), ("1.1", "0"), ("0.6", "0.7"), ("0.5", "-1.1"), ("nan", "0")]
+    ("rate", "lift"), [("0", "0.1"), ("1.1", "0"), ("0.6", "0.7"), ("0.5", "-110%"), ("nan", "0")]
 )
 def test_rates_that_are_none(url: str, rate: str, lift: str) -> None:
     options = "--visitors", "9", "--rate", rate, f"--lift={lift}", "--url", url

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,11 @@ def stack(aws_endpoint: str, redis_url: str, tmp_path: Path) -> Stack:
 
 
 def deploy(stack: Stack, columns: int) -> Session:
-    return run_in_terminal(*stack.command[3:], "deploy", columns=columns)
+    """A deploy by the installed command, which names itself in what it suggests."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    env = {"PATH": path, "GIMEL_CONFIG": str(stack.path)}
+    program = str(Path(sys.executable).with_name("gimel"))
+    return run_in_terminal("deploy", columns=columns, env=env, executable=program, program=())
 
 
 def documented_lines() -> list[str]:
@@ -70,7 +75,7 @@ def test_a_deploy_in_a_terminal(stack: Stack, columns: int) -> None:
     assert "does not exist yet" not in "".join(first.lines)
     assert any(line.endswith("></script>") for line in first.lines)
     checks = [line for line in first.lines if re.match(r"[✓!] [A-Z\d]", line)]
-    assert checks[0].startswith("✓ AWS          account 000000000000, region eu-west-1, as ")
+    assert checks[0].startswith("✓ AWS          account 000000000000, region eu-west-1, as")
     assert any(re.fullmatch(r"✓ \d more checks passed", line) for line in checks)
 
     assert generalized(documented_lines()) <= generalized(first.lines)
@@ -185,3 +190,11 @@ def test_the_policy_without_a_region(tmp_path: Path) -> None:
     path.write_text('{"redis": {"host": "h"}}')
     line = complaint(run("--config", str(path), "policy", env=NOWHERE))
     assert line.startswith('no AWS region: set "aws": {"region": "…"} in config.json or AWS_')
+
+
+def test_a_deploy_suggests_commands_for_its_config_file(stack: Stack) -> None:
+    stack.run("deploy", "--no-preflight")
+    printed = stack.run("deploy", "--no-preflight")
+    words = f"gimel --config {stack.path}"
+    assert f"`{words} dashboard` opens the dashboard with its key." in printed
+    assert f"`{words} snippet` prints the HTML for a page." in printed

@@ -111,7 +111,7 @@ class Selection(NamedTuple):
 
 
 def select(found: Found, max_variants: int | None = None) -> Selection:
-    """Select what to count of an experiment: of a declared one, what its owner declared.
+    """Select what to count of an experiment. Of a declared one, that is what its owner declared.
 
     `max_variants` makes it a summary: the primary goals, the guardrails that their verdicts name,
     and of an undeclared experiment at most this many variants. Those that the owner set come first,

@@ -2,8 +2,8 @@
 
 The first decisive verdict on a goal is written once and stays. Later reads show it, and beside it
 what happened since. The routes call `describe`, and whatever else looks at counts calls `observe`.
-Both write only what is new. Of several processes that write at the same
-time, the first wins, and all show what it wrote.
+Both write only what is new. If several processes write at the same time, the first wins, and all
+show what it wrote.
 
 When an owner decides, `freeze` writes the figures of that moment. They stay when a decision changes
 its winner or reason.
