@@ -83,9 +83,11 @@ def test_our_own_signs_have_others_in_their_place() -> None:
     assert done.stdout == "v x ... +- > ^ v |--o-\n"
 
 
-def run_into(command: tuple[str, ...], redirection: str) -> subprocess.CompletedProcess[str]:
+def run_into(
+    command: tuple[str, ...], redirection: str, before: str = ""
+) -> subprocess.CompletedProcess[str]:
     """The command with its standard output as a shell redirects it."""
-    line = 'exec "$0" -m gimel "$@" ' + redirection
+    line = f'{before} exec "$0" -m gimel "$@" {redirection}'
     return subprocess.run(
         ["bash", "-c", line, sys.executable, *command],
         stdin=subprocess.DEVNULL,
@@ -96,16 +98,18 @@ def run_into(command: tuple[str, ...], redirection: str) -> subprocess.Completed
     )
 
 
-FULL = "Error: cannot write the output: No space left on device\n"
+# A file that may hold no byte fails as a full disk does, with another reason.
+FULL = "Error: cannot write the output: File too large\n"
 
 
 @pytest.mark.slow
-def test_a_full_disk_is_one_line(experiment: str) -> None:
+def test_a_full_disk_is_one_line(experiment: str, tmp_path: Path) -> None:
     for command in (*HERE, *outputs(experiment)):
-        done = run_into(command, "> /dev/full")
+        done = run_into(command, f"> {tmp_path}/full", "ulimit -f 0;")
         assert (done.returncode, done.stderr) == (1, FULL), command
     # No line can be said where the errors go there too.
-    assert run_into(SAMPLE_SIZE, "> /dev/full 2>&1").returncode == 1
+    both = f"> {tmp_path}/full 2>&1"
+    assert run_into(SAMPLE_SIZE, both, "ulimit -f 0;").returncode == 1
 
 
 @pytest.mark.slow
@@ -132,6 +136,11 @@ def test_a_folder_that_cannot_be_is_named(tmp_path: Path) -> None:
     output = str(tmp_path / "file" / "out.gz")
     export = ("export", "--output", output, "--redis-url", "redis://127.0.0.1:1")
     done = process(*export)
+    os.mkfifo(tmp_path / "pipe")
+    export_into = ("export", "--redis-url", "redis://127.0.0.1:1", "--output")
+    piped = process(*export_into, str(tmp_path / "pipe"))
+    assert piped.stderr.endswith("pipe is no regular file: choose another --output\n")
+    assert (tmp_path / "pipe").is_fifo()
     assert done.stderr == f"Error: {output} cannot be written: Not a directory\n"
 
 

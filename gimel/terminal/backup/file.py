@@ -48,6 +48,9 @@ def write(path: Path, sections: Sections) -> Written:
     """
     if not path.name:
         raise BackupError("the file to write has no name: give one with --output")
+    # The rename would replace a device.
+    if os.path.lexists(path) and not path.is_file():
+        raise BackupError(f"{path} is no regular file: choose another --output")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
