@@ -16,8 +16,9 @@ from gimel.local.made_up import EXPERIMENTS
 from tests.support.gimel_local import LocalBackend, trials
 from tests.support.servers import url_of
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_the_demo_is_filled_once(tmp_path: Path, store: redis.Redis) -> None:
     arguments = ("--demo", "--redis-url", url_of(store))
     with LocalBackend(tmp_path, *arguments) as local:
@@ -75,7 +76,6 @@ def test_the_demo_has_two_weeks_of_history(running: tuple[LocalBackend, Path]) -
     assert past["snapshots"][0]["time"] < past["recorded"]["at"] < past["snapshots"][-24]["time"]
 
 
-@pytest.mark.slow
 def test_what_an_interrupted_start_left_is_made_up_anew(store: redis.Redis) -> None:
     connection = Connection(url_of(store))
     counters = Counters(connection)

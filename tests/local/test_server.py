@@ -102,6 +102,7 @@ def test_its_command_shows_the_results(running: tuple[LocalBackend, Path], tmp_p
     assert "▲ winner: one field" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("first", "then", "content"),
     [((), ("--demo",), "real counts"), (("--demo",), (), "the demo")],

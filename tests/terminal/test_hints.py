@@ -32,6 +32,7 @@ def shell(folder: Path, line: str, **env: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("start", "path", "suggested"),
     [
