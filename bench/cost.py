@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.harness import Lines, Section
+from gimel.config.stack import Concurrency, Throttle
 
 PRICES: dict[str, Any] = json.loads(Path(__file__).with_name("prices.json").read_text())
 EVENTS_A_MONTH = (1e6, 1e8, 1e10)
@@ -18,6 +19,11 @@ MEMORIES = (128, 256, 512, 1024, 1769)
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 MB_A_CPU = 1769
 MONTH = 365.25 / 12 * 24 * 3600
+DAY = 24 * 3600
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html#concurrency-vs-requests-per-second
+CALLS_A_SECOND = 10
+# The largest answer that needs no key: the dashboard's page
+PAGE_BYTES = 132_000
 # Lambda looks into a queue with five connections, each of which waits 20 s for a message.
 _POLLS_A_MONTH = 5 * MONTH / 20
 
@@ -187,5 +193,29 @@ def by_memory() -> Section:
     return "memory", (*head, "arm64, $ a million", "x86_64, $ a million"), lines
 
 
+def flood() -> Section:
+    """What a stranger can cost in a day, with the defaults: as much as they let through."""
+    requests = Throttle().rate * DAY / 1e6
+    executions = sum(Concurrency().model_dump().values())
+    calls, pages = (each * CALLS_A_SECOND * DAY / 1e6 for each in (executions, Concurrency().reads))
+    seconds = executions * DAY * OURS.memory / 1024
+    sent = (pages * PAGE_BYTES / 1e3, (requests - pages) * OURS.answer / 1e3)
+    costs = (
+        requests * PRICES["http_api_per_million"][0][1],
+        calls * PRICES["lambda_requests_per_million"],
+        seconds * PRICES["lambda_gb_second"][OURS.architecture],
+        *(gigabytes * PRICES["transfer_out_per_gb"] for gigabytes in sent),
+    )
+    whats = (
+        ("API Gateway", f"{requests:.1f} million small requests"),
+        ("Lambda calls", f"{calls:.1f} million, ten a second for each reserved execution"),
+        ("Lambda time", f"{executions} executions of {OURS.memory} MB, busy all day"),
+        ("transfer", f"{pages:.1f} million times the dashboard's page, uncompressed"),
+        ("transfer", f"{requests - pages:.1f} million other answers"),
+    )
+    lines: Lines = [(*what, f"{cost:.2f}") for what, cost in zip(whats, costs, strict=True)]
+    return "flood", ("", "a day", "$"), [*lines, ("together", "", f"{sum(costs):.2f}")]
+
+
 def measure() -> list[Section]:
-    return [a_month(), by_memory(), against_first()]
+    return [flood(), a_month(), by_memory(), against_first()]

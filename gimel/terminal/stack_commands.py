@@ -129,6 +129,8 @@ def destroy(config_file: Path | None, yes: bool, data: bool, snapshot: bool, leg
     if not snapshot and not data:
         raise click.UsageError("--no-snapshot works only with --data")
     aws = connect(settings)
+    home = aws.home()
+    stack = f"stack {settings.stack} in {home.region}, account {home.account}"
     warnings: list[str] = []
     changes = destruction.plan_destroy(
         settings, aws, legacy, warnings.append, data=data, snapshot=snapshot
@@ -136,7 +138,8 @@ def destroy(config_file: Path | None, yes: bool, data: bool, snapshot: bool, leg
     if not changes:
         for warning in warnings:
             click.echo(f"! {warning}")
-        click.echo(f"There is nothing {'else ' if warnings else ''}to remove.")
+        # In a wrong region or account, there is nothing either.
+        click.echo(f"There is nothing {'else ' if warnings else ''}to remove of {stack}.")
         return
     report.show_plan(console, changes, warnings)
     # A managed Redis is deleted as a whole.
@@ -144,7 +147,7 @@ def destroy(config_file: Path | None, yes: bool, data: bool, snapshot: bool, leg
     if one_by_one:
         click.echo("- delete every experiment in every namespace of this Redis, with its counts")
     if not yes:
-        click.confirm("Remove all of this?", abort=True)
+        click.confirm(f"Remove all of this: {stack}?", abort=True)
     if one_by_one:
         _delete_experiments(settings, aws)
     with progress() as say:
@@ -243,11 +246,15 @@ def logs(config_file: Path | None, since: timedelta, follow: bool) -> None:
 
     settings = load(config_file).config
     aws, names = connect(settings), Names(settings.stack)
+    is_empty = True
     try:
         for function, line in operations.read_logs(aws, names, since, follow):
             say(plain(f"{function} {line}"))
+            is_empty = False
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
+    if is_empty:
+        say_on_stderr(f"Stack {names.stack} in {aws.region} logged nothing in that time.")
 
 
 @click.command()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from bench import cost, harness
+from gimel.backend.page import page
 from gimel.stack.alarms import wanted_alarms
 from tests.support.metric_math import value
 from tests.support.planning import wanted
@@ -96,6 +97,11 @@ def test_the_summary_says_what_the_model_says() -> None:
     assert f"**100 million events a month cost ${api:.0f}**, or ${url:.0f} with" in PAGE
     first = sum(cost.dollars(cost.FIRST, 1e8).values()) / 100
     assert f"gimel 1.x cost ${first:.2f} a million at 100 million events a month" in PAGE
+
+
+def test_no_answer_without_a_key_is_larger_than_the_flood_supposes() -> None:
+    size = len(page("e")["body"].encode())
+    assert size == pytest.approx(cost.PAGE_BYTES, rel=0.1)
 
 
 def test_a_batch_is_one_request() -> None:

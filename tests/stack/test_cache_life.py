@@ -89,6 +89,7 @@ def test_a_life(stack: Stack) -> None:
     assert variant["trials"] == 1
     stack.run("destroy", "--yes", "--data", "--no-snapshot")
     assert observe_cache(aws, Names(name)) is None
-    assert stack.run("destroy", "--data").splitlines() == ["There is nothing to remove."]
+    (line,) = stack.run("destroy", "--data").splitlines()
+    assert line.startswith("There is nothing to remove")
     with pytest.raises(DeployError):
         redis_environment(stack.config, aws)

@@ -219,6 +219,16 @@ def test_logs_of_before_there_was_a_cloud(since: str) -> None:
     assert done.stderr.endswith("Error: Invalid value for '--since': must be at most 3650d\n")
 
 
+def test_logs_of_a_region_without_the_stack(stack: Stack) -> None:
+    """It looks as if nothing went wrong, so the command says where it looked."""
+    stack.save(aws={"region": "us-east-1"})
+    done = run(*stack.command[3:], "logs")
+    assert done.exit_code == 0
+    assert done.stdout == ""
+    name = stack.content["stack"]
+    assert done.stderr == f"Stack {name} in us-east-1 logged nothing in that time.\n"
+
+
 def test_logs_of_one_millisecond_stay_in_order(stack: Stack) -> None:
     aws, group = connect(stack.config), log_group(f"{stack.content['stack']}-track")
     named = {"logGroupName": group, "logStreamName": "by-hand"}
@@ -306,7 +316,8 @@ def test_destroy_leaves_nothing(stack: Stack) -> None:
     said = stack.run("destroy", "--yes", "--data")
     assert "Removed." in said
     assert stack.is_gone
-    assert "nothing to remove" in stack.run("destroy", "--yes")
+    found = f"stack {stack.content['stack']} in {REGION}, account {0:012}"
+    assert stack.run("destroy", "--yes") == f"There is nothing to remove of {found}.\n"
     stack.run("deploy", "--no-preflight")
     assert stack.client().experiments("shop") == []
     # The name is free again.

@@ -116,7 +116,8 @@ def test_a_plan_is_a_line_for_each_change(stack: Stack) -> None:
 
 def test_destroy_in_a_terminal(stack: Stack) -> None:
     stack.run("deploy", "--no-preflight")
-    question = "Remove all of this? [y/N]: "
+    name = stack.content["stack"]
+    question = f"Remove all of this: stack {name} in {REGION}, account {0:012}? [y/N]: "
     session = run_in_terminal(*stack.command[3:], "destroy", answers=((question, "y"),))
     assert session.code == 0
     removed = [line for line in session.lines if line.startswith("- delete ")]
