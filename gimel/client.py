@@ -291,6 +291,8 @@ class BackendClient:
             raise BackendError("every number must be finite") from None
         except requests.Timeout:
             raise BackendError(f"{self.url} does not answer in time: try again") from None
+        except (requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
+            raise BackendError(f"the URL {self.url} must begin with http:// or https://") from None
         except requests.RequestException as error:
             reason = type(error).__name__
             raise BackendError(

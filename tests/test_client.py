@@ -56,6 +56,12 @@ def test_nobody_listens(command: tuple[str, ...]) -> None:
     assert line.startswith(f"{url} cannot be reached (ConnectionError): check the URL")
 
 
+@pytest.mark.parametrize("url", ["", "nonsense", "localhost:8000", "127.0.0.1:8000", "ftp://x"])
+def test_a_url_without_http(url: str) -> None:
+    line = complaint(run("results", "--url", url))
+    assert line == f"the URL {url} must begin with http:// or https://"
+
+
 ELSEWHERE = [
     (200, b"<html>hello</html>"),
     (200, b""),
@@ -81,7 +87,7 @@ def test_a_server_that_is_no_gimel(answer: tuple[int, bytes]) -> None:
             assert "is not a Gimel backend" in line if answer[0] == 200 else str(answer[0]) in line
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "http://", "http://[", "ftp://x", "http://a b"])
+@pytest.mark.parametrize("url", ["http://", "http://[", "http://a b"])
 def test_a_url_that_is_none(url: str) -> None:
     assert "cannot be reached" in complaint(run("results", "--url", url))
 
