@@ -8,7 +8,7 @@ BIN := .venv/bin
 # their servers, so they run in one process.
 SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo check format test test-full test-page lint dist bench screenshots clean
+.PHONY: demo check format test coverage test-full test-bounds test-page lint dist audit release bench screenshots clean
 
 demo: .venv/installed-local
 	@exec $(BIN)/gimel local --demo --port $(PORT)
@@ -22,6 +22,10 @@ format: .venv/installed-test
 	$(BIN)/ruff format .
 
 test: .venv/installed-test build/browser lint test-page
+	$(BIN)/pytest $(SIDE_BY_SIDE) $(ARGS)
+
+# Which lines of gimel/ no test runs. Counting them takes Python twice as long.
+coverage: .venv/installed-test build/browser
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report=term $(ARGS)
 
 # The long forms of what `make test` does in short: every call to AWS disturbed in every way,
@@ -49,14 +53,27 @@ lint: .venv/installed-test build/npm
 	build/node_modules/.bin/biome lint --error-on-warnings
 	build/node_modules/.bin/tsc
 
-# The sdist and the wheel that a release publishes, built and checked, in build/dist.
-dist: .venv/installed-release
-	rm -rf build/dist build/installed-wheel
-	$(BIN)/python -m build --outdir build/dist
-	$(BIN)/twine check --strict build/dist/*
-	$(BIN)/python -m venv build/installed-wheel
-	build/installed-wheel/bin/pip install --quiet --disable-pip-version-check build/dist/*.whl
-	build/installed-wheel/bin/gimel --version
+# The sdist and the wheel that a release publishes, in build/dist. The tests install the wheel into
+# a clean environment of each Python from 3.11 to 3.14 that is found, and name the ones that are not.
+dist: .venv/installed-test
+	$(BIN)/pytest -m "full or not full" tests/test_distribution.py
+
+# The quick tests with the lowest versions that pyproject.toml allows, then with the newest redis-py.
+test-bounds: .venv/installed-test build/npm
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python build/bounds
+	$(BIN)/uv pip install --quiet --compile-bytecode --python build/bounds --resolution lowest-direct '.[test]'
+	PYTHONPATH=. build/bounds/bin/pytest $(SIDE_BY_SIDE) -m "not full and not slow" $(ARGS)
+	$(BIN)/uv pip install --quiet --compile-bytecode --python build/bounds --upgrade '.[test]'
+	$(BIN)/uv pip install --quiet --compile-bytecode --python build/bounds 'redis>=8,<9'
+	PYTHONPATH=. build/bounds/bin/pytest $(SIDE_BY_SIDE) -m "not full and not slow" $(ARGS)
+
+# Known vulnerabilities in what Gimel installs and in the redis-py that it deploys.
+audit: .venv/installed-test
+	@.ci/audit
+
+# A dry run: it checks, and prints the tag and the notes of the release. It publishes nothing.
+release: .venv/installed-test
+	@.ci/release
 
 bench: .venv/installed-test
 	$(BIN)/python -m bench $(ARGS)
@@ -73,11 +90,14 @@ screenshots: .venv/installed-test build/browser
 clean:
 	rm -rf .venv build
 
-.venv/installed-%: pyproject.toml
+# uv takes a third of pip's time. Without --compile-bytecode, each process of a test would compile
+# anew what it imports where PYTHONDONTWRITEBYTECODE is set.
+.venv/installed-%: pyproject.toml hatch_build.py
 	@echo "Installing into .venv: gimel[$*] and what it depends on, from PyPI"
 	@$(PYTHON) -c 'import sys; sys.exit("Gimel needs Python 3.11 or newer: make PYTHON=python3.12 …" if sys.version_info < (3, 11) else 0)'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || (tests/apt-install python3-venv && $(PYTHON) -m venv .venv)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[$*]'
 	@touch $@
 
 # From npm: the linter and the types of the dashboard's modules, what makes gimel.js, and what tests

@@ -21,7 +21,7 @@ HEAD = (
 PEER = "gimel 1.5.0"
 ROUNDS = 7
 EVENTS = 400
-# As many as a sender may well collect before it sends them. `cost` takes them, too.
+# A number of events that a sender may well collect before it sends them. `cost` assumes it too.
 BATCH = 10
 
 # CPU of the first event and of a warm one in ms, memory in MB

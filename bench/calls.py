@@ -1,5 +1,5 @@
 """`python calls.py FILE MODULE [ARGUMENT...]`: run a command, and write into FILE how many requests
-boto3 sent meanwhile. Knows nothing of Gimel, so that it runs in the peers' environments too."""
+boto3 sent meanwhile. It imports nothing of Gimel, so it runs in the peers' environments too."""
 
 import atexit
 import runpy

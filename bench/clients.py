@@ -1,7 +1,7 @@
 """The browser clients in Chromium: requests, bytes and lost events. `python -m bench.clients`.
 
-The same visits with AlephBet's own adapter, with AlephBet in the snippet, and with gimel.js. The
-endpoint counts what reaches it. It fails when a visit asks for that.
+AlephBet's own adapter, AlephBet in the snippet, and gimel.js make the same visits. The endpoint
+counts what reaches it. It fails when a visit asks for that.
 """
 
 import json
@@ -133,10 +133,10 @@ class Visits:
         page.goto(self._shop.url)
         return context, page
 
-    def _reach(self, page: Page, goals: list[str], pause: float = PAUSE) -> None:
+    def _reach(self, page: Page, goals: list[str]) -> None:
         for goal in goals:
             page.evaluate(f"goal => {{ {self._client.reach}(goal) }}", goal)
-            page.wait_for_timeout(1000 * pause)
+            page.wait_for_timeout(1000 * PAUSE)
 
     def row(self) -> list[str]:
         plain = self._plain()

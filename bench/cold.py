@@ -97,7 +97,7 @@ class Running(NamedTuple):
         return sum(int(ran) for ran, *_ in times) / 1e6
 
     def ask(self, event: dict[str, object]) -> None:
-        """Invoke the function; its failure ends the bench."""
+        """Invoke the function. A failure ends the benchmark."""
         until = time.perf_counter() + _PATIENCE
         while True:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=_PATIENCE)
@@ -147,7 +147,7 @@ def empty() -> Function:
 
 
 def socket_alone(port: int) -> Function:
-    """No client library at all: what is left to gain."""
+    """No client library at all: the most that could still be gained."""
     folder = BUILD / "task" / "socket"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "function.py").write_text(_SOCKET)

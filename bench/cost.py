@@ -1,6 +1,6 @@
 """What a million events cost: the price list as data, the rest as arithmetic.
 
-Redis is left out: it costs the same whoever fills it.
+Redis is left out: it costs the same, whichever program fills it.
 """
 
 import json

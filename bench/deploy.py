@@ -28,7 +28,7 @@ OURS, THEIRS = "ours", "1.5.0"
 
 @dataclass(frozen=True)
 class Program:
-    """One that deploys, and where: `world` is what its processes have in their environment."""
+    """A program that deploys, and its folder. `world` is the environment of its processes."""
 
     interpreter: str
     module: str
@@ -46,7 +46,7 @@ class Program:
         return int(file.read_text())
 
     def start(self) -> float:
-        """What the interpreter and the imports take of it, in seconds."""
+        """The seconds that the interpreter and the imports take."""
         return self._run("-c", "import gimel.cli")
 
     def _run(self, *arguments: str) -> float:
@@ -110,7 +110,7 @@ def measure(port: int) -> Lines:
 
 
 def _calls(program: Program) -> tuple[int, int]:
-    """Those of a fresh deploy and of the next."""
+    """The numbers of calls of a fresh deploy and of the next one."""
     empty(program.world["AWS_ENDPOINT_URL"])
     return program.calls(), program.calls()
 

@@ -43,7 +43,7 @@ HEAD = ("measured", "median", "ratio", "quartiles of the ratio", "goal")
 
 
 def in_turn(contenders: dict[str, Callable[[], float]], rounds: int) -> Rounds:
-    """Ask each contender for a figure, `rounds` times over, every second round backwards."""
+    """Ask each contender for a figure in each round. Every second round goes backwards."""
     found: Rounds = {name: [] for name in contenders}
     for number in range(rounds):
         names = list(contenders)
@@ -110,7 +110,7 @@ def write(section: str, text: str, page: Path = PAGE) -> None:
 
 
 def report(sections: Iterable[Section], *, into_page: bool) -> None:
-    """Print the sections' tables; put them into the page, too."""
+    """Print the sections' tables. `into_page` also puts them into docs/performance.md."""
     for section, head, lines in sections:
         show(f"{section}: {machine()}", head, lines)
         if into_page:

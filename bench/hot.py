@@ -1,8 +1,7 @@
-"""One counter that everybody counts into, on a cluster of three nodes: its shards, or one key.
+"""One counter that all events go to, on a cluster of three nodes: 64 shards, or one key.
 
-Three servers on a machine of two cores cannot be three times as quick as one. So what each server
-works for an event is measured too: the busiest node's CPU says what a cluster can take whose nodes
-have a core each.
+Three servers on two cores cannot be three times as quick as one. So the CPU time of each server is
+measured too. That of the busiest node says what a cluster can take in which each node has a core.
 """
 
 import socket

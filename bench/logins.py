@@ -109,7 +109,7 @@ def measure(port: int) -> list[harness.Section]:
 
 
 class _Start:
-    """A function with an environment, which starts again and again; `cpu` of each start, in ms."""
+    """A function that starts many times in one environment. `cpu`: the ms of each start."""
 
     def __init__(self, name: str, environment: dict[str, str], port: int) -> None:
         self._function = cold.ours(name.replace(" ", "-"), bundle.build().content, port)

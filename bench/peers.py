@@ -1,4 +1,4 @@
-"""What is measured against: environments and programs from PyPI, made once under build/bench."""
+"""The programs to compare with: environments with packages from PyPI, made once in build/bench."""
 
 import io
 import json

@@ -7,6 +7,7 @@ to 1/100 of it. Each counter's error is drawn register by register, as in calibr
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -66,12 +67,18 @@ def _sums(rng: np.random.Generator, kind: Amount, numbers: NDArray[np.int64]) ->
         total = np.concatenate(([0.0], amounts(rng, kind, int(ends[-1])).cumsum()))
         sums = np.diff(total[ends], prepend=0.0)
         return np.asarray(np.maximum(sums, 0).reshape(numbers.shape))
-    pool = amounts(np.random.default_rng(1), kind, 4_000_000)
-    mean, spread = pool.mean(), pool.std()
-    skewness = ((pool - mean) ** 3).mean() / spread**3
+    mean, spread, skewness = _moments(kind)
     shape = 4 * numbers / skewness**2
     scale = spread * skewness / 2
     return np.asarray(rng.gamma(shape, scale) + numbers * (mean - 2 * spread / skewness))
+
+
+@cache
+def _moments(kind: Amount) -> tuple[float, float, float]:
+    """The mean, standard deviation and skewness of one amount."""
+    pool = amounts(np.random.default_rng(1), kind, 4_000_000)
+    mean, spread = pool.mean(), pool.std()
+    return mean, spread, ((pool - mean) ** 3).mean() / spread**3
 
 
 def _done(bench: Bench, cell: Cell, visitors: NDArray[np.int64], lift: float) -> Floats:

@@ -1,7 +1,7 @@
-"""Events a second over HTTP, by wrk: granian, which Gimel uses, and the servers before it.
+"""Events a second over HTTP, sent by wrk: granian, which Gimel uses, and the servers before it.
 
-A core is shared with wrk and Valkey here, so what counts is the events that a server takes for each
-second of CPU time of its own. The handlers in process are what is left without HTTP.
+The server shares the cores with wrk and Valkey. So the first figure is the events that it takes in
+a second of its own CPU time. The rows in process show the same without HTTP.
 """
 
 import os
@@ -77,7 +77,7 @@ def serving(command: list[str], redis_port: int) -> Iterator[int]:
 
 
 def load(server: int, script: str = _SCRIPT) -> Figures:
-    """What a server takes for some seconds. `script`: what wrk sends, in Lua."""
+    """Let wrk send requests for some seconds. Return what the server took. `script` is in Lua."""
     BUILD.mkdir(parents=True, exist_ok=True)
     path = BUILD / "wrk.lua"
     path.write_text(script)
@@ -100,7 +100,7 @@ def load(server: int, script: str = _SCRIPT) -> Figures:
 def _found(pattern: str, text: str) -> str:
     found = re.search(pattern, text)
     if not found:
-        raise SystemExit(f"wrk says something else:\n{text}")
+        raise SystemExit(f"wrk printed no {pattern}:\n{text}")
     return found[1]
 
 

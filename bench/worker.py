@@ -1,11 +1,11 @@
 """Runs inside an environment and measures on demand, so that environments can take turns.
 
-    python worker.py PORT CONTENDER... reads contenders' names from standard input, one a line, and
-    answers each with the seconds that one event took, mean over EVENTS of them; of a contender that
-reads, with those of one answer. `batch:100` names a contender and what it is given.
+`python worker.py PORT CONTENDER...` reads contenders' names from standard input, one a line. It
+answers each with the seconds of one event, the mean over EVENTS of them, or with those of one read.
+`batch:100` names a contender and its argument.
 
-Events are made before the clock starts; every uuid is new, since a visitor's first event is what
-costs lamed most.
+Events are made before the clock starts. Every uuid is new: the first event of a visitor costs lamed
+most.
 """
 
 import json

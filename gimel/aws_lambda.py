@@ -38,13 +38,11 @@ from gimel.backend.wire import HTTPError, ProxyEvent
 
 __all__ = ["FailedCallError", "delete", "reads", "replay", "track"]
 
-
 # Seconds for the snapshots of an hour if Lambda does not say, and seconds that they leave unused
 _SNAPSHOT_SECONDS, _SPARE_SECONDS = 29.0, 3.0
 # The `routeKey` of a request to a function URL:
 # https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads
 _NO_ROUTE = "$default"
-
 
 # The routes that the tracking function serves
 _OF_TRACK = {route: served for route, served in gimel.ROUTES.items() if served in gimel.BY_TRACK}
@@ -62,7 +60,7 @@ _UNKNOWN_FORM = HTTPError(
 
 
 def _is_foreign(event: object) -> bool:
-    """Return whether an event that is no request is not of gimel 1.x's REST API either."""
+    """Return whether an event that is not a request comes from an unknown kind of caller."""
     return not isinstance(event, dict) or "requestContext" in event
 
 

@@ -1,4 +1,4 @@
-"""The work of a server's process beside requests: threads replay the spool and write snapshots.
+"""The work of a server's process besides requests: threads replay the spool and write snapshots.
 
 Each process of a server tries both: the spool once a second, snapshots once a minute. The spool's
 lock, and a key in Redis, let one of them work at a time. If that process dies, the next one goes
@@ -78,7 +78,7 @@ def replay(last_failure: str = "") -> str:
 
 
 def snapshot(last_failure: str = "") -> str:
-    """Write the snapshots of this hour, if some may be missing. Return what `replay` does."""
+    """Write this hour's snapshots, if some may be missing. Return the kind of failure, or ""."""
     global _done
     hour = int(time.time()) // 3600
     if hour == _done:

@@ -1,13 +1,7 @@
-"""The command `gimel`: its options, and the commands preflight to local below.
+"""The command `gimel`: its options, the commands preflight to local, and the list of all others.
 
-These check what a deploy needs, open the dashboard, compute sample sizes, migrate old experiments,
-and run a backend on this machine. `terminal.configure` writes the configuration. The commands that
-deploy and operate a stack are in `terminal.stack_commands`, those of its keys in
-`terminal.key_commands`, those that back up and move counts in `terminal.backup_commands`, those of
-an experiment in `terminal.experiment_commands`, those that declare one in
-`terminal.definition_commands`, those that decide one in `terminal.decision_commands`, that which
-makes up visitors in `terminal.simulation`, what a page needs in `terminal.snippet_command`, and
-`gimel watch` in `terminal.watch`. A command calls one function and prints the result.
+The other commands are in `gimel.terminal`. Each module in `_ROOMS` lists its own in COMMANDS. A
+command calls one function and prints the result.
 """
 
 import sys
@@ -155,7 +149,7 @@ def dashboard(
 )
 @click.option(
     "--variants",
-    type=int,
+    type=click.IntRange(max=1000),
     default=2,
     show_default=True,
     help="Number of variants, baseline included.",

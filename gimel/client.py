@@ -215,7 +215,7 @@ class BackendClient:
     def delete(
         self, name: str, namespace: str = DEFAULT_NAMESPACE, *, forget: bool = False
     ) -> bool:
-        """Delete an experiment. Returns whether there was anything to delete.
+        """Delete an experiment. Return whether there was anything to delete.
 
         Late events of the experiment are not counted. With `forget` they create it again.
         """
@@ -291,9 +291,8 @@ class BackendClient:
             raise BackendError("every number must be finite") from None
         except requests.Timeout:
             raise BackendError(f"{self.url} does not answer in time: try again") from None
-        except (requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema):
-            raise BackendError(f"the URL {self.url} must begin with http:// or https://") from None
-        except requests.RequestException as error:
+        # urllib3 raises a ValueError of its own for some names of hosts.
+        except (requests.RequestException, ValueError) as error:
             reason = type(error).__name__
             raise BackendError(
                 f"{self.url} cannot be reached ({reason}): check the URL and the network connection"
@@ -312,10 +311,13 @@ def _describe_error(answer: requests.Response) -> str:
         content = answer.json()
     except requests.JSONDecodeError:
         content = None
+    field = None
     # Gimel's errors have "error", API Gateway's own "message", a function URL's own "Message".
     if isinstance(content, dict):
+        field = content.get("field")
         content = content.get("error") or content.get("message") or content.get("Message")
     reason = " ".join(str(content or answer.reason).split())
-    # A refused change says all that there is to say.
-    is_refusal = answer.status_code == 409
-    return reason if is_refusal else f"the backend answered {answer.status_code}: {reason}"
+    # A refused change says all that there is to say, and so does a name that does not exist.
+    is_unknown = answer.status_code == 404 and field in ("experiment", "goal", "matrix")
+    is_whole = answer.status_code == 409 or is_unknown
+    return reason if is_whole else f"the backend answered {answer.status_code}: {reason}"

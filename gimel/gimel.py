@@ -151,7 +151,7 @@ def all(event: ProxyEvent) -> Response:
 
 @_endpoint("owner", "read")
 def experiment(event: ProxyEvent) -> Response:
-    """Return one experiment, its definition and what happened to that: GET /experiment.
+    """Return one experiment, its definition and the changes to it: GET /experiment.
 
     `matrix` names a goal on which to compare every variant with every other.
     """
@@ -239,7 +239,7 @@ def settings(event: ProxyEvent) -> Response:
 
     (found,) = counters().read(namespace, [name])
     if not chooses and not found.exists:
-        raise answers.NO_EXPERIMENT
+        raise answers.no_experiment(namespace, name)
     seen = sorted(found.trials), sorted(found.goals)
     changed = parse_changes(body, found.settings, *seen, has_events=found.has_events)
     if decision := changed.get("decision"):
@@ -323,9 +323,9 @@ def handle(event: ProxyEvent, context: object = None) -> Response:
 
 def dispatch(event: ProxyEvent, route: str, routes: Mapping[str, LambdaHandler]) -> Response:
     """Call the handler of a route. Answer 404 or 405 if there is no such route."""
-    above, _, key = route.partition(f"{FLAGS_PATH}/")
+    method, _, key = route.partition(f"{FLAGS_PATH}/")
     if key:
-        route = f"{above}{FLAGS_PATH}/{{proxy+}}"
+        route = f"{method}{FLAGS_PATH}/{{proxy+}}"
     handler = routes.get(route)
     if handler is not None:
         return handler(event)

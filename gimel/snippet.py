@@ -98,7 +98,7 @@ def _escaped(text: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return the text as the value of an attribute. JSON stands in single marks, to be readable."""
+    """Return the text as an attribute's value. JSON stands in single marks, so it is readable."""
     if '"' not in text:
         return f'"{_escaped(text)}"'
     return f"'{_escaped(text).replace('&quot;', chr(34))}'"

@@ -31,7 +31,7 @@ def test_version_and_help() -> None:
 def test_migrate_with_a_url_that_is_none() -> None:
     result = run("migrate", "--redis-url", "redis://:hunter2/x@h:6379")
     assert result.exit_code == 2
-    assert "must look like redis://" in result.stderr
+    assert "--redis-url: url cannot be parsed: port and database must be" in result.stderr
     assert "hunter2" not in result.output
 
 
@@ -105,10 +105,8 @@ def test_delete_of_what_there_is_not(url: str) -> None:
     assert line == "there is no experiment none in namespace n"
 
 
-def left(url: str, namespace: str = "n") -> list[str]:
-    return [
-        each["experiment"] for each in BackendClient(url).experiments(namespace, view="summary")
-    ]
+def left(url: str) -> list[str]:
+    return [each["experiment"] for each in BackendClient(url).experiments("n", view="summary")]
 
 
 def count_each(*names: str) -> None:
@@ -259,7 +257,20 @@ def test_weights_that_are_none(told: str, weights: str) -> None:
 @pytest.mark.parametrize("command", ["settings", "stop", "resume"])
 def test_an_experiment_that_there_is_not(url: str, command: str) -> None:
     line = complaint(run(command, "none", "--url", url))
-    assert line == "the backend answered 404: there is no such experiment in this namespace"
+    assert line == "there is no experiment none in namespace alephbet"
+
+
+def test_archive_and_restore(told: str) -> None:
+    def state() -> object:
+        return BackendClient(told).experiment("e")["state"]
+
+    assert said(run("stop", "e", "--archive", "--url", told)).startswith("Archived.")
+    assert state() == "archived"
+    assert said(run("stop", "e", "--url", told)).startswith("Stopped.")
+    assert state() == "stopped"
+    run("stop", "e", "--archive", "--url", told)
+    assert said(run("resume", "e", "--url", told)).startswith("Running.")
+    assert state() == "running"
 
 
 def test_stop_and_resume(told: str) -> None:

@@ -56,12 +56,6 @@ def test_nobody_listens(command: tuple[str, ...]) -> None:
     assert line.startswith(f"{url} cannot be reached (ConnectionError): check the URL")
 
 
-@pytest.mark.parametrize("url", ["", "nonsense", "localhost:8000", "127.0.0.1:8000", "ftp://x"])
-def test_a_url_without_http(url: str) -> None:
-    line = complaint(run("results", "--url", url))
-    assert line == f"the URL {url} must begin with http:// or https://"
-
-
 ELSEWHERE = [
     (200, b"<html>hello</html>"),
     (200, b""),
@@ -87,9 +81,40 @@ def test_a_server_that_is_no_gimel(answer: tuple[int, bytes]) -> None:
             assert "is not a Gimel backend" in line if answer[0] == 200 else str(answer[0]) in line
 
 
-@pytest.mark.parametrize("url", ["http://", "http://[", "http://a b"])
-def test_a_url_that_is_none(url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        ("localhost:8000", "http://: did you mean http://localhost:8000?"),
+        ("127.0.0.1", "http://: did you mean http://127.0.0.1?"),
+        ("ab.shop.example/prod", "http://: did you mean https://ab.shop.example/prod?"),
+        ("nonsense", "http://: did you mean https://nonsense?"),
+        ("ftp://x", "must start with https:// or http://"),
+        *((url, "must look like https://host[:port][/path]")
+          for url in ("", " http://x", "http://", "http://[", "http://x:abc", "http://x:99999",
+                      "http://a..b", f"http://{'a' * 64}", "http://\udce9")),
+        ("https://ana:hunter2@x", "must hold no password: GIMEL_KEY holds the key"),
+        ("ana:hunter2@x", "must hold no password: GIMEL_KEY holds the key"),
+    ],
+)  # fmt: skip
+def test_a_url_that_is_none(url: str, advice: str) -> None:
+    done = run("results", "--url", url)
+    assert (done.exit_code, done.stdout) == (2, "")
+    line = done.stderr.splitlines()[-1]
+    assert line.removeprefix("Error: Invalid value for '--url': ").endswith(
+        advice.replace(" :", ":")
+    )
+    assert "hunter2" not in done.stderr
+
+
+@pytest.mark.parametrize("url", ["http://a b", "http://x.invalid", "https://127.0.0.1:1"])
+def test_a_url_that_leads_nowhere(url: str) -> None:
     assert "cannot be reached" in complaint(run("results", "--url", url))
+
+
+@pytest.mark.parametrize("url", ["http://a..b", f"http://{'a' * 64}.example"])
+def test_a_host_that_cannot_be_looked_up(url: str) -> None:
+    with pytest.raises(BackendError, match="cannot be reached"):
+        BackendClient(url).experiments()
 
 
 def test_redis_is_away(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,7 +82,7 @@ def test_delete_forgets_an_experiment(deployed: Deployment) -> None:
     client = BackendClient(deployed.url, deployed.key)
     client.track("short-lived", "a", "participate", "1")
     assert client.delete("short-lived") is True
-    with pytest.raises(BackendError, match="no such experiment") as missing:
+    with pytest.raises(BackendError, match="there is no experiment") as missing:
         client.experiment("short-lived")
     assert missing.value.status == 404
     assert client.delete("short-lived") is False

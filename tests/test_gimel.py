@@ -216,7 +216,7 @@ def test_no_experiments(backend: redis.Redis) -> None:
 
 def test_an_unknown_experiment(backend: redis.Redis) -> None:
     answer = call("GET", "/experiment", {"experiment": "unknown"})
-    error = "there is no such experiment in this namespace"
+    error = "there is no experiment unknown in namespace alephbet"
     assert answer == (404, {"error": error, "field": "experiment"}, JSON_HEADERS)
 
 

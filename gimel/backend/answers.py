@@ -14,6 +14,7 @@ from gimel.backend.counting import declaring
 from gimel.backend.counting.declaring import recorded_changes
 from gimel.backend.counting.keys import PARTICIPATE
 from gimel.backend.counting.tally import read_tally
+from gimel.backend.experiment.definition import Definition
 from gimel.backend.experiment.history import history
 from gimel.backend.news.traffic import traffic_stopped_since
 from gimel.backend.process import ask_backlog, connection, counters, queue
@@ -27,7 +28,10 @@ from gimel.backend.results.measures import measures_of
 from gimel.backend.results.past import describe_past
 from gimel.backend.wire import HTTPError, ProxyEvent, Response, respond
 
-NO_EXPERIMENT = HTTPError(404, "there is no such experiment in this namespace", "experiment")
+
+def no_experiment(namespace: str, name: str) -> HTTPError:
+    """Return the error of a request for an experiment that does not exist."""
+    return HTTPError(404, f"there is no experiment {name} in namespace {namespace}", "experiment")
 
 
 def backlog_fields(backlog: Backlog | None) -> dict[str, Any]:
@@ -43,7 +47,7 @@ def describe(
     *,
     is_summary: bool = False,
 ) -> list[dict[str, Any]]:
-    """Describe experiments. Record new verdicts; say of others that waiting events change them."""
+    """Describe experiments. Record new verdicts, and say which others waiting events may change."""
 
     def whole(name: str) -> ExperimentCounts:
         return counters().read(namespace, [name])[0]
@@ -74,7 +78,7 @@ def names_in(scope: str) -> list[str]:
 
 
 def answer_one(event: ProxyEvent, namespace: str, name: str, matrix: str | None = None) -> Response:
-    """Answer with one experiment, its definition and what happened to that.
+    """Answer with one experiment, its definition, the changes to it, and its health.
 
     With a goal as `matrix`, compare every variant with every other on it. Raises HTTPError 404.
     """
@@ -115,7 +119,7 @@ def _read_one(namespace: str, name: str) -> ExperimentCounts:
     """Return one experiment's counts. Raises HTTPError 404."""
     (found,) = counters().read(namespace, [name])
     if not found.exists:
-        raise NO_EXPERIMENT
+        raise no_experiment(namespace, name)
     return found
 
 
@@ -151,26 +155,27 @@ def delete_part(event: ProxyEvent, namespace: str, name: str) -> Response:
     found = _read_one(namespace, name)
     if complaint := _why_kept(found, kind, part):
         raise HTTPError(409, complaint, kind)
-    settings = found.settings
-    named = {"baseline": settings.baseline, "primary_goal": settings.primary_goal}
-    named = {} if settings.is_declared else named
-    reset: dict[str, str | None] = {
-        field: None
-        for field, value in named.items()
-        if value == part and (field == "primary_goal") == (kind == "goal")
-    }
-    if kind == "variant" and not settings.is_declared and part in (settings.weights or {}):
-        reset["weights"] = None
+    reset = _settings_with_name(found.settings, kind, part)
     declaring.change(connection(), (namespace, name), reset, scope_of(event))
     deleted = counters().delete_part(namespace, name, fields.get("goal"), fields.get("variant"))
     note = f"Later events of this {kind} make it anew."
     return respond({"experiment": name, kind: part, "deleted": deleted, "note": note})
 
 
+def _settings_with_name(settings: Definition, kind: str, name: str) -> dict[str, None]:
+    """Return the settings of an undeclared experiment to reset, because they name this part."""
+    if settings.is_declared:
+        return {}
+    if kind == "goal":
+        return {"primary_goal": None} if name == settings.primary_goal else {}
+    named = {"baseline": [settings.baseline], "weights": settings.weights or ()}
+    return {field: None for field, names in named.items() if name in names}
+
+
 def _why_kept(found: ExperimentCounts, kind: str, part: str) -> str | None:
     """Return why the counts of a goal or variant cannot be deleted alone, or None."""
     settings = found.settings
-    if found.settings.decision:
+    if settings.decision:
         return "the experiment is decided, and these counts are its record"
     declared = settings.goal_names if kind == "goal" else settings.variant_names
     if part in declared:

@@ -17,9 +17,8 @@ _FIGURES = ("used_memory", "maxmemory", "total_system_memory", "maxclients", "co
 
 
 def look_at_redis(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Try the Redis of a function's environment.
+    """Try the Redis of a function's environment. Return the trouble, or memory, clients and limits.
 
-    Return the trouble, or its memory, clients and limits.
     `trouble` is what `gimel.backend.redis.errors.trouble` returns, or None if a probe event was
     counted. `limits` is what `Counters.fullness` returns. Memory is in bytes; of a cluster, it is
     the memory of the server that the URL names.

@@ -46,7 +46,7 @@ def evaluate(event: ProxyEvent, flags: Flags) -> Response:
     key = unquote(str(event.get("rawPath")).partition(f"{FLAGS_PATH}/")[2])
     visitor, known = _visitor(event, key), _known(event, flags, key)
     if key not in known:
-        reason = "there is no such flag in this namespace"
+        reason = f"there is no flag {key} in namespace {_namespace(event)}"
         raise EvaluationError(404, "FLAG_NOT_FOUND", reason, key)
     return respond(_evaluation(known[key], visitor))
 
@@ -82,11 +82,15 @@ def _visitor(event: ProxyEvent, key: str | None = None) -> str:
         raise EvaluationError(400, "INVALID_CONTEXT", error.error, key) from None
 
 
+def _namespace(event: ProxyEvent) -> str:
+    """Return the namespace in the header, in which a name may be percent-encoded."""
+    return unquote(wire.header(event, "x-gimel-namespace")) or wire.DEFAULT_NAMESPACE
+
+
 def _known(event: ProxyEvent, flags: Flags, key: str | None = None) -> Any:
-    """Return the flags of the namespace in the header, in which a name may be percent-encoded."""
-    namespace = unquote(wire.header(event, "x-gimel-namespace")) or wire.DEFAULT_NAMESPACE
+    """Return the flags of the namespace in the header."""
     try:
-        return flags.of(namespace)
+        return flags.of(_namespace(event))
     except RedisError as error:
         log("error", failed=type(error).__name__)
         reason = "the flags are out of reach, try again"

@@ -68,7 +68,7 @@ def flags() -> "Flags":
 
 
 def ask_backlog() -> Backlog | None:
-    """Return what is not counted yet. None if there is no queue, or no answer of it."""
+    """Return what is not counted yet. None if there is no queue, or it does not answer."""
     kept = queue()
     try:
         return kept.backlog() if kept else None
@@ -88,7 +88,7 @@ def write_snapshots(seconds: float) -> "Round | None":
 
 
 def _outbox() -> "Outbox | None":
-    """Return the outbox for news. None if nobody is to be told."""
+    """Return the outbox for news. None if GIMEL_NOTIFY names no receiver."""
     if "GIMEL_NOTIFY" not in os.environ:
         return None
     from gimel.backend.news.delivery import delivery

@@ -100,6 +100,7 @@ def _batch_answer(
         "reasons": ignored,
         "rejected": [
             {"index": index, "error": error.error, "field": error.field}
+            | ({"retry": True} if error.status == 429 else {})
             for index, error in errors.items()
         ],
     }

@@ -95,9 +95,18 @@ def parse(text: str, source: str = "config.json") -> Config:
 
 
 def parse_json(text: str, source: str) -> object:
-    """Return the JSON in the text of a file. Raises ConfigError."""
+    """Return the JSON in the text of a file. Raises ConfigError, also for a key that repeats."""
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in pairs:
+            if key in found:
+                raise ConfigError(f"{source}: {_shown(key)}: the key repeats: keep one of them")
+            found[key] = value
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique)
     except json.JSONDecodeError as error:
         raise ConfigError(
             f"{source}:{error.lineno}:{error.colno}: not valid JSON: {error.msg}"
@@ -132,18 +141,41 @@ _MESSAGES = {
     # Raised by the checks in this package.
     "value_error": "{error}",
 }
+# Whose message says all, or whose value may be as long as it likes
+_UNQUOTED = ("missing", "string_unicode", "too_long", "too_short", "value_error")
+# The sections with secrets. A value may be in the wrong line.
+_SECRETIVE = ("redis", "notify")
+# Characters of a value that a message quotes
+_LONGEST = 40
 
 
 def _explain(source: str, details: ErrorDetails) -> str:
     """Return one line on a mistake: the source, the key, and what is wrong with its value."""
     location = details["loc"]
-    # A URL that was written as a key holds a password.
-    key = ".".join("…" if re.search("://|@", str(step)) else str(step) for step in location)
+    key = ".".join(map(_shown, location))
     if details["type"] == "extra_forbidden":
         return f"{source}: {key}: unknown key{_suggest(location)}"
     context: Mapping[str, Any] = details.get("ctx", {})
     message = _MESSAGES.get(details["type"], "is not a valid value").format(**context)
-    return f"{source}: {key}: {message}"
+    return f"{source}: {key}: {message}{_but_is(details)}"
+
+
+def _shown(step: int | str) -> str:
+    """Return a part of a key's path. A URL that was written there holds a password."""
+    return "…" if re.search("://|@", str(step)) else str(step)
+
+
+def _but_is(details: ErrorDetails) -> str:
+    """Return the end of a line on a mistake: what the value is, unless that may be a secret."""
+    value, kind = details["input"], details["type"]
+    if kind in _UNQUOTED:
+        return ""
+    if isinstance(value, dict | list):
+        return f", not {'an object' if isinstance(value, dict) else 'a list'}"
+    text = json.dumps(value, ensure_ascii=False)
+    if details["loc"][0] in _SECRETIVE or _shown(text) != text:
+        return ", not text" if isinstance(value, str) and kind != "literal_error" else ""
+    return f", not {text if len(text) <= _LONGEST else f'{text[: _LONGEST - 1]}…'}"
 
 
 def _suggest(location: tuple[int | str, ...]) -> str:

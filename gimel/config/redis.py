@@ -9,7 +9,7 @@ from typing import Annotated
 from urllib.parse import SplitResult, parse_qsl, quote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
-from redis.connection import parse_url
+from redis.connection import ConnectionPool
 from redis.exceptions import RedisError, TimeoutError
 
 from gimel.backend.redis.errors import has_needless_password, trouble
@@ -156,7 +156,7 @@ class RedisSettings(Section):
                 'give either "url" or "host" (with "port", "password", …), or write "managed"'
             )
         if self.url is not None:
-            _check_url(self.url.get_secret_value(), has_secret=self.secret is not None)
+            check_url(self.url.get_secret_value(), has_secret=self.secret is not None)
         if self.secret and self.password.get_secret_value():
             raise ValueError('"secret" holds the password: remove "password"')
         return self
@@ -215,7 +215,8 @@ _UNPARSABLE = (
 )
 
 
-def _check_url(url: str, *, has_secret: bool) -> None:
+def check_url(url: str, *, has_secret: bool = False) -> None:
+    """Raise ValueError unless the URL can lead to a Redis. The message quotes no secret."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -230,25 +231,33 @@ def _check_url(url: str, *, has_secret: bool) -> None:
     # Up to its first / # or ?, a password that begins with digits looks like a port.
     if "#" in url or "@" in parts.query or not re.fullmatch(r"(/[0-9]{0,9})?", parts.path):
         raise ValueError(_UNPARSABLE)
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError("url has a host that is no valid name") from None
     _check_options(parts)
     try:
-        options = parse_url(url)  # type: ignore[no-untyped-call]
-    except ValueError as error:
+        pool = ConnectionPool.from_url(url)
+        pool.make_connection()
+    except (ValueError, RedisError) as error:
         # redis-py's message names the option, not its value.
         raise ValueError(f"url has an option that is not valid: {error}") from None
-    if has_secret and (options.get("password") or "username" in parts.query):
+    if has_secret and (pool.connection_kwargs.get("password") or "username" in parts.query):
         raise ValueError('url may name only the user, before the host: "secret" holds the password')
 
 
 def _check_options(parts: SplitResult) -> None:
     known = _URL_OPTIONS | _TLS_OPTIONS if parts.scheme == "rediss" else _URL_OPTIONS
-    for name, _ in parse_qsl(parts.query, keep_blank_values=True):
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
         if name in _TLS_OPTIONS - known:
             raise ValueError(
                 f'url has the option "{name}", which needs TLS: start the URL with rediss://'
             )
         if name not in known:
             raise ValueError(f'url has the unknown option "{name}"')
+        # redis-py fails at some other value with an error of Python's.
+        if name == "protocol" and value not in ("2", "3"):
+            raise ValueError('url has the option "protocol", which must be 2 or 3')
 
 
 _ADVICE = {

@@ -17,15 +17,11 @@ def answer(event: ProxyEvent) -> Response:
     if event["routeKey"] != "GET /":
         return wsgi.answer(event)
     # Without a URL, the page sends events to the host that it was opened from.
+    script = snippet("", namespace=NAMESPACE, experiment=EXPERIMENT, variants=VARIANTS, goals=GOALS)
+    html = (files("gimel.local") / "demo.html").read_text("utf-8")
     headers = {"content-type": "text/html; charset=utf-8"}
-    return {"statusCode": 200, "headers": headers, "body": page(url="")}
-
-
-def page(url: str) -> str:
-    """Return the HTML of the page, with the snippet as `gimel snippet` prints it."""
-    script = snippet(
-        url, namespace=NAMESPACE, experiment=EXPERIMENT, variants=VARIANTS, goals=GOALS
-    )
-    return (
-        (files("gimel.local") / "demo.html").read_text("utf-8").replace("<!-- snippet -->", script)
-    )
+    return {
+        "statusCode": 200,
+        "headers": headers,
+        "body": html.replace("<!-- snippet -->", script),
+    }

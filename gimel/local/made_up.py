@@ -1,6 +1,6 @@
 """The made-up experiments of the demo: two weeks of visitors, counted hour by hour.
 
-They go the way of real ones: declared, counted, and with a snapshot at each hour. Only the clock is
+They are declared and counted as real ones are, with a snapshot at each hour. Only the clock is
 turned back.
 """
 

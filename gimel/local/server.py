@@ -25,7 +25,7 @@ from gimel.backend.process import connection, counters
 from gimel.backend.spool import hold
 from gimel.backend.wire import DEFAULT_NAMESPACE
 from gimel.config.local_backends import read_key, recorded
-from gimel.config.redis import advice
+from gimel.config.redis import advice, check_url
 from gimel.local import demo, made_up
 from gimel.local.errors import LocalError
 from gimel.local.http import HTTPServer
@@ -91,7 +91,11 @@ def _sha256(key: str) -> str:
 def _announce(server: HTTPServer, lines: list[str], say: Say) -> None:
     for number in _SIGNALS:
         signal.signal(number, lambda *_: server.stop())
-    say("\n".join(lines))
+    try:
+        say("\n".join(lines))
+    except OSError:
+        # Nobody would learn the key. The command's last line fails as well, and says why.
+        server.stop()
 
 
 @contextmanager
@@ -192,12 +196,11 @@ def _open_redis(data_dir: Path, redis_url: str | None) -> Iterator[tuple[str, Ca
 def _check_redis(redis_url: str) -> None:
     """Raise LocalError unless Redis replies. Otherwise only the first event would find out."""
     try:
+        if not redis_url.startswith("unix://"):
+            check_url(redis_url)
         with Redis.from_url(redis_url, socket_timeout=2, socket_connect_timeout=2) as client:
             client.ping()
-    except ValueError:
-        # The reason may quote the password.
-        raise LocalError(
-            "--redis-url must look like redis://[user:password@]host[:port][/db]"
-        ) from None
+    except ValueError as error:
+        raise LocalError(f"--redis-url: {error}") from None
     except RedisError as error:
         raise LocalError(f"the Redis of --redis-url: {advice(error)}") from None

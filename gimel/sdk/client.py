@@ -1,4 +1,4 @@
-"""The face of the library: experiments, their variants and goals."""
+"""The classes that programs use: a client, and its experiments with their variants and goals."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -89,10 +89,10 @@ class Client:
         experiment: str | None = None,
         uuid: Id | None = None,
     ) -> None:
-        """Count a goal for the experiments that this process has asked for a variant or declared.
+        """Count a goal for each experiment that was passed to `experiment` or `variant` before.
 
-        Call it only for visitors who may have been shown a variant: anybody else would count as a
-        conversion without a participation. `experiment` names the one to count the goal for.
+        Call it only for visitors who may have been shown a variant: any other visitor would be a
+        conversion without a participation. `experiment` limits the goal to this one experiment.
         `value` is the amount, for a goal that measures one. `uuid` is the event's id, such as an
         order's number, if the same event may be reported twice; a goal of the kind `total` or
         `value` then counts it once.
@@ -115,7 +115,7 @@ class Client:
         return self._sender.flush(timeout)
 
     def close(self, timeout: float = EXIT_SECONDS) -> bool:
-        """Flush, and send nothing more. The end of the process calls it. Return what flush does."""
+        """Flush, and send nothing more. Python calls it at its exit. Return what `flush` does."""
         return self._sender.close(timeout)
 
     def _send(self, fields: dict[str, Any]) -> bool:
@@ -196,14 +196,14 @@ class Experiment:
 
 
 def _text(value: Id) -> Any:
-    """Return an id as text. What is no id stays as it is, and is refused as such."""
-    # A bool is an int, and no id.
+    """Return an id as text. Any other value stays as it is, and is refused later."""
+    # A bool is an int too.
     is_id = isinstance(value, int | UUID) and not isinstance(value, bool)
     return str(value) if is_id else value
 
 
 def _weights(variants: Iterable[str] | Mapping[str, float]) -> dict[str, float]:
-    """Return each variant's weight, {} of what is no variants."""
+    """Return each variant's weight; {} if the argument holds no variants."""
     if isinstance(variants, Mapping):
         return dict(variants)
     try:

@@ -36,11 +36,6 @@ from gimel.stack.change import OPEN_VARIABLES
 from gimel.stack.login import advice, log_in, renewal
 from gimel.stack.refusals import THROTTLED, Refusal, find_refusal
 
-SERVICES = (
-    *("apigateway", "apigatewayv2", "cloudwatch", "ec2", "elasticache", "events", "iam", "lambda"),
-    *("logs", "sns", "sqs", "ssm", "sts"),
-)
-
 NO_REGION = 'no AWS region: set "aws": {"region": "…"} in config.json or AWS_DEFAULT_REGION'
 
 # Seconds until a temporary refusal counts as final. A new role takes about 10 s, but more than a

@@ -4,6 +4,10 @@ Lambda's /var/task is read-only. Without bytecode in the zip, Python compiles th
 every cold start: `import redis` takes 80 ms with bytecode and 240 ms without. The bytecode is
 unchecked-hash (PEP 552): it holds no timestamp, and Python loads it without reading the source.
 
+redis-py comes from the wheel that Gimel's own wheel holds beside this module, not from the
+environment. So the zip is the same beside any version that is installed
+(docs/decisions/0004-redis-py-in-a-wheel.md).
+
 The zip leaves out the parts of redis-py that Gimel does not use. One of them is `__init__.py`,
 which imports all of redis.asyncio. Without it the package is a namespace package (PEP 420), and the
 runtime imports submodules, as in `from redis.client import Redis`.
@@ -23,11 +27,12 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple, get_args
 
-import redis
-
+from gimel.backend.errors import GimelError
 from gimel.config.stack import Runtime
 
 _PACKAGE = Path(str(files("gimel")))
+
+REDIS_WHEEL = _PACKAGE / "stack" / "redis-6.4.0-py3-none-any.whl"
 
 # The parts of Gimel that ship to Lambda. pyproject.toml's contracts limit what they may import.
 SHIPPED = ("__init__.py", "gimel.py", "aws_lambda.py", "backend")
@@ -36,14 +41,14 @@ SHIPPED = ("__init__.py", "gimel.py", "aws_lambda.py", "backend")
 # server modules, and files that need packages outside the zip. redis-py reports the missing
 # package before it imports ocsp.py.
 _UNUSED = (
-    "__init__.py",
-    "asyncio",
-    "auth/idp.py",
-    "auth/token_manager.py",
-    *("commands/bf", "commands/json", "commands/search", "commands/timeseries"),
-    "commands/vectorset",
-    "ocsp.py",
-    "sentinel.py",
+    "redis/__init__.py",
+    "redis/asyncio/",
+    "redis/auth/idp.py",
+    "redis/auth/token_manager.py",
+    *("redis/commands/bf/", "redis/commands/json/", "redis/commands/search/"),
+    *("redis/commands/timeseries/", "redis/commands/vectorset/"),
+    "redis/ocsp.py",
+    "redis/sentinel.py",
 )
 
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -123,7 +128,12 @@ def _find_interpreter(runtime: str) -> str | None:
 
 
 def _copy_sources() -> "tempfile.TemporaryDirectory[str]":
-    """Copy the sources for the zip into a temporary folder, which the caller removes."""
+    """Copy the sources for the zip into a temporary folder, which the caller removes.
+
+    Raises GimelError if an install left out redis-py's wheel.
+    """
+    if not REDIS_WHEEL.exists():
+        raise GimelError(f"{REDIS_WHEEL} is missing: install Gimel again, which downloads it")
     folder = tempfile.TemporaryDirectory()
     tree = Path(folder.name)
     (tree / "gimel").mkdir()
@@ -133,14 +143,9 @@ def _copy_sources() -> "tempfile.TemporaryDirectory[str]":
             shutil.copytree(_PACKAGE / name, tree / "gimel" / name, ignore=needless)
         else:
             shutil.copyfile(_PACKAGE / name, tree / "gimel" / name)
-    installed = Path(redis.__file__).parent
-    unused = {installed / name for name in _UNUSED}
-    for source in installed.rglob("*.py"):
-        if unused.intersection((source, *source.parents)):
-            continue
-        target = tree / "redis" / source.relative_to(installed)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+    with zipfile.ZipFile(REDIS_WHEEL) as wheel:
+        names = [name for name in wheel.namelist() if name.endswith(".py")]
+        wheel.extractall(tree, [name for name in names if not name.startswith(_UNUSED)])
     return folder
 
 

@@ -27,7 +27,7 @@ _RELEASE_TIMEOUT = 300.0
 # For some seconds after a function has left its VPC, EC2 may show no interfaces:
 # https://github.com/go-to-k/cdkd/blob/main/src/provisioning/providers/lambda-function-provider.ts
 _RELEASE_DELAY = 10.0
-# What to do about leftovers. True: Lambda has not released its network interfaces.
+# What to do about leftovers, by whether Lambda still has to release its network interfaces
 _ADVICE = {
     False: "run the same command again to continue",
     True: "Lambda may take 20 minutes. Run the same command again then. If another function uses "

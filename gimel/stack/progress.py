@@ -31,4 +31,4 @@ def step(say: Say, line: str, short: str | None = None) -> AbstractContextManage
 
 
 def silent(line: str) -> None:
-    """Show nothing: a `Say` for what the user has seen already."""
+    """Show nothing: a `Say` for what the user need not see."""

@@ -17,6 +17,7 @@ from gimel.stack.observed import Observed
 from gimel.stack.operations import has_current_data_model, has_valid_keys, releases
 from gimel.stack.plan.permission import open_permissions
 from gimel.stack.prepare import Planned, prepare
+from gimel.stack.progress import silent
 from gimel.stack.wanted import TRACK, Names
 
 
@@ -52,7 +53,7 @@ def status(config: Config, aws: Aws) -> Status:
             for metric in ("Invocations", "Errors")
         }
         redis = pool.submit(_inspect_redis, config, aws)
-        planned = prepare(config, lambda line: None, aws)
+        planned = prepare(config, silent, aws)
         seen_from, figures = redis.result()
         observed = planned.observed
         cache = observed.cache if config.redis.managed else None

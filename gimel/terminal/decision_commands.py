@@ -1,14 +1,12 @@
 """The commands that decide experiments, and list what was decided: decide, decisions."""
 
-import json
-import sys
 from pathlib import Path
 
 import click
 
 from gimel.terminal import decisions
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
-from gimel.terminal.text import console, plain
+from gimel.terminal.text import console, plain, print_json
 
 
 @click.command()
@@ -49,8 +47,7 @@ def decisions_command(
     client = connect_client(config_file, url)
     decided = decisions.decisions_in(client.experiments(namespace, view="summary"))
     if as_json:
-        # Escape non-ASCII characters on a terminal: some of them control it.
-        click.echo(json.dumps(decided, indent=2, ensure_ascii=sys.stdout.isatty()))
+        print_json(decided)
     elif decided:
         decisions.show_decisions(console, decided)
     else:

@@ -1,7 +1,6 @@
 """The commands that declare an experiment and show what is declared: create, show."""
 
-import json
-import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,16 +14,12 @@ from gimel.terminal import definitions
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
 from gimel.terminal.hints import command_line
 from gimel.terminal.sample_size import SampleSize
-from gimel.terminal.text import console, plain
+from gimel.terminal.text import console, plain, print_json
 
 _FIELDS_OF_WORDS = {"role": Role, "kind": Kind, "better": Better, "from": Source}
-# An amount needs a cap, and only a file can hold that.
-_WORDS = {
-    word: field
-    for field, words in _FIELDS_OF_WORDS.items()
-    for word in get_args(words)
-    if word != "value"
-}
+_WORDS = {word: field for field, words in _FIELDS_OF_WORDS.items() for word in get_args(words)}
+_NUMBERS = ("cap=500", "margin=2%")
+_ALL_WORDS = ", ".join([*_WORDS, *_NUMBERS])
 
 
 def _parse_variants(
@@ -38,11 +33,16 @@ def _parse_variants(
             variants.append({"name": text})
             continue
         try:
-            number = float(weight)
+            variants.append({"name": name, "weight": _number(weight)})
         except ValueError:
             raise click.BadParameter("must look like blue or blue=50") from None
-        variants.append({"name": name, "weight": int(number) if number.is_integer() else number})
     return variants
+
+
+def _number(text: str) -> float:
+    """Return the number in 50 or 0.5. Raises ValueError."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 variants_option = click.option(
@@ -63,15 +63,24 @@ def _parse_goals(
     for text in value:
         name, has_words, words = text.rpartition(":")
         goal = {"name": name if has_words else text}
-        for word in words.split(",") if has_words else ():
-            if word not in _WORDS:
-                raise click.BadParameter(
-                    f"{plain(word)!r} is not a word for a goal: after the colon stand "
-                    f"{', '.join(_WORDS)}"
-                )
-            goal[_WORDS[word]] = word
-        goals.append(goal)
+        goals.append(goal | dict(map(_field, words.split(","))) if has_words else goal)
     return goals
+
+
+def _field(word: str) -> tuple[str, Any]:
+    """Return the field of a goal that a word sets, and its value. Raises click.BadParameter."""
+    if word in _WORDS:
+        return _WORDS[word], word
+    field, _, number = word.partition("=")
+    with suppress(ValueError):
+        if field == "margin" and number.endswith("%"):
+            # 1.1 / 100 is not quite 0.011.
+            return field, round(float(number[:-1]) / 100, 12)
+        if field in ("cap", "margin"):
+            return field, _number(number)
+    raise click.BadParameter(
+        f"{plain(word)!r} is not a word for a goal: after the colon stand {_ALL_WORDS}"
+    )
 
 
 @click.command()
@@ -83,7 +92,7 @@ def _parse_goals(
     metavar="NAME[:WORD,…]",
     multiple=True,
     callback=_parse_goals,
-    help=f"Goal. Words that say more about it: {', '.join(_WORDS)}. Repeat for each goal.",
+    help=f"Goal. Words that say more about it: {_ALL_WORDS}. Repeat for each goal.",
 )
 @click.option("--baseline", metavar="VARIANT", help="Variant that the others are compared with.")
 @click.option("--hypothesis", help="What you expect, and why.")
@@ -219,8 +228,7 @@ def show(
     space = {} if namespace == DEFAULT_NAMESPACE else {"namespace": namespace}
     names = {"experiment": experiment} | space
     item = names | _definition(client, experiment, namespace, {})
-    # Escape non-ASCII characters on a terminal: some of them control it.
-    click.echo(json.dumps(item, indent=2, ensure_ascii=sys.stdout.isatty()))
+    print_json(item)
 
 
 def plan_of(client: BackendClient, name: str, namespace: str) -> tuple[dict[str, int], float]:

@@ -25,7 +25,7 @@ from gimel.terminal.conditions import (
 from gimel.terminal.group import CommandError
 from gimel.terminal.history import show_history
 from gimel.terminal.percentages import LIFT
-from gimel.terminal.text import console, plain, plural
+from gimel.terminal.text import console, plain, plural, print_json
 
 # Names that the question before deleting many experiments shows
 _NAMES_SHOWN = 5
@@ -38,14 +38,9 @@ _NAMES_SHOWN = 5
 @click.option("--goal", help="Show only this goal.")
 @click.option("--matrix", is_flag=True, help="Also compare every variant with every other one.")
 @click.option("--history", is_flag=True, help="Show how one EXPERIMENT came here, over time.")
+@click.option("--json", "as_json", is_flag=True, help="Print the backend's answer as JSON.")
 @click.option(
-    "--json", "output_format", flag_value="json", help="Print the backend's answer as JSON."
-)
-@click.option(
-    "--csv",
-    "output_format",
-    flag_value="csv",
-    help="Print CSV: one row for each variant of each goal.",
+    "--csv", "as_csv", is_flag=True, help="Print CSV: one row for each variant of each goal."
 )
 @click.option(
     "--fail-on",
@@ -64,13 +59,15 @@ def results_command(
     goal: str | None,
     matrix: bool,
     history: bool,
-    output_format: str | None,
+    as_json: bool,
+    as_csv: bool,
     conditions: Sequence[str],
 ) -> None:
     """Show which variant wins, and how certain that is.
 
     Shows one EXPERIMENT, or all experiments of the namespace.
     """
+    output_format = _output_format(as_json=as_json, as_csv=as_csv)
     client = connect_client(config_file, url)
     if history:
         _show_history(client, experiment, namespace, goal, output_format, conditions)
@@ -82,8 +79,7 @@ def results_command(
             f"there is no goal {plain(goal)} in these results: omit --goal to see every goal"
         )
     if output_format == "json":
-        # Escape non-ASCII characters on a terminal: some of them control it.
-        click.echo(json.dumps(experiments, indent=2, ensure_ascii=sys.stdout.isatty()))
+        print_json(experiments)
     elif output_format == "csv":
         results.write_csv(sys.stdout, experiments, goal)
     elif experiments:
@@ -93,6 +89,13 @@ def results_command(
         _show_no_experiment(client, namespace)
     if found := conditions_met(experiments, conditions, goal):
         raise CommandError("; ".join(found), EXIT_CONDITION)
+
+
+def _output_format(*, as_json: bool, as_csv: bool) -> str | None:
+    """Return the format that is asked for, or None. Raises click.UsageError."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    return "json" if as_json else "csv" if as_csv else None
 
 
 def _show_results(
@@ -131,7 +134,7 @@ def _show_history(
         raise click.UsageError("--history prints a table, or JSON with --json")
     found = client.history(experiment, namespace, goal)
     if output_format == "json":
-        click.echo(json.dumps(found, indent=2, ensure_ascii=sys.stdout.isatty()))
+        print_json(found)
     else:
         show_history(console, found)
 
@@ -211,11 +214,18 @@ def settings_command(
 @click.argument("experiment")
 @namespace_option
 @url_option
+@click.option("--archive", is_flag=True, help="Also take it off the dashboard's list.")
 @click.pass_obj
-def stop(config_file: Path | None, experiment: str, namespace: str, url: str | None) -> None:
-    """Stop counting the events of an EXPERIMENT. Pages may keep sending them."""
-    connect_client(config_file, url).configure(experiment, {"state": "stopped"}, namespace)
-    click.echo("Stopped. Events may still be counted for up to a minute.")
+def stop(
+    config_file: Path | None, experiment: str, namespace: str, url: str | None, archive: bool
+) -> None:
+    """Stop counting the events of an EXPERIMENT. Pages may keep sending them.
+
+    `gimel stop` without --archive takes it out of the archive, and so does `gimel resume`.
+    """
+    state = "archived" if archive else "stopped"
+    connect_client(config_file, url).configure(experiment, {"state": state}, namespace)
+    click.echo(f"{state.capitalize()}. Events may still be counted for up to a minute.")
 
 
 @click.command()

@@ -3,14 +3,17 @@
 That end is one message and an exit code.
 """
 
+import errno
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 import click
 
 from gimel.backend.errors import GimelError
-from gimel.terminal.text import plain
+from gimel.terminal.text import plain, prepare_streams
 
 # The exit code that shells use after Ctrl-C
 EXIT_INTERRUPTED = 130
@@ -49,6 +52,18 @@ class CommandGroup(click.Group):
                     ]
                 )
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the command line. An output that takes no more ends it without a traceback."""
+        prepare_streams()
+        try:
+            try:
+                return super().main(*args, **kwargs)
+            finally:
+                # At the end of the process, a failure could only be a traceback.
+                sys.stdout.flush()
+        except OSError as error:
+            _end_without_output(error)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. Raises click.ClickException."""
         try:
@@ -67,3 +82,15 @@ class CommandGroup(click.Group):
                 trace.explain(error)
             message = "\n".join(map(plain, error.lines))
             raise CommandError(message, error.exit_code) from None
+
+
+def _end_without_output(error: OSError) -> NoReturn:
+    """End the process after a file or the output failed. A reader that has left is told nothing."""
+    with suppress(OSError, ValueError, AttributeError):
+        # What the failed output still holds must not fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if error.errno != errno.EPIPE:
+        what = plain(str(error.filename or "cannot write the output"))
+        with suppress(OSError):
+            click.echo(f"Error: {what}: {error.strerror}", err=True)
+    sys.exit(1)

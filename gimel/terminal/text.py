@@ -1,13 +1,25 @@
 """Text for a terminal. Names come from an open endpoint; no name here can control the terminal."""
 
+import codecs
+import io
+import json
+import os
 import sys
+from pathlib import Path
 from threading import RLock
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 console = Console(highlight=False, markup=False, emoji=False)
+# What stands for our own signs where the encoding of the output lacks them
+_SIGNS = {
+    **{"✓": "v", "✗": "x", "…": "...", "±": "+-", "·": "-", "–": "-", "→": ">", "×": "x"},
+    **{"▲": "^", "▼": "v", "●": "o", "○": "o", "◆": "*", "≈": "~", "│": "|", "─": "-"},
+    **{"“": '"', "”": '"'},
+}
 # Held by each thread that prints. Rich loses lines where threads print beside a live display.
 printing = RLock()
 
@@ -15,8 +27,42 @@ printing = RLock()
 def plain(name: str) -> str:
     """Return the name, with each character that is invisible or controls a terminal escaped."""
     return "".join(
-        character if character.isprintable() else f"\\u{{{ord(character):x}}}" for character in name
+        character if character.isprintable() else _escape(character) for character in name
     )
+
+
+def _escape(character: str) -> str:
+    return f"\\u{{{ord(character):x}}}"
+
+
+def _replace(error: UnicodeError) -> tuple[str, int]:
+    """Return what is printed instead of characters that an encoding lacks, and where to go on."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_SIGNS.get(each) or _escape(each) for each in lacking), error.end
+
+
+codecs.register_error("gimel", _replace)
+
+
+def prepare_streams() -> None:
+    """Let the standard streams replace what their encoding lacks, instead of failing half-way.
+
+    A stream that the caller has closed becomes an empty one.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="gimel")
+
+
+def print_json(value: Any) -> None:
+    """Print JSON. Non-ASCII characters are escaped on a terminal, which some of them control."""
+    is_utf8 = sys.stdout.encoding.lower().startswith("utf")
+    click.echo(json.dumps(value, indent=2, ensure_ascii=sys.stdout.isatty() or not is_utf8))
 
 
 def plural(number: int, noun: str) -> str:

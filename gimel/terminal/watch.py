@@ -90,7 +90,6 @@ class _Watcher:
 
     def look(self, histories: int | None = 1) -> None:
         """Print what is new. Look at so many histories at most, or at all."""
-        declared: list[dict[str, Any]] = []
         if self._experiment is not None:
             experiments = [self._client.experiment(self._experiment, self._namespace)]
         else:
@@ -98,19 +97,10 @@ class _Watcher:
             # Strangers can make as many of the others as they like.
             declared = [each for each in found if each.get("declared")]
             experiments = [*declared, *self._read_whole(declared, histories)]
-        guarded = {each["experiment"] for each in declared if _has_guardrails(each)}
         for message in self._messages(experiments):
             if message.id not in self._printed:
-                is_partial = message.kind == "verdict" and message.experiment in guarded
-                _say((self._with_guardrails(message) if is_partial else message).text)
+                _say(message.text)
             self._printed.add(message.id)
-
-    def _with_guardrails(self, message: Message) -> Message:
-        """Return a verdict's message with what its guardrails say. A summary does not have them."""
-        now, name = datetime.now(UTC), str(message.experiment)
-        found = [*self._read([name])]
-        whole = [each for one in found for each in about_experiment(self._namespace, one, now)]
-        return next((each for each in whole if each.id == message.id), message)
 
     def _messages(self, experiments: list[dict[str, Any]]) -> Iterator[Message]:
         now = datetime.now(UTC)
@@ -143,10 +133,6 @@ class _Watcher:
                 # It was deleted since.
                 if error.status != 404:
                     raise
-
-
-def _has_guardrails(experiment: dict[str, Any]) -> bool:
-    return any(goal["role"] == "guardrail" for goal in experiment["definition"]["goals"])
 
 
 def _say(text: str) -> None:

@@ -160,7 +160,7 @@ def test_a_limit_is_a_429_that_says_when_to_come_back(backend: redis.Redis) -> N
     assert (answer.status, answer.body) == (429, {"error": reason, "field": None})
     assert int(answer.headers["retry-after"]) > 0
     answer = post([EVENT | {"variant": "one more"}])
-    rejected = [{"index": 0, "error": reason, "field": None}]
+    rejected = [{"index": 0, "error": reason, "field": None, "retry": True}]
     assert (answer.status, answer.body) == (
         429,
         {
@@ -179,7 +179,7 @@ def test_a_limit_is_a_429_that_says_when_to_come_back(backend: redis.Redis) -> N
             "accepted": 1,
             "ignored": 0,
             "reasons": {},
-            "rejected": [{"index": 1, "error": reason, "field": None}],
+            "rejected": [{"index": 1, "error": reason, "field": None, "retry": True}],
         },
     )
 

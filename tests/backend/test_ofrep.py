@@ -118,9 +118,6 @@ def test_evaluating_counts_nothing(backend: redis.Redis) -> None:
     assert all(each["trials"] == 0 for each in call("GET", "/experiments").body[1]["variants"])
 
 
-CONTEXT = {"targetingKey": "u"}
-
-
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -161,7 +158,7 @@ def test_an_unknown_flag_is_not_found(backend: redis.Redis) -> None:
     assert answer.body == {
         "key": "b",
         "errorCode": "FLAG_NOT_FOUND",
-        "errorDetails": "there is no such flag in this namespace",
+        "errorDetails": "there is no flag b in namespace alephbet",
     }
 
 

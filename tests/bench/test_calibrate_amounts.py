@@ -8,6 +8,7 @@ import pytest
 from bench import calibrate
 from bench.calibrate_amounts import EVEN, HEAVY, OTHER, amounts_heavy, amounts_unnamed, ever, once
 from bench.repeated import Cell, Goal
+from tests.support.inference import percent, within
 
 pytestmark = pytest.mark.slow
 
@@ -19,15 +20,6 @@ DESIGNS = [EVEN[1], *OTHER]
 @pytest.fixture
 def bench():
     return calibrate.quick()
-
-
-def percent(cell):
-    return float(cell.rstrip("%")) / 100
-
-
-def within(nominal, runs):
-    """The nominal share and three and a half standard errors of its simulation."""
-    return nominal + 3.5 * (nominal * (1 - nominal) / runs) ** 0.5
 
 
 @pytest.mark.parametrize("goal", [RARE, REVENUE], ids=str)

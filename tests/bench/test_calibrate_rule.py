@@ -8,21 +8,12 @@ from gimel.backend.results.analysis import analyse
 from gimel.backend.results.comparison import Arm, compare, tuning
 from gimel.backend.results.decision import FinalLook, decide
 from gimel.backend.results.design import Design
-from tests.support.inference import SHARDS_64
+from tests.support.inference import SHARDS_64, percent, within
 
 
 @pytest.fixture
 def bench():
     return calibrate.quick()
-
-
-def percent(cell):
-    return float(cell.rstrip("%")) / 100
-
-
-def within(nominal, runs):
-    """The nominal share and three and a half standard errors of its simulation."""
-    return nominal + 3.5 * (nominal * (1 - nominal) / runs) ** 0.5
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The snippet as printed, AlephBet 0.27.0 as npm serves it, in a real Chromium, across origins."""
+"""The printed snippet with AlephBet 0.27.0 from npm, in Chromium, on another origin than Gimel."""
 
 import hashlib
 import json
@@ -182,7 +182,7 @@ def test_events_leave_as_soon_as_the_network_is_back(
     shop.show(snippet(local.url, "offline", "signup", "page view"))
     page.goto(shop.url)
     wait_for_queue(page, 0)
-    # No attempt comes from a timer.
+    # With the clock paused, no timer starts an attempt.
     page.clock.pause_at(datetime(2100, 1, 1))
     page.context.set_offline(True)
     with page.expect_event("requestfailed"):
@@ -209,7 +209,7 @@ def test_a_failing_endpoint_is_not_flooded(page: Page, shop: Shop) -> None:
         with page.expect_event("requestfinished", lambda request: request.method == "POST"):
             page.clock.run_for(1000 * pause) if pause else page.goto(shop.url)
         settle(page)
-        # All of them in the first pause
+        # The first call adds all goals to the queue. AlephBet counts none of them again.
         page.evaluate("goals => goals.forEach(goal => gimelGoal(goal))", goals)
     page.clock.run_for(1000 * (3600 - sum(pauses)))
     settle(page)

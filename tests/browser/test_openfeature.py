@@ -21,7 +21,7 @@ ENTRY = """
 export { OpenFeature } from "@openfeature/web-sdk";
 export { start } from "./page.mjs";
 """
-DETAILS = "fallback => window.client.getStringDetails('button color', fallback)"
+DETAILS = "window.client.getStringDetails('button color', '#fff')"
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def start(page: Page, visitor: str = "user 7", **options: Any) -> None:
     )
 
 
-def details(page: Page, fallback: object = "#fff") -> Any:
-    return page.evaluate(DETAILS, fallback)
+def details(page: Page) -> Any:
+    return page.evaluate(DETAILS)
 
 
 @contextmanager

@@ -118,8 +118,8 @@ def test_a_managed_redis_has_limits_and_no_address(settings: object) -> None:
     [
         ("hunter2", 'redis: must be "managed" or an object, {…}'),
         ("Managed", 'redis: must be "managed" or an object, {…}'),
-        (["managed"], "redis: must be an object, {…}"),
-        ({"managed": "hunter2"}, "redis.managed: must be an object, {…}"),
+        (["managed"], "redis: must be an object, {…}, not a list"),
+        ({"managed": "hunter2"}, "redis.managed: must be an object, {…}, not text"),
         ({"managed": {}, "host": "h", "ca": None}, 'redis: "managed" needs no other key: remove '
          "ca, host"),
         ({"managed": {"gigabyte": 1}},

@@ -19,7 +19,7 @@ from gimel.backend.experiment.checks import (
     Role,
 )
 from gimel.config.definition import ExperimentFile
-from gimel.terminal.definition_commands import _WORDS
+from gimel.terminal.definition_commands import _NUMBERS, _WORDS
 from tests.support.commands import run, said
 from tests.support.handler_requests import call
 from tests.support.pages import DOCS, blocks, names, rows, section
@@ -52,7 +52,7 @@ def test_the_bounds_are_those_of_the_code() -> None:
 
 
 def test_the_words_of_a_goal_are_those_of_the_command() -> None:
-    assert first_names("From options") == list(_WORDS)
+    assert first_names("From options") == [*_WORDS, *_NUMBERS]
 
 
 def test_the_examples_declare(url: str, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from tests.support.gimel_local import LocalBackend
 def running_fixture(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[LocalBackend, Path]]:
-    """One with the demo, for what changes nothing in it, and its folder."""
+    """One with the demo, for what leaves the made-up experiments as they are, and its folder."""
     folder = tmp_path_factory.mktemp("local") / "data"
     with LocalBackend(folder, "--demo") as local:
         yield local, folder

@@ -35,8 +35,8 @@ def test_the_demo_shows_every_state(running: tuple[LocalBackend, Path]) -> None:
     client = running[0].client
     found = {each["experiment"]: each for each in client.experiments("demo")}
     primary = {
-        name: next(goal for goal in each["goals"] if goal["role"] == "primary")
-        for name, each in found.items()
+        name: next(goal for goal in found[name]["goals"] if goal["role"] == "primary")
+        for name in EXPERIMENTS
     }
     assert {name: goal["verdict"]["state"] for name, goal in primary.items()} == {
         "signup form": "winner",
@@ -51,8 +51,9 @@ def test_the_demo_shows_every_state(running: tuple[LocalBackend, Path]) -> None:
     assert {"one click": "broken"} in guardrails
 
 
-def test_its_page_counts_who_clicks(tmp_path: Path, browser: Browser) -> None:
-    with LocalBackend(tmp_path, "--demo") as local, browser.new_page() as page:
+def test_its_page_counts_who_clicks(running: tuple[LocalBackend, Path], browser: Browser) -> None:
+    local = running[0]
+    with browser.new_page() as page:
         page.goto(local.url)
         variant = page.locator("#variant").text_content()
         assert variant == page.locator("html").get_attribute("data-gimel-button-colour")

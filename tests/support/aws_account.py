@@ -13,12 +13,17 @@ from typing import Any
 
 from gimel.config.file import parse
 from gimel.config.settings import Config
-from gimel.stack.aws import SERVICES, Aws
+from gimel.stack.aws import Aws
 from tests.support.aws_model import violations
 from tests.support.servers import free_port
 from tests.support.waiting import wait
 
 REGION = "eu-west-1"
+# All services that Gimel's commands call
+SERVICES = (
+    *("apigateway", "apigatewayv2", "cloudwatch", "ec2", "elasticache", "events", "iam", "lambda"),
+    *("logs", "sns", "sqs", "ssm", "sts"),
+)
 
 
 def environment(endpoint: str) -> dict[str, str]:

@@ -42,9 +42,9 @@ def said(result: Result) -> str:
     return result.stdout
 
 
-def complaint(result: Result, code: int = 1) -> str:
+def complaint(result: Result) -> str:
     """The one line that a command ended with when it could not do its work."""
-    assert result.exit_code == code, result.output
+    assert result.exit_code == 1, result.output
     assert result.exception is None or isinstance(result.exception, SystemExit)
     assert result.stdout == ""
     (line,) = result.stderr.splitlines()
@@ -52,13 +52,11 @@ def complaint(result: Result, code: int = 1) -> str:
     return line.removeprefix("Error: ")
 
 
-def process(
-    *arguments: str, env: dict[str, str] | None = None, text: str | None = None
-) -> subprocess.CompletedProcess[str]:
+def process(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """The command as a process, its output in pipes, 80 columns."""
     return subprocess.run(
         [sys.executable, "-m", "gimel", *arguments],
-        input=text or "",
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=SECONDS,

@@ -14,14 +14,14 @@ from tests.support.servers import url_of
 SALT = bytes(range(16))
 
 
-def salt_of(store: redis.Redis, experiment: str = "alephbet:e") -> bytes:
-    """The salt of an experiment, given as its settings' key begins."""
-    return bytes.fromhex(str(store.hget(f"{experiment}:settings", "salt")))
+def salt_of(store: redis.Redis) -> bytes:
+    """The salt of the experiment "e"."""
+    return bytes.fromhex(str(store.hget("alephbet:e:settings", "salt")))
 
 
-def salted_shard_of(uuid: str, salt: bytes = SALT, shards: int = 64) -> int:
-    """The shard of a uuid in a salted experiment."""
-    ((_, key, _),) = HyperLogLogs(shards, salt).additions("", event(uuid=uuid))
+def salted_shard_of(uuid: str, shards: int = 64) -> int:
+    """The shard of a uuid under the fixture `fixed_salt`."""
+    ((_, key, _),) = HyperLogLogs(shards, SALT).additions("", event(uuid=uuid))
     return int(key.removeprefix("#") or 0)
 
 
@@ -48,7 +48,7 @@ def events(uuids: Iterable[object], **fields: str) -> list[Event]:
 
 
 def full_experiment(store: redis.Redis, **fields: str) -> Counters:
-    """Count 150 visitors and conversions of two variants. Returns the counters."""
+    """Count 150 visitors and conversions of two variants. Return the counters."""
     counters = counters_of(store)
     for goal in ("participate", "signup"):
         for variant in "ab":

@@ -18,8 +18,11 @@ KEYS: dict[str, str] = {}
 class LocalBackend:
     """`gimel local` on a free port, from the moment it is ready until `stop`."""
 
-    def __init__(self, data_dir: Path, *arguments: str) -> None:
+    def __init__(
+        self, data_dir: Path, *arguments: str, python: str | Path = sys.executable
+    ) -> None:
         self.data_dir = data_dir
+        self._python = str(python)
         # `gimel local` records its key in its user's home.
         self.environ = {"HOME": str(data_dir.resolve().parent)}
         self._arguments = ["--data-dir", str(data_dir), *arguments]
@@ -28,7 +31,7 @@ class LocalBackend:
 
     def start(self) -> None:
         """Start the command, on the port of its last start, and read what it prints at first."""
-        command = [sys.executable, "-m", "gimel", "local", "--port", self._port]
+        command = [self._python, "-m", "gimel", "local", "--port", self._port]
         self._process = subprocess.Popen(
             [*command, *self._arguments],
             stdout=subprocess.PIPE,

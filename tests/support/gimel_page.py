@@ -6,7 +6,6 @@ from playwright.sync_api import BrowserContext, Page, Request
 
 from gimel.snippet import attribute_name, snippet
 
-# Within the time of a test, so that none has to wait for the timer of a page
 _UNSENT = "Object.keys(localStorage).filter((key) => key.startsWith('gimel:{'))"
 GOAL = '<button data-gimel-goal="signup">Sign up</button>'
 
@@ -29,8 +28,8 @@ def unsent(page: Page) -> int:
     return found
 
 
-def wait_until_sent(page: Page, left: int = 0) -> None:
-    page.wait_for_function(f"left => {_UNSENT}.length === left", arg=left)
+def wait_until_sent(page: Page) -> None:
+    page.wait_for_function(f"{_UNSENT}.length === 0")
 
 
 def posts(page: Page | BrowserContext) -> list[Request]:

@@ -86,7 +86,7 @@ def node(folder: Path, script: str, *arguments: object) -> Any:
     return json.loads(done.stdout)
 
 
-def assigned(folder: Path, visitors: list[str], experiment: str = NAME) -> list[str]:
+def assigned(folder: Path, visitors: list[str]) -> list[str]:
     """The value that gimel.js's own assignment gives each visitor."""
     module = ROOT / "gimel/backend/browser/assignment.mjs"
     weights = dict.fromkeys(VALUES, 1)
@@ -96,4 +96,4 @@ def assigned(folder: Path, visitors: list[str], experiment: str = NAME) -> list[
       const variants = visitors.map((each) => assignedVariant(experiment, each, weights));
       console.log(JSON.stringify(variants));
     """
-    return [VALUES[variant] for variant in node(folder, script, experiment, visitors, weights)]
+    return [VALUES[variant] for variant in node(folder, script, NAME, visitors, weights)]

@@ -55,9 +55,9 @@ def order(visitors: range, **times: int) -> None:
             assert post(sent[start : start + 500]).status == 200
 
 
-def waits(experiment: str, events: int, messages: int = 1) -> Waiting:
+def waits(experiment: str, events: int) -> Waiting:
     """Return a backlog in which so many events of an experiment wait."""
-    backlog = Backlog(Pile(messages, 5), Pile(0, None), {f'["alephbet","{experiment}"]': events})
+    backlog = Backlog(Pile(1, 5), Pile(0, None), {f'["alephbet","{experiment}"]': events})
     return Waiting("alephbet", backlog)
 
 

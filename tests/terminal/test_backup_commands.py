@@ -104,7 +104,7 @@ def test_what_is_wrong_is_one_line(filled: redis.Redis, tmp_path: Path) -> None:
     assert line == f"{file}: the file is damaged or incomplete"
     done = run("move", "--redis-url", url, "--to", "http://x")
     assert done.exit_code == 2
-    assert "Invalid value for --to: must look like redis://" in done.stderr
+    assert "Invalid value for --to: url must start with redis://" in done.stderr
     assert list(tmp_path.iterdir()) == [file]
 
 

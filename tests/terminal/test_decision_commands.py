@@ -83,7 +83,7 @@ def test_refusals_are_one_line(shop: str) -> None:
         "is over 1,000 characters"
     )
     missing = run("decide", "none", "--winner", "a", "--reason", "x", "--url", shop)
-    assert "there is no such experiment" in complaint(missing)
+    assert "there is no experiment" in complaint(missing)
     decide(shop)
     line = complaint(run("resume", "button color", "--url", shop))
     assert line.startswith("state cannot be running: the experiment is decided for red. `gimel set")

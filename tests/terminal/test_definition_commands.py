@@ -80,6 +80,34 @@ def test_the_same_command_again_keeps_the_plan(url: str) -> None:
     assert definition(url, "e")["planned_visitors"] == plan
 
 
+def test_the_words_of_a_goal_hold_numbers(url: str) -> None:
+    goals = ("order:primary,value,cap=500,server", "refund:guardrail,margin=1.1%",
+             "time:value,cap=0.5", "click:guardrail,margin=0.02")  # fmt: skip
+    create(url, *BUTTON, *(word for goal in goals for word in ("--goal", goal)))
+    declared = {goal["name"]: goal for goal in definition(url, "button color")["goals"]}
+    assert (declared["order"]["kind"], declared["order"]["cap"]) == ("value", 500)
+    assert declared["time"]["cap"] == 0.5
+    assert (declared["refund"]["margin"], declared["click"]["margin"]) == (0.011, 0.02)
+
+
+@pytest.mark.parametrize(
+    ("goal", "complaint_about"),
+    [
+        ("g:value", "goals[1].cap is missing: a goal of the kind value needs it"),
+        ("g:cap=5", "goals[1].cap is for goals of the kind value only"),
+        ("g:value,cap=nan", "goals[1].cap must be a number from 0.01 to"),
+        ("g:guardrail,margin=300%", "goals[1].margin must be a lift between 0 and 1"),
+        ("g:guardrail,margin=nan%", "goals[1].margin must be a lift between 0 and 1"),
+        *((f"g:{word}", f"'{word}' is not a word for a goal: after the colon stand primary, ")
+          for word in ("cap", "cap=", "cap=5%", "margin=2 percent", "weight=5", "")),
+    ],
+)  # fmt: skip
+def test_numbers_of_a_goal_that_are_none(url: str, goal: str, complaint_about: str) -> None:
+    done = run("create", *BUTTON, "--goal", goal, "--url", url)
+    assert done.exit_code in (1, 2)
+    assert complaint_about in done.stderr.splitlines()[-1]
+
+
 def test_an_experiment_is_declared_after_its_first_event(url: str) -> None:
     count("button color", {"blue": 3, "red": 2})
     assert create(url, *BUTTON).startswith("button color: declared, after its first event\n")
@@ -173,7 +201,6 @@ def test_a_file_with_a_mistake_declares_nothing(url: str, tmp_path: Path) -> Non
             ("e", "--goal", "g:best"),
             "Invalid value for '--goal': 'best' is not a word for a goal: ",
         ),
-        (("e", "--goal", "g:value"), "Invalid value for '--goal': 'value' is not a word "),
     ],
 )
 def test_wrong_options(arguments: tuple[str, ...], reason: str) -> None:

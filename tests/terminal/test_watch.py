@@ -39,7 +39,9 @@ def test_once_prints_what_is_to_be_told_now(backend: redis.Redis, url: str) -> N
     assert "Ship red" in printed
     assert said(run("watch", "won", "--once", "--url", url)) == printed
     assert said(run("watch", "--once", "--url", url, "--namespace", "other")) == ""
-    assert "no such experiment" in complaint(run("watch", "none", "--once", "--url", url))
+    assert "there is no experiment none in namespace" in complaint(
+        run("watch", "none", "--once", "--url", url)
+    )
 
 
 def test_a_winner_that_breaks_a_guardrail_is_not_to_be_shipped(

@@ -17,7 +17,7 @@ _NEARLY_FULL = 0.8
 class Batch:
     """State shared by the registrations of one call.
 
-    It consists of the settings for new experiments, and the new experiments so far (`begun`).
+    It holds the settings for new experiments, and the new experiments so far (`begun`).
     `is_closed`: undeclared experiments do not count. `memory_is_short`: strangers may create no
     more counters. `firsts`: the salt, method and shards of the experiments that the process knows.
     `Counters.forget` keeps them: if Redis restarts empty, or a server of a cluster lost an

@@ -42,10 +42,9 @@ def converse(connection: Connection, conversations: Iterable[Conversation[T]]) -
     """
     held = list(conversations)
     results: dict[int, T] = {}
-    steps: dict[int, Step] = {}
     replies: dict[int, list[Any] | None] = dict.fromkeys(range(len(held)))
     while replies:
-        steps = {}
+        steps: dict[int, Step] = {}
         for index, replies_to_one in replies.items():
             try:
                 # The first `send` of a generator has to send None.

@@ -63,8 +63,8 @@ _Counter = tuple[str, str, str, str]
 class _Known(NamedTuple):
     """A registered counter.
 
-    It has the time when to look it up again, the key or prefix that its method adds to, the method
-    (None: its events do not count), and its goal's rule.
+    `until`: when to look it up again. `target`: the key or prefix that its method adds to.
+    `method`: None if its events do not count. `rule`: that of its goal.
     """
 
     until: float
@@ -313,7 +313,7 @@ class Counters:
         return sorted(namespaces), sorted(set().union(*names)), by_reason(ignored)
 
     def ignored(self) -> dict[str, dict[str, int]]:
-        """Return each namespace's ignored events by reason. That of all unused ones is ""."""
+        """Return each namespace's ignored events by reason; "" stands for all unused namespaces."""
         (namespaces,) = self._connection.query([("SMEMBERS", NAMESPACES)])
         spaces = ["", *sorted(namespaces)]
         tallies = self._connection.query([("HGETALL", ignored_events(each)) for each in spaces])

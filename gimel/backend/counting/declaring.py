@@ -38,8 +38,8 @@ def is_deleted(connection: Connection, experiment: ExperimentName) -> bool:
 def begin(connection: Connection, experiment: ExperimentName, shards: int, counting: str) -> None:
     """Make a declared experiment exist, before its first event. Limits do not bind it.
 
-    An experiment that an earlier version, gimel 1.x or lamed began goes on as it is: with a salt,
-    each of its visitors would count again.
+    An experiment that an earlier version, gimel 1.x or lamed began gets no salt: with one, each of
+    its visitors would count again.
     """
     namespace, name = experiment
     keys, old = Keys(*experiment), Keys(*experiment, legacy=True)

@@ -125,7 +125,7 @@ def in_use(connection: Connection, generations: Generations) -> Generations:
 
 
 def count_sets(connection: Connection, generations: Generations) -> dict[str, list[int]]:
-    """Return the members of each set of each exact counter; in all, that is its number of uuids.
+    """Return the number of members of each set, by exact counter. Their sum is the count.
 
     Moves all members to the newest generation first, so each is in one set.
     """

@@ -111,10 +111,11 @@ class Selection(NamedTuple):
 
 
 def select(found: Found, max_variants: int | None = None) -> Selection:
-    """Select what to count of an experiment: of a declared one, what its owner declared.
+    """Select what to count of an experiment. Of a declared one, that is what its owner declared.
 
-    `max_variants` makes it a summary: the primary goals alone, and of an undeclared experiment at
-    most this many variants. Those that the owner set come first, then the first by name.
+    `max_variants` makes it a summary: the primary goals, the guardrails that their verdicts name,
+    and of an undeclared experiment at most this many variants. Those that the owner set come first,
+    then the first by name.
     """
     # Imported here: it costs a cold start a millisecond, and events do not need it.
     from gimel.backend.experiment.definition import Definition
@@ -131,7 +132,8 @@ def select(found: Found, max_variants: int | None = None) -> Selection:
         first = found.settings.get("first_goal")
         # Several primary goals decide together.
         primary = definition.primary_goals or (first or min(goals, default=None),)
-        goals = [goal for goal in goals if goal in primary]
+        guardrails = [goal.name for goal in definition.goals if goal.role == "guardrail"]
+        goals = [goal for goal in goals if goal in (*primary, *guardrails)]
         if not definition.is_declared:
             left_out = max(0, len(labels) - max_variants)
             intended = {definition.baseline, *(definition.weights or ())}

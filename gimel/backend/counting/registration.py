@@ -232,7 +232,7 @@ class _Stored:
 def _look_up(experiment: ExperimentName, *, is_known: bool) -> Conversation[_Stored]:
     """Read what Redis holds of an experiment, in one round trip; of an old experiment, in two.
 
-    `is_known`: this process knows that it is none of gimel 1.x, whatever its settings say. If it
+    `is_known`: this process knows that gimel 1.x did not make it, whatever its settings say. If it
     began within a second that a server of a cluster lost, another server has its names only.
     """
     namespace, name = experiment
@@ -290,9 +290,6 @@ def _create(stored: _Stored, cells: list[Cell], batch: Batch) -> Conversation[di
     has_settings = stored.keys.legacy or "shards" in stored.settings
     is_complete = not missing and has_settings and stored.is_listed and stored.namespace_is_listed
     if not cells or is_complete:
-        yield Write([])
-        yield Write([])
-        yield Write([])
         return {}
     *_, stored.settings = yield Write([*_first_settings(stored, batch)])
     namespace, name = stored.name

@@ -23,7 +23,8 @@ def new_salt() -> str:
 def beginning(salt: bytes | None, created_at: bytes | None) -> str:
     """Return what tells an experiment from others that had its name before.
 
-    The salt: a server of a cluster that loses the settings gets that back, and no time.
+    The salt does, because a server of a cluster that loses the settings gets the salt back, but
+    not the time.
     """
     return blake2b(salt, digest_size=8).hexdigest() if salt else (created_at or b"").decode()
 

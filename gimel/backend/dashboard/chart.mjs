@@ -126,8 +126,8 @@ const xAt = (at, { from, to }) => Math.max(0, Math.min(1, (at - from) / (to - fr
  * @param {Chart} chart
  */
 const yAt = (value, { low, high }) => (high - value) / (high - low);
-/** @param {number} share */
-const share = (share) => `${(100 * share).toFixed(2)}%`;
+/** @param {number} part */
+const share = (part) => `${(100 * part).toFixed(2)}%`;
 
 /**
  * @param {number} tick

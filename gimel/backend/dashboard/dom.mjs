@@ -58,7 +58,6 @@ export const capitalized = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;
 /** @param {string} name */
 export const icon = (name) => h("svg", { class: "icon", "aria-hidden": "true" }, h("use", { href: `#i-${name}` }));
 
-
 /**
  * Return an element that index.html has.
  * @param {string} id

@@ -41,6 +41,7 @@ const byChance = (a, b) => (b.chance_to_be_best ?? -1) - (a.chance_to_be_best ??
 
 /** @param {Row[] | null | undefined} rows */
 export const bestOf = (rows) => [...(rows ?? [])].sort(byChance)[0];
+
 /**
  * @param {Goal} goal
  * @param {string | null} label
@@ -108,6 +109,7 @@ const bestLift = (experiment) => challenger(decidingGoal(experiment))?.lift ?? -
 
 /** @param {Experiment} experiment */
 const urgency = (experiment) => urgencyOf(decidingGoal(experiment));
+
 export const byName = new Intl.Collator(undefined, { numeric: true }).compare;
 
 const ROLE_ORDER = ["primary", "guardrail", "secondary"];

@@ -1,6 +1,6 @@
 // @ts-check
-// What a view shows besides its experiment: the history of a goal, and its matrix. They are asked
-// for when they are shown first, and seldom again.
+// What a view shows besides its experiment: the history of a goal, and its matrix. The page requests
+// each of them when it is first shown, and again after five minutes.
 
 import { ask, BackendError } from "./api.mjs";
 import { chosenGoal } from "./experiments.mjs";
@@ -68,7 +68,7 @@ async function loadExtra(kind, experiment, view) {
     data = last?.data;
   }
   pending.delete(key);
-  // Nobody without a key shall see figures.
+  // Without a key, the page shows no figures.
   if (app.locked) return false;
   app.answers.set(key, /** @type {Extra} */ ({ data, isUnknown, at: Date.now() }));
   return true;

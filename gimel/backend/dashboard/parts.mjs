@@ -107,7 +107,7 @@ export function notFoundView(view) {
   return [
     h("div", { class: "head" }, h("h1", { tabindex: -1 }, bdi(view.experiment))),
     h("section", { class: "card empty" },
-      h("h2", {}, "There is no such experiment here"),
+      h("h2", {}, "There is no such experiment in the namespace ", bdi(view.namespace)),
       h("p", {}, "It was deleted, or the link names another namespace. ",
         h("a", { href: overviewLink() }, "All experiments"))),
   ];

@@ -84,7 +84,7 @@ function storeError(view, error) {
   if (isMissing) app.missing.add(viewKey(view));
   if (isMissing) app.answers.delete(viewKey(view));
   if (!error.needsKey) return;
-  // Nobody without a key shall see figures.
+  // Without a key, the page shows no figures.
   app.answers.clear();
   dialog().close();
 }

@@ -6,7 +6,7 @@ import { FILTERS, orderOf, ORDERS } from "./experiments.mjs";
 
 export const PAGE_SIZE = 100;
 
-// Pages of the overview that load without a click. More rows would make each redraw slow.
+// The first value of `app.pages`. More rows would make each redraw slow.
 export const PAGES_AT_ONCE = 5;
 
 /** @type {View & Record<string, string>} */
@@ -17,7 +17,7 @@ export const app = {
   // Until the address is read
   view: /** @type {any} */ (null),
   answers: new Map(),
-  // Of the overview, at most
+  // Pages of the overview that load without a click
   pages: PAGES_AT_ONCE,
   // Experiments that the backend does not have
   missing: new Set(),

@@ -6,7 +6,7 @@ fields of the experiment's settings, a hash in Redis. `counting.declaring` write
 `definition` reads them back from there.
 
 Once an hour, `snapshots` counts each running experiment and writes its counts into its `history`, a
-hash of its own. `results.record` takes note of verdicts then, even if nobody reads.
+hash of its own. `results.record` records verdicts then, even if nobody reads.
 
 `flags` keeps the definitions of the experiments that are flags, and `assignment` decides which
 variant a visitor gets.

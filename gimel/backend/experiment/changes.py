@@ -50,6 +50,7 @@ def changes_between(old: Definition, new: Definition, *, has_events: bool) -> Ch
 
 
 def _refuse_to_run(definition: Definition) -> None:
+    """Raise HTTPError 409 if a decided experiment is to run."""
     if definition.decision and definition.state == "running":
         reason = (
             f"state cannot be running: the experiment is decided for {definition.decision.winner}. "

@@ -1,7 +1,7 @@
-"""Flags: the declared experiments with `"flag": true`, kept in memory and evaluated from there.
+"""Flags: the declared experiments with `"flag": true`, kept in memory and evaluated there.
 
-A process reads the names of all declared experiments once a minute, and as often the definitions of
-each namespace that is asked for. Nothing else asks Redis, so unknown flags and namespaces cost it
+Once a minute, a process reads the names of all declared experiments, and the definitions of each
+namespace that is asked for. Nothing else asks Redis, so unknown flags and namespaces cost it
 nothing, and only namespaces with a declared experiment take up memory. While Redis is away, the
 last known flags are served.
 """

@@ -86,7 +86,7 @@ def encode(layout: Layout, minute: int, trials: Mapping[str, int], goals: Mappin
 
 
 def questions(keys: Keys) -> list[Command]:
-    """Return the commands that read a history, and what it takes to know whose it is."""
+    """Return the commands that read a history, and the settings that say whether it is current."""
     ask_settings = [("HGET", keys.settings, field) for field in ("salt", "created_at")]
     return [("HGETALL", keys.history), *ask_settings]
 
@@ -99,7 +99,7 @@ def history(connection: Connection, experiment: ExperimentName) -> list[Snapshot
 
 
 def decode(held: Mapping[str, str]) -> list[Snapshot]:
-    """Return the snapshots in a hash, the oldest first. Those of unknown versions are left out."""
+    """Return the snapshots in a hash, the oldest first. Leave out those of unknown versions."""
     layouts = {
         field.removeprefix(_LAYOUT): Layout(*json.loads(text))
         for field, text in held.items()

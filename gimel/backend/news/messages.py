@@ -38,7 +38,7 @@ _STATES = {
 
 
 class Message(NamedTuple):
-    """A message, and what to do. `id` stays the same for as long as it is about the same thing.
+    """A message, and what to do. All messages about one finding have the same `id`.
 
     `namespace` and `experiment` are None if it is about the whole backend.
     """
@@ -59,7 +59,7 @@ class Message(NamedTuple):
 def about_experiment(
     namespace: str, experiment: Mapping[str, Any], now: datetime
 ) -> Iterator[Message]:
-    """Yield what is to be told about an experiment, given in the fields of `GET /experiment`.
+    """Yield the messages about an experiment, given in the fields of `GET /experiment`.
 
     A summary of `GET /experiments` has enough of them, except for stopped traffic.
     """
@@ -92,7 +92,7 @@ def about_experiment(
 
 
 def about_backlog(backlog: Backlog, since: Since, now: float) -> Iterator[Message]:
-    """Yield what is to be told about events that are not counted. `since`: see `piles_since`."""
+    """Yield the messages about events that are not counted. `since`: see `piles_since`."""
     waiting, aside, _ = backlog
     if waiting.messages and max(waiting.seconds or 0, now - since["waiting"]) >= _PATIENCE:
         yield Message(

@@ -6,9 +6,9 @@ It is one hash in Redis. Only the writer of snapshots uses it, while it holds th
     <id>                   when it was sent, in Unix seconds
     waiting, set_aside     since when there are such events, in Unix seconds
 
-A message is marked after the webhook has answered. Between the two, a process that dies lets the
-next one send it again; nothing is lost. A webhook that does not answer ends the round, and the next
-round begins with the oldest message.
+A message is marked after the webhook has answered. If the process dies between the two, the next
+one sends the message again, and nothing is lost. A webhook that does not answer ends the round, and
+the next round begins with the oldest message.
 """
 
 import json

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Visitors in the same hours of every earlier day. If a fifth of them can be expected on a very
 # quiet day, none come with a probability below e^-10. Before there is a week of history, the
-# weekend may be still unknown, and a fiftieth be expected.
+# weekend may still be unknown, and then a fiftieth can be expected.
 _FEWEST, _FEWEST_IN_FIRST_WEEK = 50, 500
 _DAY, _DAYS = timedelta(days=1), 7
 # The history has every hour of so many days.

@@ -125,8 +125,9 @@ class Connection:
 
     @property
     def _options(self) -> dict[str, Any]:
-        # Without these, each connection starts with two commands that some hosts bill.
-        options: dict[str, Any] = {"lib_name": None, "lib_version": None}
+        # Without these, each connection starts with two commands that some hosts bill, and from
+        # redis-py 8 on with a third, HELLO.
+        options: dict[str, Any] = {"lib_name": None, "lib_version": None, "protocol": 2}
         if self._ca:
             options["ssl_ca_data"] = self._ca
         if self._login:

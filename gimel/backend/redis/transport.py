@@ -208,5 +208,6 @@ class BoundedPool(ConnectionPool):
     def connect(self) -> Any:
         """Return a new, open connection that the pool does not own. It ends with its thread."""
         connection: Any = self.make_connection()
-        connection.connect()
+        # From redis-py 8 on, `connect` repeats a login that Redis refused.
+        connection.connect_check_health()
         return connection

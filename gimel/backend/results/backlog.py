@@ -1,4 +1,4 @@
-"""Verdicts that events which wait to be counted may change, and the sentence about it."""
+"""The events that wait to be counted: which verdicts they may change, and the sentence about it."""
 
 import json
 from collections.abc import Iterator, Mapping

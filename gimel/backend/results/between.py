@@ -108,7 +108,7 @@ def _has_heavy_visitors(conversions: Sequence[float], at_once: float) -> bool:
 
 
 class Measure(NamedTuple):
-    """How a goal is measured that a visitor may reach many times.
+    """How a goal that a visitor may reach many times is measured.
 
     `unit` is what one counted element adds: 1 to conversions, or an amount. `relative_error` is
     that of the goal's counters, if it is not that of the visitors' counters. `spreads` are by
@@ -200,7 +200,8 @@ class SampledComparison(Comparison):
             degrees_of_freedom=self.degrees_of_freedom,
         )
 
-    def _lift_interval(self, standard_errors: float) -> Interval | None:
+    def interval_of(self, standard_errors: float) -> Interval | None:
+        """Return the interval of the lift whose half-width has the tail of a normal's."""
         return self._within(t_distance(standard_errors, self.degrees_of_freedom))
 
     def _within(self, standard_errors: float) -> Interval | None:

@@ -186,7 +186,7 @@ class Comparison:
 
         It holds the lifts that `p_value` does not reject.
         """
-        return self._lift_interval(Z)
+        return self.interval_of(Z)
 
     @cached_property
     def p_value_always_valid(self) -> float:
@@ -206,16 +206,12 @@ class Comparison:
     def interval_at_any_time(self, alpha: float) -> Interval | None:
         """Return the confidence sequence of the lift at 1 − `alpha`; None if it is too wide."""
         if self.split is None:
-            return self._lift_interval(boundary(self.time, alpha, self.rho_squared))
+            return self.interval_of(boundary(self.time, alpha, self.rho_squared))
         low, high = (self._evidence_end(self.split, side, alpha) for side in (-1, 1))
         reach = max(self.log_ratio - low, high - self.log_ratio)
         if reach > _MAX_HALF_WIDTH and low <= 0 <= high:
             return None
         return expm1(low), expm1(min(high, _MAX_LOG_RATIO))
-
-    def interval_of(self, standard_errors: float) -> Interval | None:
-        """Return the interval of the lift of this half-width; None if it is too wide."""
-        return self._lift_interval(standard_errors)
 
     def tuned(self, visitors: float, alpha: float) -> "Comparison":
         """Return the comparison whose test for any number of looks is tightest at these visitors.
@@ -282,7 +278,8 @@ class Comparison:
                 break
         return end
 
-    def _lift_interval(self, standard_errors: float) -> Interval | None:
+    def interval_of(self, standard_errors: float) -> Interval | None:
+        """Return the interval of the lift of this half-width; None if it is too wide."""
         half_width = standard_errors * self.standard_error
         if half_width > _MAX_HALF_WIDTH:
             return None

@@ -26,7 +26,7 @@ class Design(NamedTuple):
 
     `aims`: by goal; a goal without an aim is primary. `final`: the final look of the plan, if it
     has been. `waits_for`: how many events that are not counted yet put it off. `final_measures`:
-    how goals are measured in it that a visitor may reach many times.
+    how goals that a visitor may reach many times are measured in it.
     """
 
     planned_visitors: int | None = None

@@ -1,4 +1,4 @@
-"""How the goals are measured that a visitor may reach many times, given an experiment's counts."""
+"""How goals that a visitor may reach many times are measured, given an experiment's counts."""
 
 from typing import TYPE_CHECKING
 

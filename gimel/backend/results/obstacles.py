@@ -1,4 +1,4 @@
-"""What keeps an experiment's goal from being judged, in a sentence."""
+"""The sentences that say what keeps a goal from being judged."""
 
 from collections.abc import Mapping
 
@@ -20,7 +20,7 @@ def find_obstacle(
 ) -> str | None:
     """Return a sentence that says why no comparison is possible, or None if one is.
 
-    `of_goal`: such a sentence on how the goal is measured.
+    `of_goal`: a sentence that says why the goal cannot be measured, if it cannot.
     """
     if len(arms) < 2:
         return "There is nothing to compare: fewer than two variants have enough visitors."

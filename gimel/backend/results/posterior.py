@@ -19,7 +19,7 @@ _GRID = [step * 0.6 for step in range(-7, 8)]
 
 
 class Posterior(NamedTuple):
-    """A normal distribution of the angle of one variant's rate."""
+    """The posterior of one variant's rate: a normal distribution of its angle."""
 
     mean: float
     standard_deviation: float

@@ -2,8 +2,8 @@
 
 The first decisive verdict on a goal is written once and stays. Later reads show it, and beside it
 what happened since. The routes call `describe`, and whatever else looks at counts calls `observe`.
-Both write only what is new. Of several processes that write at the same
-time, the first wins, and all show what it wrote.
+Both write only what is new. If several processes write at the same time, the first wins, and all
+show what it wrote.
 
 When an owner decides, `freeze` writes the figures of that moment. They stay when a decision changes
 its winner or reason.
@@ -82,13 +82,25 @@ def describe(
     """Return each experiment in the fields of `GET /experiment`. Record what is new.
 
     `waiting` events put a final look off, and a verdict that they can change is not recorded yet.
-    If `experiments` are summaries, `whole` reads one with all its goals, for a final look. Raises
-    redis.RedisError.
+    If `experiments` are summaries, `whole` reads one with all its goals, for a final look, and only
+    the primary goals are returned. Raises redis.RedisError.
     """
     now = datetime.now(UTC)
     # A connection that streams counts writes nothing, so take them all first.
     seen = [Observed(found, found.analyse(now)) for found in experiments]
-    return [_observe(connection, namespace, each, now, waiting, whole).describe() for each in seen]
+    described = [
+        _observe(connection, namespace, each, now, waiting, whole).describe() for each in seen
+    ]
+    return described if whole is None else list(map(_shortened, described))
+
+
+def _shortened(described: dict[str, Any]) -> dict[str, Any]:
+    """Return the experiment with its primary goals alone."""
+    goals = [goal for goal in described["goals"] if goal["role"] == "primary"]
+    names = {goal["goal"] for goal in goals}
+    if described["decision"] and (figures := described["decision"]["figures"]):
+        figures["goals"] = [goal for goal in figures["goals"] if goal["goal"] in names]
+    return described | {"goals": goals}
 
 
 def observe(
@@ -121,8 +133,10 @@ def _observe(
             return Observed(found, analysis, (*DECISIVE, "keep_collecting"))
         found = looked_at
         analysis = found.analyse(now)
-    # A summary without some variants corrects for too few of them.
-    if not found.variants_left_out and (new := new_verdicts(found, analysis, now, waiting)):
+    # A summary corrects for too few secondary goals and guardrails, or for too few variants.
+    goals = [goal for goal in analysis["goals"] if whole is None or goal["role"] == "primary"]
+    recordable: Analysis = {**analysis, "goals": [] if found.variants_left_out else goals}
+    if new := new_verdicts(found, recordable, now, waiting):
         records = _write(connection, name, new)
         if records is None:
             return Observed(found, analysis, DECISIVE)
@@ -347,7 +361,7 @@ def _figures(goal: Mapping[str, Any]) -> dict[str, Any]:
 def show_decision(found: "ExperimentCounts") -> dict[str, Any] | None:
     """Return the decision, with the figures that were frozen, of the variants and goals in `found`.
 
-    So a summary, which has the primary goals only, stays small.
+    So a summary stays small.
     """
     decision = found.settings.decision
     if decision is None:

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple, TypedDict
 
 from gimel.backend.results import sentences
+from gimel.backend.results.arms import lift_of
 from gimel.backend.results.comparison import (
     ALPHA,
     Arm,
     Comparison,
     Interval,
-    five_digits,
+    rounded,
+    rounded_interval,
 )
 from gimel.backend.results.decision import (
     FINAL_ALPHA,
@@ -254,8 +256,7 @@ class _Goal(NamedTuple):
         """Return the observed lift at the look that the finding is from."""
         is_final = self.findings[label].is_final
         arms = self.evidence.final_arms if is_final else self.evidence.arms
-        rate, base = arms[label].rate, arms[self._baseline].rate
-        return None if rate is None or not base else rate / base - 1
+        return lift_of(arms[label], arms[self._baseline])
 
     def _is_surprising(self, label: str, lift: float) -> bool:
         arms = self.evidence.arms[label], self.evidence.arms[self._baseline]
@@ -369,9 +370,9 @@ def _verdict(
         "visitors_needed_range": None,
         "days_needed": None,
         "variant": variant,
-        "interval": interval and (five_digits(interval[0]), five_digits(interval[1])),
-        "lift": None if lift is None else five_digits(lift),
-        "lift_expected": None if lift_expected is None else five_digits(lift_expected),
+        "interval": rounded_interval(interval),
+        "lift": rounded(lift),
+        "lift_expected": rounded(lift_expected),
         "look": look,
         "next_step": next_step,
     }

@@ -2,7 +2,8 @@
 
 `functions` holds the policies of the functions' role. `deployer` holds the minimal policy for
 deploying, which `gimel policy` prints. `secrets` holds what both say of Redis's secret and of KMS
-keys. `simulation` asks IAM which of the deployer's actions a caller may not take.
+keys. `simulation` asks IAM which of the deployer's actions a caller may not take. Read `functions`
+first.
 
 A test holds the deployer's policy equal to the calls that the commands make. An action has the name
 of the call, except at API Gateway, where the actions are HTTP methods. AWS requires some further

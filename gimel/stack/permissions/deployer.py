@@ -120,8 +120,9 @@ def characters(policy: dict[str, Any]) -> int:
 def _role_statements(boundary: str | None, role: str) -> Iterator[dict[str, Any]]:
     """Yield the statements for the functions' role.
 
-    Who may write a role's policies has all permissions of the role's boundary, and without one all
-    permissions of the account. So a boundary is a condition, and nobody may remove it:
+    A caller that may write a role's policies has all permissions of the role's boundary. Without a
+    boundary, it has all permissions of the account. So a boundary is a condition, and no caller may
+    remove it:
     https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
     if boundary is None:

@@ -26,8 +26,8 @@ _RETENTION = 14 * 24 * 3600
 _VISIBILITY_TIMEOUT = 6 * REPLAY_TIMEOUT
 # Bytes. The functions send less (see `gimel.backend.queue`), and SQS's own default differs by age.
 _MAX_MESSAGE = 256 * 1024
-# What SQS sets by itself. A queue's owner needs no policy, and whoever a policy lets in could read
-# events or make them up. An empty text removes a policy:
+# What SQS sets by itself. A queue's owner needs no policy, and a caller that a policy lets in could
+# read events or make them up. An empty text removes a policy:
 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SetQueueAttributes.html
 _QUEUE_DEFAULTS = {
     "DelaySeconds": "0",

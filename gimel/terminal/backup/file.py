@@ -11,6 +11,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +48,9 @@ def write(path: Path, sections: Sections) -> Written:
     """
     if not path.name:
         raise BackupError("the file to write has no name: give one with --output")
+    # The rename would replace a device.
+    if os.path.lexists(path) and not path.is_file():
+        raise BackupError(f"{path} is no regular file: choose another --output")
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -60,7 +64,8 @@ def write(path: Path, sections: Sections) -> Written:
     except OSError as error:
         raise BackupError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def _write_lines(file: gzip.GzipFile, sections: Sections) -> tuple[int, int]:

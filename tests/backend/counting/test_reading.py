@@ -23,7 +23,7 @@ from tests.support.traffic import traffic
 EVENT = {"experiment": "e", "variant": "a", "event": "participate", "uuid": "1"}
 DEFINITION = {
     "variants": [{"name": "red"}, {"name": "blue"}, {"name": "never seen"}],
-    "goals": [{"name": "buy"}, {"name": "a refund"}],
+    "goals": [{"name": "buy"}, {"name": "a refund", "role": "guardrail"}, {"name": "share"}],
 }
 
 
@@ -284,7 +284,7 @@ def test_of_a_declared_experiment_the_declared_part_is_read(
         ("never seen", 0, False),
         ("red", 5, False),
     ]
-    assert [goal["goal"] for goal in whole["goals"]] == ["a refund", "buy"]
+    assert [goal["goal"] for goal in whole["goals"]] == ["a refund", "buy", "share"]
     assert (whole["primary_goal"], whole["baseline"]) == ("buy", "red")
     assert seen.commands["pfcount"] == 2 * 2 * 64
     assert read(view="summary")[1] == [summary_of(whole)]

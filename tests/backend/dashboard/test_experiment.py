@@ -115,7 +115,7 @@ def test_a_link_reopens_the_very_view(shop: LocalBackend, visit: Opener) -> None
     expect(again.locator(".list")).to_be_visible()
     expect(again.get_by_role("heading", level=1)).to_be_focused()
     gone = visit(shop.url, {"namespace": "shop", "experiment": "never was"})
-    expect(gone.get_by_text("There is no such experiment here")).to_be_visible()
+    expect(gone.get_by_text("There is no such experiment in the namespace")).to_be_visible()
 
 
 def test_downloads_hold_what_the_backend_says(

@@ -14,7 +14,7 @@ def test_a_short_view_is_as_tall_as_the_window(
     shop: LocalBackend, visit: Opener, size: tuple[int, int]
 ) -> None:
     page = visit(shop.url, {"namespace": "shop", "experiment": "no such"}, size=size)
-    expect(page.get_by_text("There is no such experiment here")).to_be_visible()
+    expect(page.get_by_text("There is no such experiment in the namespace")).to_be_visible()
     content, window = page.evaluate(HEIGHTS)
     assert content == window
 

@@ -153,7 +153,7 @@ def test_delete_asks_for_the_name(shared: LocalBackend, visit: Opener, named: st
     expect(page.get_by_role("heading", level=1)).to_have_text("Experiments")
     expect(page.locator(".list")).to_contain_text("stays")
     expect(page.locator(".list")).not_to_contain_text(named)
-    with pytest.raises(BackendError, match="no such experiment"):
+    with pytest.raises(BackendError, match="there is no experiment"):
         shared.client.experiment(named, "settings")
 
 

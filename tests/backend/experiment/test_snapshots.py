@@ -39,8 +39,8 @@ def write(store: redis.Redis, now: float = NOW, seconds: float = 20.0) -> Round 
     return writer_of(store).write(now, seconds)
 
 
-def history_of(store: redis.Redis, name: str = "e", namespace: str = "alephbet") -> list[Snapshot]:
-    return history(Connection(url_of(store)), (namespace, name))
+def history_of(store: redis.Redis, name: str = "e") -> list[Snapshot]:
+    return history(Connection(url_of(store)), ("alephbet", name))
 
 
 def visitors(store: redis.Redis, name: str = "e") -> list[int]:

@@ -194,9 +194,9 @@ class TestOddSamples:
 class TestHeavyVisitors:
     """A goal that a few visitors decide has no interval."""
 
-    def samples(self, reach=0.2, visitors=10_000, heavy=()):
+    def samples(self, reach=0.2, heavy=()):
         rng = np.random.default_rng(5)
-        shown = rng.multinomial(visitors, [1 / SAMPLES] * SAMPLES)
+        shown = rng.multinomial(10_000, [1 / SAMPLES] * SAMPLES)
         reached = rng.binomial(shown, reach).astype(float)
         for sample, times in enumerate(heavy):
             reached[sample] += times

@@ -12,8 +12,6 @@ from gimel.stack.plan.plan import notes, plan
 from gimel.stack.wanted import DeployError, Names, Wanted
 from tests.support.planning import ADDRESS, NOTHING, cache, done, function, lines, wanted
 
-MANAGED: dict[str, Any] = {"redis": "managed"}
-
 
 def managed(address: str | None = ADDRESS, **limits: int) -> Wanted:
     return wanted(address=address, redis={"managed": limits})
