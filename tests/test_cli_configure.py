@@ -171,9 +171,15 @@ def test_a_config_that_cannot_be_written(home: Path) -> None:
     assert line.startswith("file/config.json cannot be written: ")
 
 
-@pytest.mark.parametrize("command", [*READS, ("dashboard",), ("snippet",), ("deploy",)])
+@pytest.mark.parametrize("command", [*READS, ("dashboard",), ("snippet",)])
 def test_no_config_and_no_url(home: Path, command: tuple[str, ...]) -> None:
     line = complaint(run(*command))
+    advice = "create it with `gimel configure`, or name a backend with --url"
+    assert line.endswith(f"does not exist: {advice}")
+
+
+def test_no_config_to_deploy(home: Path) -> None:
+    line = complaint(run("deploy"))
     assert line.endswith("does not exist: create it with `gimel configure`")
 
 

@@ -52,10 +52,13 @@ def locate(chosen: Path | None = None) -> Path:
     return here if here.exists() else Path.home() / ".gimel" / "config.json"
 
 
-def load(chosen: Path | None = None) -> ConfigFile:
-    """Read and check the config file. Raises ConfigError."""
+def load(chosen: Path | None = None, otherwise: str = "") -> ConfigFile:
+    """Read and check the config file. Raises ConfigError.
+
+    `otherwise`: what else the user can do if the file is missing.
+    """
     path = locate(chosen)
-    text = read_text(path, ": create it with `gimel configure`")
+    text = read_text(path, f": create it with `gimel configure`{otherwise}")
     return ConfigFile(path, parse(text, str(path)))
 
 

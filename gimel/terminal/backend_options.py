@@ -71,7 +71,7 @@ def find_backend(config_file: Path | None, url: str | None) -> Backend:
         return Backend(url.rstrip("/"), os.environ.get("GIMEL_KEY") or key_of(url))
     from gimel.stack.deployed import find
 
-    return find(load(config_file).config)
+    return find(load(config_file, ", or name a backend with --url").config)
 
 
 def connect_client(config_file: Path | None, url: str | None) -> BackendClient:

@@ -150,7 +150,7 @@ def create(
     client = connect_client(config_file, url)
     if declaration is None:
         declaration = check_declaration(_definition(client, str(like), namespace, item))
-    answer, outcome = _declare(client, declaration, namespace)
+    answer, outcome = _declare(client, declaration, namespace, keeps_plan=True)
     definitions.show_created(console, answer, outcome)
     place: Any = {"config_file": config_file, "namespace": namespace, "url": url}
     command = command_line("snippet", "--experiment", answer["experiment"], **place)
@@ -175,10 +175,14 @@ def _definition(
 
 
 def _declare(
-    client: BackendClient, declaration: Declaration, namespace: str
+    client: BackendClient, declaration: Declaration, namespace: str, *, keeps_plan: bool = False
 ) -> tuple[dict[str, Any], str]:
-    """Declare an experiment. Return it, and what that did."""
+    """Declare an experiment. Return it, and what that did.
+
+    `keeps_plan`: a plan that the declaration does not name stays.
+    """
     name, space = declaration.experiment, declaration.namespace or namespace
+    body = declaration.body
     before: dict[str, Any] | None = None
     try:
         try:
@@ -186,7 +190,10 @@ def _declare(
         except BackendError as error:
             if error.status != 404:
                 raise
-        after = client.declare(name, declaration.body, space)
+        if keeps_plan and before and before["declared"]:
+            # `gimel sample-size --save` may have set it: `gimel create` again must not remove it.
+            body = {"planned_visitors": before["definition"].get("planned_visitors")} | body
+        after = client.declare(name, body, space)
     except BackendError as error:
         if declaration.source and error.status in (400, 409):
             raise click.ClickException(plain(f"{declaration.source}: {error}")) from None

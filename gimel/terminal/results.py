@@ -251,7 +251,7 @@ def show_sample_size(
     plans = {
         "With this as the plan": needed.planned,
         "One look, at the end": needed.fixed_horizon,
-        "Any number of looks": needed.always_valid,
+        "Without a plan": needed.always_valid,
     }
     for name, need in plans.items():
         line = Text.assemble((f"{name:<23}", "dim"), _describe_need(need, per_day))

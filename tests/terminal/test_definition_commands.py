@@ -68,6 +68,18 @@ def test_it_says_what_it_did_and_what_comes_next(url: str) -> None:
     assert changed.splitlines()[0] == "button color: changed: owner"
 
 
+def test_the_same_command_again_keeps_the_plan(url: str) -> None:
+    options = ("e", "--variant", "blue", "--variant", "red", "--goal", "signup")
+    create(url, *options)
+    said(run("sample-size", "--rate", "10%", "--lift", "20%", "--save", "e", "--url", url))
+    plan = definition(url, "e")["planned_visitors"]
+    assert plan > 0
+    assert create(url, *options).startswith("e: unchanged\n")
+    count("e", {"blue": 1})
+    assert create(url, *options).startswith("e: unchanged\n")
+    assert definition(url, "e")["planned_visitors"] == plan
+
+
 def test_the_words_of_a_goal_hold_numbers(url: str) -> None:
     goals = ("order:primary,value,cap=500,server", "refund:guardrail,margin=1.1%",
              "time:value,cap=0.5", "click:guardrail,margin=0.02")  # fmt: skip

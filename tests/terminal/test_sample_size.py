@@ -88,7 +88,7 @@ def test_sample_size() -> None:
     for line, start, found in (
         (planned, "With this as the plan", need.planned),
         (fixed, "One look, at the end", need.fixed_horizon),
-        (free, "Any number of looks", need.always_valid),
+        (free, "Without a plan", need.always_valid),
     ):
         days = -(-found.total // 99)
         assert line.startswith(start)
