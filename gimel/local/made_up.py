@@ -54,7 +54,7 @@ EXPERIMENTS = {
         14 * 24,
         [
             Arm("control", 11_840, {"signup": 0.084, "paid": 0.0121}),
-            Arm("one field", 11_910, {"signup": 0.101, "paid": 0.0146}),
+            Arm("one field", 11_910, {"signup": 0.101, "paid": 0.0126}),
         ],
         hypothesis="A form with one field gets more visitors to sign up.",
         owner="ana",
