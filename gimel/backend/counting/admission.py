@@ -1,7 +1,7 @@
 """Which events count: of a declared experiment its variants and goals, and nothing else.
 
 The endpoint for events is open. So an event for a name that nobody declared is answered 200, as
-AlephBet needs, and ignored: it costs Redis next to nothing, and its owner sees how many there were.
+AlephBet needs, and ignored: it costs Redis nothing, and its owner sees how many there were.
 """
 
 from collections.abc import Mapping

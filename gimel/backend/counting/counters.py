@@ -125,7 +125,7 @@ class Counters:
         return reasons
 
     def tally(self, ignored: Sequence[tuple[Event, Ignored]]) -> None:
-        """Tally ignored events, and tell Redis at most once a minute."""
+        """Tally ignored events, and tell Redis once a minute."""
         if not ignored:
             return
         now = self._clock()

@@ -1,16 +1,13 @@
 """The tally of ignored events: how many, why, and the last few names.
 
-A process counts for itself and adds to the tally in Redis at most once a minute, so that a flood of
-ignored events costs Redis next to nothing. It adds its first one at once, so that the reason shows
-while a developer tests a page. A process that ends loses what it had not added yet, so the tally is
-shown as "at least" so many ignored events. Strangers choose the names, so their number and length
-are bounded.
+A process counts for itself and adds to the tally in Redis once a minute, so an ignored event costs
+Redis nothing. A process that ends loses what it had not added yet, so the tally is shown as "at
+least" so many ignored events. Strangers choose the names, so their number and length are bounded.
 """
 
 import json
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
-from math import inf
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -40,12 +37,13 @@ class Tally:
         self._lock = Lock()
         self._numbers: dict[str, Counter[str]] = {}
         self._names: dict[str, deque[str]] = {}
-        self._last_add = self._next_flush = -inf
+        self._since = 0.0
 
     def add(self, ignored: Iterable[tuple[Event, Ignored]], now: float) -> None:
         """Count ignored events. `now`: the time in seconds."""
         with self._lock:
-            self._last_add = now
+            if not self._numbers:
+                self._since = now
             for event, reason in ignored:
                 has_room = len(self._numbers) < _NAMESPACES
                 space = event.namespace if has_room or event.namespace in self._numbers else ""
@@ -60,12 +58,11 @@ class Tally:
 
     def is_due(self, now: float) -> bool:
         """Return whether it is time to flush."""
-        return bool(self._numbers) and now >= self._next_flush
+        return bool(self._numbers) and now - self._since >= _SECONDS
 
     def flush(self) -> None:
         """Add the numbers to the tally in Redis. Raises redis.RedisError; then they are lost."""
         with self._lock:
-            self._next_flush = self._last_add + _SECONDS
             numbers, self._numbers = self._numbers, {}
             names, self._names = self._names, {}
         (in_use,) = self._connection.query([("SMEMBERS", NAMESPACES)])
