@@ -104,11 +104,10 @@ def test_its_command_shows_the_results(running: tuple[LocalBackend, Path], tmp_p
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("first", "then", "content"),
-    [((), ("--demo",), "real counts"), (("--demo",), (), "the demo")],
+    ("first", "then", "content"), [((), ["--demo"], "real counts"), (["--demo"], (), "the demo")]
 )
 def test_the_demo_and_real_counts_never_share_a_folder(
-    tmp_path: Path, store: redis.Redis, first: tuple[str], then: tuple[str], content: str
+    tmp_path: Path, store: redis.Redis, first: list[str], then: list[str], content: str
 ) -> None:
     given = ("--redis-url", url_of(store))
     with LocalBackend(tmp_path, *first, *given) as local:
