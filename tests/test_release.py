@@ -3,12 +3,14 @@
 import re
 import shutil
 import subprocess
+import zipfile
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from gimel import __version__
+from gimel.stack import bundle
 
 pytestmark = pytest.mark.slow
 
@@ -53,6 +55,8 @@ def release(folder: Path) -> tuple[int, str, str]:
 
 
 def test_it_prints_the_notes_and_the_tag_and_changes_nothing(clone: Path) -> None:
+    # git ignores it, as the wheel that belongs there.
+    (clone / "gimel" / "stack" / "redis-6.3.0-py3-none-any.whl").touch()
     code, printed, complaint = release(clone)
     assert (code, complaint) == (0, "")
     notes = (clone / "CHANGELOG.md").read_text("utf-8").partition(f"## [{__version__}]")[2]
@@ -64,6 +68,9 @@ def test_it_prints_the_notes_and_the_tag_and_changes_nothing(clone: Path) -> Non
     )
     names = {path.name for path in (clone / "build" / "dist").iterdir()}
     assert names == {f"gimel-{__version__}.tar.gz", f"gimel-{__version__}-py3-none-any.whl"}
+    (wheel,) = (clone / "build" / "dist").glob("*.whl")
+    held = [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".whl")]
+    assert held == [f"gimel/stack/{bundle.REDIS_WHEEL.name}"]
     for question in (["git", "status", "--porcelain"], ["git", "tag"]):
         assert subprocess.run(question, cwd=clone, capture_output=True, check=True).stdout == b""
 
