@@ -103,7 +103,7 @@ def evaluate_flag(event: ProxyEvent) -> Response:
     """
     from gimel.backend.ofrep import evaluate
 
-    # A wrong key is refused on every route.
+    # A wrong key is refused, as it is with an event.
     scope_of(event)
     return evaluate(event, flags())
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 import pytest
+import redis
 
 from gimel import gimel, rsgi, wsgi
 from gimel.backend import wire
@@ -17,7 +18,9 @@ from gimel.backend.experiment.changes import _SETTINGS
 from gimel.backend.limits import DEFAULT_LIMITS
 from tests.support.answers import DOCUMENT, SCHEMAS
 from tests.support.documented_examples import ADDRESS
+from tests.support.handler_requests import KEY_SHA256, point_handlers_at, request
 from tests.support.pages import DOCS, blocks, names, rows, section
+from tests.support.servers import url_of
 
 PAGE = "wire.md"
 TEXT = (DOCS / PAGE).read_text("utf-8")
@@ -65,6 +68,21 @@ def test_a_route_needs_the_key_that_the_table_says() -> None:
     for route, row in documented_routes().items():
         method, path = route.split(" ")
         assert bool(row.scopes) == ("security" in DOCUMENT["paths"][path][method.lower()]), route
+
+
+def test_a_wrong_key_is_refused_on_every_route_but_those_that_the_page_names(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point_handlers_at(monkeypatch, url_of(store), KEY_SHA256)
+    sentence = re.search(r"A wrong key gets 403 on every route but (.*?),", section(PAGE, "Keys"))
+    assert sentence
+    wrong = {"x-api-key": "wrong"}
+    answered = [
+        route
+        for route in gimel.ROUTES
+        if gimel.handle(request(*route.split(" "), headers=wrong))["statusCode"] != 403
+    ]
+    assert answered == names(sentence[1])
 
 
 def test_the_scopes_open_the_routes_that_the_table_says() -> None:
