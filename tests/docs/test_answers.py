@@ -3,12 +3,19 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import redis
 
-from tests.support.answers import ANSWERS, SCHEMAS, described, real_fields
+from gimel.backend.access import Scope
+from gimel.backend.experiment.checks import METHODS, STATES, Better, Kind, Role
+from gimel.backend.experiment.flags import Reason
+from gimel.backend.ofrep import ErrorCode
+from gimel.backend.results import health
+from gimel.backend.results.roles import GuardrailState
+from gimel.backend.results.verdict import DECISIVE, Look, State
+from tests.support.answers import ANSWERS, SCHEMAS, described, real_fields, words_of
 from tests.support.written_tables import compare, table, with_tables
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -33,6 +40,30 @@ PAGES = {
     },
 }
 HEADINGS = {name: (page, head) for page, of in PAGES.items() for head, name in of.items()}
+# The scopes that read
+READERS = tuple(scope for scope in get_args(Scope) if scope != "send")
+# The words of each field that has a list of them, as the code has them
+WORDS = {
+    "Meta.meta.key_scope": READERS,
+    "Experiment.state": STATES,
+    "Experiment.counting.method": METHODS,
+    "Experiment.health[].kind": get_args(health.Kind),
+    "Experiment.health[].level": get_args(health.Level),
+    "Experiment.key_scope": READERS,
+    "Goal.kind": get_args(Kind),
+    "Goal.role": get_args(Role),
+    "Goal.better": get_args(Better),
+    "Goal.guardrail": get_args(GuardrailState),
+    "Verdict.state": get_args(State),
+    "Verdict.look": get_args(Look),
+    "Recorded.state": DECISIVE,
+    "Recorded.look": get_args(Look),
+    "Matrix.kind": get_args(Kind),
+    "History.kind": get_args(Kind),
+    "History.better": get_args(Better),
+    "Evaluation.reason": get_args(Reason),
+    "EvaluationFailure.errorCode": get_args(ErrorCode),
+}
 # Fields that need what this test has not: Redis that is away, a limit, and an SQS queue
 ELSEWHERE = {
     "Accepted": {"queued", "rejected[].retry"},
@@ -99,6 +130,16 @@ def test_real_answers_have_the_fields_that_are_described(backend: redis.Redis) -
     for name in ANSWERS:
         real = found.get(name, set()) | ELSEWHERE.get(name, set())
         assert real == {path for path, _ in described(SCHEMAS[name])}, name
+
+
+def test_the_words_of_a_field_are_those_of_the_code() -> None:
+    written = {
+        f"{name}.{path}": words
+        for name in ANSWERS
+        for path, field in described(SCHEMAS[name])
+        if (words := words_of(field))
+    }
+    assert written == {field: list(words) for field, words in WORDS.items()}
 
 
 def test_the_verdicts_are_those_that_are_explained() -> None:

@@ -29,7 +29,7 @@ from gimel.config.definition import ExperimentFile
 from gimel.config.settings import Config
 from gimel.terminal.backup.kinds import KINDS
 from gimel.terminal.results import write_csv
-from tests.support.answers import ANSWERS, DOCUMENT, SCHEMAS, described
+from tests.support.answers import ANSWERS, DOCUMENT, SCHEMAS, described, words_of
 from tests.support.command_line import COMMANDS, exit_codes
 from tests.support.commands import run, said
 from tests.support.config_keys import keys_of
@@ -72,30 +72,61 @@ def requests() -> Names:
 def words() -> Names:
     """Return the words that a field of an answer may have."""
     return {
-        f"{name}.{path}": [each for each in field["enum"] if each is not None]
+        f"{name}.{path}": found
         for name in ANSWERS
         for path, field in described(SCHEMAS[name])
-        if "enum" in field
+        if (found := words_of(field))
     }
 
 
-def parameters(function: Any) -> list[str]:
-    return [name for name in inspect.signature(function).parameters if name != "self"]
+def library() -> dict[str, type]:
+    return {f"gimel.{name}": getattr(gimel.sdk, name) for name in gimel.sdk.__all__}
+
+
+def functions() -> dict[str, list[inspect.Parameter]]:
+    """Return the parameters of the functions and methods that users' code calls."""
+    found = {
+        f"{module.__name__}.{name}": getattr(module, name, None)
+        for module, given in FOR_USERS.items()
+        for name in given
+    }
+    found |= {
+        f"{owner}.{name}": method
+        for owner, cls in library().items()
+        for name, method in vars(cls).items()
+        if not name.startswith("_") or (cls is gimel.Client and name == "__init__")
+    }
+    return {
+        name: [each for each in inspect.signature(found).parameters.values() if each.name != "self"]
+        for name, found in found.items()
+        if inspect.isfunction(found)
+    }
 
 
 def python() -> Names:
     """Return the names for users' code, with the parameters of what can be called."""
-    found = {
+    modules = {
         module.__name__: [name for name in given if hasattr(module, name)]
         for module, given in FOR_USERS.items()
     }
-    for cls in (getattr(gimel.sdk, name) for name in gimel.sdk.__all__):
-        methods = [name for name in vars(cls) if not name.startswith("_")]
-        found[f"gimel.{cls.__name__}"] = sorted(methods)
-        for name in methods if cls is not gimel.Client else ["__init__", *methods]:
-            if inspect.isfunction(vars(cls)[name]):
-                found[f"gimel.{cls.__name__}.{name}"] = parameters(vars(cls)[name])
-    return found
+    classes = {
+        owner: sorted(name for name in vars(cls) if not name.startswith("_"))
+        for owner, cls in library().items()
+    }
+    parameters = {name: [each.name for each in found] for name, found in functions().items()}
+    return modules | classes | parameters
+
+
+def in_the_way(promised: list[str], found: list[inspect.Parameter]) -> list[str]:
+    """Return the new parameters that break calls of an earlier 2.x: needed, or not the last."""
+    positional = [each for each in found if each.kind == each.POSITIONAL_OR_KEYWORD]
+    old = [place for place, each in enumerate(positional) if each.name in promised]
+    before = positional[: max(old, default=0)]
+    return [
+        each.name
+        for each in found
+        if each.name not in promised and (each.default is each.empty or each in before)
+    ]
 
 
 def browser() -> list[str]:
@@ -204,6 +235,11 @@ def test_what_is_promised_is_there_and_what_is_there_is_listed(
     assert missing(promised, found) == [], "2.x promises these names"
     for name, order in promised["python"].items():
         assert [each for each in found["python"][name] if each in order] == order, name
+    for name, parameters in functions().items():
+        old = promised["python"].get(name, found["python"][name])
+        assert in_the_way(old, parameters) == [], f"{name}: a new parameter is optional and last"
+    columns = promised["csv"]
+    assert found["csv"][: len(columns)] == columns, "new columns come at the end of a CSV"
     listed = together(promised, found)
     if "GIMEL_WRITE_DOCS" in os.environ:
         FILE.write_text(json.dumps(listed, indent=1, ensure_ascii=False) + "\n", "utf-8")
@@ -221,6 +257,21 @@ def test_what_is_promised_is_there_and_what_is_there_is_listed(
 )
 def test_a_name_that_is_gone_is_found(found: Any, lost: list[str]) -> None:
     assert missing({"a": {"b": ["c", "d"]}}, found) == lost
+
+
+def _taken(name, *, key=None): ...  # type: ignore[no-untyped-def]
+def _needed(name, size, *, key=None): ...  # type: ignore[no-untyped-def]
+def _between(size=1, name=None, *, key=None): ...  # type: ignore[no-untyped-def]
+def _last(name, size=1, *, more=None, key=None): ...  # type: ignore[no-untyped-def]
+
+
+@pytest.mark.parametrize(
+    ("function", "wrong"),
+    [(_taken, []), (_needed, ["size"]), (_between, ["size"]), (_last, [])],
+)
+def test_a_new_parameter_that_breaks_calls_is_found(function: Any, wrong: list[str]) -> None:
+    parameters = list(inspect.signature(function).parameters.values())
+    assert in_the_way(["name", "key"], parameters) == wrong
 
 
 def test_nothing_is_taken_out_of_the_list() -> None:

@@ -31,6 +31,13 @@ def described(schema: dict[str, Any], above: str = "") -> Iterator[tuple[str, di
             yield from described(field["items"], f"{path}[]")
 
 
+def words_of(field: dict[str, Any]) -> list[str]:
+    """Return the words that a field may have; of an object with any names, its values' words."""
+    values = field.get("additionalProperties")
+    schema = values if isinstance(values, dict) else field
+    return [word for word in schema.get("enum", []) if word is not None]
+
+
 def _fields(value: object, schema: dict[str, Any], found: dict[str, set[str]], at: str) -> None:
     """Add the paths of a real answer's fields, each to the named schema that describes it."""
     if "$ref" in schema and (name := schema["$ref"].rpartition("/")[2]) in ANSWERS:

@@ -32,6 +32,16 @@ if TYPE_CHECKING:
     from gimel.backend.experiment.history import Snapshot
     from gimel.backend.results.counts import ExperimentCounts
 
+Kind = Literal[
+    "split",
+    "traffic",
+    "last_events",
+    "silent_variant",
+    "participation",
+    "goals",
+    "ignored",
+    "waiting",
+]
 Level = Literal["ok", "warning", "alarm"]
 # Where so many are expected, there are none with a probability below e^-10.
 _SURPRISING = 10
@@ -60,7 +70,7 @@ _AFTER_IGNORED: dict[str, str] = {
 class Check(NamedTuple):
     """A check of an experiment. `next_step` is None if nothing is to be done."""
 
-    kind: str
+    kind: Kind
     level: Level
     sentence: str
     next_step: str | None = None
