@@ -50,15 +50,13 @@ _REDIS_TIMEOUT = 6.0
 class Deployed(Backend):
     """The result of a deploy: the backend's address and main key, and the changes that were made.
 
-    `is_new` says that this deploy created the API, `key_is_new` that it created the main key.
-    `keys` are the other keys that the functions accept. `dns_target` is the target of the DNS
-    record that the custom domain name needs. `email_to_confirm` is the address for alarms, if this
-    deploy subscribed it.
+    `is_new` says that this deploy created the API. `keys` are the other keys that the functions
+    accept. `dns_target` is the target of the DNS record that the custom domain name needs.
+    `email_to_confirm` is the address for alarms, if this deploy subscribed it.
     """
 
     changes: tuple[Change, ...] = ()
     is_new: bool = False
-    key_is_new: bool = False
     keys: tuple[Key, ...] = field(default=(), repr=False)
     seconds: float = 0
     dns_target: str | None = None
@@ -105,7 +103,6 @@ def deploy(
         function_url=function_url,
         changes=tuple(planned.changes),
         is_new=not observed.apis,
-        key_is_new=observed.parameter is None or observed.parameter.key != key,
         keys=observed.keys,
         seconds=time.monotonic() - started,
         dns_target=_dns_target(aws, config),

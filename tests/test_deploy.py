@@ -129,12 +129,12 @@ def test_output_says_what_was_done_and_no_secret(deployed: Deployment) -> None:
 
 
 def test_second_deploy_writes_nothing(first_deploy: Deployed, own_settings: Config) -> None:
-    assert first_deploy.key_is_new
+    assert first_deploy.is_new
     second, aws = again(own_settings)
     assert aws.writes == []
     assert aws.operations
     assert (second.url, second.key) == (first_deploy.url, first_deploy.key)
-    assert (second.changes, second.key_is_new) == ((), False)
+    assert (second.changes, second.is_new) == ((), False)
     assert find(own_settings) == Backend(first_deploy.url, first_deploy.key)
 
 
