@@ -23,6 +23,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from redis.crc import key_slot
 
+from tests.support.tls import close_tls_connections
+
 REGION = "eu-west-1"
 USER = "default.iam-user"
 CREDENTIALS = {
@@ -257,3 +259,4 @@ def serverless_cache(
         yield cache
     finally:
         cache.close()
+        close_tls_connections()

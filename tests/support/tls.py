@@ -1,5 +1,6 @@
 """A redis-server that speaks TLS, with certificates made for it. Valkey's wheel has no TLS."""
 
+import gc
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -7,9 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 import trustme
 
 from tests.support.servers import free_port
+
+
+def close_tls_connections() -> None:
+    """Close what redis-py has open with TLS in this process.
+
+    The garbage collector may find a socket before its connection. It then warns of an open socket,
+    in some later test.
+    """
+    for each in gc.get_objects():
+        if issubclass(type(each), redis.SSLConnection):
+            each.disconnect()
 
 
 @contextmanager
@@ -34,3 +47,4 @@ def tls_redis(folder: Path, name: str = "localhost", *options: str) -> Iterator[
     finally:
         server.kill()
         server.communicate()
+        close_tls_connections()

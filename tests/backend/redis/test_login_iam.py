@@ -122,10 +122,10 @@ def test_connections_that_are_cut_cost_no_event(cache: ServerlessCache, sender: 
 def test_connections_that_grow_old_or_idle_cost_no_event(
     cache: ServerlessCache, sender: Sender, limit: str
 ) -> None:
-    setattr(cache, limit, 1.0)
+    setattr(cache, limit, 2.0)
     for _ in range(3):
-        assert sender.send(20)
-        time.sleep(1.2)
+        assert sender.send(5)
+        time.sleep(2.2)
     assert sender.send()
     assert cache.logins == 4
     assert sender.all_counted()
