@@ -124,7 +124,7 @@ def test_a_poll_without_news_is_answered_304_and_the_kill_switch_arrives(
         with events_sent(page):
             assert details(page)["reason"] == "SPLIT"
         backend.client.configure(NAME, {"state": "stopped"})
-        page.wait_for_function(f"() => ({DETAILS})('#fff').reason === 'DISABLED'")
+        page.wait_for_function(f"() => {DETAILS}.reason === 'DISABLED'")
         assert details(page)["value"] == VALUES["blue"]
 
 
