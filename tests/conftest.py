@@ -49,13 +49,27 @@ background._SNAPSHOT_PERIOD = 1e6
 
 # These start Chromium, deploy a stack, or make an environment with packages from PyPI.
 SLOW_FIXTURES = {"browser", "deployed", "first_deploy", "flagged", "root", "run_old"}
+# The tests of each of these take 3 s or more together: they wait, start processes or simulate.
+SLOW_MODULES = {
+    *("backend/experiment/test_snapshots.py", "backend/news/test_outbox.py"),
+    *("backend/redis/test_login_iam.py", "backend/redis/test_login_secret.py"),
+    *("backend/results/test_measures.py", "backend/results/test_posterior.py"),
+    *("local/test_server.py", "local/test_server_raw_http.py"),
+    *("sdk/test_client.py", "sdk/test_sender.py", "sdk/test_sender_refused.py"),
+    *("terminal/backup/test_merging.py", "terminal/backup/test_merging_verdicts.py"),
+    *("terminal/backup/test_moving.py", "terminal/backup/test_reading.py"),
+    *("terminal/test_text_output.py", "test_rsgi.py"),
+}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as slow what uses a slow fixture. Other slow tests are marked where they are."""
+    """Mark what uses a slow fixture or is in a slow module. Other slow tests have a mark."""
+    folder = Path(__file__).parent
+    slow = {folder / name for name in SLOW_MODULES}
+    assert all(path.exists() for path in slow)
     for item in items:
-        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        if item.path in slow or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("slow")
 
 
