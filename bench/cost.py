@@ -194,7 +194,7 @@ def by_memory() -> Section:
 
 
 def flood() -> Section:
-    """What a stranger can cost in a day, with the defaults: as much as they let through."""
+    """Calculate the largest bill that a stranger can cause in a day with the default limits."""
     requests = Throttle().rate * DAY / 1e6
     executions = sum(Concurrency().model_dump().values())
     calls, pages = (each * CALLS_A_SECOND * DAY / 1e6 for each in (executions, Concurrency().reads))

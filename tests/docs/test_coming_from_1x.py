@@ -60,7 +60,7 @@ def account(
 
 
 def run(line: str) -> str:
-    """What a command of the page prints."""
+    """Return the output of a command of the page."""
     done = CliRunner().invoke(main, shlex.split(line)[1:], input="y\n", env={"COLUMNS": "80"})
     assert done.exit_code == (2 if "deploy --dry-run" in line else 0), done.output
     return done.output

@@ -40,7 +40,7 @@ class Shell:
         return code
 
     def run(self, code: str, answers: str = "", codes: tuple[int, ...] = (0,)) -> str:
-        """What the commands print. They end with one of the codes."""
+        """Run the commands and return their output. The exit code must be one of `codes`."""
         done = subprocess.run(
             ["bash", "-e", "-c", self.replace(code)],
             cwd=self.folder,

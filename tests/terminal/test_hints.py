@@ -17,7 +17,7 @@ SIMULATE = ("simulate", "it's a test", "--visitors", "9", "--rate", "50%", "--li
 
 
 def shell(folder: Path, line: str, **env: str) -> str:
-    """What a line prints in a folder, with no Gimel on the path but that of `env`."""
+    """Run a line in a folder and return its output. Only `env` can put Gimel on the path."""
     clean = {name: value for name, value in os.environ.items() if name != "UV"}
     done = subprocess.run(
         ["sh", "-c", line],

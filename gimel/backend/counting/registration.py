@@ -122,7 +122,7 @@ class _Stored:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether events of the experiment are ignored."""
+        """True if the experiment is stopped or archived, and not deleted."""
         return not self.is_deleted and self.settings.get("state", "running") != "running"
 
     @property

@@ -108,7 +108,7 @@ def _has_heavy_visitors(conversions: Sequence[float], at_once: float) -> bool:
 
 
 class Measure(NamedTuple):
-    """How a goal that a visitor may reach many times is measured.
+    """The measure of a goal that a visitor may reach many times.
 
     `unit` is what one counted element adds: 1 to conversions, or an amount. `relative_error` is
     that of the goal's counters, if it is not that of the visitors' counters. `spreads` are by

@@ -1,4 +1,4 @@
-"""How goals that a visitor may reach many times are measured, given an experiment's counts."""
+"""The measures of goals that a visitor may reach many times, from an experiment's counts."""
 
 from typing import TYPE_CHECKING
 
