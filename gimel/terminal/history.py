@@ -18,7 +18,7 @@ from gimel.terminal.figures import (
     new_table,
     rate_text,
 )
-from gimel.terminal.text import plain, plural
+from gimel.terminal.text import natural, plain, plural
 
 # Rows of a table. A longer history is thinned out.
 _ROWS = 30
@@ -44,7 +44,7 @@ def show_history(console: Console, history: dict[str, Any]) -> None:
     if len(points) == 1:
         note = "No snapshots yet: an experiment that is counted gets one every hour."
         console.print(Text(note, "dim"))
-    labels = [row["label"] for row in points[-1]["variants"]]
+    labels = sorted((row["label"] for row in points[-1]["variants"]), key=natural)
     compared = [label for label in labels if label != history["baseline"]] or labels
     for label in compared:
         console.print()

@@ -20,7 +20,7 @@ from gimel.terminal.figures import fields, lift_text, new_table, shown_name
 from gimel.terminal.goal_table import show_goal
 from gimel.terminal.percentages import percent
 from gimel.terminal.sample_size import SampleSize, VisitorsNeeded
-from gimel.terminal.text import plain, plural, print_line
+from gimel.terminal.text import natural, plain, plural, print_line
 from gimel.terminal.verdicts import (
     rank,
     show_footnotes,
@@ -54,7 +54,7 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 def show(console: Console, experiments: Iterable[dict[str, Any]], goal: str | None = None) -> None:
     """Print each experiment: its health, then a table for each goal. Footnotes end it."""
     has_chances = has_plan = False
-    for number, experiment in enumerate(experiments):
+    for number, experiment in enumerate(map(_in_order, experiments)):
         if number:
             console.print()
         _show_experiment(console, experiment, goal)
@@ -63,6 +63,22 @@ def show(console: Console, experiments: Iterable[dict[str, Any]], goal: str | No
         has_chances |= any(row["chance_to_be_best"] is not None for row in rows)
         has_plan |= bool(shown and experiment.get("plan"))
     show_footnotes(console, has_chances=has_chances, has_plan=has_plan)
+
+
+def _in_order(experiment: dict[str, Any]) -> dict[str, Any]:
+    """Return the experiment as the dashboard orders it: goals by role, the baseline first."""
+
+    def place(row: dict[str, Any]) -> tuple[bool, list[Any]]:
+        return row["label"] != experiment.get("baseline"), natural(row["label"])
+
+    def place_of_goal(goal: dict[str, Any]) -> tuple[int, bool, list[Any]]:
+        return rank(goal), goal["goal"] != experiment.get("primary_goal"), natural(goal["goal"])
+
+    goals = [
+        goal | {"results": sorted(goal["results"], key=place)}
+        for goal in sorted(experiment["goals"], key=place_of_goal)
+    ]
+    return experiment | {"variants": sorted(experiment["variants"], key=place), "goals": goals}
 
 
 def show_backlog(console: Console, backlog: Backlog) -> None:
@@ -84,7 +100,7 @@ def _show_experiment(console: Console, experiment: dict[str, Any], goal: str | N
     show_plan(console, experiment)
     show_guardrails(console, experiment["goals"])
     goals = [each for each in experiment["goals"] if goal in (None, each["goal"])]
-    for each in sorted(goals, key=rank):
+    for each in goals:
         console.print()
         show_verdict(console, each, experiment["srm"].get("reason"))
         show_goal(console, each, experiment["baseline"])
@@ -145,10 +161,10 @@ def show_matrix(
     console: Console, experiments: Iterable[dict[str, Any]], goal: str | None = None
 ) -> None:
     """Print the lift of every variant over every other variant, goal by goal."""
-    for experiment in experiments:
+    for experiment in map(_in_order, experiments):
         for each in _compare_all(experiment):
             if goal in (None, each["goal"]):
-                _show_pairs(console, experiment["experiment"], each)
+                _show_pairs(console, experiment, each)
 
 
 def _compare_all(experiment: dict[str, Any]) -> list[GoalMatrix]:
@@ -177,11 +193,13 @@ def _measure(goal: dict[str, Any]) -> Measure:
     return Measure(goal["kind"], relative_error=error, spreads=spreads)
 
 
-def _show_pairs(console: Console, experiment: str, goal: GoalMatrix) -> None:
-    labels = list(dict.fromkeys(pair["label"] for pair in goal["pairs"]))
+def _show_pairs(console: Console, experiment: dict[str, Any], goal: GoalMatrix) -> None:
+    compared = {pair["label"] for pair in goal["pairs"]}
+    labels = [each["label"] for each in experiment["variants"] if each["label"] in compared]
     if not labels:
         return
-    heading = f"{plain(experiment)}, {plain(goal['goal'])}: lift of each row over each column"
+    title = plain(experiment["experiment"])
+    heading = f"{title}, {plain(goal['goal'])}: lift of each row over each column"
     console.print(Text.assemble("\n", (heading, "bold")))
     cells = {(pair["label"], pair["against"]): pair for pair in goal["pairs"]}
     # Names would be too wide for column heads, so rows and columns are numbered.

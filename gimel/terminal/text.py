@@ -4,6 +4,7 @@ import codecs
 import io
 import json
 import os
+import re
 import sys
 from pathlib import Path
 from threading import RLock
@@ -63,6 +64,12 @@ def print_json(value: Any) -> None:
     """Print JSON. Non-ASCII characters are escaped on a terminal, which some of them control."""
     is_utf8 = sys.stdout.encoding.lower().startswith("utf")
     click.echo(json.dumps(value, indent=2, ensure_ascii=sys.stdout.isatty() or not is_utf8))
+
+
+def natural(name: str) -> list[str | int]:
+    """Return what sorts names by the numbers in them: 2 before 10."""
+    parts = re.split("([0-9]+)", name.casefold())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def plural(number: int, noun: str) -> str:

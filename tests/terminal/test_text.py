@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from gimel.terminal.text import print_line
+from gimel.terminal.text import natural, print_line
 
 FACT = "Managed      12.3 MB of 1 GB; about $4.20 this month so far, at most about $91 a month"
 URL = f"Dashboard    https://{'a' * 90}/dashboard"
@@ -38,3 +38,9 @@ def test_a_url_stays_whole() -> None:
 
 def test_a_pipe_gets_one_line() -> None:
     assert printed(io.StringIO(), Text(FACT, "bold"), 60) == [FACT]
+
+
+def test_names_sort_by_the_numbers_in_them() -> None:
+    names = ["10", "2", "B 1", "a", "a 10 b 2", "a 10 b 10", "a 2", "a2", "٣", "²", ""]
+    by_hand = ["", "2", "10", "a", "a2", "a 2", "a 10 b 2", "a 10 b 10", "B 1", "²", "٣"]
+    assert sorted(names, key=natural) == by_hand
