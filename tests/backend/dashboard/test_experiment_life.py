@@ -16,9 +16,10 @@ from gimel.backend.counting.keys import Keys
 from gimel.backend.experiment.snapshots import SnapshotWriter
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
+from tests.support.commands import run, said
 from tests.support.dashboard_page import Opener, axe
 from tests.support.gimel_local import LocalBackend
-from tests.support.servers import url_of
+from tests.support.servers import url_of, valkey
 from tests.support.shop import Shop
 from tests.support.waiting import wait
 
@@ -41,7 +42,7 @@ def local_fixture(tmp_path: Path, store: redis.Redis) -> Iterator[LocalBackend]:
 
 
 def test_the_life_of_an_experiment(
-    local: LocalBackend, store: redis.Redis, visit: Opener, browser: Browser
+    local: LocalBackend, store: redis.Redis, visit: Opener, browser: Browser, tmp_path: Path
 ) -> None:
     page = visit(local.url)
     snippet = create(page)
@@ -51,7 +52,8 @@ def test_the_life_of_an_experiment(
     watch(local, page)
     decide(page)
     archive(page)
-    export(page)
+    download(page)
+    export(store, tmp_path / "life.jsonl.gz")
 
 
 def create(page: Page) -> str:
@@ -127,6 +129,8 @@ def watch(local: LocalBackend, page: Page) -> None:
     expect(page.locator(".plan")).to_contain_text("of 20,000 visitors")
     expect(page.locator(".health li.is-alarm")).to_contain_text("No visitor has come since 20")
     expect(page.locator(".chip.winner").first).to_be_visible()
+    expect(page.locator(".chart h3")).to_have_text(["Lift", "Rate", "Visitors per day"])
+    expect(page.locator(".history")).to_contain_text("Winner: red")
     assert axe(page) == []
 
 
@@ -161,12 +165,24 @@ def archive(page: Page) -> None:
     found.get_by_role("link").click()
 
 
-def export(page: Page) -> None:
-    with page.expect_download() as download:
+def download(page: Page) -> None:
+    with page.expect_download() as file:
         page.get_by_role("button", name="JSON").click()
-    found = json.loads(download.value.path().read_text("utf-8"))
+    found = json.loads(file.value.path().read_text("utf-8"))
     assert (found["state"], found["decision"]["winner"]) == ("archived", "red")
     (goal,) = found["decision"]["figures"]["goals"]
     assert {row["label"]: row["trials"] for row in goal["variants"]} == {
         each["label"]: each["trials"] for each in found["variants"]
     }
+
+
+def export(store: redis.Redis, path: Path) -> None:
+    """Import the backup of the archived experiment elsewhere: its whole life is there."""
+    said(run("export", NAME, "--redis-url", url_of(store), "--output", str(path)))
+    with valkey() as other:
+        said(run("import", str(path), "--redis-url", url_of(other)))
+        keys = Keys("alephbet", NAME)
+        found = other.hgetall(keys.settings)
+        assert (found["state"], "is our brand" in found["decision"]) == ("archived", True)
+        assert other.hgetall(keys.history) == store.hgetall(keys.history)
+        assert other.hlen(keys.history) > HOURS - SILENT
