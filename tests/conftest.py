@@ -220,6 +220,8 @@ def deployed_flags(deployed: Deployment) -> Iterator[Backend]:
     for backend in backends:
         backend.declare()
         backend.declare("a/b c")
+        backend.declare("stopped")
+        backend.client.configure("stopped", {"state": "stopped"}, namespace=backend.namespace)
     last = backends[-1]
 
     def is_known() -> bool:

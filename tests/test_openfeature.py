@@ -157,7 +157,10 @@ def test_the_deployed_routes(deployed_flags: Iterator[Backend]) -> None:
         assert requests.post(f"{routes}/{key}", **asked).json()["key"] == "a/b c"
     assert requests.post(f"{routes}/none", **asked).status_code == 404
     whole = requests.post(routes, **asked)
-    assert [each["key"] for each in whole.json()["flags"]] == ["a/b c", NAME]
+    flags = {each["key"]: each for each in whole.json()["flags"]}
+    assert [*flags] == ["a/b c", NAME, "stopped"]
+    assert flags[NAME]["reason"] == "SPLIT"
+    assert (flags["stopped"]["reason"], flags["stopped"]["variant"]) == ("DISABLED", "blue")
     asked["headers"]["if-none-match"] = whole.headers["etag"]
     unchanged = requests.post(routes, **asked)
     assert (unchanged.status_code, unchanged.content) == (304, b"")
