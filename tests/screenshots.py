@@ -24,7 +24,7 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "build" / "screenshots"
 IMAGES = ROOT / "docs" / "images"
 STATES, DECLARED, IGNORING = "states", "declared", "Button colour"
-WIDTHS = {"phone": 360, "tablet": 768, "laptop": 1280, "large": 2560}
+WIDTHS = {"phone": 360, "tablet": 768, "laptop": 1280, "large": 1920}
 IN_DOCUMENTS = {"overview-light-laptop", "signup-form-dark-laptop"}
 
 
@@ -56,7 +56,7 @@ class Camera:
     """A page in one colour scheme at one width, which saves what it shows."""
 
     def __init__(self, browser: Browser, backend: LocalBackend, scheme: str, size: str) -> None:
-        height = {"phone": 780, "tablet": 1024, "laptop": 800, "large": 1440}[size]
+        height = {"phone": 780, "tablet": 1024, "laptop": 800, "large": 1080}[size]
         self.page: Page = browser.new_page(
             color_scheme="dark" if scheme == "dark" else "light",
             viewport={"width": WIDTHS[size], "height": height},
