@@ -1,5 +1,6 @@
 """The demo of `gimel local --demo`: its experiments and its page."""
 
+import re
 import time
 from pathlib import Path
 
@@ -65,6 +66,20 @@ def test_its_page_counts_who_clicks(running: tuple[LocalBackend, Path], browser:
         expect(page.get_by_text("participate · ")).to_have_count(1)
         (found,) = local.client.experiments("demo", scope="button colour")
         assert sum(each["trials"] for each in found["variants"]) == 2
+
+
+def test_its_page_says_what_did_not_count(
+    running: tuple[LocalBackend, Path], browser: Browser
+) -> None:
+    with browser.new_page(user_agent="Googlebot/2.1") as page:
+        page.goto(running[0].url)
+        expect(
+            page.get_by_text(re.compile("participate · (blue|green) → not counted: bot"))
+        ).to_be_visible()
+    with browser.new_page() as page:
+        page.route("**/e", lambda route: route.fulfill(status=503, body='{"error": "try again"}'))
+        page.goto(running[0].url)
+        expect(page.get_by_text("→ not counted: try again")).to_be_visible()
 
 
 def test_the_demo_has_two_weeks_of_history(running: tuple[LocalBackend, Path]) -> None:
