@@ -115,21 +115,6 @@ def test_an_early_and_an_ill_divided_experiment(shop: str) -> None:
     assert "✗ do not trust these numbers" in odd
 
 
-def test_goals_and_variants_stand_as_in_the_dashboard(url: str) -> None:
-    goals = ["goal 10", "goal 2", "main"]
-    arms = {"v10": 40, "v2": 40, "control": 40}
-    count("order", arms, {goal: dict.fromkeys(arms, 9) for goal in goals})
-    BackendClient(url).configure("order", {"baseline": "control", "primary_goal": "main"})
-    lines = table("order", "--url", url, "--matrix").splitlines()
-    assert [line.partition("  ")[0] for line in lines if "  … keep" in line] == [
-        *("main", "goal 2", "goal 10")
-    ]
-    names = [line.split()[0] for line in lines if re.match(r"(control|v\d+) ", line)]
-    assert names == ["control", "v2", "v10"] * 3
-    columns = [line.split()[:2] for line in lines if re.match(r"\d (control|v\d+) ", line)]
-    assert columns == [["1", "control"], ["2", "v2"], ["3", "v10"]] * 3
-
-
 def test_one_goal_only(shop: str) -> None:
     text = table("button color", "--url", shop, "--goal", "paid")
     assert "paid" in text

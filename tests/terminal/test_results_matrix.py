@@ -1,4 +1,4 @@
-"""`gimel results --matrix` at every width: no name is cut."""
+"""`gimel results --matrix`: its order, and names at every width."""
 
 import io
 import re
@@ -7,7 +7,9 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from gimel.client import BackendClient
 from gimel.terminal.results import show_matrix
+from tests.support.commands import count, run, said
 
 LABELS = ("homepage headline: Try it free", "[red]\u202e", "非常に長い名前", "x" * 256)
 
@@ -33,3 +35,18 @@ def test_no_name_is_cut(width: int) -> None:
     assert "[red]\\u{202e}" in text
     if width >= 80:
         assert re.search(r"\d homepage headline: Try it free ", text)
+
+
+def test_goals_and_variants_stand_as_in_the_dashboard(url: str) -> None:
+    goals = ["goal 10", "goal 2", "main"]
+    arms = {"v10": 40, "v2": 40, "control": 40}
+    count("order", arms, {goal: dict.fromkeys(arms, 9) for goal in goals})
+    BackendClient(url).configure("order", {"baseline": "control", "primary_goal": "main"})
+    lines = said(run("results", "order", "--url", url, "--matrix")).splitlines()
+    assert [line.partition("  ")[0] for line in lines if "  … keep" in line] == [
+        *("main", "goal 2", "goal 10")
+    ]
+    names = [line.split()[0] for line in lines if re.match(r"(control|v\d+) ", line)]
+    assert names == ["control", "v2", "v10"] * 3
+    columns = [line.split()[:2] for line in lines if re.match(r"\d (control|v\d+) ", line)]
+    assert columns == [["1", "control"], ["2", "v2"], ["3", "v10"]] * 3
