@@ -102,10 +102,10 @@ class Outbox:
         found, changes = self._found, dict[str, str]()
         gone = [id for id, text in held.items() if _is_forgotten(id, text, now)]
         if backlog:
-            known = {name: float(held[name]) for name in _PILES if name in held}
+            known = {name: int(held[name]) for name in _PILES if name in held}
             since = piles_since(backlog, known, now)
             found = [*found, *about_backlog(backlog, since, now)]
-            changes |= {name: f"{when:.0f}" for name, when in since.items()}
+            changes |= {name: str(when) for name, when in since.items()}
             gone += known.keys() - since.keys()
         waiting = {id: each for id, text in held.items() if (each := _read(text))}
         for message in found:
