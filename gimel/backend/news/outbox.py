@@ -1,10 +1,10 @@
-"""The outbox: it keeps each message until it was sent, and its id so that it is not sent again.
+"""The outbox: it keeps each message until it is sent, then its id, so that it is sent once.
 
 It is one hash in Redis. Only the writer of snapshots uses it, while it holds the writers' mark.
 
     <id>                   JSON: a message that was not sent yet
     <id>                   when it was sent, in Unix seconds
-    waiting, set_aside     since when there are such events, in Unix seconds
+    waiting, set_aside     when such events were first seen, in Unix seconds
 
 A message is marked after the webhook has answered. If the process dies between the two, the next
 one sends the message again, and nothing is lost. A webhook that does not answer ends the round, and
@@ -45,7 +45,7 @@ _PILES = ("waiting", "set_aside")
 
 
 class _Waiting(NamedTuple):
-    """A message that was not sent yet, and since when it waits."""
+    """A message that was not sent yet, and when it began to wait."""
 
     at: int
     message: Message
@@ -70,8 +70,8 @@ class Outbox:
         found["traffic_stopped_since"] = stopped
         self._found += about_experiment(namespace, found, moment)
 
-    def tell(self, backlog: Backlog | None, seconds: float) -> None:
-        """Keep what is new, and send what waits, for at most so many seconds.
+    def deliver(self, backlog: Backlog | None, seconds: float) -> None:
+        """Add new messages to the outbox and send those that wait, for at most so many seconds.
 
         Raises redis.RedisError.
         """
