@@ -191,6 +191,11 @@ def test_a_file_with_a_mistake_declares_nothing(url: str, tmp_path: Path) -> Non
     [
         ((), "give a NAME and its variants, or --file"),
         (("e", "--variant", "a"), "an experiment has two variants or more: "),
+        (("e", "--like", "d", "--variant", "a"), "an experiment has two variants or more: "),
+        (
+            ("e", "--goal", "g:lower,higher"),
+            "Invalid value for '--goal': 'g:lower,higher' has two words of the same kind",
+        ),
         (("e", "--file", "e.json"), "--file holds whole definitions: "),
         (("--file", "e.json", "--owner", "ana"), "--file holds whole definitions: "),
         (
