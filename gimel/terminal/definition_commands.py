@@ -81,9 +81,7 @@ def _field(word: str) -> tuple[str, Any]:
             return field, round(float(number[:-1]) / 100, 12)
         if field in ("cap", "margin"):
             return field, _number(number)
-    raise click.BadParameter(
-        f"{plain(word)!r} is not a word for a goal: after the colon stand {_ALL_WORDS}"
-    )
+    raise click.BadParameter(f"{plain(word)!r} is not a word for a goal: use {_ALL_WORDS}")
 
 
 @click.command()

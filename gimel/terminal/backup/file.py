@@ -28,7 +28,7 @@ from gimel.terminal.text import plain
 VERSION = 1
 # Bytes of a line. A small file can unpack to a line that no memory holds.
 _LONGEST = 64 * 1024 * 1024
-_OTHER = "is no file of `gimel export`, or damaged"
+_OTHER = "is not a file of `gimel export`, or is damaged"
 _DAMAGED = "the file is damaged or incomplete"
 _NEWER = "a newer Gimel wrote it: update Gimel"
 
@@ -214,6 +214,6 @@ class File:
             raise BackupError(f"{self._path}: a value of {section.label}: {_DAMAGED}") from None
         if not is_own(section, record):
             raise BackupError(
-                f"{self._path}: a value of {section.label} names what belongs to others: {_DAMAGED}"
+                f"{self._path}: a value of {section.label} names what is not its own: {_DAMAGED}"
             )
         return record
