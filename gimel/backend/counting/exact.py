@@ -24,8 +24,8 @@ before is still counted afterwards:
    Nothing moves into a generation that the server of the settings may still lose.
 
 No count relies on a clock: the clock of a frozen function may stand still. If a process with a fast
-clock uses a generation early, reads find its members there, and use it too. The chance that two of
-n members are equal by chance is n²/2⁶⁵, which is 2.7e-8 for a million.
+clock uses a generation early, reads find its members there, and use it too. The probability that
+two of n visitors or events get the same member is n²/2⁶⁵, which is 2.7e-8 for a million.
 
 An exact counter of a salted experiment has a ceiling. Otherwise a stranger who sends made-up ids
 could fill Redis.
@@ -47,6 +47,10 @@ FIRST_SETS = 64
 FIRST_SETS_UNSALTED = 16
 # Members that a counter of a salted experiment may have
 CEILING = 10_000_000
+# With a plan: so many times the plan. But at least so many members, because the size of one set is
+# a poor estimate of a smaller counter.
+_TIMES_THE_PLAN = 10
+_LOWEST_CEILING = 10_000
 GROWTH = 4
 # Members of one set above which a new generation begins. If that generation gets as full and takes
 # the members of all generations before it, its sets have 4/3 of this on average: well below 512.
@@ -63,6 +67,16 @@ SETTLING_SECONDS = 300
 def member_of(uuid: str) -> int:
     """Return the signed integer for a uuid in an experiment without a salt, the same for ever."""
     return int.from_bytes(hashlib.blake2b(uuid.encode(), digest_size=8).digest(), signed=True)
+
+
+def ceiling(plan: int | None, *, counts_events: bool = False) -> int:
+    """Return how many members a counter may have, if `plan` visitors are planned in all.
+
+    A visitor may reach a total any number of times, so the plan says nothing about its events.
+    """
+    if plan is None or counts_events:
+        return CEILING
+    return max(_TIMES_THE_PLAN * plan, _LOWEST_CEILING)
 
 
 class IntegerSets(NamedTuple):
