@@ -148,7 +148,7 @@ def test_a_page_is_told_of_no_goal_that_needs_a_key(url: str) -> None:
             "create", "e", "--variant", "a", "--variant", "b", "--goal", "paid:server", "--url", url
         )
     )
-    declared = ("snippet", "--experiment", "e", "--url", url)
+    declared = ("snippet", "e", "--url", url)
     comment, _, _ = said(run(*declared, "--src")).partition("\n")
     assert comment == '<!-- CSS finds the variant in an attribute: html[data-gimel-e="b"] -->'
     assert "goals = []" in said(run(*declared, "--alephbet"))
