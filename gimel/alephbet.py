@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from gimel.backend.wire import DEFAULT_NAMESPACE
-from gimel.snippet import attribute_name, check_names, script_string
+from gimel.snippet import attribute_name, check_names, check_weights, script_string
 
 ALEPHBET_URL = "https://cdn.jsdelivr.net/npm/alephbet@0.27.0/dist/alephbet.min.js"
 ALEPHBET_INTEGRITY = "sha384-4VEL32ya6Zl4KzeC363t/ySCI+riTrRthoaev9aFmg7i5aF8/44TAI0fCz7Vvzha"
@@ -166,6 +166,7 @@ def alephbet_snippet(
     weights = variants if isinstance(variants, Mapping) else dict.fromkeys(variants)
     if 0 < list(weights.values()).count(None) < len(weights):
         raise ValueError("either every variant has a weight or none has")
+    check_weights(weights.values())
     return _TEMPLATE.format(
         alephbet=ALEPHBET_URL,
         integrity=ALEPHBET_INTEGRITY,

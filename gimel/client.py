@@ -113,7 +113,8 @@ class BackendClient:
         answer = self._for_events._request("POST", "/e", events, expected_key="accepted")
         if answer["rejected"]:
             first = answer["rejected"][0]["error"]
-            raise BackendError(f"the backend rejected {len(answer['rejected'])} events: {first}")
+            number = f"{len(answer['rejected'])} of {len(events)} events"
+            raise BackendError(f"the backend rejected {number}: {first}")
         ignored: int = answer["ignored"]
         return ignored
 
@@ -281,6 +282,8 @@ class BackendClient:
                 json=body,
                 headers=self._headers,
                 timeout=_TIMEOUT,
+                # A redirect would take the key to another server, and turn a change into a GET.
+                allow_redirects=False,
             )
         except UnicodeError:
             # A name that was not UTF-8 on the command line, or a key with non-Latin-1 characters
@@ -307,6 +310,8 @@ def backlog_in(answer: Mapping[str, Any]) -> Backlog | None:
 
 def _describe_error(answer: requests.Response) -> str:
     """Return one line on an answer that is an error."""
+    if answer.is_redirect:
+        return f"the URL redirects to {answer.headers['location']}: use that address"
     try:
         content = answer.json()
     except requests.JSONDecodeError:

@@ -7,13 +7,14 @@ from html import escape
 from importlib.resources import files
 
 from gimel.backend.browser import read_script, script_path
-from gimel.backend.wire import DEFAULT_NAMESPACE, MAX_NAME
+from gimel.backend.wire import DEFAULT_NAMESPACE, MAX_NAME, is_amount
 
 _USAGE = """\
-<!-- CSS finds the variant in an attribute: html[{attribute}="{variant}"]
-     A click on an element counts as a goal, and so does the submission of a form, with
-     {goals} -->
+<!-- CSS finds the variant in an attribute: html[{attribute}="{variant}"]{goals} -->
 """
+_USAGE_OF_GOALS = """
+     A click on an element counts as a goal, and so does the submission of a form, with
+     {}"""
 # The module in one file: what it imports stands before it.
 _MODULE = ("assignment.mjs", "gimel.mjs")
 
@@ -47,6 +48,13 @@ def check_names(url: str, names: Collection[str], variants: Collection[str]) -> 
         raise ValueError("a variant cannot have the name __proto__: JavaScript reserves it")
 
 
+def check_weights(weights: Collection[float | None]) -> None:
+    """Raise ValueError if no experiment can have these weights. None is the weight 1."""
+    numbers = [1 if weight is None else weight for weight in weights]
+    if not all(map(is_amount, numbers)) or not any(numbers):
+        raise ValueError("weights must be finite numbers, 0 or more, and one of them above 0")
+
+
 def snippet(
     url: str,
     *,
@@ -62,10 +70,11 @@ def snippet(
 
     The script is in the HTML, or loaded from the backend at `script_url`. Variants have a weight
     each, or none. The first one is the baseline. Raises ValueError if an experiment cannot have
-    these names.
+    these names and weights.
     """
     variants = dict.fromkeys("AB") if variants is None else variants
     check_names(url, [experiment, namespace, *variants, *goals], variants)
+    check_weights(variants.values())
     attributes = {
         "src": f"{script_url}/{script_path()}" if script_url else None,
         # By default, events go to where the script comes from.
@@ -75,10 +84,11 @@ def snippet(
         "data-variants": _weights(variants),
         "data-traffic": str(traffic) if traffic != 1 else None,
     }
+    of_goals = ", ".join(f'data-gimel-goal="{_escaped(goal)}"' for goal in goals)
     usage = _USAGE.format(
         attribute=attribute_name(experiment),
         variant=_escaped([*variants][-1]),
-        goals=", ".join(f'data-gimel-goal="{_escaped(goal)}"' for goal in goals),
+        goals=_USAGE_OF_GOALS.format(of_goals) if goals else "",
     )
     given = (f"{name}={_quoted(value)}" for name, value in attributes.items() if value is not None)
     code = "" if script_url else read_script()

@@ -157,9 +157,11 @@ def test_without_names_it_is_an_example_that_runs() -> None:
         {"variants": ["A", " "]},
         {"variants": ["A", "__proto__"]},
         {"variants": {"A": 1, "B": None}},
+        {"variants": {"A": 1, "B": float("inf")}},
+        {"variants": {"A": 0, "B": 0}},
         {"goals": [""]},
     ],
 )
 def test_what_could_not_work_is_refused(names: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"name|variant|address"):
+    with pytest.raises(ValueError, match=r"name|variant|address|weights must"):
         alephbet_snippet(**{"url": "https://backend.example/prod"} | names)

@@ -22,14 +22,16 @@ NAMES = [" ".join(each) for each in READS]
 
 
 @contextmanager
-def another_server(status: int, body: bytes) -> Iterator[str]:
-    """A server that is no Gimel: the same answer to everything."""
+def another_server(status: int, body: bytes, location: str = "") -> Iterator[str]:
+    """A server that is no Gimel: the same answer to everything, or a redirect to the location."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
             self.send_response(status)
             self.send_header("content-length", str(len(body)))
+            if location:
+                self.send_header("location", location + self.path)
             self.end_headers()
             self.wfile.write(body)
 
@@ -79,6 +81,15 @@ def test_a_server_that_is_no_gimel(answer: tuple[int, bytes]) -> None:
             line = complaint(run(*command, "--url", url))
             assert line.isprintable()
             assert "is not a Gimel backend" in line if answer[0] == 200 else str(answer[0]) in line
+
+
+def test_a_redirect_is_not_followed() -> None:
+    """It would take the key along, and a PUT would arrive as a GET, which changes nothing."""
+    found = b'{"experiment": "e", "declared": true, "state": "running", "definition": {}}'
+    with another_server(200, found) as url, another_server(302, b"", location=url) as before:
+        client = BackendClient(before, "key")
+        with pytest.raises(BackendError, match=f"the URL redirects to {url}/experiment"):
+            client.declare("e", {"variants": [{"name": "a"}, {"name": "b"}]})
 
 
 @pytest.mark.parametrize(

@@ -142,6 +142,18 @@ def test_it_takes_what_the_experiment_declares(url: str) -> None:
     assert '"blue": { weight: 80' in alephbet
 
 
+def test_a_page_is_told_of_no_goal_that_needs_a_key(url: str) -> None:
+    said(
+        run(
+            "create", "e", "--variant", "a", "--variant", "b", "--goal", "paid:server", "--url", url
+        )
+    )
+    declared = ("snippet", "e", "--url", url)
+    comment, _, _ = said(run(*declared, "--src")).partition("\n")
+    assert comment == '<!-- CSS finds the variant in an attribute: html[data-gimel-e="b"] -->'
+    assert "goals = []" in said(run(*declared, "--alephbet"))
+
+
 def test_an_experiment_that_nobody_declared_needs_its_variants(url: str) -> None:
     event = {"experiment": "seen", "variant": "a", "event": "participate", "uuid": "1"}
     requests.get(f"{url}/e", event, timeout=60).raise_for_status()
@@ -161,8 +173,12 @@ def test_an_experiment_that_nobody_declared_needs_its_variants(url: str) -> None
         {"variants": {"A": 1, " ": 1}},
         {"variants": {"A": 1, "__proto__": 1}},
         {"goals": [""]},
+        {"variants": {"A": 1, "B": float("inf")}},
+        {"variants": {"A": 1, "B": float("nan")}},
+        {"variants": {"A": 1, "B": -1}},
+        {"variants": {"A": 0, "B": 0}},
     ],
 )
 def test_what_could_not_work_is_refused(names: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"name|variants|address"):
+    with pytest.raises(ValueError, match=r"name|variants|address|weights must"):
         snippet(**{"url": URL} | names)

@@ -155,7 +155,8 @@ class Experiment:
             event = self._event(name, visitor)
             if event:
                 amount = {} if value is None else {"value": float(value)}
-                self.client._send(event | amount | {"uuid": _text(uuid or uuid4())})
+                own_id = uuid4() if uuid in (None, "") else uuid
+                self.client._send(event | amount | {"uuid": _text(own_id)})
         except Exception as error:
             warn(f"a goal was not sent: {error}")
 

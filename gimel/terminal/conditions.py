@@ -20,7 +20,7 @@ def parse_conditions(
     for word in words:
         if word not in CONDITIONS:
             known = ", ".join(CONDITIONS)
-            raise click.BadParameter(f"{plain(word)!r} is no condition: there are {known}")
+            raise click.BadParameter(f"{plain(word)!r} is not a condition: use {known}")
     return words
 
 

@@ -27,7 +27,7 @@ def show_decision(console: Console, experiment: Mapping[str, Any]) -> None:
 def show_next_steps(console: Console, experiment: Mapping[str, Any]) -> None:
     """Print what `gimel decide` has done, and the code that can be deleted now."""
     show_decision(console, experiment)
-    console.print("It is stopped: late events are ignored, after a minute at the latest.")
+    console.print("Counting stops. Late events are ignored, after a minute at the latest.")
     if waiting := experiment.get("waiting_events"):
         console.print(Text(f"! {plural(waiting, 'event')} waited and will not count", "yellow"))
     console.print(Text("Now delete from your code:", "bold"))

@@ -63,7 +63,10 @@ def _parse_goals(
     for text in value:
         name, has_words, words = text.rpartition(":")
         goal = {"name": name if has_words else text}
-        goals.append(goal | dict(map(_field, words.split(","))) if has_words else goal)
+        fields = list(map(_field, words.split(","))) if has_words else []
+        if len(dict(fields)) < len(fields):
+            raise click.BadParameter(f"{plain(text)!r} has two words of the same kind")
+        goals.append(goal | dict(fields))
     return goals
 
 
@@ -78,9 +81,7 @@ def _field(word: str) -> tuple[str, Any]:
             return field, round(float(number[:-1]) / 100, 12)
         if field in ("cap", "margin"):
             return field, _number(number)
-    raise click.BadParameter(
-        f"{plain(word)!r} is not a word for a goal: after the colon stand {_ALL_WORDS}"
-    )
+    raise click.BadParameter(f"{plain(word)!r} is not a word for a goal: use {_ALL_WORDS}")
 
 
 @click.command()
@@ -143,7 +144,8 @@ def create(
         return
     if name is None:
         raise click.UsageError("give a NAME and its variants, or --file")
-    if like is None and len(options["variants"]) < 2:
+    number = len(options["variants"])
+    if number == 1 or (number == 0 and like is None):
         raise click.UsageError("an experiment has two variants or more: --variant A --variant B")
     item = {"experiment": name} | fields
     declaration = check_declaration(item) if like is None else None

@@ -37,7 +37,7 @@ _NAMES_SHOWN = 5
 @url_option
 @click.option("--goal", help="Show only this goal.")
 @click.option("--matrix", is_flag=True, help="Also compare every variant with every other one.")
-@click.option("--history", is_flag=True, help="Show how one EXPERIMENT came here, over time.")
+@click.option("--history", is_flag=True, help="Show the results of one EXPERIMENT over time.")
 @click.option("--json", "as_json", is_flag=True, help="Print the backend's answer as JSON.")
 @click.option(
     "--csv", "as_csv", is_flag=True, help="Print CSV: one row for each variant of each goal."
@@ -127,7 +127,7 @@ def _show_history(
     conditions: Sequence[str],
 ) -> None:
     if conditions:
-        raise click.UsageError("--fail-on looks at the results of now: leave out --history")
+        raise click.UsageError("--fail-on checks the current results: leave out --history")
     if experiment is None:
         raise click.UsageError("--history needs an EXPERIMENT")
     if output_format == "csv":
@@ -269,7 +269,7 @@ def delete(
 ) -> None:
     """Delete an EXPERIMENT and its counts. Its late events are not counted.
 
-    --goal or --variant deletes one goal or variant of it instead. Later events make it anew.
+    --goal or --variant deletes one goal or variant of it instead. Later events create it again.
 
     --match and --undeclared delete many experiments of the namespace instead. Together, they delete
     the undeclared experiments that match.
@@ -280,7 +280,7 @@ def delete(
     part = {"goal": goal, "variant": variant}
     if any(each is not None for each in part.values()):
         if experiment is None or forget or None not in part.values():
-            raise click.UsageError("--goal or --variant, one of them, goes with one EXPERIMENT")
+            raise click.UsageError("give one EXPERIMENT and either --goal or --variant")
         _delete_part(connect_client(config_file, url), experiment, namespace, part, yes=yes)
         return
     client = connect_client(config_file, url)

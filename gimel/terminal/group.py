@@ -85,12 +85,12 @@ class CommandGroup(click.Group):
 
 
 def _end_without_output(error: OSError) -> NoReturn:
-    """End the process after a file or the output failed. A reader that has left is told nothing."""
+    """End the process after a file or the output failed. Print nothing if a pipe was closed."""
     with suppress(OSError, ValueError, AttributeError):
         # What the failed output still holds must not fail once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if error.errno != errno.EPIPE:
         what = plain(str(error.filename or "cannot write the output"))
         with suppress(OSError):
-            click.echo(f"Error: {what}: {error.strerror}", err=True)
+            click.echo(f"Error: {what}: {error.strerror or error}", err=True)
     sys.exit(1)

@@ -1,4 +1,4 @@
-"""The history of one goal in the terminal: how the lift of each variant came to what it is."""
+"""The history of one goal in the terminal: how the lift of each variant developed."""
 
 from collections.abc import Collection
 from math import ceil

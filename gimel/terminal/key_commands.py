@@ -52,7 +52,7 @@ def show(config_file: Path | None, scope: Scope | None) -> None:
 @key.command(name="list")
 @click.pass_obj
 def list_keys(config_file: Path | None) -> None:
-    """List the id, the scope and the name of each key, never the key itself."""
+    """List the id, scope and name of each key. The keys themselves are not printed."""
     from gimel.stack.deployed import connect, find_keys
 
     settings = load(config_file).config

@@ -47,8 +47,8 @@ _CSV_FIELDS = (
     "chance_to_be_best",
     "expected_loss",
 )
-# A spreadsheet reads a cell that starts with one of these as a formula, or skips the character.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+# A spreadsheet reads a cell that starts with one of these as a formula.
+_FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def show(console: Console, experiments: Iterable[dict[str, Any]], goal: str | None = None) -> None:
@@ -278,7 +278,7 @@ def show_sample_size(
 
 def _describe_need(need: VisitorsNeeded | None, per_day: int | None) -> str:
     if need is None:
-        return "no number is enough: the counting error hides this lift"
+        return "no number is enough: the lift is too small, or hidden by the counting error"
     days = f", {plural(ceil(need.total / per_day), 'day')}" if per_day else ""
     return f"{need.per_variant:,} visitors per variant, {need.total:,} in total{days}"
 

@@ -20,6 +20,8 @@ from gimel.backend.results.decision import FINAL_ALPHA
 
 _NORMAL = NormalDist()
 _MAX_VISITORS_PER_VARIANT = 1e12
+# A much smaller alpha, divided by the comparisons, has no quantile in floating point.
+_MIN_ALPHA = 1e-9
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ class SampleSize:
 
     `planned` is for an experiment with a plan of so many visitors, which is looked at any number of
     times. `fixed_horizon` is for one look at a time that is fixed in advance, and `always_valid` is
-    for any number of looks without a plan. None means that no number of visitors is enough, because
-    the counters' error hides the lift.
+    for any number of looks without a plan. None means that no number of visitors is enough: the
+    counters' error hides the lift, or it takes more than `_MAX_VISITORS_PER_VARIANT`.
     """
 
     planned: VisitorsNeeded | None
@@ -120,8 +122,10 @@ def _check(rate: float, lift: float, power: float, alpha: float, variants: int) 
         raise ValueError(
             "the lift must not be 0 and must leave the rate between 0 and 1: for 5 %, type 5%"
         )
-    if not 0 < alpha < power < 1:
-        raise ValueError("alpha and power must be between 0 and 1, and alpha below power")
+    if not _MIN_ALPHA <= alpha < power < 1:
+        raise ValueError(
+            "alpha and power must be between 0 and 1, alpha below power and at least 1e-9"
+        )
     if variants < 2:
         raise ValueError("an experiment needs at least two variants")
 

@@ -18,10 +18,10 @@ from gimel.terminal.hints import command_line
 from gimel.terminal.percentages import LIFT, PERCENTAGE
 from gimel.terminal.progress import waiting
 from gimel.terminal.text import console, plain, plural
+from gimel.wsgi import is_loopback
 
 NAMESPACE = "simulation"
 _VARIANTS = ("A", "B")
-_THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 
 
 class _Simulation(NamedTuple):
@@ -91,7 +91,7 @@ def simulate(
         )
     simulation = _Simulation(experiment, goal, visitors, rate, lift)
     client = connect_client(config_file, url)
-    if urlsplit(url or "").hostname not in _THIS_MACHINE:
+    if not is_loopback(urlsplit(url or "").hostname or ""):
         _ask_twice(client.url, simulation)
     place: dict[str, Any] = {"config_file": config_file, "namespace": NAMESPACE, "url": url}
     delete = command_line("delete", experiment, "--forget", **place)

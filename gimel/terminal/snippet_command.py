@@ -50,16 +50,15 @@ def snippet(
         raise click.UsageError("give one of --src, --module and --alephbet")
     backend = find_backend(config_file, url)
     place: dict[str, Any] = {"namespace": namespace, "event_path": backend.event_path}
-    fields: dict[str, Any] = {"variants": variants, "traffic": traffic, "goals": goals}
+    options: dict[str, Any] = {"variants": variants, "traffic": traffic, "goals": goals}
+    fields = {name: value for name, value in options.items() if value not in (None, (), [])}
     if experiment is not None and not is_module:
         if not variants:
             client = BackendClient(backend.url, backend.key)
-            fields = _declared(client, experiment, namespace, is_alephbet=is_alephbet) | {
-                name: value for name, value in fields.items() if value not in (None, (), [])
-            }
+            fields = _declared(client, experiment, namespace, is_alephbet=is_alephbet) | fields
         fields["experiment"] = experiment
-    fields["variants"] = {each["name"]: each.get("weight") for each in fields["variants"]}
-    fields = {name: value for name, value in fields.items() if value not in (None, (), [], {})}
+    if "variants" in fields:
+        fields["variants"] = {each["name"]: each.get("weight") for each in fields["variants"]}
     try:
         if is_module:
             text = html.module(backend.events_base, **place)
@@ -91,7 +90,7 @@ def _declared(
     baseline = definition.get("baseline")
     return {
         "variants": sorted(definition["variants"], key=lambda each: each["name"] != baseline),
-        "traffic": definition.get("traffic"),
+        "traffic": definition.get("traffic", 1),
         "goals": goals_of_page(definition, is_alephbet=is_alephbet),
     }
 

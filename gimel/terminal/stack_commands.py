@@ -139,7 +139,7 @@ def destroy(config_file: Path | None, yes: bool, data: bool, snapshot: bool, leg
         for warning in warnings:
             click.echo(f"! {warning}")
         # In a wrong region or account, there is nothing either.
-        click.echo(f"There is nothing {'else ' if warnings else ''}to remove of {stack}.")
+        click.echo(f"There is nothing {'else ' if warnings else ''}to remove from {stack}.")
         return
     report.show_plan(console, changes, warnings)
     # A managed Redis is deleted as a whole.

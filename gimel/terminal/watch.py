@@ -18,7 +18,7 @@ from gimel.client import BackendClient, BackendError
 from gimel.terminal.backend_options import connect_client, namespace_option, url_option
 from gimel.terminal.text import console, plain, print_line
 
-# Seconds after which an experiment's history is looked at again for traffic that stopped
+# Seconds after which an experiment's history is read again, to notice traffic that stopped
 _HISTORY_SECONDS = 3600.0
 
 
@@ -32,7 +32,7 @@ _HISTORY_SECONDS = 3600.0
     metavar="SECONDS",
     help="Time between two requests.",
 )
-@click.option("--once", is_flag=True, help="Print what is to be told now, and end.")
+@click.option("--once", is_flag=True, help="Print what is new now, and end.")
 @namespace_option
 @url_option
 @click.pass_obj
@@ -55,14 +55,14 @@ def watch(
         return
     while True:
         try:
-            watcher.look_patiently()
+            watcher.look_or_wait()
             time.sleep(every)
         except KeyboardInterrupt:
             return
 
 
 class _Watcher:
-    """The printed messages, and the time of the last look at each experiment's history."""
+    """The printed messages, and the time at which each experiment's history was last read."""
 
     def __init__(self, client: BackendClient, namespace: str, experiment: str | None) -> None:
         self._client = client
@@ -73,8 +73,8 @@ class _Watcher:
         self._looked_at: dict[str, float] = {}
         self._is_away = False
 
-    def look_patiently(self) -> None:
-        """Look. If the backend is away, say so once. Raises BackendError if it refuses."""
+    def look_or_wait(self) -> None:
+        """Look. Print once that the backend does not answer. Raises BackendError if it refuses."""
         try:
             self.look()
         except BackendError as error:
@@ -89,12 +89,12 @@ class _Watcher:
         self._is_away = False
 
     def look(self, histories: int | None = 1) -> None:
-        """Print what is new. Look at so many histories at most, or at all."""
+        """Print what is new. Read at most this many histories; None means all."""
         if self._experiment is not None:
             experiments = [self._client.experiment(self._experiment, self._namespace)]
         else:
             found = self._client.experiments(self._namespace, view="summary")
-            # Strangers can make as many of the others as they like.
+            # Strangers can create any number of undeclared experiments.
             declared = [each for each in found if each.get("declared")]
             experiments = [*declared, *self._read_whole(declared, histories)]
         for message in self._messages(experiments):
@@ -113,9 +113,9 @@ class _Watcher:
     def _read_whole(
         self, experiments: list[dict[str, Any]], most: int | None
     ) -> Iterator[dict[str, Any]]:
-        """Return those whose history was looked at longest ago, if that is an hour.
+        """Read the running experiments whose history was not read for an hour, `most` at a time.
 
-        A few for each look: so many experiments are no load.
+        The limit spreads the requests for many experiments over many looks.
         """
         now = time.monotonic()
         running = (each["experiment"] for each in experiments if each["state"] == "running")

@@ -58,7 +58,7 @@ def test_every_module_is_in_the_page_once_and_after_its_imports() -> None:
 
 
 def test_the_page_keeps_what_a_template_indents() -> None:
-    (template,) = re.findall(r"return (`<!--.*?)`;\n", MODULES["snippet"], re.S)
+    (template,) = re.findall(r"usage = (`.*?)`;\n", MODULES["snippet"], re.S)
     assert "\n     " in template
     assert template in script()
     assert "\nreturn" in script()

@@ -190,6 +190,12 @@ def test_an_amount_counts_once_for_its_uuid(url: str, gimel: Client) -> None:
     assert sum(row["sum"] or 0 for row in goal["results"]) == pytest.approx(49.9, rel=0.1)
 
 
+def test_an_event_may_have_the_id_0(gimel: Client) -> None:
+    checkout = gimel.experiment("checkout", ["one step", "two steps"])
+    checkout.goal("order", "visitor 1", uuid=0)
+    assert json.loads(gimel._sender._waiting[0])["uuid"] == "0"
+
+
 def test_a_goal_of_no_known_experiment_is_logged(
     gimel: Client, caplog: pytest.LogCaptureFixture
 ) -> None:

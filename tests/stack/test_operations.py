@@ -317,7 +317,7 @@ def test_destroy_leaves_nothing(stack: Stack) -> None:
     assert "Removed." in said
     assert stack.is_gone
     found = f"stack {stack.content['stack']} in {REGION}, account {0:012}"
-    assert stack.run("destroy", "--yes") == f"There is nothing to remove of {found}.\n"
+    assert stack.run("destroy", "--yes") == f"There is nothing to remove from {found}.\n"
     stack.run("deploy", "--no-preflight")
     assert stack.client().experiments("shop") == []
     # The name is free again.

@@ -89,7 +89,7 @@ def test_only_the_goal_that_is_shown_matters(url: str) -> None:
 def test_another_word_is_an_error(url: str, conditions: str) -> None:
     found = results(url, conditions)
     assert found.exit_code == 2
-    assert "is no condition: there are srm, loser, guardrail" in found.stderr
+    assert "is not a condition: use srm, loser, guardrail" in found.stderr
     assert found.stdout == ""
 
 

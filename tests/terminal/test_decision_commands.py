@@ -39,7 +39,7 @@ def decide(url: str, experiment: str = "button color", winner: str = "red", *mor
 def test_it_says_what_is_kept_and_which_code_to_delete(shop: str) -> None:
     assert decide(shop).splitlines()[:1] == [f"✓ decided on {_today(shop)}: red"]
     assert decide(shop).splitlines()[4:] == [
-        "It is stopped: late events are ignored, after a minute at the latest.",
+        "Counting stops. Late events are ignored, after a minute at the latest.",
         "Now delete from your code:",
         "  - what only blue needs",
         "  - the snippet, and the attribute data-gimel-button-color in styles and scripts",

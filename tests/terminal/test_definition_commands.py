@@ -98,7 +98,7 @@ def test_the_words_of_a_goal_hold_numbers(url: str) -> None:
         ("g:value,cap=nan", "goals[1].cap must be a number from 0.01 to"),
         ("g:guardrail,margin=300%", "goals[1].margin must be a lift between 0 and 1"),
         ("g:guardrail,margin=nan%", "goals[1].margin must be a lift between 0 and 1"),
-        *((f"g:{word}", f"'{word}' is not a word for a goal: after the colon stand primary, ")
+        *((f"g:{word}", f"'{word}' is not a word for a goal: use primary, ")
           for word in ("cap", "cap=", "cap=5%", "margin=2 percent", "weight=5", "")),
     ],
 )  # fmt: skip
@@ -191,6 +191,11 @@ def test_a_file_with_a_mistake_declares_nothing(url: str, tmp_path: Path) -> Non
     [
         ((), "give a NAME and its variants, or --file"),
         (("e", "--variant", "a"), "an experiment has two variants or more: "),
+        (("e", "--like", "d", "--variant", "a"), "an experiment has two variants or more: "),
+        (
+            ("e", "--goal", "g:lower,higher"),
+            "Invalid value for '--goal': 'g:lower,higher' has two words of the same kind",
+        ),
         (("e", "--file", "e.json"), "--file holds whole definitions: "),
         (("--file", "e.json", "--owner", "ana"), "--file holds whole definitions: "),
         (

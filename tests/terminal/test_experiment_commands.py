@@ -70,7 +70,7 @@ def test_delete_takes_one_goal_or_variant(url: str) -> None:
 )
 def test_what_cannot_be_deleted_together(url: str, arguments: tuple[str, ...]) -> None:
     result = run("delete", *arguments, "--yes", "--url", url)
-    assert (result.exit_code, "goes with one EXPERIMENT" in result.output) == (2, True)
+    assert (result.exit_code, "give one EXPERIMENT and either" in result.output) == (2, True)
 
 
 def test_an_earlier_backend_is_not_asked_to_delete_a_part(

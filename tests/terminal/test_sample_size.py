@@ -64,6 +64,10 @@ class TestSampleSize:
         with pytest.raises(ValueError):
             sample_size(**{"rate": 0.1, "lift": 0.1} | wrong)
 
+    def test_an_alpha_without_a_quantile_is_named(self):
+        with pytest.raises(ValueError, match="alpha below power and at least 1e-9"):
+            sample_size(0.1, 0.1, alpha=1e-300)
+
 
 class TestAgainstPublishedFigures:
     def test_power(self):

@@ -96,10 +96,10 @@ def test_a_backend_that_is_away_is_one_line(
     watcher = _Watcher(client, "alephbet", None)
     client.url = "http://127.0.0.1:1"
     for _ in range(3):
-        watcher.look_patiently()
+        watcher.look_or_wait()
     client.url = url
     for _ in range(2):
-        watcher.look_patiently()
+        watcher.look_or_wait()
     away, back = capsys.readouterr().out.splitlines()
     assert "http://127.0.0.1:1 cannot be reached" in away
     assert away.endswith("Waiting for it.")

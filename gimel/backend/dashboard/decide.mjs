@@ -27,7 +27,7 @@ export function openDecide(experiment, change) {
   const winner = decision?.winner ?? (isBroken ? null : found || null);
   const consequences = decision ? ["The figures stay those of the first decision."] : [
     "Counting stops. Late events are ignored, after a minute at the latest.",
-    "The figures of now are kept, with your reason.",
+    "The current figures are kept, with your reason.",
     definition?.flag && "OpenFeature gives the winner to everyone.",
     waiting && `${plural(waiting, "waiting event")} will not count.`,
   ];

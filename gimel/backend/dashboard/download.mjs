@@ -14,7 +14,7 @@ const CSV_FIELDS = [
 const isInterval = (field) => field.includes("interval");
 
 // A spreadsheet reads a cell that starts like this as a formula.
-const FORMULA = /^\s*[=+\-@\t\r＝＋－＠]/;
+const FORMULA = /^\s*[=+\-@＝＋－＠]/;
 
 /**
  * Return a name as a CSV cell: quoted if necessary, and never a formula.

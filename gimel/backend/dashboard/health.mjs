@@ -15,7 +15,7 @@ export function healthPart(experiment) {
   const checks = (experiment.health ?? []).filter(({ kind, level }) => kind !== "split" || level === "ok");
   if (!checks.length) return null;
   const wrong = checks.filter(({ level }) => level !== "ok").length;
-  const title = wrong ? `${count(wrong)} of ${plural(checks.length, "check")} need attention` : `${plural(checks.length, "check")} passed`;
+  const title = wrong ? `${count(wrong)} of ${plural(checks.length, "check")} need${wrong === 1 ? "s" : ""} attention` : `${plural(checks.length, "check")} passed`;
   const strays = (experiment.ignored?.last ?? []).flatMap(({ goal, variant }) => [goal, variant]);
   const names = [...namesIn(experiment), ...strays];
   return h("details", { class: "card more health", open: wrong > 0, "data-key": `health${wrong ? "" : " ok"}` },

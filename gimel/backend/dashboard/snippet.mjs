@@ -70,9 +70,10 @@ export function snippet(url, namespace, { experiment, variants, goals, traffic }
   };
   const written = Object.entries(attributes)
     .flatMap(([name, value]) => (value == null ? [] : [`${name}=${quoted(value)}`]));
-  return `<!-- CSS finds the variant in an attribute: html[${attributeName(experiment)}="${escapedHtml(variants[variants.length - 1].name)}"]
+  const usage = `
      A click on an element counts as a goal, and so does the submission of a form, with
-     ${goals.map((goal) => `data-gimel-goal="${escapedHtml(goal)}"`).join(", ")} -->
+     ${goals.map((goal) => `data-gimel-goal="${escapedHtml(goal)}"`).join(", ")}`;
+  return `<!-- CSS finds the variant in an attribute: html[${attributeName(experiment)}="${escapedHtml(variants[variants.length - 1].name)}"]${goals.length ? usage : ""} -->
 <script ${written.join(" ")}><\/script>
 `;
 }

@@ -7,12 +7,12 @@ import { percent } from "./format.mjs";
 /** @type {Record<string, string>} */
 const MEANINGS = {
   "Visitors": "Who took part, each counted once.",
-  "That day": "Who came on that UTC day, up to midnight as far as two snapshots tell. The last day is not over.",
+  "That day": "Who came on that UTC day, estimated from the snapshots around midnight. The last day is not over.",
   "Conversions": "How often the goal was reached.",
   "Sum, about": "All amounts together, each up to the cap.",
   "Rate": `The share of visitors who reached the goal, and where it is with a confidence of ${percent(0.95)}.`,
   "Per visitor": `How often a visitor reached the goal on average, and where that is with a confidence of ${percent(0.95)}.`,
-  "Mean per visitor": `The amount of a visitor on average, and where it is with a confidence of ${percent(0.95)}.`,
+  "Mean per visitor": `A visitor's amount on average, and where it is with a confidence of ${percent(0.95)}.`,
   "Lift": "How much the rate differs from the baseline's: from 10 % to 11 % is a lift of +10 %.",
   "Lift interval": `The lifts that the counts allow, with a confidence of ${percent(0.95)}, however often you look. Without zero, there is a difference.`,
   "Chance to be best": "How likely this variant is the best one, if this were your only look. It jumps about early on. So "

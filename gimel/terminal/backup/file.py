@@ -28,16 +28,15 @@ from gimel.terminal.text import plain
 VERSION = 1
 # Bytes of a line. A small file can unpack to a line that no memory holds.
 _LONGEST = 64 * 1024 * 1024
-_OTHER = "is no file of `gimel export`, or damaged"
+_OTHER = "is not a file of `gimel export`, or is damaged"
 _DAMAGED = "the file is damaged or incomplete"
 _NEWER = "a newer Gimel wrote it: update Gimel"
 
 
 class Written(NamedTuple):
-    """The numbers of experiments and keys in a file, and its size in bytes."""
+    """The number of experiments in a file, and its size in bytes."""
 
     experiments: int
-    keys: int
     size: int
 
 
@@ -56,11 +55,11 @@ def write(path: Path, sections: Sections) -> Written:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "wb") as raw:
             with gzip.GzipFile("", "wb", 6, raw, mtime=0) as file:
-                experiments, keys = _write_lines(file, sections)
+                experiments = _write_lines(file, sections)
             raw.flush()
             os.fsync(raw.fileno())
         part.replace(path)
-        return Written(experiments, keys, path.stat().st_size)
+        return Written(experiments, path.stat().st_size)
     except OSError as error:
         raise BackupError(f"{path} cannot be written: {error.strerror or error}") from None
     finally:
@@ -68,8 +67,9 @@ def write(path: Path, sections: Sections) -> Written:
             part.unlink(missing_ok=True)
 
 
-def _write_lines(file: gzip.GzipFile, sections: Sections) -> tuple[int, int]:
-    digest, numbers = hashlib.sha256(), {"lines": 0, "experiments": 0, "keys": 0}
+def _write_lines(file: gzip.GzipFile, sections: Sections) -> int:
+    """Write all lines. Return the number of experiments."""
+    digest, numbers = hashlib.sha256(), {"lines": 0, "experiments": 0}
 
     def write_line(content: dict[str, Any]) -> None:
         line = json.dumps(content, ensure_ascii=False).encode() + b"\n"
@@ -88,10 +88,9 @@ def _write_lines(file: gzip.GzipFile, sections: Sections) -> tuple[int, int]:
         numbers["experiments"] += is_experiment
         write_line(_describe(section))
         for record in records:
-            numbers["keys"] += 1
             write_line({"key": record.key, "kind": record.kind, "value": _encoded(record.value)})
     write_line({"lines": numbers["lines"], "sha256": digest.hexdigest()})
-    return numbers["experiments"], numbers["keys"]
+    return numbers["experiments"]
 
 
 def _describe(section: Section) -> dict[str, Any]:
@@ -215,6 +214,6 @@ class File:
             raise BackupError(f"{self._path}: a value of {section.label}: {_DAMAGED}") from None
         if not is_own(section, record):
             raise BackupError(
-                f"{self._path}: a value of {section.label} names what belongs to others: {_DAMAGED}"
+                f"{self._path}: a value of {section.label} names what is not its own: {_DAMAGED}"
             )
         return record

@@ -48,7 +48,7 @@ class _Raw(str):
 class Merger:
     """One Redis that sections are added to.
 
-    `restored`: experiments that were deleted there and shall exist again. `new`: how many
+    `restored`: experiments that were deleted there and are to exist again. `new`: how many
     HyperLogLogs, members and fields were missing there. `compared`: how many were looked at.
     """
 
@@ -94,7 +94,7 @@ class Merger:
         return {name for (_, name), is_member in zip(asked, replies, strict=True) if is_member}
 
     def conflict(self, section: Section, theirs: Settings) -> str | None:
-        """Return why the experiment here is another one than that with these settings, or None."""
+        """Return why the experiment here is not the one with these settings, or None."""
         here = self.settings_of(section)
         if not ("shards" in here or self.is_listed(section)):
             return None
@@ -104,7 +104,7 @@ class Merger:
     def add(self, section: Section, record: Record, base: Settings | None = None) -> None:
         """Add a record. Values of counters wait for others, see `flush`.
 
-        `base`: what the settings were when they were copied last. Raises BackupError.
+        `base`: the settings when they were last copied. Raises BackupError.
         """
         kind = record.kind.rpartition(":")[2]
         if record.type == "string":
@@ -213,9 +213,9 @@ class Merger:
         self.new += len(missing)
 
     def _add_history(self, section: Section, record: Record) -> None:
-        """Write the snapshots that are missing. Of two of one hour, that with more visitors stays.
+        """Write the missing snapshots. Of two of the same hour, keep the one with more visitors.
 
-        They are not among what is new: otherwise a move would wait for snapshots too.
+        They do not count as new: otherwise a move would wait for snapshots too.
         """
         here, *settings = self._ask(questions(section.keys))
         if record.value.get(BEGAN) != beginning(*settings):
@@ -269,7 +269,7 @@ class Merger:
 
 
 def _difference(section: Section, here: Settings, theirs: Settings) -> str | None:
-    """Return why two experiments of one name are not the same one, or None."""
+    """Return why two experiments of one name are different experiments, or None."""
     if not section.is_legacy and "shards" not in theirs:
         # An owner's settings of an experiment that has no event.
         return None
@@ -301,7 +301,10 @@ def _is_lower(record: Record, here: bytes | None) -> bool:
     if is_hyperloglog(record.value) != is_hyperloglog(here):
         raise BackupError(f"key {plain(record.key)} holds a counter of another kind here")
     if is_hyperloglog(here):
-        return not is_covered(record.value, here)
+        try:
+            return not is_covered(record.value, here)
+        except ValueError:
+            raise BackupError(f"key {plain(record.key)} holds a damaged HyperLogLog") from None
     return int(record.value) > int(here)
 
 
@@ -322,7 +325,7 @@ def _raw(value: bytes) -> str:
 def _beside(key: str) -> str:
     """Return the name of a temporary key in the same slot: PFMERGE wants both on one server.
 
-    https://valkey.io/topics/cluster-spec/ : of a key with {…} only that part decides.
+    https://valkey.io/topics/cluster-spec/ : if a key holds {…}, only that part decides.
     """
     opening, closing = key.find("{"), key.find("}", key.find("{") + 1)
     if 0 <= opening < closing - 1:

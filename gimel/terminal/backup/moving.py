@@ -24,7 +24,7 @@ Say = Callable[[str], None]
 # at most, and a late one may still write there.
 QUIET_SECONDS = 30.0
 _PAUSE = 2.0
-# Seconds after which the old Redis is said to be still in use
+# Seconds of late events after which the move gives up: the old Redis is still in use
 _PATIENCE = 600.0
 
 
@@ -35,7 +35,7 @@ class Move:
         self._source = source
         self._target = target
         self._say = say
-        # Said once each: copies are repeated.
+        # Each is said once, although copies are repeated.
         self._said: set[str] = set()
         # What is not copied, and why
         self.problems: dict[str, str] = {}
@@ -148,8 +148,8 @@ class Move:
         """
         if not Merger(self._source).is_deleted(section):
             self._say_once(
-                f"! {section.label} is not in the old Redis any longer. Its copy stays: delete it "
-                "after the switch if it shall not"
+                f"! {section.label} is no longer in the old Redis. Its copy stays: delete it after "
+                "the switch if you do not want it"
             )
             return
         if _beginning(merger.settings_of(section)) == _beginning(settings):

@@ -18,8 +18,8 @@ def restore(
 ) -> int:
     """Merge a file, or only these experiments or this namespace of it. Return how many experiments.
 
-    Nothing is written if the file is damaged, holds what is not known, or has an experiment that is
-    not the same one here. Raises BackupError and redis.RedisError.
+    Nothing is written if the file is damaged, holds what is not known, or has an experiment that
+    differs from the one of this name here. Raises BackupError and redis.RedisError.
     """
     _check(file, merger, experiments, namespace)
     merged = 0

@@ -23,7 +23,7 @@ def test_what_is_wrong_is_open_and_says_what_to_do(shared: LocalBackend, visit: 
     expect(card.get_by_text("No visitor has come yet.")).not_to_be_visible()
     send(shared.url, events("health", "page", ARMS))
     page.reload()
-    expect(card.locator("summary")).to_contain_text("need attention")
+    expect(card.locator("summary")).to_contain_text("1 of 7 checks needs attention")
     wrong = card.locator("li.is-warning")
     expect(wrong.locator("bdi").first).to_have_text(HOSTILE)
     expect(wrong).to_contain_text("has reached signup. By the rate of the other variants, about 90")
@@ -41,6 +41,13 @@ def test_the_page_has_the_snippet(shared: LocalBackend, visit: Opener) -> None:
     assert all(part in text for part in ("<script", '"new"', "blue", "red", "signup", '"0.5"'))
     expect(page.get_by_text("The snippet does not send paid")).to_be_visible()
     assert axe(page) == []
+    shared.client.declare(
+        "paid", body | {"goals": [{"name": "paid", "from": "server"}]}, "snippets"
+    )
+    page = visit(shared.url, {"namespace": "snippets", "experiment": "paid"})
+    page.get_by_text("Snippet for the page").click()
+    text = page.locator(".snippet pre").text_content() or ""
+    assert text.splitlines()[0].endswith('html[data-gimel-paid="red"] -->')
 
 
 def test_a_goal_and_a_variant_of_strangers_are_deleted(shared: LocalBackend, visit: Opener) -> None:

@@ -28,7 +28,7 @@ OF_SETS = "<ns>:{counters:<experiment>:<goal>:<variant>#<i mod 16>}<n>:<i>"
 OWN = "shop:y:settings"
 FOREIGN = ["otherprogram:session", "alephbet:x:settings"]
 DAMAGED = ": a value of shop/y: the file is damaged or incomplete"
-OF_OTHERS = ": a value of shop/y names what belongs to others: the file is damaged or incomplete"
+OF_OTHERS = ": a value of shop/y names what is not its own: the file is damaged or incomplete"
 
 
 def line(key: str, kind: str, value: Any) -> dict[str, Any]:

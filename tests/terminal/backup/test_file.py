@@ -165,9 +165,9 @@ def test_a_file_that_is_none_is_named(tmp_path: Path) -> None:
     path = tmp_path / "x"
     assert complaint(path) == " does not exist"
     path.write_bytes(b'{"gimel_export": 1}')
-    assert complaint(path) == " is no file of `gimel export`, or damaged"
+    assert complaint(path) == " is not a file of `gimel export`, or is damaged"
     path.write_bytes(gzip.compress(b'{"a": 1}\n{"b": 2}\n'))
-    assert complaint(path) == " is no file of `gimel export`, or damaged"
+    assert complaint(path) == " is not a file of `gimel export`, or is damaged"
 
 
 def test_the_document_says_what_the_first_line_says() -> None:

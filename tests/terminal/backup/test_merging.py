@@ -383,3 +383,13 @@ def test_fields_and_lists_of_other_kinds_are_added(store: redis.Redis) -> None:
     assert store.hgetall("hash") == {"a": "here", "b": "there"}
     assert store.lrange("list", 0, -1) == ["2", "1"]
     assert merger.new == 1
+
+
+def test_a_damaged_counter_here_is_named(store: redis.Redis) -> None:
+    store.set("counter", "HYLL\1 cut")
+    merger = Merger(Connection(url_of(store)))
+    dense = b"HYLL\0" + bytes(11 + 12288)
+    record = Record("counter", "<ns>:counters:<experiment>:<goal>:<variant>", dense)
+    merger.add(Section("ns", "e"), record)
+    with pytest.raises(BackupError, match="key counter holds a damaged HyperLogLog"):
+        merger.flush()

@@ -204,8 +204,8 @@ def test_an_old_redis_that_is_emptied_takes_nothing_with_it(moved: Moved) -> Non
     moved.finish()
     assert moved.trials() == 100
     assert moved.said == [
-        "! alephbet/e is not in the old Redis any longer. Its copy stays: delete it after the "
-        "switch if it shall not"
+        "! alephbet/e is no longer in the old Redis. Its copy stays: delete it after the "
+        "switch if you do not want it"
     ]
 
 
