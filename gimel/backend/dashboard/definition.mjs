@@ -1,5 +1,5 @@
 // @ts-check
-// What an experiment is for: hypothesis, owner, link and plan at the top of its view, the snippet below the figures.
+// What an experiment is for, at the top of its view: hypothesis, owner, link, plan and snippet.
 
 import { experimentSnippet } from "./create.mjs";
 import { bdi, h } from "./dom.mjs";

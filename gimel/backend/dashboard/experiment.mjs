@@ -38,10 +38,10 @@ export function experimentView(experiment, view) {
     experiment.srm.alarm && alarm(experiment),
     decisionPart(experiment),
     healthPart(experiment),
+    snippetPart(experiment, view),
     experiment.goals.length > 1 && goal && goalTable(experiment, goal),
     goal ? goalPanel(experiment, goal, view) : visitorPanel(experiment),
     historySection(experiment, goal, view),
-    snippetPart(experiment, view),
     footnote(experiment, goal),
   ];
 }
