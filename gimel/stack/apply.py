@@ -7,7 +7,7 @@ so far and plans the rest.
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -92,7 +92,8 @@ def _run_in_parallel(run: _Run, lanes: list[list[Change]]) -> None:
     with ThreadPoolExecutor(len(lanes)) as pool:
         futures = [pool.submit(_run_lane, run, lane) for lane in lanes]
         try:
-            for future in futures:
+            ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in ended:
                 future.result()
         finally:
             run.stop.set()
