@@ -145,6 +145,7 @@ def read_logs(aws: Aws, names: Names, since: timedelta, follow: bool) -> Iterato
     start = int((time.time() - since.total_seconds()) * 1000)
     shown: set[str] = set()
     while True:
+        asked = time.time()
         # Events of the same millisecond keep the order that AWS gives them.
         events = sorted(_log_events(aws, names, start), key=lambda event: event[0])
         for moment, name, id, message in events:
@@ -154,7 +155,7 @@ def read_logs(aws: Aws, names: Names, since: timedelta, follow: bool) -> Iterato
             return
         # Events may arrive out of order, so the next call asks for the last 10 s again.
         shown = {id for _, _, id, _ in events}
-        start = max(start, int((time.time() - 10) * 1000))
+        start = max(start, int((asked - 10) * 1000))
         time.sleep(2)
 
 
