@@ -258,7 +258,8 @@ def _mapping_deletion(domain: str, id: str) -> Call:
 def domain_deletion(domain: ObservedDomain, why: str) -> Change:
     """Return the deletion of a domain name and its mappings: AWS deletes no API that is mapped."""
     calls = [_mapping_deletion(domain.name, id) for id in domain.mappings]
-    calls.append(Call("apigatewayv2", "delete_domain_name", {"DomainName": domain.name}))
+    target = {"DomainName": domain.name}
+    calls.append(Call("apigatewayv2", "delete_domain_name", target, if_exists=True))
     return Change("delete", f"domain name {domain.name}", why, tuple(calls))
 
 
