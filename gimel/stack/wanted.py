@@ -57,7 +57,7 @@ LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel":
 LATEST = "$LATEST"
 # The name under which the creation of the managed Redis saves its address.
 CACHE_ADDRESS = "address of the cache"
-_REGION_SUFFIX = r"-[a-z]{2}(-[a-z]+)+-\d"
+_REGION_SUFFIX = r"-[a-z]{2,4}(-[a-z]+)+-\d"
 # AWS refuses a reservation that leaves the account fewer unreserved executions than this.
 MIN_UNRESERVED = 100
 # Bytes that Lambda allows for all variables of a function together.
