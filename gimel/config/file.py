@@ -152,7 +152,7 @@ _MESSAGES = {
     # Raised by the checks in this package.
     "value_error": "{error}",
 }
-# Whose message says all, or whose value may be as long as it likes
+# Errors whose message says all, or whose value may be of any length
 _UNQUOTED = ("missing", "string_unicode", "too_long", "too_short", "value_error")
 # The sections with secrets. A value may be in the wrong line.
 _SECRETIVE = ("redis", "notify")

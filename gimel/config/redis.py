@@ -85,8 +85,8 @@ class ManagedRedis(Section):
     """The Redis that `gimel deploy` creates: an ElastiCache Serverless cache.
 
     `gigabytes` and `ecpu` (ElastiCache's processing units a second) are the maximum that it may
-    hold and do, and so cost. `snapshot_days`: how long its daily snapshots are kept; 0 makes none.
-    The bounds are AWS's: https://docs.aws.amazon.com/cdk/api/v2/docs/aws-elasticache-alpha-readme.html
+    hold and do, which limits its cost. `snapshot_days`: how long its daily snapshots are kept; 0
+    makes none. The bounds are AWS's: https://docs.aws.amazon.com/cdk/api/v2/docs/aws-elasticache-alpha-readme.html
     """
 
     gigabytes: int = Field(1, ge=1, le=5000)
@@ -258,7 +258,7 @@ def _check_options(parts: SplitResult) -> None:
             )
         if name not in known:
             raise ValueError(f'url has the unknown option "{name}"')
-        # redis-py fails at some other value with an error of Python's.
+        # At some other values, redis-py raises errors that are not caught below.
         if name == "protocol" and value not in ("2", "3"):
             raise ValueError('url has the option "protocol", which must be 2 or 3')
 

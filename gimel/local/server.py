@@ -158,7 +158,7 @@ def _create_folder(data_dir: Path) -> None:
 
 @contextmanager
 def _alone_in(data_dir: Path, with_demo: bool) -> Iterator[None]:
-    """Keep the folder for this process: its Valkey, and events that wait for its Redis."""
+    """Keep the folder for this process: Valkey's data, and the events that wait for Redis."""
     with hold(data_dir / "local.lock") as is_alone:
         if not is_alone:
             raise LocalError(

@@ -96,7 +96,7 @@ def api_url(aws: Aws, api: str, endpoint: str) -> str:
 def reachable_function_url(aws: Aws, url: str, endpoint: str) -> str:
     """Return the function URL as programs can call it, without a path. `endpoint` is the API's.
 
-    AWS's URL is itself. An emulator serves it under a path of its own address.
+    On AWS that is the URL itself. An emulator serves it under a path of its own address.
     """
     if _is_emulated(endpoint):
         id = str(urlsplit(url).hostname).partition(".")[0]

@@ -84,7 +84,7 @@ def _target(observed: Observed, names: Names, aws: Aws, to: str | None, say: Say
 def _refuse_other_keys(observed: Observed, target: Mapping[str, str]) -> None:
     """Raise DeployError if a version of the release does not fit today's keys.
 
-    A version that accepts a key of earlier is refused: the key may have been revoked because it
+    A version that accepts an earlier key is refused: the key may have been revoked because it
     leaked. So is a version that does not accept the main key.
     """
     for name, version in target.items():

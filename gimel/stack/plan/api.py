@@ -154,7 +154,7 @@ def _plan_routes(wanted: Wanted, api: ObservedApi, targets: Mapping[str, str]) -
 def _plan_route_settings(wanted: Wanted, api: ObservedApi) -> Iterator[Change]:
     """Plan that no route has settings of its own, such as a throttle.
 
-    They go before the routes: AWS updates no stage that has settings for a missing route.
+    They are deleted before the routes: AWS updates no stage with settings for a missing route.
     """
     found = api.stage.get("RouteSettings", {}) if api.stage else {}
     own = [key for key, settings in found.items() if comparable(settings)]
