@@ -14,8 +14,8 @@ import pytest
 from gimel import aws_lambda, deploy
 from gimel.client import BackendClient, BackendError
 from gimel.stack import operations
-from gimel.stack.aws import Aws
-from gimel.stack.deployed import connect, find
+from gimel.stack.aws import Aws, AwsError
+from gimel.stack.deployed import connect, find, inspect_redis
 from gimel.stack.observe.keys import observe_parameter
 from gimel.stack.observe.observe import observe
 from gimel.stack.prepare import prepare
@@ -118,6 +118,18 @@ def test_back_to_an_earlier_version_of_nothing(
     assert nothing.run("rollback", *to, code=1) == (
         f"Error: there is no stack {name} in region {REGION}: create it with `gimel deploy`\n"
     )
+
+
+def test_a_function_that_fails_tells_nothing_about_redis(stack: Stack) -> None:
+    aws, names = connect(stack.config), Names(stack.config.stack)
+    function = {"FunctionName": names.function("all-experiments")}
+    aws.call("lambda", "update_function_configuration", **function, Handler="gimel.missing.reads")
+    aws.wait("function_updated_v2", **function)
+    version = aws.call("lambda", "publish_version", "Version", **function)
+    aws.call("lambda", "update_alias", **function, Name="live", FunctionVersion=version)
+    with pytest.raises(AwsError, match=r"-all-experiments fails: `gimel logs` shows why$"):
+        inspect_redis(aws, names)
+    assert "seen from here" in stack.run("status")
 
 
 def test_another_key(stack: Stack) -> None:
