@@ -100,7 +100,7 @@ clean:
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --editable '.[$*]'
 	@touch $@
 
-# From npm: the linter and the types of the dashboard's modules, what makes gimel.js, and what tests
+# From npm: the linter and the types of browser modules, what makes gimel.js, and what tests
 # run in a browser or in Node: AlephBet, axe-core, OpenFeature's SDKs and providers, React, Next.js.
 # esbuild bundles them for a page. Of AdGuard's package only two lists of rules are used, and none of
 # its dependencies.

@@ -35,7 +35,7 @@ from tests.support.commands import server_url
 from tests.support.counting import SALT
 from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Deployment, silent
 from tests.support.gimel_local import LocalBackend
-from tests.support.handler_requests import point_handlers_at
+from tests.support.handler_requests import point_handlers_at, post
 from tests.support.old_handlers import OldHandlers
 from tests.support.openfeature import Backend
 from tests.support.servers import free_port, shared_valkey_url, url_of
@@ -62,14 +62,25 @@ SLOW_MODULES = {
 }
 
 
+_SLOW_PATHS = {Path(__file__).parent / name for name in SLOW_MODULES}
+assert all(path.exists() for path in _SLOW_PATHS)
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out slow modules from a quick run: importing them takes a third of all imports."""
+    if "not slow" not in config.option.markexpr or not collection_path.match("test_*.py"):
+        return None
+    is_slow = collection_path in _SLOW_PATHS
+    return is_slow or "\npytestmark = pytest.mark.slow\n" in collection_path.read_text() or None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses a slow fixture or is in a slow module. Other slow tests have a mark."""
-    folder = Path(__file__).parent
-    slow = {folder / name for name in SLOW_MODULES}
-    assert all(path.exists() for path in slow)
     for item in items:
-        if item.path in slow or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        if item.path in _SLOW_PATHS or SLOW_FIXTURES.intersection(
+            getattr(item, "fixturenames", ())
+        ):
             item.add_marker("slow")
 
 
@@ -183,6 +194,12 @@ def redis_url() -> Iterator[str]:
         address = f"redis://{REDIS_LOGIN}127.0.0.1:{server.port}/0"
         with redis.Redis(port=server.port) as client:
             client.config_set("requirepass", REDIS_PASSWORD)
+        # All deployed stacks share this Redis, in any order: no test may find it empty.
+        with pytest.MonkeyPatch.context() as patch:
+            point_handlers_at(patch, address)
+            event = {"experiment": "an earlier one", "variant": "red", "event": "participate"}
+            assert post([event | {"uuid": "1"}]).body["accepted"] == 1
+        process.reset()
         yield address
 
 

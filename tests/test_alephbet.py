@@ -122,7 +122,7 @@ def test_alephbet_is_pinned_to_what_npm_serves() -> None:
 
 
 def test_the_command_prints_the_html_and_nothing_else() -> None:
-    names = ["--experiment", "a b", "--variant", "x", "--variant", "y", "--goal", "g"]
+    names = ["a b", "--variant", "x", "--variant", "y", "--goal", "g"]
     command = ["snippet", "--alephbet", "--url", "http://127.0.0.1:8000/", "--namespace", "n"]
     printed = said(run(*command, *names))
     assert printed == alephbet_snippet(

@@ -104,7 +104,7 @@ def test_the_module_is_one_file(name: str, tmp_path: Path) -> None:
 
 
 def test_the_command_prints_the_html_and_nothing_else() -> None:
-    names = ["--experiment", "a b", "--variant", "x=80", "--variant", "y", "--goal", "g"]
+    names = ["a b", "--variant", "x=80", "--variant", "y", "--goal", "g"]
     more = ["--url", "http://127.0.0.1:8000/", "--namespace", "n", "--traffic", "0.5"]
     fields: dict[str, Any] = {
         "namespace": "n",
@@ -129,15 +129,15 @@ def test_it_takes_what_the_experiment_declares(url: str) -> None:
     options = ["--variant", "blue=80", "--variant", "red=20", "--baseline", "red"]
     goals = ["--goal", "signup", "--goal", "orders:total", "--goal", "paid:server"]
     said(run("create", "button color", *options, *goals, "--url", url))
-    printed = said(run("snippet", "--experiment", "button color", "--url", url))
+    printed = said(run("snippet", "button color", "--url", url))
     expected: dict[str, Any] = {"experiment": "button color", "goals": ["signup", "orders"]}
     assert printed == snippet(url, variants={"red": 20, "blue": 80}, **expected)
     # What is given says more than the definition.
     more = ["--traffic", "0.1", "--goal", "x"]
-    printed = said(run("snippet", "--experiment", "button color", *more, "--url", url))
+    printed = said(run("snippet", "button color", *more, "--url", url))
     expected |= {"goals": ["x"], "traffic": 0.1}
     assert printed == snippet(url, variants={"red": 20, "blue": 80}, **expected)
-    alephbet = said(run("snippet", "--experiment", "button color", "--alephbet", "--url", url))
+    alephbet = said(run("snippet", "button color", "--alephbet", "--url", url))
     assert 'goals = ["signup"]' in alephbet
     assert '"blue": { weight: 80' in alephbet
 
@@ -145,9 +145,9 @@ def test_it_takes_what_the_experiment_declares(url: str) -> None:
 def test_an_experiment_that_nobody_declared_needs_its_variants(url: str) -> None:
     event = {"experiment": "seen", "variant": "a", "event": "participate", "uuid": "1"}
     requests.get(f"{url}/e", event, timeout=60).raise_for_status()
-    refused = complaint(run("snippet", "--experiment", "seen", "--url", url))
+    refused = complaint(run("snippet", "seen", "--url", url))
     assert refused == "seen is not declared: name its variants, with --variant"
-    refused = complaint(run("snippet", "--experiment", "unheard", "--url", url))
+    refused = complaint(run("snippet", "unheard", "--url", url))
     assert refused == "unheard is not declared: name its variants, with --variant"
 
 

@@ -153,7 +153,7 @@ def create(
     answer, outcome = _declare(client, declaration, namespace, keeps_plan=True)
     definitions.show_created(console, answer, outcome)
     place: Any = {"config_file": config_file, "namespace": namespace, "url": url}
-    command = command_line("snippet", "--experiment", answer["experiment"], **place)
+    command = command_line("snippet", answer["experiment"], **place)
     click.echo(f"Next, print the HTML for your page:\n  {command}")
 
 

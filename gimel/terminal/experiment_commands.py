@@ -349,7 +349,7 @@ def _delete_all(
 
 
 @click.command()
-@click.option("--experiment", required=True, help="Name of the experiment.")
+@click.argument("experiment")
 @click.option("--variant", required=True, help="Variant that the visitor was shown.")
 @click.option("--event", required=True, help="Goal that the visitor reached, or participate.")
 @click.option("--uuid", help="Id of the event. An id counts once. Default: a random id.")
@@ -369,7 +369,7 @@ def track(
     namespace: str,
     url: str | None,
 ) -> None:
-    """Send one event, as a page does."""
+    """Send one event of EXPERIMENT, as a page does."""
     client = connect_client(config_file, url)
     uuid = uuid or str(uuid4())
     answer = client.track(experiment, variant, event, uuid, namespace, visitor, value)

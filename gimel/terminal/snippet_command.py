@@ -15,7 +15,7 @@ from gimel.terminal.text import plain
 
 
 @click.command(name="snippet")
-@click.option("--experiment", help="Name of the experiment. Without it, an example is printed.")
+@click.argument("experiment", required=False)
 @variants_option
 @click.option("--traffic", type=click.FloatRange(0, 1), help="Share of visitors who take part.")
 @click.option("--goal", "goals", multiple=True, help="Name of a goal. Repeat for each goal.")
@@ -43,7 +43,8 @@ def snippet(
     It holds the script, so that the page shows the variant at once. With --src, it loads the script
     from the backend: for pages with a strict Content-Security-Policy.
 
-    Variants, traffic and goals of a declared experiment need not be given.
+    Variants, traffic and goals of a declared EXPERIMENT need not be given. Without EXPERIMENT, print
+    an example.
     """
     if is_linked + is_module + is_alephbet > 1:
         raise click.UsageError("give one of --src, --module and --alephbet")

@@ -271,6 +271,7 @@ def test_its_backlog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         spool.backlog()
 
 
+@pytest.mark.slow
 def test_what_is_set_aside_leaves_room_for_what_waits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -289,6 +290,7 @@ def test_what_is_set_aside_leaves_room_for_what_waits(
     assert replayed(spool) == events
 
 
+@pytest.mark.slow
 def test_a_full_spool_of_refused_events_replays(tmp_path: Path) -> None:
     spool = Spool(tmp_path, largest=300 << 10)
     event = ONE._replace(experiment="e" * 200)

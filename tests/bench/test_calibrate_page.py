@@ -56,6 +56,15 @@ def test_the_summary_has_figures_of_the_tables() -> None:
         assert all(re.search(rf"\| {figure}% \|", table) for figure in figures), (name, found)
 
 
+def test_the_summary_has_the_extremes_of_healthy_splits() -> None:
+    of_64_shards = [
+        float(row)
+        for row in re.findall(r"^\|.*\| as intended \| [\d.]+% \| ([\d.]+)% \|", TABLES_PAGE, re.M)
+    ]
+    assert len(of_64_shards) == 7
+    assert f"| {min(of_64_shards):.3f} to {max(of_64_shards):.3f} % |" in PAGE
+
+
 def rare(relative_error: float = 0.0) -> Comparison:
     return compare(Arm(15, 50_000, relative_error), Arm(0, 50_000, relative_error))
 

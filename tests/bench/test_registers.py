@@ -25,6 +25,7 @@ def test_a_servers_registers_make_the_servers_count(redis, count):
     assert estimates(histogram) == redis.pfcount("counter")
 
 
+@pytest.mark.slow
 def test_both_ways_of_adding_err_as_redis_does():
     rng = np.random.default_rng(5)
     in_steps = error_paths([40_000, 80_000, 120_000], 300, rng)[:, -1]

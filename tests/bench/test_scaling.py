@@ -1,5 +1,6 @@
 """The arithmetic of docs/scaling.md, against points worked out by hand; the page, against it."""
 
+import re
 from collections import Counter
 
 import numpy as np
@@ -22,6 +23,12 @@ RED = Event("alephbet", "page", "participate", "red", "1")
 def test_the_page_says_what_the_arithmetic_says(section: harness.Section) -> None:
     name, head, lines = section
     assert f"<!-- bench:{name} -->\n{harness.markdown(head, lines)}\n<!-- /bench:" in PAGE
+
+
+def test_the_page_says_from_which_rate_on_a_cluster_is_needed() -> None:
+    (said,) = re.findall(r"\*\*From ([\d,]+)\*\*: a Redis cluster", PAGE)
+    rate = int(said.replace(",", ""))
+    assert (scaling.nodes(rate - 100), scaling.nodes(rate)) == (1, 2)
 
 
 def test_points_worked_out_by_hand() -> None:

@@ -33,7 +33,7 @@ USER = '// user_id: "…",'
 
 def snippet(url: str, experiment: str, *goals: str) -> str:
     """What `gimel snippet` prints."""
-    names = ["--experiment", experiment, "--variant", VARIANTS[0], "--variant", VARIANTS[1]]
+    names = [experiment, "--variant", VARIANTS[0], "--variant", VARIANTS[1]]
     more = [part for goal in goals or ("signup",) for part in ("--goal", goal)]
     return said(run("snippet", "--alephbet", "--url", url, *names, *more))
 

@@ -41,7 +41,7 @@ def test_a_declared_experiment_counts_what_the_page_sends(
     variants = [{"name": "blue", "weight": 80}, {"name": "red", "weight": 20}]
     goals = [{"name": "signup"}, {"name": "orders", "kind": "total"}]
     local.client.declare("button color", {"variants": variants, "goals": goals})
-    command = ["snippet", "--experiment", "button color", "--url", local.url]
+    command = ["snippet", "button color", "--url", local.url]
     printed = said(run(*command, env=environ))
     assert 'data-variants=\'{"blue":80,"red":20}\'' in printed
     shop.html = f"<!doctype html>{printed}{GOAL}"

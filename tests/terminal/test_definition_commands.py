@@ -56,7 +56,7 @@ def test_it_says_what_it_did_and_what_comes_next(url: str) -> None:
     assert first.splitlines()[0] == "button color: created"
     assert "order" in first.splitlines()[-3]
     command = first.splitlines()[-1].strip()
-    assert command == f"gimel snippet --experiment 'button color' --url {url}"
+    assert command == f"gimel snippet 'button color' --url {url}"
     done = subprocess.run(
         [sys.executable, "-m", *shlex.split(command)], capture_output=True, text=True, check=True
     )

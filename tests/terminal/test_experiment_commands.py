@@ -6,7 +6,7 @@ from gimel.client import BackendClient
 from tests.support.commands import complaint, count, run, said
 from tests.support.servers import free_port
 
-EVENT = ("--experiment", "button color", "--variant", "red", "--event", "participate")
+EVENT = ("button color", "--variant", "red", "--event", "participate")
 
 
 def trials(url: str, namespace: str = "alephbet") -> int:

@@ -52,6 +52,7 @@ def test_a_lift_above_100_percent_without_a_terminal(typed: str, advice: str) ->
     assert said(run(*RATE, "--lift", "500%")).startswith(FIVE_TIMES)
 
 
+@pytest.mark.slow
 def test_a_terminal_is_asked_about_a_lift_above_100_percent() -> None:
     agreed = run_in_terminal(*RATE, "--lift", "5", answers=[(QUESTION, "y")])
     assert agreed.code == 0

@@ -31,7 +31,7 @@ def outputs(url: str) -> list[tuple[str, ...]]:
     """Return commands that print through Rich, through click, and as CSV and JSON."""
     reads = [
         ("results", NAME, "--matrix"), ("results", NAME, "--history"), ("results", "--csv"),
-        ("results", "--json"), ("show", NAME), ("snippet", "--experiment", NAME), ("decisions",),
+        ("results", "--json"), ("show", NAME), ("snippet", NAME), ("decisions",),
     ]  # fmt: skip
     return [(*each, "--url", url) for each in reads]
 

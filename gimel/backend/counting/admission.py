@@ -54,10 +54,11 @@ ONCE, EACH = Rule(), Rule(counts_events=True)
 
 
 class Admission(NamedTuple):
-    """The variants and goals that count in one declared experiment."""
+    """The variants and goals that count in one declared experiment, and its planned visitors."""
 
     variants: frozenset[str]
     goals: Mapping[str, Rule]
+    plan: int | None
 
     def refuse(self, cell: Cell) -> Ignored | None:
         """Return why the counter of this goal and variant does not exist, or None."""
@@ -84,4 +85,5 @@ def admission_of(settings: Mapping[str, str]) -> Admission | None:
         )
         for goal in definition.goals
     }
-    return Admission(frozenset(definition.variant_names), {PARTICIPATE: ONCE, **goals})
+    variants = frozenset(definition.variant_names)
+    return Admission(variants, {PARTICIPATE: ONCE, **goals}, definition.planned_visitors)

@@ -47,6 +47,10 @@ FIRST_SETS = 64
 FIRST_SETS_UNSALTED = 16
 # Members that a counter of a salted experiment may have
 CEILING = 10_000_000
+# With a plan: so many times the plan. But at least so many members, because the size of one set is
+# a poor estimate of a smaller counter.
+_TIMES_THE_PLAN = 10
+_LOWEST_CEILING = 10_000
 GROWTH = 4
 # Members of one set above which a new generation begins. If that generation gets as full and takes
 # the members of all generations before it, its sets have 4/3 of this on average: well below 512.
@@ -63,6 +67,16 @@ SETTLING_SECONDS = 300
 def member_of(uuid: str) -> int:
     """Return the signed integer for a uuid in an experiment without a salt, the same for ever."""
     return int.from_bytes(hashlib.blake2b(uuid.encode(), digest_size=8).digest(), signed=True)
+
+
+def ceiling(plan: int | None, *, counts_events: bool = False) -> int:
+    """Return how many members a counter may have, if `plan` visitors are planned in all.
+
+    A visitor may reach a total any number of times, so the plan says nothing about its events.
+    """
+    if plan is None or counts_events:
+        return CEILING
+    return max(_TIMES_THE_PLAN * plan, _LOWEST_CEILING)
 
 
 class IntegerSets(NamedTuple):

@@ -23,10 +23,10 @@ from gimel.backend.counting.admission import (
 from gimel.backend.counting.batch import Batch
 from gimel.backend.counting.conversation import Conversation, Query, Write
 from gimel.backend.counting.exact import (
-    CEILING,
     EXACT,
     FIRST_SETS,
     FIRST_SETS_UNSALTED,
+    ceiling,
     following,
     fullness_key,
     is_settled,
@@ -370,11 +370,13 @@ def _grow(stored: _Stored, cells: list[Cell]) -> Conversation[None]:
     sizes = yield Write([("SCARD", fullness_key(*each)) for each in asked])
     size_of = dict(zip(asked, sizes, strict=True))
     growth: list[Command] = []
+    plan = stored.admission.plan if stored.admission else None
     for cell, prefix in exact.items():
         generations = known.get(prefix, [])
         # Members that no read has moved up yet are in the older generations.
         members = sum(size_of[prefix, each] * each.sets for each in generations)
-        if stored.salt and members >= CEILING:
+        counts_events = stored.rule(cell).counts_events
+        if stored.salt and members >= ceiling(plan, counts_events=counts_events):
             stored.full.add(cell)
             continue
         new = (

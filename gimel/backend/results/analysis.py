@@ -290,7 +290,7 @@ def _variant_results(
     found = {label: posterior_of(arm) for label, arm in shown.items()}
     posteriors = {label: posterior for label, posterior in found.items() if posterior}
     summaries: dict[str, PosteriorSummary] = {}
-    if len(posteriors) == len(shown):
+    if 1 < len(shown) == len(posteriors):
         is_share = all(arm.kind == "unique" for arm in shown.values())
         summaries = summarise_posteriors(posteriors, is_share=is_share, sign=sign)
     adjusted = _holm_by_key({label: test.p_value for label, test in comparisons.items()})

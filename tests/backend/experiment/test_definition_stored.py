@@ -168,6 +168,7 @@ def test_what_is_written_is_read_again(body: dict[str, Any]) -> None:
     assert Definition.from_hash(OTHER_FIELDS | stored) == found
 
 
+@pytest.mark.slow
 @given(valid_bodies(), valid_bodies())
 def test_the_changes_lead_from_one_definition_to_another(
     before: dict[str, Any], after: dict[str, Any]

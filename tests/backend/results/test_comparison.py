@@ -231,6 +231,7 @@ def test_unequal_arms_err_no_more_often(na, nb, rate):
     assert always <= 0.005
 
 
+@pytest.mark.slow
 def test_looking_often_at_unequal_arms_does_not_raise_the_false_positives():
     draws = np.random.default_rng(29)
     looks, runs, ever = 100, 400, 0

@@ -236,6 +236,7 @@ class TestPromises:
             assert found["visitors_needed_range"] is found["visitors_needed"] is None
             assert "too early to say" in found["reason"]
 
+    @pytest.mark.slow
     def test_without_an_effect_it_is_rare_however_often_one_looks(self):
         rng, runs, promised = np.random.default_rng(1), 300, 0
         for _ in range(runs):
