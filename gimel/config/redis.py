@@ -267,7 +267,9 @@ def _check_timeouts(pool: ConnectionPool) -> None:
     for name in ("socket_timeout", "socket_connect_timeout"):
         seconds = pool.connection_kwargs.get(name)
         if seconds is not None and not 0 < seconds < _MAX_TIMEOUT:
-            raise ValueError(f'url has the option "{name}", which must be seconds, above 0')
+            raise ValueError(
+                f'url has the option "{name}", which must be a number of seconds above 0'
+            )
 
 
 _ADVICE = {

@@ -36,7 +36,7 @@ MISTAKES = [
     (with_redis(url="redis://h?ssl_cert_reqs=none"),
      ['redis: url has the option "ssl_cert_reqs", which needs TLS: start the URL with rediss://']),
     *((with_redis(url=f"redis://h?{name}={seconds}"),
-       [f'redis: url has the option "{name}", which must be seconds, above 0'])
+       [f'redis: url has the option "{name}", which must be a number of seconds above 0'])
       for name in ("socket_timeout", "socket_connect_timeout") for seconds in (0, "nan", "inf")),
     (with_redis(host="h", port=0), ["redis.port: must be at least 1"]),
     (with_redis(host="h") | {"shards": 0, "memory": 64},
