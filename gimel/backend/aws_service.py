@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
@@ -77,6 +78,13 @@ class Service:
             "x-amz-target": f"{prefix}.{action}",
         }
         return headers, json.dumps(arguments).encode()
+
+
+def seconds_until(deadline: float) -> float:
+    """Return the time left until a `time.monotonic` deadline. Raises TimeoutError if it passed."""
+    if (left := deadline - time.monotonic()) <= 0:
+        raise TimeoutError("no time is left")
+    return left
 
 
 def open_socket(url: str, seconds: Callable[[], float]) -> socket.socket:

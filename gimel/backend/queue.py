@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
-from gimel.backend.aws_service import Service
+from gimel.backend.aws_service import Service, seconds_until
 from gimel.backend.errors import GimelError
 from gimel.backend.wire import Event, is_amount
 
@@ -238,12 +238,5 @@ class Queue:
         if connection.sock is not None and not fresh:
             # The kept connection may have died while Lambda had the process frozen. Keep half of
             # the time for a new connection.
-            deadline -= _left(deadline) / 2
-        return self._service.call(connection, action, arguments, partial(_left, deadline))
-
-
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("no time is left")
-    return left
+            deadline -= seconds_until(deadline) / 2
+        return self._service.call(connection, action, arguments, partial(seconds_until, deadline))

@@ -186,7 +186,7 @@ class _Batch(NamedTuple):
 
 
 def _confirm(database: sqlite3.Connection, count: Count) -> bool:
-    """Count a second time what was counted 5 s ago or earlier, and delete it. Return if any was."""
+    """Count again what was counted at least 5 s ago, and delete it. Return whether any was."""
     # An hour ahead: the clock was set back.
     now = time.time()
     due = (now - _DURABLE_SECONDS, now + 3600)

@@ -1,5 +1,6 @@
 """Tracking: events in a request, alone or in a batch, are checked, taken and answered."""
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ from gimel.backend import wire
 from gimel.backend.access import reads_are_open
 from gimel.backend.counting.admission import NOT_IN_TRAFFIC, STOPPED, Ignored
 from gimel.backend.limits import OWN_NAMESPACES
-from gimel.backend.process import flags
+from gimel.backend.process import counters, flags
 from gimel.backend.wire import Event, HTTPError, Response, respond
 
 # Takes events, and returns those that do not count, with the reason, and whether it queued them
@@ -20,8 +21,10 @@ _QUEUED = respond(_ONE | {"queued": True})
 
 def track_one(fields: Any, is_vouched: bool, take: Take) -> Response:
     """Take an event and answer it. Raises HTTPError if it does not count and is not ignored."""
-    event = _event_of(fields, is_vouched)
-    reasons, queued = ({0: event}, False) if isinstance(event, Ignored) else take([event])
+    event, why = _event_of(fields, is_vouched)
+    if why:
+        counters().tally([(event, why)])
+    reasons, queued = ({0: why}, False) if why else take([event])
     if not reasons:
         return _QUEUED if queued else _COUNTED
     if isinstance(reasons[0], Ignored):
@@ -29,28 +32,27 @@ def track_one(fields: Any, is_vouched: bool, take: Take) -> Response:
     raise HTTPError(429, reasons[0])
 
 
-def _event_of(fields: Any, is_vouched: bool) -> Event | Ignored:
-    """Return the event, or why it is ignored. Raises HTTPError if it is not valid."""
+def _event_of(fields: Any, is_vouched: bool) -> tuple[Event, Ignored | None]:
+    """Return the event, and why it is ignored if it is. Raises HTTPError if it is not valid."""
+    why = None
     try:
         event = wire.event_of(fields, is_vouched)
     except HTTPError as error:
         if error.field != "variant" or fields.get("variant") is not None:
             raise
-        variant = _assigned_variant(fields, error)
-        if isinstance(variant, Ignored):
-            return variant
+        variant, why = _assigned_variant(fields, error)
         event = wire.event_of({**fields, "variant": variant}, is_vouched)
     if event.namespace in OWN_NAMESPACES and not is_vouched and not reads_are_open():
         # Otherwise a stranger could use up the room of the probe that ends a deploy.
         raise HTTPError(403, "this namespace is for Gimel's own probes", "namespace")
-    return event
+    return event, why
 
 
-def _assigned_variant(fields: Any, missing: HTTPError) -> str:
-    """Return the variant that a flag assigns to the visitor: a server may not know it days later.
+def _assigned_variant(fields: Any, missing: HTTPError) -> tuple[str, Ignored | None]:
+    """Return the variant that a flag shows the visitor: a server may not know it days later.
 
-    Return why the event is ignored, if the flag assigns none. Raises HTTPError if the visitor is
-    missing, and `missing` if there is no flag.
+    Return also why the event is ignored, if the visitor takes no part. Raises HTTPError if the
+    visitor is missing, and `missing` if there is no flag.
     """
     flag = flags().of(wire.namespace(fields)).get(wire.name(fields, "experiment"))
     if flag is None:
@@ -58,8 +60,8 @@ def _assigned_variant(fields: Any, missing: HTTPError) -> str:
     # The uuid cannot stand for the visitor here: a random one would count for a random variant.
     variant, reason = flag.assign(wire.name(fields, "visitor"))
     if reason == "SPLIT":
-        return variant
-    return NOT_IN_TRAFFIC if reason == "DEFAULT" else STOPPED
+        return variant, None
+    return variant, NOT_IN_TRAFFIC if reason == "DEFAULT" else STOPPED
 
 
 def track_batch(items: Any, is_vouched: bool, take: Take) -> Response:
@@ -69,18 +71,20 @@ def track_batch(items: Any, is_vouched: bool, take: Take) -> Response:
     events: list[Event] = []
     indices: list[int] = []
     errors: dict[int, HTTPError] = {}
-    ignored: dict[str, int] = {}
+    left_out: list[tuple[Event, Ignored]] = []
     for index, fields in enumerate(items):
         try:
-            event = _event_of(fields, is_vouched)
+            event, why = _event_of(fields, is_vouched)
         except HTTPError as error:
             errors[index] = error
             continue
-        if isinstance(event, Ignored):
-            ignored[event] = ignored.get(event, 0) + 1
+        if why:
+            left_out.append((event, why))
             continue
         events.append(event)
         indices.append(index)
+    counters().tally(left_out)
+    ignored: dict[str, int] = dict(Counter(why for _, why in left_out))
     reasons, queued = take(events)
     for position, reason in reasons.items():
         if isinstance(reason, Ignored):

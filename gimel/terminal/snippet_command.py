@@ -43,8 +43,8 @@ def snippet(
     It holds the script, so that the page shows the variant at once. With --src, it loads the script
     from the backend: for pages with a strict Content-Security-Policy.
 
-    Variants, traffic and goals of a declared EXPERIMENT need not be given. Without EXPERIMENT, print
-    an example.
+    Variants, traffic and goals of a declared EXPERIMENT need not be given. Without an EXPERIMENT,
+    print an example.
     """
     if is_linked + is_module + is_alephbet > 1:
         raise click.UsageError("give one of --src, --module and --alephbet")

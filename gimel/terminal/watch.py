@@ -69,7 +69,7 @@ class _Watcher:
         self._namespace = namespace
         self._experiment = experiment
         self._printed: set[str] = set()
-        self._since: dict[str, float] = {}
+        self._since: dict[str, int] = {}
         self._looked_at: dict[str, float] = {}
         self._is_away = False
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import redis
 
-from gimel.backend.process import flags
+from gimel.backend.process import counters, flags
 from tests.support.flags import declare, evaluate
 from tests.support.handler_requests import call, post
 from tests.support.traffic import traffic
@@ -90,6 +90,19 @@ def test_a_stopped_flag_ignores_them(backend: redis.Redis, settings: dict[str, A
     batch: Any = [ORDER]
     for answer in (post(ORDER), post(batch), call("GET", "/e", ORDER)):
         assert (answer.status, answer.body) == (200, ignored)
+
+
+def test_their_owner_sees_how_many_were_ignored(backend: redis.Redis) -> None:
+    declare("button color", traffic=0.3)
+    batch: Any = [ORDER | {"visitor": f"user {number}"} for number in range(100)]
+    alone = [call("GET", "/e", fields) for fields in batch]
+    number = sum(answer.body["ignored"] for answer in [post(batch), *alone])
+    counters()._tally.flush()
+    ignored = call("GET", "/experiment", {"experiment": "button color"}).body["ignored"]
+    assert number > 100
+    assert ignored["reasons"] == {"visitor not in traffic": number}
+    last = {"reason": "visitor not in traffic", "experiment": "button color", "goal": "signup"}
+    assert ignored["last"][0] == last | {"variant": "blue"}
 
 
 def test_a_mixed_batch_is_told_apart(backend: redis.Redis) -> None:

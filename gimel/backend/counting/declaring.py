@@ -54,8 +54,10 @@ def begin(connection: Connection, experiment: ExperimentName, shards: int, count
             ("HSETNX", keys.settings, "salt", new_salt()),
             ("HSETNX", keys.settings, "shards", str(shards)),
             ("HSETNX", keys.settings, "created_at", now),
-            ("SADD", keys.experiments, name),
         ]
+    if not old_counters:
+        # Settings alone may be what a limit left of a refused experiment.
+        commands.append(("SADD", keys.experiments, name))
     connection.execute([*commands, ("SADD", NAMESPACES, namespace)])
 
 

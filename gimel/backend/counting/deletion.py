@@ -29,6 +29,7 @@ from gimel.backend.counting.keys import (
     parts,
 )
 from gimel.backend.counting.reading import Found
+from gimel.backend.counting.tally import delete_tally
 from gimel.backend.redis.connection import Command, Connection
 
 _AT_ONCE = 1000
@@ -38,8 +39,8 @@ def delete(connection: Connection, namespace: str, found: Found, *, forget: bool
     """Delete an experiment. Return whether there was anything to delete.
 
     Its late events do not count, unless `forget`: then the name may be used again. Raises
-    redis.RedisError; if that is an OutOfMemoryError, nothing that counts was deleted, or the
-    experiment is marked and its counts are gone.
+    redis.RedisError. After an OutOfMemoryError, either no count was deleted, or the experiment is
+    marked and all its counts were deleted.
     """
     name, keys = found.keys.name, found.keys
     exists = bool(found.counters or found.settings)
@@ -51,6 +52,7 @@ def delete(connection: Connection, namespace: str, found: Found, *, forget: bool
     if not forget:
         connection.execute([*_records(namespace, found, deleted, exists=exists)])
     unmarked = connection.execute([*_unmarking(namespace, found, forget=forget)])
+    delete_tally(connection, namespace, name)
     # Last, so that an interrupted delete finds them again
     last: list[Command] = [
         *(("SREM", keys.counters_of_namespace, key) for key in sorted(found.counters)),

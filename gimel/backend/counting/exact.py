@@ -24,8 +24,8 @@ before is still counted afterwards:
    Nothing moves into a generation that the server of the settings may still lose.
 
 No count relies on a clock: the clock of a frozen function may stand still. If a process with a fast
-clock uses a generation early, reads find its members there, and use it too. The chance that two of
-n members are equal by chance is n²/2⁶⁵, which is 2.7e-8 for a million.
+clock uses a generation early, reads find its members there, and use it too. The probability that
+two of n visitors or events get the same member is n²/2⁶⁵, which is 2.7e-8 for a million.
 
 An exact counter of a salted experiment has a ceiling. Otherwise a stranger who sends made-up ids
 could fill Redis.

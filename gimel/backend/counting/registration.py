@@ -81,7 +81,8 @@ def register(
     if stored.is_stopped:
         return Registered(refused | dict.fromkeys(allowed, STOPPED), {}, stored.admission)
     if stored.is_deleted:
-        silent = {cell: (stored.target(cell), None, ONCE) for cell in allowed}
+        # Nothing is added. The settings of a half-deleted experiment may lack some of these goals.
+        silent = dict.fromkeys(allowed, ("", None, ONCE))
         return Registered(refused, silent, stored.admission)
     if allowed and not stored.is_listed and stored.admission is None:
         batch.begun.append(stored)

@@ -94,6 +94,21 @@ def read_tally(
     )
 
 
+def delete_tally(connection: Connection, namespace: str, experiment: str) -> None:
+    """Delete the part of a namespace's tally that names an experiment: its name may be used anew.
+
+    Processes may still flush what they ignored before.
+    """
+    numbers, names = ignored_events(namespace), ignored_names(namespace)
+    (fields,) = connection.query([("HGETALL", numbers)])
+    of_it = [field for field in fields if field.partition(":")[2] == experiment]
+    if not of_it:
+        return
+    (last,) = connection.query([("LRANGE", names, "0", str(_NAMES - 1))])
+    named = [text.decode() for text in last if json.loads(text)["experiment"] == experiment]
+    connection.execute([("HDEL", numbers, *of_it), *(("LREM", names, "0", one) for one in named)])
+
+
 def by_reason(fields: Mapping[str, str], experiment: str | None = None) -> dict[str, int]:
     """Return the numbers in a namespace's tally, or those of one of its experiments."""
     reasons: dict[str, int] = {}

@@ -112,7 +112,7 @@ class SnapshotWriter:
         try:
             done = self._round(now, end - 0.2 * seconds)
             if self._outbox:
-                self._outbox.tell(self._backlog, end - self._clock())
+                self._outbox.deliver(self._backlog, end - self._clock())
             return done
         finally:
             # Without Redis, the mark expires.

@@ -9,11 +9,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-from gimel.backend.aws_service import Service, open_socket
+from gimel.backend.aws_service import Service, open_socket, seconds_until
 from gimel.backend.log import log
 from gimel.backend.news.messages import Kind, Message
 
@@ -55,7 +56,7 @@ def _generic(message: Message) -> dict[str, Any]:
 
 def _post(url: str, content: Mapping[str, Any], seconds: float) -> int:
     """Post JSON. A redirect is not followed: another server would learn what the message says."""
-    parts, left = urlsplit(url), _left(seconds)
+    parts, left = urlsplit(url), partial(seconds_until, time.monotonic() + seconds)
     body = json.dumps(content).encode()
     connection = HTTPConnection(parts.netloc)
     sock = connection.sock = open_socket(url, left)
@@ -86,20 +87,8 @@ def _publish(arn: str, message: Message, seconds: float, environ: Mapping[str, s
         "Subject": f"Gimel: {_SUBJECTS[message.kind]}",
         "Message": f"{message.message}\n\n{message.next_step}",
     }
-    connection = service.connection()
+    connection, left = service.connection(), partial(seconds_until, time.monotonic() + seconds)
     try:
-        return service.call(connection, "Publish", arguments, _left(seconds))[0]
+        return service.call(connection, "Publish", arguments, left)[0]
     finally:
         connection.close()
-
-
-def _left(seconds: float) -> Callable[[], float]:
-    """Return a function that returns the time left. It raises TimeoutError if none is."""
-    deadline = time.monotonic() + seconds
-
-    def left() -> float:
-        if (rest := deadline - time.monotonic()) <= 0:
-            raise TimeoutError("no time is left")
-        return rest
-
-    return left

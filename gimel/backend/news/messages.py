@@ -19,7 +19,7 @@ from gimel.backend.results.sentences import (
 
 Kind = Literal["verdict", "split", "traffic", "waiting", "set_aside"]
 # When each pile of events that are not counted was first seen, in Unix seconds
-Since = Mapping[str, float]
+Since = Mapping[str, int]
 
 # A verdict that was recorded earlier is no news.
 _NEWS = timedelta(days=30)
@@ -115,7 +115,7 @@ def about_backlog(backlog: Backlog, since: Since, now: float) -> Iterator[Messag
         )
 
 
-def piles_since(backlog: Backlog, since: Since, now: float) -> dict[str, float]:
+def piles_since(backlog: Backlog, since: Since, now: float) -> dict[str, int]:
     """Return when each pile that is not empty was first seen. `since`: what was known before."""
     piles = {"waiting": backlog.waiting, "set_aside": backlog.set_aside}
     return {name: since.get(name, int(now)) for name, pile in piles.items() if pile.messages}

@@ -1,10 +1,10 @@
-"""The outbox: it keeps each message until it was sent, and its id so that it is not sent again.
+"""The outbox: it keeps each message until it is sent, then its id, so that it is sent once.
 
 It is one hash in Redis. Only the writer of snapshots uses it, while it holds the writers' mark.
 
     <id>                   JSON: a message that was not sent yet
     <id>                   when it was sent, in Unix seconds
-    waiting, set_aside     since when there are such events, in Unix seconds
+    waiting, set_aside     when such events were first seen, in Unix seconds
 
 A message is marked after the webhook has answered. If the process dies between the two, the next
 one sends the message again, and nothing is lost. A webhook that does not answer ends the round, and
@@ -45,7 +45,7 @@ _PILES = ("waiting", "set_aside")
 
 
 class _Waiting(NamedTuple):
-    """A message that was not sent yet, and since when it waits."""
+    """A message that was not sent yet, and when it began to wait."""
 
     at: int
     message: Message
@@ -70,8 +70,8 @@ class Outbox:
         found["traffic_stopped_since"] = stopped
         self._found += about_experiment(namespace, found, moment)
 
-    def tell(self, backlog: Backlog | None, seconds: float) -> None:
-        """Keep what is new, and send what waits, for at most so many seconds.
+    def deliver(self, backlog: Backlog | None, seconds: float) -> None:
+        """Add new messages to the outbox and send those that wait, for at most so many seconds.
 
         Raises redis.RedisError.
         """
@@ -102,10 +102,10 @@ class Outbox:
         found, changes = self._found, dict[str, str]()
         gone = [id for id, text in held.items() if _is_forgotten(id, text, now)]
         if backlog:
-            known = {name: float(held[name]) for name in _PILES if name in held}
+            known = {name: int(held[name]) for name in _PILES if name in held}
             since = piles_since(backlog, known, now)
             found = [*found, *about_backlog(backlog, since, now)]
-            changes |= {name: f"{when:.0f}" for name, when in since.items()}
+            changes |= {name: str(when) for name, when in since.items()}
             gone += known.keys() - since.keys()
         waiting = {id: each for id, text in held.items() if (each := _read(text))}
         for message in found:

@@ -1,9 +1,8 @@
 """The rule for stopped traffic: no visitor, though many came in the same hours of earlier days.
 
-Compared with the same hours of each of the seven days before, a night or a weekend is no stop: the
-same hours of the last weekend are among them. The poorest of these days counts. A day on which
-snapshots are missing counts as poor: nothing is told then. docs/alarms.md says how often the rule
-errs and how long it takes.
+The rule looks at the same hours of each of the seven days before, so a night or a weekend is no
+stop. The day with the fewest visitors decides. A day without snapshots has no visitors, so the rule
+reports no stop then. docs/alarms.md says how often the rule errs and how long it takes.
 """
 
 from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from gimel.backend.results.obstacles import FEW_REACHED
 
 # A rate may exceed 1 by this many standard errors of counting and still be a proportion.
 _PROPORTION_TOLERANCE = 4
-# Nobody has more visitors. From 2^53 on, a float does not know a count from the next one.
+# No experiment has more visitors. From 2^53 on, a float does not know a count from the next one.
 _MOST = 10**12
 _UNIQUE = Measure("unique")
 _ABOVE_ONE = Measure(

@@ -97,7 +97,7 @@ def may_change(
 
 
 def _distances(goal: Mapping[str, Any], equivalence: float | None) -> Iterator[float]:
-    """Yield by how much the log lifts may move before the verdict becomes another one."""
+    """Yield by how much the log lifts may move before the verdict changes."""
     rows, verdict = goal["results"], goal["verdict"]
     intervals = [row["lift_interval_always_valid"] for row in rows]
     logs = [tuple(map(_log, interval)) for interval in intervals if interval]
@@ -115,7 +115,8 @@ def _distances(goal: Mapping[str, Any], equivalence: float | None) -> Iterator[f
             yield max(0.0, max(low, -high) - wider * (high - low) / 2)
     lifts = {row["label"]: _log(row["lift"]) for row in rows if row["lift"] is not None}
     if best := lifts.pop(verdict["winner"], None):
-        yield from (best - lift for lift in lifts.values())
+        sign = -1 if goal["better"] == "lower" else 1
+        yield from (sign * (best - lift) for lift in lifts.values())
 
 
 def _wider(rows: list[dict[str, Any]], verdict: Mapping[str, Any]) -> float:

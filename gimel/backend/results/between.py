@@ -9,7 +9,7 @@ is included. docs/statistics-tables.md has the simulations.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, expm1, inf, lgamma, log, log1p, sqrt
 from typing import NamedTuple
@@ -192,12 +192,12 @@ class SampledComparison(Comparison):
 
     def grown(self, factor: float, counting_variance: float) -> "SampledComparison":
         """Return what the comparison would be with `factor` times as many visitors."""
-        return SampledComparison(
-            self.log_ratio,
-            self.sampling_variance / factor,
-            counting_variance,
-            self.visitors * factor,
-            degrees_of_freedom=self.degrees_of_freedom,
+        return replace(
+            self,
+            sampling_variance=self.sampling_variance / factor,
+            counting_variance=counting_variance,
+            visitors=self.visitors * factor,
+            is_reached=True,
         )
 
     def interval_of(self, standard_errors: float) -> Interval | None:

@@ -132,7 +132,7 @@ def normal_quantile(tail: float) -> float:
 
 
 def shrinkage(z_score: float) -> float:
-    """Return the factor, from 0 to 1, by which an estimate exaggerates no more on average.
+    """Return the factor, from 0 to 1, that makes an estimate right on average.
 
     A lift that has just been found is more often too large than too small: the winner's curse. The
     factor is the posterior mean of the signal-to-noise ratio, divided by `z_score`, where the prior

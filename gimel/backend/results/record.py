@@ -13,7 +13,7 @@ While events wait to be counted, the final look waits as well, for at most a day
 
 A field of the record names what was asked: the experiment's beginning, and for a verdict also the
 goal with its role, kind and direction, the baseline and the equivalence. If an owner changes one of
-these, the question is another one, and so is the record.
+these, the question is a new one and gets a record of its own.
 """
 
 import json

@@ -12,7 +12,7 @@ from gimel.backend.results.remaining import MAX_VISITORS_NEEDED
 
 # A lift beyond this, in either direction, is more often a mistake than an effect.
 SURPRISING_LIFT = 0.5
-# Visitors in each of both arms from which it is no chance of small numbers
+# With this many visitors in each arm, such a lift is hardly a coincidence of small numbers.
 ENOUGH_FOR_TWYMAN = 1000
 # Of more variants than this, a sentence says their number.
 _NAMED = 3

@@ -49,9 +49,9 @@ class Verdict(TypedDict):
 
     `variant` is the one that the lifts are about: the winner, or the best of the losers.
     `interval` holds the lifts that the rule does not reject; without a `variant`, those of all
-    variants together. `lift_expected` is the lift to expect at most: `lift` is exaggerated at this
-    moment. `look` says which part of the rule a decisive verdict follows: looks at any time, or the
-    final one.
+    variants together. `lift_expected` is the most to expect from now on: a lift that was just found
+    is exaggerated. `look` says which part of the rule a decisive verdict follows: looks at any
+    time, or the final one.
 
     `visitors_needed` is about how many more visitors a decision takes, all variants together: the
     rest of the plan, or an estimate that `visitors_needed_range` surrounds. It is None if that is

@@ -6,7 +6,9 @@ from contextlib import ExitStack, contextmanager
 import pytest
 import redis
 
+from gimel.backend.counting import declaring
 from gimel.backend.counting.counters import Counters
+from gimel.backend.counting.tally import read_tally
 from gimel.backend.redis.connection import Connection
 from tests.support.counting import (
     counters_of,
@@ -128,6 +130,22 @@ def test_counts_go_only_once_the_mark_stands(store: redis.Redis, fraction: float
     assert counters.delete("alephbet", "e") is True
     counters.add([event()])
     assert sorted(store.scan_iter()) == ["alephbet:deleted", "alephbet:e:deleted"]
+
+
+@pytest.mark.parametrize("forget", [True, False])
+def test_the_tally_of_ignored_events_goes_too(store: redis.Redis, forget: bool) -> None:
+    connection, counters = Connection(url_of(store)), counters_of(store)
+    for name in ("e", "e: 2"):
+        declaring.begin(connection, ("alephbet", name), 64, "exact")
+        change = {"variants": '[{"name": "a"}, {"name": "b"}]'}
+        declaring.change(connection, ("alephbet", name), change, "owner")
+        ignored = [event(experiment=name, variant="x"), event(experiment=name, goal="x")]
+        assert len(counters.add(ignored)) == 2
+    counters._tally.flush()
+    kept = read_tally(connection, "alephbet", "e: 2")
+    assert (sum(kept.reasons.values()), len(kept.last)) == (2, 2)
+    assert counters.delete("alephbet", "e", forget=forget) is True
+    assert read_tally(connection, "alephbet") == kept
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from gimel.backend.counting.counters import Counters
-from gimel.backend.counting.declaring import begin
+from gimel.backend.counting.declaring import begin, change
 from gimel.backend.counting.keys import Keys
 from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
@@ -59,6 +59,18 @@ def test_late_events_do_not_bring_a_deleted_experiment_back(store: redis.Redis) 
     assert fresh.read("alephbet") == []
     assert sorted(store.scan_iter()) == ["alephbet:deleted", "alephbet:e:deleted"]
     assert store.smembers("alephbet:deleted") == {"e"}
+
+
+def test_late_events_of_a_half_deleted_experiment_count_as_little(store: redis.Redis) -> None:
+    """The delete stopped after its mark, and the settings still say which goals count."""
+    connection, name = Connection(url_of(store)), ("alephbet", "e")
+    begin(connection, name, 64, "exact")
+    change(connection, name, {"variants": '[{"name": "a"}, {"name": "b"}]'}, "owner")
+    store.sadd("alephbet:deleted", "e")
+    before = store.dbsize()
+    late = [event(), event(goal="undeclared"), event(variant="undeclared")]
+    assert counters_of(store).add(late) == {}
+    assert store.dbsize() == before
 
 
 def test_a_forgotten_name_may_be_used_anew(store: redis.Redis) -> None:
@@ -134,3 +146,11 @@ def test_an_experiment_that_a_cluster_lost_in_part_can_be_declared_again(
     store.delete("alephbet:e:settings")
     begin(Connection(url_of(store)), ("alephbet", "e"), 64, "exact")
     assert store.hget("alephbet:e:settings", "salt")
+
+
+def test_a_declaration_lists_an_experiment_that_a_limit_refused(store: redis.Redis) -> None:
+    """Several processes met at the limit: the settings of what they took back stay."""
+    begin(Connection(url_of(store)), ("alephbet", "e"), 64, "exact")
+    store.srem("alephbet:experiments", "e")
+    begin(Connection(url_of(store)), ("alephbet", "e"), 64, "exact")
+    assert counters_of(store).names("alephbet")[1] == ["e"]

@@ -128,7 +128,7 @@ def test_each_time_that_events_wait_is_news_of_its_own() -> None:
 
 
 def test_dead_letters_are_news_again_before_sqs_deletes_them() -> None:
-    since = {"set_aside": 1000.0}
+    since = {"set_aside": 1000}
     fresh, old = (list(about_backlog(aside(2, days * 86400), since, 2000)) for days in (9, 2))
     assert [each.id for each in fresh] != [each.id for each in old]
     assert "SQS deletes the oldest within 3 days." in old[0].message

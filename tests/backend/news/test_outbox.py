@@ -200,6 +200,18 @@ def test_events_that_wait_are_told_once_for_each_time(
     assert backend.hget(NEWS, "waiting") == str(int(hours.now) - 3600)
 
 
+def test_events_set_aside_are_told_once(
+    hook: Webhook, hours: Hours, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GIMEL_SPOOL", str(tmp_path))
+    process.reset()
+    backlog = Backlog(Pile(0, None), Pile(3, None))
+    monkeypatch.setattr(Spool, "backlog", lambda _: backlog)
+    for _ in range(3):
+        hours.round()
+    assert [body["kind"] for body in hook.bodies] == ["set_aside"]
+
+
 def test_ids_are_forgotten_after_more_than_a_year(
     hook: Webhook, hours: Hours, backend: redis.Redis
 ) -> None:

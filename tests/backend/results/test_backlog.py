@@ -8,16 +8,24 @@ import pytest
 from gimel.backend.queue import Backlog, Pile
 from gimel.backend.results.analysis import analyse
 from gimel.backend.results.backlog import may_change, note_backlog
-from gimel.backend.results.design import Design
+from gimel.backend.results.design import Aim, Design
 
 CLEAR = ({"a": 10_000, "b": 10_000}, {"a": 500, "b": 900})
 
 
 def goal(
-    trials: dict[str, int], successes: dict[str, int], equivalence: float | None = None
+    trials: dict[str, int],
+    successes: dict[str, int],
+    equivalence: float | None = None,
+    better: str = "higher",
 ) -> dict[str, Any]:
     found = analyse(
-        trials, {"g": successes}, baseline="a", relative_error=0.0, equivalence=equivalence
+        trials,
+        {"g": successes},
+        baseline="a",
+        relative_error=0.0,
+        equivalence=equivalence,
+        design=Design(aims={"g": Aim(better=better)}),
     )
     described: dict[str, Any] = dict(found["goals"][0])
     return described
@@ -32,6 +40,14 @@ def test_few_messages_change_no_clear_verdict() -> None:
     assert not may_change(clear, None, 10, cap=1)
     assert may_change(clear, None, 10, cap=40)
     assert not may_change(goal({"a": 100, "b": 100}, {"a": 5, "b": 6}), None, 400)
+
+
+@pytest.mark.parametrize(("better", "best"), [("higher", 1300), ("lower", 500)])
+def test_few_messages_change_no_clear_verdict_on_three_variants(better: str, best: int) -> None:
+    clear = goal(dict.fromkeys("abc", 10_000), {"a": 900, "b": best, "c": 880}, better=better)
+    assert (clear["verdict"]["state"], clear["verdict"]["winner"]) == ("winner", "b")
+    assert not may_change(clear, None, 10)
+    assert may_change(clear, None, 400)
 
 
 def test_nothing_that_waits_changes_the_final_look() -> None:
@@ -88,8 +104,8 @@ def test_no_change_of_a_verdict_goes_unannounced() -> None:
             label: min(number, int(number * rate * draw.uniform(0.7, 1.4)))
             for label, number in trials.items()
         }
-        margin = draw.choice([None, 0.02, 0.1])
-        before = goal(trials, successes, margin)
+        margin, better = draw.choice([None, 0.02, 0.1]), draw.choice(["higher", "lower"])
+        before = goal(trials, successes, margin, better)
         if before["verdict"]["state"] in ("keep_collecting", "do_not_trust"):
             continue
         decided += 1
@@ -98,7 +114,7 @@ def test_no_change_of_a_verdict_goes_unannounced() -> None:
         announced += says
         for label in labels:
             for kind in ("conversions", "visitors", "both"):
-                after = goal(*changed(trials, successes, label, kind, events), margin)
+                after = goal(*changed(trials, successes, label, kind, events), margin, better)
                 # A split that is wrong afterwards has an alarm of its own.
                 is_other = after["verdict"]["state"] != "do_not_trust" and (
                     after["verdict"]["state"],
