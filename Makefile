@@ -13,7 +13,7 @@ SIDE_BY_SIDE := -n 3 --dist loadfile --no-loadscope-reorder
 demo: .venv/installed-local
 	@exec $(BIN)/gimel local --demo --port $(PORT)
 
-# What needs packages from PyPI and npm only. The linters run first: they take seconds.
+# All that needs only packages from PyPI and npm. The linters run first: they take seconds.
 check: .venv/installed-test lint test-page
 	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not full and not slow" $(ARGS)
 
@@ -41,7 +41,7 @@ test-full: .venv/installed-test build/browser lint test-page
 	$(BIN)/python -m tests.full.patience
 	$(BIN)/python -m tests.full.soak
 
-# What of the dashboard's page needs no browser.
+# The tests of the dashboard's page that need no browser.
 test-page:
 	node --test tests/backend/dashboard/*.test.mjs
 
@@ -82,7 +82,7 @@ ifeq ($(ARGS),)
 	$(BIN)/python -m bench.throughput
 endif
 
-# Of every view of the dashboard, into build/screenshots; two of them into docs/images.
+# Every view of the dashboard, into build/screenshots, and two of them into docs/images.
 screenshots: .venv/installed-test build/browser
 	@fc-list | grep -q Inter || tests/apt-install fonts-inter
 	$(BIN)/python -m tests.screenshots

@@ -18,7 +18,7 @@ class RedisWheel(BuildHookInterface):  # type: ignore[type-arg]
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Raise CalledProcessError if pip cannot download it, or if its hash differs."""
         wheel = Path(self.root, self.config["wheel"])
-        # git ignores it. That of an earlier version, which may lie beside it, is left out.
+        # git ignores it. The wheel of an earlier version, which may lie beside it, is left out.
         build_data["artifacts"].append(f"/{self.config['wheel']}")
         if wheel.exists():
             return

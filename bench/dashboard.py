@@ -1,10 +1,7 @@
 """The dashboard in Chromium: bytes, and time until its rows are drawn and it obeys."""
 
-import os
 import statistics
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import quote
 
 import requests
@@ -17,7 +14,7 @@ from gimel.backend.limits import Limits
 from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from tests.support.chromium import chromium
-from tests.support.http_server import granian
+from tests.support.http_server import granian, serving
 from tests.support.servers import free_port
 
 HEAD = (
@@ -74,27 +71,6 @@ def _fill(counters: Counters, experiments: int) -> None:
         )
 
 
-@contextmanager
-def _serving(redis_url: str) -> Iterator[str]:
-    """The handlers as a process, reads open."""
-    port = free_port()
-    url = f"http://127.0.0.1:{port}"
-    process = subprocess.Popen(
-        granian("gimel.rsgi:app", port),
-        env=os.environ | {"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": "none"},
-        stderr=subprocess.DEVNULL,
-    )
-    retry = requests.adapters.Retry(total=9, backoff_factor=0.1)
-    with requests.Session() as session:
-        session.mount("http://", requests.adapters.HTTPAdapter(max_retries=retry))
-        session.get(f"{url}/dashboard", timeout=10).raise_for_status()
-    try:
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
-
-
 def _load(browser: Browser, url: str, experiments: int) -> list[float]:
     """One load with nothing cached; milliseconds."""
     context = browser.new_context(viewport={"width": 1280, "height": 800})
@@ -127,7 +103,9 @@ def measure(port: int) -> Lines:
     counters = Counters(Connection(redis_url), limits=Limits(experiments=max(SIZES)))
     for size in SIZES:
         _fill(counters, size)
-    with _serving(redis_url) as url:
+    url = f"http://127.0.0.1:{(own := free_port())}"
+    environ = {"GIMEL_REDIS_URL": redis_url, "GIMEL_KEY_SHA256": "none"}
+    with serving(granian("gimel.rsgi:app", own), url, environ):
         with chromium() as browser:
             rounds = [{size: _load(browser, url, size) for size in SIZES} for _ in range(ROUNDS)]
         page = _bytes(f"{url}/dashboard")

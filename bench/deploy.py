@@ -21,7 +21,7 @@ from tests.support import environments
 from tests.support.aws_account import REGION, empty, emulator, environment
 
 ROUNDS = 7
-# What gimel 1.5.0 sleeps once it has made the role, and only then.
+# Seconds that gimel 1.5.0 sleeps after it has made the role.
 SLEEP = 5.0
 OURS, THEIRS = "ours", "1.5.0"
 

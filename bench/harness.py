@@ -110,7 +110,7 @@ def write(section: str, text: str, page: Path = PAGE) -> None:
 
 
 def report(sections: Iterable[Section], *, into_page: bool) -> None:
-    """Print the sections' tables. `into_page` also puts them into docs/performance.md."""
+    """Print the sections' tables. `into_page` also puts them into bench/README.md."""
     for section, head, lines in sections:
         show(f"{section}: {machine()}", head, lines)
         if into_page:

@@ -133,7 +133,7 @@ def _setting(number: float, default: float) -> str:
 
 
 def _reservation(rate: float) -> str:
-    """A reservation guards the others' executions; one of more than a whole account's is none."""
+    """Return what to reserve: null where it is more than a whole account's concurrency."""
     wanted = concurrency(rate)
     return "null" if wanted > ACCOUNT_CONCURRENCY else _setting(wanted, Concurrency().track or 0)
 

@@ -28,7 +28,7 @@ KEYS = [f"bare:counters:button color:participate:red#{shard}" for shard in range
 
 # what is measured for an event, and how events are made from new uuids
 Prepare = Callable[[list[str]], list[Any]]
-Contender = tuple[Callable[[Any], object], Prepare | None]
+Contender = tuple[Callable[[Any], object], Prepare]
 Reader = Callable[[], object]
 
 
@@ -185,7 +185,7 @@ def measure(contender: Contender | Reader) -> float:
         return time.perf_counter() - began
     call, prepare = contender
     identities = [str(uuid.UUID(int=BITS.getrandbits(128))) for _ in range(EVENTS)]
-    events = prepare(identities) if prepare else identities
+    events = prepare(identities)
     began = time.perf_counter()
     for event in events:
         call(event)

@@ -16,7 +16,7 @@ import click
 from gimel import __version__
 from gimel.backend.counting.hyperloglog import relative_error
 from gimel.backend.counting.migration import migrate
-from gimel.config.file import ConfigError, load
+from gimel.config.file import ConfigError, home, load
 from gimel.terminal import (
     backup_commands,
     configure,
@@ -243,7 +243,7 @@ def local(host: str, port: int, data_dir: Path | None, redis_url: str | None, de
         raise click.ClickException(
             "packages are missing: run `pip install 'gimel[local]>=2'`"
         ) from None
-    folder = data_dir or Path.home() / ".gimel" / ("demo" if demo else "local")
+    folder = data_dir or home() / ".gimel" / ("demo" if demo else "local")
     serve(
         host=host, port=port, data_dir=folder, redis_url=redis_url, with_demo=demo,
         results=partial(command_line, "results"), say=say,

@@ -12,7 +12,8 @@ from gimel.backend.wire import DEFAULT_NAMESPACE
 
 # Seconds to connect, and to wait for an answer. API Gateway gives up after 30.
 _TIMEOUT = (5.0, 30.0)
-# Experiments in one answer. Ten whole ones that a stranger filled take seconds (docs/scaling.md).
+# Experiments in one answer. Strangers may have filled them: ten whole ones then take seconds
+# (docs/scaling.md).
 _SUMMARIES_PER_PAGE = 100
 _EXPERIMENTS_PER_PAGE = 10
 
@@ -137,7 +138,7 @@ class BackendClient:
         while True:
             answer = self._request("GET", "/experiments", expected_key="meta", **fields)
             experiments += answer[1:]
-            # A version without pages has answered with everything.
+            # An earlier version has no pages: its answer holds everything.
             fields["after"] = answer[0]["meta"].get("next")
             if fields["after"] is None:
                 return experiments
@@ -322,7 +323,7 @@ def _describe_error(answer: requests.Response) -> str:
         field = content.get("field")
         content = content.get("error") or content.get("message") or content.get("Message")
     reason = " ".join(str(content or answer.reason).split())
-    # A refused change says all that there is to say, and so does a name that does not exist.
+    # The backend's reason alone says enough about a refused change, or a name that does not exist.
     is_unknown = answer.status_code == 404 and field in ("experiment", "goal", "matrix")
     is_whole = answer.status_code == 409 or is_unknown
     return reason if is_whole else f"the backend answered {answer.status_code}: {reason}"

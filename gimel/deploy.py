@@ -126,7 +126,7 @@ def _send_probe(
 
 
 def _refuse_creation(planned: Planned) -> None:
-    """Raise DeployError if the plan creates a managed Redis, to whose price nobody agreed."""
+    """Raise DeployError if the plan creates a managed Redis: nobody has agreed to its price."""
     wanted = planned.wanted
     if wanted.managed and creates_cache(wanted, planned.observed):
         text = offer(wanted.names, wanted.managed)

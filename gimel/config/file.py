@@ -42,14 +42,25 @@ class ConfigFile(NamedTuple):
     config: Config
 
 
+def home() -> Path:
+    """Return the user's home folder. Raises ConfigError: the user of a container may have none."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise ConfigError("this user has no home folder: set HOME") from None
+
+
 def locate(chosen: Path | None = None) -> Path:
-    """Return the path of the config file: the chosen one, or the first default that exists."""
+    """Return the path of the config file: the chosen one, or the first default that exists.
+
+    Raises ConfigError.
+    """
     if chosen:
         return chosen
     if from_environment := os.environ.get("GIMEL_CONFIG"):
         return Path(from_environment)
     here = Path("config.json").resolve()
-    return here if here.exists() else Path.home() / ".gimel" / "config.json"
+    return here if here.exists() else home() / ".gimel" / "config.json"
 
 
 def load(chosen: Path | None = None, otherwise: str = "") -> ConfigFile:
@@ -141,7 +152,7 @@ _MESSAGES = {
     # Raised by the checks in this package.
     "value_error": "{error}",
 }
-# Whose message says all, or whose value may be as long as it likes
+# Errors whose message says all, or whose value may be of any length
 _UNQUOTED = ("missing", "string_unicode", "too_long", "too_short", "value_error")
 # The sections with secrets. A value may be in the wrong line.
 _SECRETIVE = ("redis", "notify")

@@ -85,8 +85,8 @@ class ManagedRedis(Section):
     """The Redis that `gimel deploy` creates: an ElastiCache Serverless cache.
 
     `gigabytes` and `ecpu` (ElastiCache's processing units a second) are the maximum that it may
-    hold and do, and so cost. `snapshot_days`: how long its daily snapshots are kept; 0 makes none.
-    The bounds are AWS's: https://docs.aws.amazon.com/cdk/api/v2/docs/aws-elasticache-alpha-readme.html
+    hold and do, which limits its cost. `snapshot_days`: how long its daily snapshots are kept; 0
+    makes none. The bounds are AWS's: https://docs.aws.amazon.com/cdk/api/v2/docs/aws-elasticache-alpha-readme.html
     """
 
     gigabytes: int = Field(1, ge=1, le=5000)
@@ -208,6 +208,8 @@ _TLS_OPTIONS = {
     *("ssl_ca_certs", "ssl_ca_path", "ssl_cert_reqs", "ssl_certfile", "ssl_check_hostname"),
     *("ssl_ciphers", "ssl_keyfile", "ssl_password"),
 }
+# Seconds. The operating system refuses some larger timeouts.
+_MAX_TIMEOUT = 1e6
 # The message quotes nothing of the URL: what cannot be parsed may be the password.
 _UNPARSABLE = (
     "url cannot be parsed: port and database must be numbers, and / # ? [ ] @ in the password must "
@@ -242,6 +244,7 @@ def check_url(url: str, *, has_secret: bool = False) -> None:
     except (ValueError, RedisError) as error:
         # redis-py's message names the option, not its value.
         raise ValueError(f"url has an option that is not valid: {error}") from None
+    _check_timeouts(pool)
     if has_secret and (pool.connection_kwargs.get("password") or "username" in parts.query):
         raise ValueError('url may name only the user, before the host: "secret" holds the password')
 
@@ -255,9 +258,18 @@ def _check_options(parts: SplitResult) -> None:
             )
         if name not in known:
             raise ValueError(f'url has the unknown option "{name}"')
-        # redis-py fails at some other value with an error of Python's.
+        # At some other values, redis-py raises errors that are not caught below.
         if name == "protocol" and value not in ("2", "3"):
             raise ValueError('url has the option "protocol", which must be 2 or 3')
+
+
+def _check_timeouts(pool: ConnectionPool) -> None:
+    for name in ("socket_timeout", "socket_connect_timeout"):
+        seconds = pool.connection_kwargs.get(name)
+        if seconds is not None and not 0 < seconds < _MAX_TIMEOUT:
+            raise ValueError(
+                f'url has the option "{name}", which must be a number of seconds above 0'
+            )
 
 
 _ADVICE = {

@@ -44,7 +44,7 @@ class LimitSettings(Section):
 class AwsSettings(Section):
     """The account and region of the stack. The default of each is AWS's own configuration."""
 
-    region: Annotated[str, matching(r"[a-z]{2}(-[a-z]+)+-\d", "eu-west-1")] | None = None
+    region: Annotated[str, matching(r"[a-z]{2,4}(-[a-z]+)+-\d", "eu-west-1")] | None = None
     profile: str | None = None
 
 

@@ -1,4 +1,4 @@
-"""The page of `gimel local --demo` to click through. `made_up` has its experiments."""
+"""The page of `gimel local --demo` to click through. `made_up` fills the dashboard beside it."""
 
 from importlib.resources import files
 

@@ -24,7 +24,7 @@ _DAY = (2, 1, 1, 1, 1, 2, 4, 6, 8, 9, 10, 10, 11, 10, 10, 10, 10, 11, 12, 13, 12
 _HOUR = 3600
 # Before the last ten days, history keeps the last snapshot of each day.
 _HOURLY = 10 * 24
-# The share of the visitors from which on the demo counts as complete
+# The demo counts as complete with more than this share of its visitors.
 _COMPLETE = 0.98
 
 
@@ -125,7 +125,7 @@ EXPERIMENTS = {
 def fill(connection: Connection, counters: Counters, now: float) -> None:
     """Declare and count the experiments, as if it had happened until `now`, in Unix seconds.
 
-    What is complete stays as it is. What an interrupted start left behind is deleted first.
+    Do nothing if they are complete. Otherwise first delete what an interrupted start left behind.
     """
     if _is_complete(counters):
         return

@@ -73,7 +73,7 @@ def serve(
                     f"another `gimel local` has port {server.port}: choose another --port"
                 )
             if with_demo:
-                made_up.fill(connection(), counters(), time.time())
+                _fill_demo()
             namespace = DEMO_NAMESPACE if with_demo else DEFAULT_NAMESPACE
             command = results(namespace=namespace, url=server.url)
             lines = _addresses(server.url, key, data_dir, redis_url, namespace, command)
@@ -82,6 +82,13 @@ def serve(
             finally:
                 background.stop()
             say("Stopped.")
+
+
+def _fill_demo() -> None:
+    try:
+        made_up.fill(connection(), counters(), time.time())
+    except RedisError as error:
+        raise LocalError(f"the demo cannot be counted: {advice(error)}") from None
 
 
 def _sha256(key: str) -> str:
@@ -158,7 +165,7 @@ def _create_folder(data_dir: Path) -> None:
 
 @contextmanager
 def _alone_in(data_dir: Path, with_demo: bool) -> Iterator[None]:
-    """Keep the folder for this process: its Valkey, and events that wait for its Redis."""
+    """Keep the folder for this process: Valkey's data, and the events that wait for Redis."""
     with hold(data_dir / "local.lock") as is_alone:
         if not is_alone:
             raise LocalError(

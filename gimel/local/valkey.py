@@ -130,5 +130,6 @@ def _restart_if_dead(server: Any) -> None:
         server.terminate()
         try:
             server.start()
-        except ValkeyServerError as error:
+        # The disk may be full. The next check tries again.
+        except (ValkeyServerError, OSError) as error:
             log("error", valkey=type(error).__name__)

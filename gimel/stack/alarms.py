@@ -12,8 +12,8 @@ from gimel.stack.wanted import READS, TRACK, Wanted
 # https://aws.amazon.com/api-gateway/pricing/ and https://aws.amazon.com/lambda/pricing/
 _MILLION_REQUESTS, _MILLION_CALLS = 1.0, 0.2
 _GB_SECOND = {"arm64": 0.0000133334, "x86_64": 0.0000166667}
-# Share of the API's throttle from which on requests are taken to be refused: AWS does not say
-# whether the metric Count has the refused ones. If not, Count never exceeds the throttle.
+# Above this share of the API's throttle, requests are taken to be refused: AWS does not say whether
+# the metric Count includes the refused ones. If it does not, Count never exceeds the throttle.
 _NEAR_THROTTLE = 0.9
 _FULL_PERCENT = 80
 _FULL = (
@@ -47,8 +47,8 @@ def wanted_alarms(wanted: Wanted, api: str) -> dict[str, dict[str, Any]]:
             "14 days: mend what `gimel logs` shows, then run `gimel replay --dead-letter`.",
             [_messages(names.dead_letters, "Visible")],
         ),
-        # ApproximateAgeOfOldestMessage leaves out what was received three times, which takes
-        # seconds here, so the alarm is about a queue that does not become empty. Source:
+        # ApproximateAgeOfOldestMessage leaves out messages that were received three times, as all
+        # are here within seconds. So the alarm is on a queue that does not become empty. Source:
         # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
         "queue": _alarm(
             "Events have been waiting for 15 minutes, because Redis does not take them: `gimel "
@@ -73,8 +73,8 @@ def wanted_alarms(wanted: Wanted, api: str) -> dict[str, dict[str, Any]]:
 def _refused(wanted: Wanted, api: str) -> dict[str, Any]:
     """Return the alarm on requests that AWS throttles, or that Gimel answers with 503.
 
-    Strangers can raise it by many requests at once. It is apart from the alarm on errors, because
-    an alarm that is raised already sends no mail.
+    Strangers can raise it by many requests at once. It is separate from the alarm on errors,
+    because an alarm that is already raised sends no mail.
     """
     limit = int(wanted.throttle.rate * 60 * _NEAR_THROTTLE)
     refused = [_of_function(wanted.names.function(each), "Throttles") for each in (TRACK, READS)]

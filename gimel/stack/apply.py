@@ -7,7 +7,7 @@ so far and plans the rest.
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -22,7 +22,7 @@ from gimel.stack.progress import Progress, Say, step
 from gimel.stack.refusals import Refusal
 from gimel.stack.wanted import DeployError
 
-# Seconds of a wait that are not worth a line.
+# Seconds of waiting without a line.
 _SILENT_WAIT = 5.0
 # Seconds for which a deploy waits until AWS has made a resource, and between two lines about it.
 _WAIT_TIMEOUT = 900.0
@@ -56,7 +56,7 @@ class _Run:
             return step(self.say, str(change), short)
 
     def keeps_trying(self, refusal: Refusal, seconds: float) -> bool:
-        """Say once what a long wait is for. Return whether to wait on: the signal ends it."""
+        """Say once what a long wait is for. Return False if the signal to stop has come."""
         with self.lock:
             if seconds > _SILENT_WAIT and refusal.reason not in self.waits:
                 self.waits.add(refusal.reason)
@@ -92,7 +92,8 @@ def _run_in_parallel(run: _Run, lanes: list[list[Change]]) -> None:
     with ThreadPoolExecutor(len(lanes)) as pool:
         futures = [pool.submit(_run_lane, run, lane) for lane in lanes]
         try:
-            for future in futures:
+            ended, _ = wait(futures, return_when=FIRST_EXCEPTION)
+            for future in ended:
                 future.result()
         finally:
             run.stop.set()
@@ -137,7 +138,10 @@ def _make_call(run: _Run, change: Change, call: Call) -> None:
 
 
 def _answer(run: _Run, change: Change, call: Call, arguments: Mapping[str, Any]) -> Any:
-    """Return AWS's answer. Repeat a call with `until`; raises DeployError if that is in vain."""
+    """Return AWS's answer, for a call with `until` the one that it waits for.
+
+    Raises DeployError if AWS fails, or takes too long.
+    """
     started = said = time.monotonic()
     for is_last in backoff(_WAIT_TIMEOUT):
         answer = run.aws.call_until_accepted(

@@ -38,8 +38,8 @@ from gimel.stack.refusals import THROTTLED, Refusal, find_refusal
 
 NO_REGION = 'no AWS region: set "aws": {"region": "…"} in config.json or AWS_DEFAULT_REGION'
 
-# Seconds until a temporary refusal counts as final. A new role takes about 10 s, but more than a
-# minute in some accounts, and in few of them more than five:
+# Seconds until a temporary refusal counts as final. A new role takes about 10 s, in some
+# accounts more than a minute, and in a few more than five:
 # https://github.com/hashicorp/terraform-provider-aws/issues/8248 and issue 44517 there.
 _RETRY_TIMEOUT = 300.0
 # Seconds between a waiter's polls. Some of boto3's waiters poll every 5 s by default.
@@ -164,7 +164,7 @@ class Aws:
             answer = getattr(self.clients[service], operation)(**arguments)
         except (ClientError, BotoCoreError) as error:
             raise self._error(f"{service}:{operation}", error, arguments) from None
-        # It differs from answer to answer, so that what exists would seem to change.
+        # It differs in every answer: an unchanged resource would seem to have changed.
         answer.pop("ResponseMetadata", None)
         return jmespath.search(query, answer) if query else answer
 

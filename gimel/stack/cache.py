@@ -52,7 +52,7 @@ class CacheFigures:
 
 
 def cache_figures(aws: Aws, names: Names, cache: ObservedCache) -> CacheFigures:
-    """Return what CloudWatch knows of this month, and the price of that. Raises AwsError.
+    """Return the cache's size and price, from CloudWatch's metrics of this month. Raises AwsError.
 
     https://docs.aws.amazon.com/AmazonElastiCache/latest/dg/serverless-metrics-events-redis.html
     lists the metrics.

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from gimel.client import Backend
 from gimel.config.settings import Config
-from gimel.stack.aws import Aws
+from gimel.stack.aws import Aws, AwsError
 from gimel.stack.keys import MAIN, Key
 from gimel.stack.observe.api import find_apis
 from gimel.stack.observe.function_url import observe_function_url
@@ -96,7 +96,7 @@ def api_url(aws: Aws, api: str, endpoint: str) -> str:
 def reachable_function_url(aws: Aws, url: str, endpoint: str) -> str:
     """Return the function URL as programs can call it, without a path. `endpoint` is the API's.
 
-    AWS's URL is itself. An emulator serves it under a path of its own address.
+    On AWS that is the URL itself. An emulator serves it under a path of its own address.
     """
     if _is_emulated(endpoint):
         id = str(urlsplit(url).hostname).partition(".")[0]
@@ -126,13 +126,19 @@ def own_redis_environment(config: Config, aws: Aws) -> dict[str, str]:
 
 
 def inspect_redis(aws: Aws, names: Names) -> dict[str, Any]:
-    """Ask the deployed functions how they see Redis: its memory and clients, or the trouble."""
+    """Ask the deployed functions how they see Redis: its memory and clients, or the trouble.
+
+    Raises AwsError, also if the function fails.
+    """
+    name = names.function(READS)
     answer = aws.call(
         "lambda",
         "invoke",
-        FunctionName=names.function(READS),
+        FunctionName=name,
         Qualifier=ALIAS,
         Payload=json.dumps({"gimel": "redis"}).encode(),
     )
+    if "FunctionError" in answer:
+        raise AwsError(f"function {name} fails: `gimel logs` shows why")
     found: dict[str, Any] = json.loads(answer["Payload"].read())
     return found

@@ -26,8 +26,8 @@ from gimel.stack.wanted import DeployError, Names
 _RENEWAL = 20.0
 _STALE_AFTER = 60.0
 _POLL = 2.0
-# A command that takes over a stale lock waits so long for another one that does the same. So does
-# one that AWS tells both that the lock exists and that it does not.
+# A command that takes over a stale lock waits so long, in case another one does the same. So does a
+# command that AWS tells both that the lock exists and that it does not.
 _CONTEST = 1.0
 
 
@@ -200,7 +200,7 @@ def _holder(value: str) -> str:
 def _has_ended(value: str) -> bool:
     """Return whether the lock's process ran on this machine and has ended.
 
-    A process takes the lock once at a time: its own lock is left from an earlier failure.
+    A process takes one lock at a time, so a lock of its own is left from an earlier failure.
     """
     found = _parsed(value)
     process = found.get("process")

@@ -84,7 +84,7 @@ def _target(observed: Observed, names: Names, aws: Aws, to: str | None, say: Say
 def _refuse_other_keys(observed: Observed, target: Mapping[str, str]) -> None:
     """Raise DeployError if a version of the release does not fit today's keys.
 
-    A version that accepts a key of earlier is refused: the key may have been revoked because it
+    A version that accepts an earlier key is refused: the key may have been revoked because it
     leaked. So is a version that does not accept the main key.
     """
     for name, version in target.items():
@@ -145,6 +145,7 @@ def read_logs(aws: Aws, names: Names, since: timedelta, follow: bool) -> Iterato
     start = int((time.time() - since.total_seconds()) * 1000)
     shown: set[str] = set()
     while True:
+        asked = time.time()
         # Events of the same millisecond keep the order that AWS gives them.
         events = sorted(_log_events(aws, names, start), key=lambda event: event[0])
         for moment, name, id, message in events:
@@ -154,7 +155,7 @@ def read_logs(aws: Aws, names: Names, since: timedelta, follow: bool) -> Iterato
             return
         # Events may arrive out of order, so the next call asks for the last 10 s again.
         shown = {id for _, _, id, _ in events}
-        start = max(start, int((time.time() - 10) * 1000))
+        start = max(start, int((asked - 10) * 1000))
         time.sleep(2)
 
 

@@ -108,7 +108,11 @@ def _function_deletion(name: str, function: ObservedFunction) -> Change:
             # AWS deletes no version that an alias points to.
             _call("lambda", "delete_alias", **target, Name=ALIAS),
             *(_call("lambda", "delete_function", **target, Qualifier=each) for each in versions),
-            Call("lambda", "update_function_configuration", leave, waiter="function_updated_v2"),
+            Call(
+                *("lambda", "update_function_configuration", leave),
+                waiter="function_updated_v2",
+                if_exists=True,
+            ),
             *calls,
         ]
     lane = name if function.is_in_vpc else ""

@@ -57,7 +57,7 @@ LOGGING = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "SystemLogLevel":
 LATEST = "$LATEST"
 # The name under which the creation of the managed Redis saves its address.
 CACHE_ADDRESS = "address of the cache"
-_REGION_SUFFIX = r"-[a-z]{2}(-[a-z]+)+-\d"
+_REGION_SUFFIX = r"-[a-z]{2,4}(-[a-z]+)+-\d"
 # AWS refuses a reservation that leaves the account fewer unreserved executions than this.
 MIN_UNRESERVED = 100
 # Bytes that Lambda allows for all variables of a function together.
@@ -232,6 +232,8 @@ def wanted_stack(
     configurations = _configurations(config, home, bundle, key, keys)
     if cache_address:
         configurations = fill(configurations, {CACHE_ADDRESS: cache_address})
+    # All functions have the same variables.
+    _refuse_long(configurations[names.function(TRACK)]["Environment"]["Variables"])
     return Wanted(
         names=names,
         home=home,
@@ -266,8 +268,18 @@ def wanted_stack(
     )
 
 
+def _refuse_long(variables: Mapping[str, str]) -> None:
+    """Raise DeployError if the variables are too long for Lambda, which measures compact JSON."""
+    size = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
+    if size > _MAX_ENVIRONMENT:
+        raise DeployError(
+            f"the functions' variables would take {size:,} bytes, and Lambda allows "
+            f"{_MAX_ENVIRONMENT:,}. Each key takes about 70, and redis.ca counts too. Make room: "
+            "`gimel key revoke`"
+        )
+
+
 def _environment(config: Config, home: Home, key: str, keys: Collection[Key]) -> dict[str, str]:
-    """Return the variables of the functions. Raises DeployError if they are too long for Lambda."""
     variables = {
         "GIMEL_ACCEPT": config.accept,
         "GIMEL_BOTS": config.bots,
@@ -282,14 +294,6 @@ def _environment(config: Config, home: Home, key: str, keys: Collection[Key]) ->
     }
     if config.events == "function-url" and (further := _further_event_routes(config)):
         variables["GIMEL_EVENT_ROUTES"] = ",".join(further)
-    # Lambda measures the variables as compact JSON.
-    size = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
-    if size > _MAX_ENVIRONMENT:
-        raise DeployError(
-            f"the functions' variables would take {size:,} bytes, and Lambda allows "
-            f"{_MAX_ENVIRONMENT:,}. Each key takes about 70, and redis.ca counts too. Make room: "
-            "`gimel key revoke`"
-        )
     return variables
 
 

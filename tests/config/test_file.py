@@ -35,6 +35,9 @@ MISTAKES = [
      ['redis: url has the unknown option "timeout"']),
     (with_redis(url="redis://h?ssl_cert_reqs=none"),
      ['redis: url has the option "ssl_cert_reqs", which needs TLS: start the URL with rediss://']),
+    *((with_redis(url=f"redis://h?{name}={seconds}"),
+       [f'redis: url has the option "{name}", which must be a number of seconds above 0'])
+      for name in ("socket_timeout", "socket_connect_timeout") for seconds in (0, "nan", "inf")),
     (with_redis(host="h", port=0), ["redis.port: must be at least 1"]),
     (with_redis(host="h") | {"shards": 0, "memory": 64},
      ["shards: must be at least 1, not 0",
@@ -181,6 +184,20 @@ def test_a_named_file_that_is_missing_is_not_replaced_by_another(
 
 def test_with_no_file_the_home_is_the_place(places: dict[str, Path]) -> None:
     assert locate() == places["home"]
+
+
+def test_a_user_without_a_home(places: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers may run under a number that no user has."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    for command in (["status"], ["local"]):
+        done = run(*command)
+        assert (done.exit_code, done.stderr) == (
+            1,
+            "Error: this user has no home folder: set HOME\n",
+        )
+    places["here"].touch()
+    assert locate() == places["here"]
 
 
 def test_a_mistake_names_the_file(places: dict[str, Path]) -> None:

@@ -185,6 +185,7 @@ RIGHT: list[tuple[str, Any]] = [
     ("stack", "shop-aws"),
     ("aws", {"region": "us-gov-west-1"}),
     ("aws", {"region": "ap-southeast-2"}),
+    ("aws", {"region": "eusc-de-east-1"}),
     ("memory", 10240),
     ("throttle", {"rate": 0.5, "burst": 1}),
     ("allowed_origins", ["https://shop.example", "http://localhost:8000"]),

@@ -14,8 +14,9 @@ from gimel.backend.redis.connection import Connection
 from gimel.backend.wire import Event
 from gimel.local import made_up
 from gimel.local.made_up import EXPERIMENTS
+from tests.support.commands import process
 from tests.support.gimel_local import LocalBackend, trials
-from tests.support.servers import url_of
+from tests.support.servers import url_of, valkey
 
 pytestmark = pytest.mark.slow
 
@@ -103,3 +104,15 @@ def test_what_an_interrupted_start_left_is_made_up_anew(store: redis.Redis) -> N
     assert found.visitors == pytest.approx(meant, rel=0.005)
     assert found.settings.planned_visitors == 22_000
     assert found.is_salted
+
+
+def test_a_redis_that_takes_no_demo(tmp_path: Path) -> None:
+    with valkey() as full:
+        full.config_set("maxmemory", "1")
+        options = ("--data-dir", str(tmp_path), "--redis-url", url_of(full))
+        done = process("local", "--demo", "--port", "0", *options)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "Error: the demo cannot be counted: Redis answers with an error: "
+    )
+    assert len(done.stderr.splitlines()) == 1

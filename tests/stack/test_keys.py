@@ -83,3 +83,11 @@ def test_more_keys_than_lambda_has_room_for_are_refused() -> None:
     assert size(40) < 4096
     with pytest.raises(DeployError, match=r"would take 4,\d{3} bytes, and Lambda allows 4,096"):
         size(60)
+
+
+def test_the_address_of_a_managed_redis_takes_room_too() -> None:
+    config = stack_config(REDIS, redis="managed")
+    keys = [new_key("send") for _ in range(40)]
+    wanted_stack(config, HOME, KEY, BUNDLE, keys, "gimel-1.example:6379")
+    with pytest.raises(DeployError, match="Lambda allows 4,096"):
+        wanted_stack(config, HOME, KEY, BUNDLE, keys, f"{'a' * 2000}.example:6379")

@@ -5,14 +5,17 @@ import json
 import signal
 import subprocess
 import time
+from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from gimel import aws_lambda, deploy
 from gimel.client import BackendClient, BackendError
-from gimel.stack.aws import Aws
-from gimel.stack.deployed import connect, find
+from gimel.stack import operations
+from gimel.stack.aws import Aws, AwsError
+from gimel.stack.deployed import connect, find, inspect_redis
 from gimel.stack.observe.keys import observe_parameter
 from gimel.stack.observe.observe import observe
 from gimel.stack.prepare import prepare
@@ -115,6 +118,18 @@ def test_back_to_an_earlier_version_of_nothing(
     assert nothing.run("rollback", *to, code=1) == (
         f"Error: there is no stack {name} in region {REGION}: create it with `gimel deploy`\n"
     )
+
+
+def test_a_function_that_fails_tells_nothing_about_redis(stack: Stack) -> None:
+    aws, names = connect(stack.config), Names(stack.config.stack)
+    function = {"FunctionName": names.function("all-experiments")}
+    aws.call("lambda", "update_function_configuration", **function, Handler="gimel.missing.reads")
+    aws.wait("function_updated_v2", **function)
+    version = aws.call("lambda", "publish_version", "Version", **function)
+    aws.call("lambda", "update_alias", **function, Name="live", FunctionVersion=version)
+    with pytest.raises(AwsError, match=r"-all-experiments fails: `gimel logs` shows why$"):
+        inspect_redis(aws, names)
+    assert "seen from here" in stack.run("status")
 
 
 def test_another_key(stack: Stack) -> None:
@@ -260,6 +275,23 @@ def test_logs_that_are_followed(stack: Stack) -> None:
     assert "a moment\\u{1b}[2J later" in found
     assert "later" not in rest
     assert (process.returncode, complaint) == (130, "")
+
+
+def test_followed_logs_miss_nothing_while_they_are_not_read(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pager may read the first lines, and the next ones a minute later."""
+    aws, names = connect(stack.config), Names(stack.config.stack)
+    lines = operations.read_logs(aws, names, timedelta(hours=1), follow=True)
+    next(lines)
+    named = {"logGroupName": log_group(names.function("track")), "logStreamName": "by-hand"}
+    aws.call("logs", "create_log_stream", **named)
+    event = {"timestamp": int(time.time() * 1000), "message": "meanwhile"}
+    aws.call("logs", "put_log_events", **named, logEvents=[event])
+    rounds = iter(range(3))
+    clock = SimpleNamespace(time=lambda: time.time() + 60, sleep=lambda _: next(rounds))
+    monkeypatch.setattr(operations, "time", clock)
+    assert any("meanwhile" in line for _, line in lines)
 
 
 # Ctrl-C

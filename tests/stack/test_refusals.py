@@ -372,7 +372,8 @@ def test_a_short_wait_says_nothing(aws: Aws) -> None:
     assert lines == ["create f: new"]
 
 
-def test_a_lane_that_fails_ends_the_waits_of_the_others(aws: Aws) -> None:
+@pytest.mark.parametrize("failing_first", [True, False])
+def test_a_lane_that_fails_ends_the_waits_of_the_others(aws: Aws, failing_first: bool) -> None:
     waiting, failing = (
         next(each for each in SAMPLES if each.operation == operation)
         for operation in ("CreateAlias", "PublishVersion")
@@ -389,7 +390,7 @@ def test_a_lane_that_fails_ends_the_waits_of_the_others(aws: Aws) -> None:
     refused(aws, failing, message="a final refusal")
     changes = [
         Change("a", "b", "c", (Call(*each.call.split(":"), each.arguments),), lane=each.operation)
-        for each in (failing, waiting)
+        for each in ((failing, waiting) if failing_first else (waiting, failing))
     ]
     started = time.monotonic()
     with pytest.raises(AwsError, match="a final refusal"):

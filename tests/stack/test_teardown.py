@@ -60,6 +60,19 @@ def test_a_role_with_policies_of_others_goes_all_the_same() -> None:
     assert "delete policy gimel-debugging of role gimel: the stack is deleted" in said
 
 
+def test_what_is_missing_by_then_stops_nothing() -> None:
+    seen = done(wanted(domain=DOMAIN, vpc=VPC, alarm_email="ana@shop.example"))
+    left = replace(seen, functions={})
+    calls = {
+        call.operation: call.if_exists
+        for each in (seen, left)
+        for change in plan_teardown(Names("gimel"), "eu-west-1", each)
+        for call in change.calls
+    }
+    assert {"delete_domain_name", "update_function_configuration", "delete_topic"} <= set(calls)
+    assert [operation for operation, if_exists in calls.items() if not if_exists] == []
+
+
 def teardown(seen: Observed, deleted: tuple[str, ...] = ()) -> dict[str, list[str]]:
     """What is deleted, and by which calls."""
     changes = plan_teardown(Names("gimel"), "eu-west-1", seen, deleted)

@@ -110,7 +110,7 @@ def stack_config(redis_url: str, **settings: Any) -> Config:
 class RecordingAws(Aws):
     """AWS with a list of the operations that went out, each attempt of each.
 
-    A call with an argument that AWS's model refuses fails, as no emulator has it fail.
+    A call with an argument that AWS's model refuses fails, which no emulator checks.
     """
 
     def __init__(self, region: str | None = REGION) -> None:

@@ -101,7 +101,7 @@ class Stack:
             stdout=pipe,
             stderr=pipe,
             text=True,
-            # Who runs the tests in the background has them, and all that they start, ignore Ctrl-C.
+            # Tests that a shell runs in the background ignore Ctrl-C, and so would the command.
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 

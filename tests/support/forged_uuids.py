@@ -1,7 +1,7 @@
 """Uuids that forge a HyperLogLog: Redis hashes its elements with a public, invertible function.
 
 That function is MurmurHash64A with the seed 0xadc83b19. For a text of 8 bytes every step of it can
-be undone, so a text can be computed for any hash that one likes. Here: for each of the 16,384
+be undone, so a text can be computed for any hash. Here: for each of the 16,384
 registers a hash that fills it to 21 or more, whose text happens to be printable ASCII.
 """
 

@@ -21,7 +21,7 @@ HOME = Home("000000000000", REGION)
 NAMES = Names("gimel")
 
 
-# Where the emulator's IAM goes by less of a request than AWS's.
+# Actions for which the emulator's IAM reads less of a request than AWS's does.
 MISTAKEN = {
     "lambda:ListAliases": "it takes GetAlias for it",
     "lambda:CreateEventSourceMapping": "it does not know lambda:FunctionArn",
@@ -95,7 +95,7 @@ def allow(root: Aws, kind: str, name: str, policy: dict[str, Any]) -> None:
 
 
 class Life:
-    """Commands on the stack called gimel, as the user whom its policy was given to."""
+    """Commands on the stack called gimel, as a user who has its policy."""
 
     def __init__(self, folder: Path, redis_url: str, root: Aws, account: Account) -> None:
         self.path, self.root, self.account = folder / "config.json", root, account

@@ -1,4 +1,4 @@
-"""Experiments of every sort, through the handlers: what they leave in Redis is all that Gimel has.
+"""Experiments of every sort, through the handlers: they leave each kind of key in Redis.
 
 A later kind of key appears here as soon as its route or its event writes it.
 """

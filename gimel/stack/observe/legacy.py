@@ -54,5 +54,7 @@ def _deployment(aws: Aws, api: str) -> str | None:
     id = aws.find("apigateway", "get_stage", "deploymentId", **target, stageName=STAGE)
     if id is None:
         return None
-    found = aws.find("apigateway", "get_deployment", "description", **target, deploymentId=id)
-    return str(found)
+    found: str | None = aws.find(
+        "apigateway", "get_deployment", "description", **target, deploymentId=id
+    )
+    return found

@@ -154,7 +154,7 @@ def _plan_routes(wanted: Wanted, api: ObservedApi, targets: Mapping[str, str]) -
 def _plan_route_settings(wanted: Wanted, api: ObservedApi) -> Iterator[Change]:
     """Plan that no route has settings of its own, such as a throttle.
 
-    They go before the routes: AWS updates no stage that has settings for a missing route.
+    They are deleted before the routes: AWS updates no stage with settings for a missing route.
     """
     found = api.stage.get("RouteSettings", {}) if api.stage else {}
     own = [key for key, settings in found.items() if comparable(settings)]
@@ -258,7 +258,8 @@ def _mapping_deletion(domain: str, id: str) -> Call:
 def domain_deletion(domain: ObservedDomain, why: str) -> Change:
     """Return the deletion of a domain name and its mappings: AWS deletes no API that is mapped."""
     calls = [_mapping_deletion(domain.name, id) for id in domain.mappings]
-    calls.append(Call("apigatewayv2", "delete_domain_name", {"DomainName": domain.name}))
+    target = {"DomainName": domain.name}
+    calls.append(Call("apigatewayv2", "delete_domain_name", target, if_exists=True))
     return Change("delete", f"domain name {domain.name}", why, tuple(calls))
 
 

@@ -165,10 +165,10 @@ def _plan_concurrency(wanted: Wanted, name: str, observed: Observed) -> Iterator
         yield Change("delete", what, f"{found} → none", (call,))
     elif number is not None and number != found and _can_reserve(wanted, observed):
         arguments = {**target, "ReservedConcurrentExecutions": number}
-        before = {**target, **({"ReservedConcurrentExecutions": found} if found else {})}
+        before = {**target, **({} if found is None else {"ReservedConcurrentExecutions": found})}
         call = Call("lambda", "put_function_concurrency", arguments, before=before)
-        why = f"{found if found is not None else 'none'} → {number}"
-        yield Change("update" if found else "create", what, why, (call,))
+        verb, present = ("create", "none") if found is None else ("update", found)
+        yield Change(verb, what, f"{present} → {number}", (call,))
 
 
 def _plan_parameter(wanted: Wanted, observed: Observed) -> Iterator[Change]:

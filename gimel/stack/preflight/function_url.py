@@ -9,7 +9,7 @@ from gimel.stack.wanted import TRACK, Names
 
 
 def check_function_url(settings: Config, aws: Aws) -> Iterator[Check]:
-    """Ask AWS for the tracking function's URL: AWS's list of regions changes, its answer is right.
+    """Ask AWS for the tracking function's URL: a list of regions here would become outdated.
 
     https://docs.aws.amazon.com/lambda/latest/dg/urls-configuration.html
     """

@@ -208,6 +208,12 @@ def test_an_environment_that_aws_does_not_show_is_no_empty_one() -> None:
     assert plan_teardown(wish.names, HOME.region, seen)
 
 
+def test_a_function_that_was_stopped_by_hand_runs_again() -> None:
+    assert lines(wanted(), function(done(wanted()), "gimel-track", concurrency=0)) == [
+        "update reserved concurrency of function gimel-track: 0 → 20"
+    ]
+
+
 def test_concurrency_that_the_account_cannot_give_is_not_asked_for() -> None:
     new_account = replace(NOTHING, unreserved=10)
     assert not [line for line in lines(wanted(), new_account) if "concurrency" in line]
