@@ -68,7 +68,7 @@ class Camera:
     def open(self, fragment: str) -> None:
         self.page.goto("about:blank")
         self.page.goto(self.address + fragment)
-        self.page.wait_for_selector(".list tbody tr, .goal, .snippet")
+        self.page.wait_for_selector(".list tbody tr, .goal, .snippet:visible")
         self.page.wait_for_load_state("networkidle")
 
     def take(self, view: str) -> None:
