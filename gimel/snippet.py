@@ -70,11 +70,13 @@ def snippet(
 
     The script is in the HTML, or loaded from the backend at `script_url`. Variants have a weight
     each, or none. The first one is the baseline. Raises ValueError if an experiment cannot have
-    these names and weights.
+    these names, weights and traffic.
     """
     variants = dict.fromkeys("AB") if variants is None else variants
     check_names(url, [experiment, namespace, *variants, *goals], variants)
     check_weights(variants.values())
+    if not 0 < traffic <= 1:
+        raise ValueError("traffic must be above 0, and 1 or less: 0.1 is a tenth of the visitors")
     attributes = {
         "src": f"{script_url}/{script_path()}" if script_url else None,
         # By default, events go to where the script comes from.

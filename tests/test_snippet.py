@@ -133,7 +133,7 @@ def test_it_takes_what_the_experiment_declares(url: str) -> None:
     expected: dict[str, Any] = {"experiment": "button color", "goals": ["signup", "orders"]}
     assert printed == snippet(url, variants={"red": 20, "blue": 80}, **expected)
     # What is given says more than the definition.
-    more = ["--traffic", "0.1", "--goal", "x"]
+    more = ["--traffic", "10%", "--goal", "x"]
     printed = said(run("snippet", "button color", *more, "--url", url))
     expected |= {"goals": ["x"], "traffic": 0.1}
     assert printed == snippet(url, variants={"red": 20, "blue": 80}, **expected)
@@ -174,11 +174,13 @@ def test_an_experiment_that_nobody_declared_needs_its_variants(url: str) -> None
         {"variants": {"A": 1, "__proto__": 1}},
         {"goals": [""]},
         {"variants": {"A": 1, "B": float("inf")}},
+        {"traffic": 0},
+        {"traffic": 10},
         {"variants": {"A": 1, "B": float("nan")}},
         {"variants": {"A": 1, "B": -1}},
         {"variants": {"A": 0, "B": 0}},
     ],
 )
 def test_what_could_not_work_is_refused(names: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"name|variants|address|weights must"):
+    with pytest.raises(ValueError, match=r"name|variants|address|weights must|traffic must"):
         snippet(**{"url": URL} | names)

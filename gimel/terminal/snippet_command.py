@@ -11,13 +11,14 @@ from gimel.client import BackendClient, BackendError
 from gimel.terminal.backend_options import find_backend, namespace_option, url_option
 from gimel.terminal.definition_commands import variants_option
 from gimel.terminal.definitions import goals_of_page
+from gimel.terminal.percentages import PERCENTAGE
 from gimel.terminal.text import plain
 
 
 @click.command(name="snippet")
 @click.argument("experiment", required=False)
 @variants_option
-@click.option("--traffic", type=click.FloatRange(0, 1), help="Share of visitors who take part.")
+@click.option("--traffic", type=PERCENTAGE, help="Share of visitors who take part.")
 @click.option("--goal", "goals", multiple=True, help="Name of a goal. Repeat for each goal.")
 @click.option("--src", "is_linked", is_flag=True, help="Load the script from the backend.")
 @click.option("--module", "is_module", is_flag=True, help="Print an ES module for your project.")
