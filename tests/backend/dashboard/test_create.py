@@ -255,7 +255,7 @@ def with_link(link: str) -> Any:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("width", [360, 768, 1280, 1920])
 def test_axe_finds_nothing(
     served: LocalBackend, visit: Opener, data_dir: Path, scheme: str, width: int
 ) -> None:

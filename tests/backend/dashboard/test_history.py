@@ -188,7 +188,8 @@ def test_an_earlier_backend_has_no_history(past: KeyedBackend, visit: Opener, bo
     expect(page.locator("#trouble")).to_be_empty()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1920), ("dark", 360)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280, 1920])
 def test_axe_finds_nothing_and_nothing_is_too_wide(
     past: KeyedBackend, visit: Opener, scheme: str, width: int
 ) -> None:

@@ -89,7 +89,8 @@ def test_nothing_shifts_as_data_come(shop: LocalBackend, visit: Opener, width: i
         assert (seen["x"], seen["y"]) == (title["x"], title["y"])
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280, 1920])
 def test_axe_finds_nothing(shop: LocalBackend, visit: Opener, scheme: str, width: int) -> None:
     page = visit(shop.url, {"namespace": "shop"}, size=(width, 800), color_scheme=scheme)
     expect(page.locator(".list")).to_be_visible()
