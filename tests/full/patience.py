@@ -22,6 +22,7 @@ from gimel.stack.wanted import RESOLVER
 from tests.support.proxy import black_hole
 from tests.support.sender import Sender
 from tests.support.servers import free_port, frozen, port_of, url_of, valkey
+from tests.support.waiting import wait
 
 NAME_SERVER = "127.0.0.53"
 Fault = tuple[str, Callable[[], None]]
@@ -87,9 +88,18 @@ def loading(server: redis.Redis) -> Iterator[Fault]:
         client.config_set("key-load-delay", 400)
         thread = threading.Thread(target=_reload, args=(client,))
         thread.start()
+        with redis.Redis(port=own.port) as other:
+            wait(lambda: _is_loading(other))
         yield f"redis://127.0.0.1:{own.port}", nothing
         own._process.kill()
         thread.join()
+
+
+def _is_loading(client: redis.Redis) -> bool:
+    with suppress(redis.exceptions.BusyLoadingError):
+        client.ping()
+        return False
+    return True
 
 
 def _reload(client: redis.Redis) -> None:
