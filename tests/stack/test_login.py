@@ -303,7 +303,7 @@ def test_no_region(files: AwsFiles) -> None:
 
 
 @pytest.fixture
-def stack(files: AwsFiles, tmp_path: Path, redis_url: str) -> Stack:
+def stack(files: AwsFiles, tmp_path: Path, own_redis_url: str) -> Stack:
     """A stack whose commands use a profile that needs an MFA code. It is not deployed yet."""
     files.section("profile role", **MFA)
     everything = {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -312,7 +312,7 @@ def stack(files: AwsFiles, tmp_path: Path, redis_url: str) -> Stack:
         aws.call("iam", "create_role", **role, AssumeRolePolicyDocument="{}")
     document = json.dumps(everything)
     aws.call("iam", "put_role_policy", **role, PolicyName="all", PolicyDocument=document)
-    stack = Stack(tmp_path, redis_url)
+    stack = Stack(tmp_path, own_redis_url)
     stack.save(aws={"region": REGION, "profile": "role"})
     return stack
 

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def stack(aws_endpoint: str, redis_url: str, tmp_path: Path) -> Stack:
-    made = Stack(tmp_path, redis_url)
+def stack(aws_endpoint: str, own_redis_url: str, tmp_path: Path) -> Stack:
+    made = Stack(tmp_path, own_redis_url)
     deploy.deploy(made.config, silent)
     return made
 

@@ -27,10 +27,17 @@ from gimel.stack.permissions.functions import trust_policy
 from gimel.stack.wanted import Names
 from tests.support.aws_account import REGION, RecordingAws, new_stack
 from tests.support.commands import run
-from tests.support.servers import frozen
+from tests.support.servers import frozen, port_of, valkey
 
 REDIS_PASSWORD = "pa:ss/word é"
 REDIS_LOGIN = ":pa%3Ass%2Fword%20%C3%A9@"
+
+
+@contextlib.contextmanager
+def locked_redis() -> Iterator[str]:
+    """Run a Redis behind a password that needs quoting. Gives its URL."""
+    with valkey(REDIS_PASSWORD) as client:
+        yield f"redis://{REDIS_LOGIN}127.0.0.1:{port_of(client)}/0"
 
 
 class Deployment(NamedTuple):
