@@ -75,8 +75,8 @@ def snippet(
     variants = dict.fromkeys("AB") if variants is None else variants
     check_names(url, [experiment, namespace, *variants, *goals], variants)
     check_weights(variants.values())
-    if not 0 < traffic <= 1:
-        raise ValueError("traffic must be above 0, and 1 or less: 0.1 is a tenth of the visitors")
+    if not 0 <= traffic <= 1:
+        raise ValueError("traffic must be from 0 to 1: 0.1 is a tenth of the visitors")
     attributes = {
         "src": f"{script_url}/{script_path()}" if script_url else None,
         # By default, events go to where the script comes from.

@@ -174,7 +174,7 @@ def test_an_experiment_that_nobody_declared_needs_its_variants(url: str) -> None
         {"variants": {"A": 1, "__proto__": 1}},
         {"goals": [""]},
         {"variants": {"A": 1, "B": float("inf")}},
-        {"traffic": 0},
+        {"traffic": -0.1},
         {"traffic": 10},
         {"variants": {"A": 1, "B": float("nan")}},
         {"variants": {"A": 1, "B": -1}},
