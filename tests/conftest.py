@@ -66,7 +66,7 @@ assert all(path.exists() for path in _SLOW_PATHS)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out slow modules from a quick run: importing them takes a third of all imports."""
+    """Leave slow modules out of a quick run, so that they are not even imported."""
     if "not slow" not in config.option.markexpr or not collection_path.match("test_*.py"):
         return None
     is_slow = collection_path in _SLOW_PATHS
@@ -201,7 +201,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def own_redis_url() -> Iterator[str]:
-    """Another one, for tests that delete all experiments in a Redis."""
+    """A Redis of the module's own, for tests that delete all experiments."""
     with locked_redis() as address:
         yield address
 
