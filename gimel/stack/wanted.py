@@ -232,8 +232,7 @@ def wanted_stack(
     configurations = _configurations(config, home, bundle, key, keys)
     if cache_address:
         configurations = fill(configurations, {CACHE_ADDRESS: cache_address})
-    # All functions have the same variables.
-    _refuse_long(configurations[names.function(TRACK)]["Environment"]["Variables"])
+    _refuse_long(configurations)
     return Wanted(
         names=names,
         home=home,
@@ -268,8 +267,10 @@ def wanted_stack(
     )
 
 
-def _refuse_long(variables: Mapping[str, str]) -> None:
+def _refuse_long(configurations: Mapping[str, Any]) -> None:
     """Raise DeployError if the variables are too long for Lambda, which measures compact JSON."""
+    # All functions have the same variables.
+    variables = next(iter(configurations.values()))["Environment"]["Variables"]
     size = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
     if size > _MAX_ENVIRONMENT:
         raise DeployError(

@@ -254,7 +254,7 @@ def lines(wanted: Wanted, seen: Observed, adopt: bool = False) -> list[str]:
 
 
 def function(seen: Observed, name: str, **changed: Any) -> Observed:
-    """The same stack with one function changed."""
+    """Return the stack with one function changed."""
     return replace(
         seen, functions={**seen.functions, name: replace(seen.functions[name], **changed)}
     )

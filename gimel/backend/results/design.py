@@ -9,7 +9,7 @@ from gimel.backend.results.pace import Pace
 
 
 class Aim(NamedTuple):
-    """What a goal is for. `margin`: the harm to a guardrail that is acceptable; None means 0."""
+    """The purpose of a goal. `margin`: the harm to a guardrail that is acceptable; None means 0."""
 
     role: str = "primary"
     better: str = "higher"
