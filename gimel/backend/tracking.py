@@ -51,7 +51,7 @@ def _event_of(fields: Any, is_vouched: bool) -> tuple[Event, Ignored | None]:
 def _assigned_variant(fields: Any, missing: HTTPError) -> tuple[str, Ignored | None]:
     """Return the variant that a flag shows the visitor: a server may not know it days later.
 
-    Return also why the event is ignored, if the visitor takes no part. Raises HTTPError if the
+    Also return why the event is ignored, if the visitor takes no part. Raises HTTPError if the
     visitor is missing, and `missing` if there is no flag.
     """
     flag = flags().of(wire.namespace(fields)).get(wire.name(fields, "experiment"))

@@ -47,8 +47,8 @@ FIRST_SETS = 64
 FIRST_SETS_UNSALTED = 16
 # Members that a counter of a salted experiment may have
 CEILING = 10_000_000
-# With a plan: so many times the plan. But at least so many members, because the size of one set is
-# a poor estimate of a smaller counter.
+# With a plan, the ceiling is a multiple of the plan. It has a minimum, because the size of one set
+# is a poor estimate of a smaller counter.
 _TIMES_THE_PLAN = 10
 _LOWEST_CEILING = 10_000
 GROWTH = 4
